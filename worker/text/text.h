@@ -1,0 +1,75 @@
+#pragma once
+
+// Tokenizers and chat templates. Behind it: the Rust crates `tokenizers` and `minijinja` (rust/), through a C
+// ABI that catches panics. Objects are immutable and may be shared between threads.
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "common/base/status.h"
+
+namespace attune::text {
+
+struct Encoding {
+  std::vector<uint32_t> ids;
+  std::vector<std::pair<uint32_t, uint32_t>> offsets;  // byte range in the text of each id
+};
+
+class Tokenizer {
+ public:
+  // Content of a tokenizer.json; at most 256 MiB.
+  static Result<std::shared_ptr<const Tokenizer>> FromJson(std::string_view json);
+  ~Tokenizer();
+
+  // Special tokens written in the text are recognised; with add_special also what the post-processor adds.
+  Result<Encoding> Encode(std::string_view text, bool add_special) const;
+  // Ids only, without the cost of offsets; texts in parallel on the given number of threads.
+  Result<std::vector<std::vector<uint32_t>>> EncodeBatch(const std::vector<std::string_view>& texts,
+                                                         bool add_special, int threads) const;
+  Result<std::string> Decode(const std::vector<uint32_t>& ids, bool skip_special) const;
+  uint32_t vocabulary_size() const;                       // added tokens included
+  // -1 when there is none.
+  int64_t TokenToId(std::string_view token) const;
+
+ private:
+  explicit Tokenizer(void* handle) : handle_(handle) {}
+  void* handle_;
+};
+
+// A Jinja chat template as transformers runs it (trim_blocks, lstrip_blocks, pycompat methods,
+// raise_exception, strftime_now, tojson, {% generation %} ignored). Execution is bounded in steps and output.
+class ChatTemplate {
+ public:
+  static Result<std::shared_ptr<const ChatTemplate>> Parse(std::string_view source,
+                                                           std::string_view bos_token,
+                                                           std::string_view eos_token);
+  ~ChatTemplate();
+  // messages_json: array of {"role", "content", ...}; tools_json: array or empty.
+  Result<std::string> Render(std::string_view messages_json, bool add_generation_prompt,
+                             std::string_view tools_json = "") const;
+
+ private:
+  explicit ChatTemplate(void* handle) : handle_(handle) {}
+  void* handle_;
+};
+
+// What a model folder says about text: tokenizer.json, tokenizer_config.json (special tokens, chat template;
+// chat_template.jinja wins), config.json and generation_config.json (end tokens); or all of it from a GGUF file.
+struct TextAssets {
+  std::shared_ptr<const Tokenizer> tokenizer;
+  std::shared_ptr<const ChatTemplate> chat_template;   // null when the model has none
+  std::string bos_token, eos_token;                    // empty when the model has none
+  std::vector<uint32_t> end_ids;                       // any of them ends a generation
+  std::string fingerprint;                             // sha256 over tokenizer and template
+  // The files as transformers expects them, to be written into exports: name -> content.
+  std::vector<std::pair<std::string, std::string>> files;
+};
+
+Result<TextAssets> LoadTextAssets(const std::filesystem::path& folder_or_gguf);
+
+}  // namespace attune::text
