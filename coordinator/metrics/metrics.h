@@ -1,0 +1,76 @@
+#pragma once
+
+// The coordinator's /metrics. Counters and histograms are fed by the job controller, after the transaction
+// that they speak of has committed, and start at zero with the process, as Prometheus expects. Gauges of
+// state are read at every scrape from a Snapshot of the store, so they are right after a restart too.
+// Label values are bounded: states, slots and phases are fixed lists; jobs are those that the snapshot
+// holds (active ones and the last kEndedJobs to end).
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/base/status.h"
+
+namespace attune::metrics {
+
+inline constexpr size_t kEndedJobs = 20;
+inline constexpr size_t kActiveJobsMax = 200;  // more active jobs than this have no series of their own
+
+// One TRAIN job that has been placed at least once.
+struct JobSample {
+  std::string id;
+  std::string name;
+  std::optional<double> train_loss;
+  std::optional<double> validation_loss;
+  double seconds_since_placed = 0;  // first placement to now, or to the end of an ended job
+  double seconds_applied = 0;       // sum over the job's applied steps; redone ones count once
+};
+
+// The cluster as the store says it is now.
+struct Snapshot {
+  std::map<std::string, uint64_t> jobs;   // TRAIN jobs by state, "RUNNING": 2
+  std::map<std::string, uint64_t> nodes;  // by state, "READY": 2
+  uint64_t slots_free = 0;
+  uint64_t slots_used = 0;
+  std::vector<JobSample> job_samples;
+};
+
+// Seconds of one optimizer step; a phase that was not measured is unset.
+struct StepSample {
+  uint64_t tokens = 0;
+  std::optional<double> data, forward, backward, sync, optimizer;
+};
+
+class Metrics {
+ public:
+  // Called at every scrape from the server's threads; it must be thread-safe and quick.
+  using SnapshotFn = std::function<Result<Snapshot>()>;
+
+  Metrics(std::string version, SnapshotFn snapshot);
+  ~Metrics();
+
+  // What the job controller tells. Thread-safe, never fails, never blocks for long.
+  void OnJobPlaced(double queue_wait_seconds);  // from (re)entering the queue to its placement
+  void OnStepApplied(const StepSample& step);   // a redone step counts again: it was work
+  void OnRestart();                             // an attempt lost to a failure
+
+  // Serves http://listen/metrics. Errors: the address is invalid or taken (kUnavailable).
+  Status Start(const std::string& listen);
+  // "host:port" with the port that was bound; empty before Start or after Shutdown.
+  std::string address() const;
+  void Shutdown();
+
+  // The page itself, in Prometheus' text format.
+  std::string Render() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace attune::metrics
