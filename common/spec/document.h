@@ -1,0 +1,17 @@
+#pragma once
+
+// The schema for people.
+
+#include <string>
+
+#include "common/base/status.h"
+
+namespace attune::spec {
+
+// What `attune job explain PATH` prints: a key, a section, or with "" all keys. kNotFound with the
+// nearest key for one that does not exist.
+Result<std::string> Explain(const std::string& path);
+// The text of docs/job-spec.md.
+std::string Markdown();
+
+}  // namespace attune::spec

@@ -1,0 +1,292 @@
+#include "common/spec/schema.h"
+
+#include <algorithm>
+
+#include "common/base/files.h"
+
+namespace attune::spec {
+namespace {
+
+using v1::JobSpec;
+
+bool IsLora(const JobSpec& spec) {
+  return spec.method().type() == "lora";
+}
+
+// "smollm2@3" and lora: "smollm2-lora".
+std::string DefaultName(const JobSpec& spec) {
+  return spec.base().substr(0, spec.base().find('@')) + "-" + spec.method().type();
+}
+
+std::string DefaultLearningRate(const JobSpec& spec) {
+  return IsLora(spec) ? "2e-4" : "2e-5";
+}
+
+constexpr std::string_view kLora = "with method.type lora";
+
+const std::vector<Field>& Table() {
+  static const auto* table = new std::vector<Field>{
+      {.path = "base",
+       .type = "string",
+       .doc = "The model to start from: NAME (its newest version), NAME@VERSION or NAME@ALIAS. "
+              "`attune model list` shows what there is."},
+      {.path = "dataset",
+       .type = "string, or a list of {name, weight}",
+       .doc = "What to train on: NAME (its newest version) or NAME@VERSION. A list mixes several; "
+              "weight is "
+              "a data set's share of the examples, relative to the other weights."},
+      {.path = "method.type",
+       .type = "string",
+       .values = {"lora", "full"},
+       .doc = "How the model is changed: lora trains small low-rank matrices beside frozen "
+              "weights; full "
+              "trains every weight. `method: lora` is short for `method: {type: lora}`."},
+      {.path = "method.rank",
+       .type = "whole number",
+       .fallback = "16",
+       .range = {1, 1024},
+       .applies = IsLora,
+       .applies_doc = kLora,
+       .doc = "Rank of the low-rank matrices: more learns more and takes more memory."},
+      {.path = "method.alpha",
+       .type = "number",
+       .fallback = "32",
+       .range = {0.001, 65536},
+       .applies = IsLora,
+       .applies_doc = kLora,
+       .doc = "Scale of the update: it is multiplied by alpha / rank."},
+      {.path = "method.dropout",
+       .type = "number",
+       .fallback = "0",
+       .range = {0, 0.9},
+       .applies = IsLora,
+       .applies_doc = kLora,
+       .doc = "Share of the adapter's inputs that is dropped at random while training."},
+      {.path = "method.target_modules",
+       .type = "string or list of strings",
+       .fallback = "all-linear",
+       .applies = IsLora,
+       .applies_doc = kLora,
+       .doc = "Which linear layers get an adapter: all-linear, attention, or names such as "
+              "[q_proj, v_proj]."},
+      {.path = "name",
+       .type = "string",
+       .derive = DefaultName,
+       .default_doc = "BASE-METHOD, e.g. smollm2-lora",
+       .doc = "Name of the job: lower-case letters, digits, '.', '_' and '-'. It need not be "
+              "unique; where a "
+              "command takes a job, the name stands for the newest job of that name."},
+      {.path = "ranks.min",
+       .type = "whole number",
+       .fallback = "1",
+       .range = {1, 1024},
+       .doc = "The fewest trainer processes (one slot each) the job starts with. `ranks: 2` is "
+              "short for "
+              "`ranks: {min: 2, max: 2}`. The result does not depend on the number of ranks."},
+      {.path = "ranks.max",
+       .type = "whole number",
+       .derive = [](const JobSpec& spec) { return std::to_string(spec.ranks().min()); },
+       .default_doc = "ranks.min",
+       .range = {1, 1024},
+       .doc = "The most trainer processes the job uses when slots are free."},
+      {.path = "train.epochs",
+       .type = "number",
+       .fallback = "1",
+       .range = {0.001, 10000},
+       .doc = "How often every example is seen. Fractions are allowed."},
+      {.path = "train.max_steps",
+       .type = "whole number",
+       .fallback = "0",
+       .range = {0, 100000000},
+       .doc =
+           "Stop after this many optimizer steps even when the epochs are not over; 0: no limit."},
+      {.path = "train.sequence_length",
+       .type = "whole number",
+       .fallback = "1024",
+       .range = {8, 1048576},
+       .doc = "Tokens in a sequence. Longer examples are cut; several short ones share a sequence "
+              "(packing)."},
+      {.path = "train.packing",
+       .type = "true or false",
+       .fallback = "true",
+       .doc = "Put several examples into one sequence. Attention never crosses an example, so this "
+              "changes "
+              "speed and not the result of an example."},
+      {.path = "train.global_batch",
+       .type = "whole number",
+       .fallback = "16",
+       .range = {1, 65536},
+       .doc = "Sequences in one optimizer step, over all ranks together."},
+      {.path = "train.micro_batch",
+       .type = "whole number",
+       .fallback = "1",
+       .range = {1, 1024},
+       .doc = "Sequences in one forward pass of one rank: larger is faster on a GPU and takes more "
+              "memory. It "
+              "does not change the result."},
+      {.path = "train.precision",
+       .type = "string",
+       .fallback = "float32",
+       .values = {"float32", "bfloat16"},
+       .doc =
+           "Number format of the computation: bfloat16 halves memory where the hardware has it."},
+      {.path = "train.seed",
+       .type = "whole number",
+       .fallback = "1",
+       .doc = "Decides the order of examples, the adapter's start and dropout. Same seed, same "
+              "result."},
+      {.path = "train.loss_on",
+       .type = "string",
+       .fallback = "targets",
+       .values = {"targets", "all"},
+       .doc = "Which tokens are learned: targets (completions and assistant turns) or all."},
+      {.path = "train.threads",
+       .type = "whole number",
+       .fallback = "0",
+       .range = {0, 1024},
+       .doc = "CPU threads of a rank; 0: the slot's share of its host's cores."},
+      {.path = "train.activation_checkpointing",
+       .type = "true or false",
+       .fallback = "false",
+       .doc =
+           "Recompute activations in the backward pass: much less memory, about a third slower."},
+      {.path = "optimizer.name",
+       .type = "string",
+       .fallback = "adamw",
+       .values = {"adamw"},
+       .doc = "The optimizer."},
+      {.path = "optimizer.learning_rate",
+       .type = "number",
+       .derive = DefaultLearningRate,
+       .default_doc = "2e-4 with lora, 2e-5 with full",
+       .range = {1e-12, 10},
+       .doc = "The highest learning rate, reached after warm-up."},
+      {.path = "optimizer.weight_decay",
+       .type = "number",
+       .fallback = "0",
+       .range = {0, 10},
+       .doc = "Decoupled weight decay."},
+      {.path = "optimizer.betas",
+       .type = "list of two numbers",
+       .fallback = "[0.9, 0.999]",
+       .range = {0, 0.9999999},
+       .doc = "Decay of AdamW's first and second moment."},
+      {.path = "optimizer.epsilon",
+       .type = "number",
+       .fallback = "1e-8",
+       .range = {1e-16, 1},
+       .doc = "Added to AdamW's denominator."},
+      {.path = "optimizer.schedule",
+       .type = "string",
+       .fallback = "cosine",
+       .values = {"cosine", "linear", "constant"},
+       .doc = "How the learning rate goes on after warm-up: down to 0 as a cosine or a line, or "
+              "constant."},
+      {.path = "optimizer.warmup_steps",
+       .type = "whole number",
+       .fallback = "0",
+       .range = {0, 10000000},
+       .doc = "Steps in which the learning rate climbs from 0."},
+      {.path = "optimizer.clip_norm",
+       .type = "number",
+       .fallback = "1",
+       .range = {0, 1000000},
+       .doc = "Gradients with a larger norm are scaled down to it; 0: never."},
+      {.path = "evaluate.every_steps",
+       .type = "whole number",
+       .fallback = "50",
+       .range = {0, 100000000},
+       .doc = "Measure the validation loss every so many steps; 0: only before the first and after "
+              "the last "
+              "step, which is always done."},
+      {.path = "evaluate.split",
+       .type = "string",
+       .fallback = "validation",
+       .values = {"validation"},
+       .doc = "The split that is measured."},
+      {.path = "evaluate.max_examples",
+       .type = "whole number",
+       .fallback = "200",
+       .range = {0, 100000000},
+       .doc = "At most so many examples of it, always the same ones; 0: all."},
+      {.path = "checkpoint.every_steps",
+       .type = "whole number",
+       .fallback = "50",
+       .range = {0, 100000000},
+       .doc = "Write a checkpoint every so many steps, from which a lost run goes on; 0: only "
+              "after the last."},
+      {.path = "checkpoint.keep",
+       .type = "whole number",
+       .fallback = "2",
+       .range = {1, 1000},
+       .doc = "How many checkpoints stay on disk; older ones are removed."},
+      {.path = "register.model",
+       .type = "string",
+       .derive = [](const JobSpec& spec) { return spec.name(); },
+       .default_doc = "the job's name",
+       .doc = "The name in the model registry under which the result becomes a new version. "
+              "`register: NAME` "
+              "is short for `register: {model: NAME}`."},
+      {.path = "retry.max_restarts",
+       .type = "whole number",
+       .fallback = "3",
+       .range = {0, 1000},
+       .doc = "How often the job starts again from its last checkpoint after it has lost a trainer "
+              "or a "
+              "worker."},
+  };
+  return *table;
+}
+
+}  // namespace
+
+std::span<const Field> Schema() {
+  return Table();
+}
+
+const Field* FindField(std::string_view path) {
+  for (const Field& field : Table()) {
+    if (field.path == path) return &field;
+  }
+  return nullptr;
+}
+
+std::vector<std::string> KeysOf(std::string_view section) {
+  std::vector<std::string> keys;
+  for (const Field& field : Table()) {
+    std::string_view key = field.path;
+    size_t dot = key.find('.');
+    if (section.empty()) {
+      key = key.substr(0, dot);
+    } else if (dot == key.npos || key.substr(0, dot) != section) {
+      continue;
+    } else {
+      key = key.substr(dot + 1);
+    }
+    if (keys.empty() || keys.back() != key) keys.emplace_back(key);
+  }
+  return keys;
+}
+
+bool IsSection(std::string_view path) {
+  return !path.empty() && FindField(path) == nullptr && !KeysOf(path).empty();
+}
+
+std::string_view SectionDoc(std::string_view section) {
+  static constexpr std::pair<std::string_view, std::string_view> kDocs[] = {
+      {"method", "How the model is changed."},
+      {"ranks", "How many trainer processes share the work."},
+      {"train", "What is fed to the model, and how much of it at a time."},
+      {"optimizer", "How the weights follow the gradients."},
+      {"evaluate", "When and on what the validation loss is measured."},
+      {"checkpoint", "What a lost run goes on from."},
+      {"register", "What becomes of the result."},
+      {"retry", "What a failure may cost."},
+  };
+  for (const auto& [name, doc] : kDocs) {
+    if (name == section) return doc;
+  }
+  return "";
+}
+
+}  // namespace attune::spec

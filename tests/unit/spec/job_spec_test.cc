@@ -1,0 +1,232 @@
+#include "common/spec/job_spec.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+
+#include "common/spec/json.h"
+#include "common/spec/schema.h"
+
+namespace attune::spec {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+constexpr char kLeast[] = "base: smollm2\ndataset: docs\nmethod: lora\n";
+
+v1::JobSpec Parsed(const std::string& text, const std::vector<std::string>& overrides = {}) {
+  auto spec = ParseJobSpec(text, "job.yaml", overrides);
+  EXPECT_TRUE(spec.ok()) << spec.status().message();
+  return spec.ok() ? *spec : v1::JobSpec();
+}
+
+Status ErrorOf(const std::string& text, const std::vector<std::string>& overrides = {}) {
+  auto spec = ParseJobSpec(text, "job.yaml", overrides);
+  return spec.ok() ? Status() : spec.status();
+}
+
+TEST(ParseJobSpec, LeastSpecGetsEveryDefault) {
+  v1::JobSpec spec = Parsed(kLeast);
+  EXPECT_EQ(spec.name(), "smollm2-lora");
+  EXPECT_EQ(spec.register_().model(), "smollm2-lora");
+  EXPECT_EQ(spec.method().rank(), 16u);
+  EXPECT_THAT(spec.method().target_modules(), ElementsAre("all-linear"));
+  EXPECT_EQ(spec.ranks().min(), 1u);
+  EXPECT_EQ(spec.ranks().max(), 1u);
+  EXPECT_EQ(spec.datasets(0).name(), "docs");
+  EXPECT_EQ(spec.datasets(0).weight(), 1);
+  EXPECT_EQ(spec.train().sequence_length(), 1024u);
+  EXPECT_TRUE(spec.train().packing());
+  EXPECT_EQ(spec.train().loss_on(), "targets");
+  EXPECT_DOUBLE_EQ(spec.optimizer().learning_rate(), 2e-4);
+  EXPECT_THAT(spec.optimizer().betas(), ElementsAre(0.9, 0.999));
+  EXPECT_EQ(spec.retry().max_restarts(), 3u);
+  EXPECT_TRUE(ValidateJobSpec(spec).ok());
+}
+
+TEST(ParseJobSpec, FullHasItsOwnLearningRateAndNoAdapterFields) {
+  v1::JobSpec spec = Parsed("base: m\ndataset: d\nmethod: {type: full}\n");
+  EXPECT_DOUBLE_EQ(spec.optimizer().learning_rate(), 2e-5);
+  EXPECT_EQ(spec.method().rank(), 0u);
+  EXPECT_TRUE(ValidateJobSpec(spec).ok());
+}
+
+TEST(ParseJobSpec, ShortFormsAndLists) {
+  v1::JobSpec spec = Parsed(
+      "name: j\nbase: m@3\ndataset: [{name: a, weight: 3}, {name: b@2}, c]\nmethod: lora\nranks: "
+      "2\n"
+      "register: out\ntrain: {global_batch: 8}\n");
+  EXPECT_EQ(spec.ranks().min(), 2u);
+  EXPECT_EQ(spec.ranks().max(), 2u);
+  EXPECT_EQ(spec.register_().model(), "out");
+  ASSERT_EQ(spec.datasets_size(), 3);
+  EXPECT_EQ(spec.datasets(0).weight(), 3);
+  EXPECT_EQ(spec.datasets(1).name(), "b@2");
+  EXPECT_EQ(spec.datasets(2).name(), "c");
+}
+
+TEST(ParseJobSpec, OverridesWin) {
+  v1::JobSpec spec = Parsed(
+      std::string(kLeast) + "train: {epochs: 1}\n",
+      {"train.epochs=3", "optimizer.betas=[0.8, 0.9]", "ranks={min: 1, max: 4}", "name=other"});
+  EXPECT_EQ(spec.train().epochs(), 3);
+  EXPECT_THAT(spec.optimizer().betas(), ElementsAre(0.8, 0.9));
+  EXPECT_EQ(spec.ranks().max(), 4u);
+  EXPECT_EQ(spec.name(), "other");
+}
+
+TEST(ParseJobSpec, UnknownKeyNamesTheNearest) {
+  Status status = ErrorOf(std::string(kLeast) + "train:\n  epoch: 3\n");
+  EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(status.field(), "train.epoch");
+  EXPECT_EQ(status.message(),
+            "job.yaml:5:3: unknown key 'epoch' in train; did you mean 'epochs'?\n"
+            "    5 |   epoch: 3\n      |   ^~~~~");
+}
+
+TEST(ParseJobSpec, KeyInTheWrongSectionNamesTheRightOne) {
+  EXPECT_THAT(ErrorOf(std::string(kLeast) + "learning_rate: 1e-4\n").message(),
+              HasSubstr("did you mean 'optimizer.learning_rate'?"));
+}
+
+struct BadCase {
+  const char* text;
+  const char* message;
+};
+class ParseJobSpecBad : public ::testing::TestWithParam<BadCase> {};
+
+TEST_P(ParseJobSpecBad, IsNamed) {
+  Status status = ErrorOf(std::string(kLeast) + GetParam().text);
+  EXPECT_THAT(status.message(), HasSubstr(GetParam().message));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, ParseJobSpecBad,
+    ::testing::Values(
+        BadCase{"train: {epochs: many}\n", "job.yaml:4:17: train.epochs must be a number"},
+        BadCase{"train: {packing: yes}\n", "train.packing must be true or false, not 'yes'"},
+        BadCase{"train: 3\n", "train must be a section"},
+        BadCase{"train: {precision: fp8}\n",
+                "train.precision must be float32 or bfloat16, not 'fp8'"},
+        BadCase{"train: {sequence_length: 4}\n", "from 8 to 1048576, not '4'"},
+        BadCase{"train: {sequence_length: -4}\n", "from 8 to 1048576, not '-4'"},
+        BadCase{"ranks: 0\n", "ranks must be a whole number from 1 to 1024, not '0'"},
+        BadCase{"ranks: {min: 4, max: 2}\n", "ranks.max (2) is less than ranks.min (4)"},
+        BadCase{"ranks: 32\n", "train.global_batch (16) is less than ranks.max (32)"},
+        BadCase{"train: {micro_batch: 32}\n", "train.micro_batch (32) is more than"},
+        BadCase{"name: Has Spaces\n", "job.yaml:4:7: 'Has Spaces' cannot be a job's name"},
+        BadCase{"name: ../up\n", "cannot be a job's name"},
+        BadCase{"register: a/b\n", "'a/b' cannot be a model's name"},
+        BadCase{"optimizer: {betas: [0.9]}\n", "optimizer.betas must be two numbers"},
+        BadCase{"optimizer: {betas: [0.9, 1.5]}\n", "each is a number from 0 to"},
+        BadCase{"optimizer: {name: sgd}\n", "optimizer.name must be adamw, not 'sgd'"},
+        BadCase{"train: {max_steps: 5}\noptimizer: {warmup_steps: 9}\n",
+                "warmup_steps (9) is more than"},
+        BadCase{"base: other\n", "duplicate key 'base': it is set on line 1"}));
+
+TEST(ParseJobSpec, MissingKeysAreAllNamed) {
+  Status status = ErrorOf("name: x\n");
+  EXPECT_THAT(status.message(), HasSubstr("missing key 'base', which is required"));
+  EXPECT_THAT(status.message(), HasSubstr("missing key 'dataset', which is required"));
+  EXPECT_THAT(status.message(), HasSubstr("missing key 'method.type', which is required"));
+}
+
+TEST(ParseJobSpec, AdapterKeysWithFullAreRefused) {
+  EXPECT_THAT(ErrorOf("base: m\ndataset: d\nmethod: {type: full, rank: 8}\n").message(),
+              HasSubstr("job.yaml:3:28: method.rank means something only with method.type lora"));
+}
+
+TEST(ParseJobSpec, DatasetErrorsPointToTheItem) {
+  const char* text =
+      "base: m\nmethod: lora\ndataset:\n  - {name: a, wait: 1}\n  - {weight: 2}\n  - [x]\n";
+  Status status = ErrorOf(text);
+  EXPECT_THAT(status.message(), HasSubstr("job.yaml:4:15: unknown key 'wait' in dataset[0]"));
+  EXPECT_THAT(status.message(), HasSubstr("missing key 'name' in dataset[1]"));
+  EXPECT_THAT(status.message(),
+              HasSubstr("dataset[2] must be a data set's name or {name, weight}"));
+  EXPECT_THAT(ErrorOf("base: m\nmethod: lora\ndataset: [a, a]\n").message(),
+              HasSubstr("listed twice"));
+  EXPECT_THAT(ErrorOf("base: m\nmethod: lora\ndataset: []\n").message(), HasSubstr("required"));
+}
+
+TEST(ParseJobSpec, OverrideErrorsPointIntoTheOverride) {
+  EXPECT_THAT(ErrorOf(kLeast, {"train.epochs=x"}).message(),
+              HasSubstr("--set:1:14: train.epochs must be a number"));
+  EXPECT_THAT(ErrorOf(kLeast, {"train.epoch=1"}).message(),
+              HasSubstr("--set:1:7: unknown key 'epoch' in train; did you mean 'epochs'?"));
+}
+
+TEST(ParseJobSpec, EmptyAndOddTextsAreErrors) {
+  for (const char* text : {"", "- a\n", "just words\n", "{", "train: {train: {}}\n"}) {
+    EXPECT_EQ(ErrorOf(text).code(), StatusCode::kInvalidArgument) << text;
+  }
+}
+
+TEST(ValidateJobSpec, NamesTheField) {
+  struct Case {
+    std::function<void(v1::JobSpec*)> change;
+    const char* field;
+  };
+  const Case cases[] = {
+      {[](auto* s) { s->clear_base(); }, "base"},
+      {[](auto* s) { s->set_base("../../etc"); }, "base"},
+      {[](auto* s) { s->clear_datasets(); }, "dataset"},
+      {[](auto* s) { s->mutable_datasets(0)->set_weight(-1); }, "dataset"},
+      {[](auto* s) { s->mutable_datasets(0)->set_name("a b"); }, "dataset"},
+      {[](auto* s) { s->set_name("x/y"); }, "name"},
+      {[](auto* s) { s->mutable_method()->set_type("magic"); }, "method.type"},
+      {[](auto* s) { s->mutable_method()->set_rank(0); }, "method.rank"},
+      {[](auto* s) { s->mutable_method()->clear_target_modules(); }, "method.target_modules"},
+      {[](auto* s) { s->mutable_method()->set_target_modules(0, "a b"); }, "method.target_modules"},
+      {[](auto* s) { s->mutable_method()->set_dropout(NAN); }, "method.dropout"},
+      {[](auto* s) { s->mutable_train()->set_global_batch(0); }, "train.global_batch"},
+      {[](auto* s) { s->mutable_train()->set_epochs(0); }, "train.epochs"},
+      {[](auto* s) { s->mutable_optimizer()->set_learning_rate(INFINITY); },
+       "optimizer.learning_rate"},
+      {[](auto* s) { s->mutable_optimizer()->add_betas(0.5); }, "optimizer.betas"},
+      {[](auto* s) { s->mutable_ranks()->set_max(0); }, "ranks.max"},
+      {[](auto* s) { s->clear_register_(); }, "register.model"},
+      {[](auto* s) { s->clear_checkpoint(); }, "checkpoint.keep"},
+  };
+  const v1::JobSpec good = Parsed(kLeast);
+  for (const Case& c : cases) {
+    v1::JobSpec spec = good;
+    c.change(&spec);
+    Status status = ValidateJobSpec(spec);
+    EXPECT_EQ(status.code(), StatusCode::kInvalidArgument) << c.field;
+    EXPECT_EQ(status.field(), c.field) << status.message();
+  }
+}
+
+TEST(ValidateJobSpec, RefusesAnEmptySpecWithoutCrash) {
+  EXPECT_FALSE(ValidateJobSpec(v1::JobSpec()).ok());
+}
+
+TEST(ToYaml, ParsesBackToTheSameSpec) {
+  for (const char* text :
+       {kLeast, "base: m@2\ndataset: [{name: a, weight: 2}, b]\nmethod: full\nname: j\n"}) {
+    v1::JobSpec spec = Parsed(text);
+    EXPECT_EQ(ToJsonText(Parsed(ToYaml(spec))), ToJsonText(spec)) << ToYaml(spec);
+  }
+}
+
+// Every field of the message is in the table, so that none can be forgotten.
+void ExpectCovered(const google::protobuf::Descriptor* message, const std::string& prefix) {
+  for (int i = 0; i < message->field_count(); ++i) {
+    const auto* field = message->field(i);
+    std::string path = prefix + (field->name() == "datasets" ? "dataset" : field->name());
+    if (field->message_type() != nullptr && !field->is_repeated()) {
+      ExpectCovered(field->message_type(), path + ".");
+    } else {
+      EXPECT_NE(FindField(path), nullptr) << path;
+    }
+  }
+}
+TEST(Schema, CoversTheMessage) {
+  ExpectCovered(v1::JobSpec::descriptor(), "");
+}
+
+}  // namespace
+}  // namespace attune::spec
