@@ -1,6 +1,7 @@
 #pragma once
 
-// Model weights and configuration as Hugging Face names them, whatever file holds them. No torch here.
+// Model weights and configuration as Hugging Face names them, whatever file holds them. No torch
+// here.
 
 #include <cstddef>
 #include <cstdint>
@@ -26,13 +27,13 @@ class WeightSource {
  public:
   virtual ~WeightSource() = default;
   virtual const std::map<std::string, TensorInfo>& tensors() const = 0;
-  // All elements as float32, row-major; out must have exactly as many. GGUF: dequantised as gguf-py does, and
-  // Llama's q and k rows permuted back.
+  // All elements as float32, row-major; out must have exactly as many. GGUF: dequantised as gguf-py
+  // does, and Llama's q and k rows permuted back.
   virtual Status ReadFloat(const std::string& name, std::span<float> out) const = 0;
 };
 
-// A folder with model.safetensors, with shards and model.safetensors.index.json, with adapter_model.safetensors,
-// or with exactly one *.gguf; or a path to one such file.
+// A folder with model.safetensors, with shards and model.safetensors.index.json, with
+// adapter_model.safetensors, or with exactly one *.gguf; or a path to one such file.
 Result<std::unique_ptr<WeightSource>> OpenWeights(const std::filesystem::path& path);
 
 // config.json of the folder, or what transformers makes of the GGUF file's metadata, as JSON text.

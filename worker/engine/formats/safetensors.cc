@@ -1,0 +1,214 @@
+#include "worker/engine/formats/safetensors.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <utility>
+
+#include "worker/engine/formats/safetensors_header.h"
+
+namespace attune::engine {
+namespace {
+
+static_assert(std::endian::native == std::endian::little);
+
+constexpr std::array<std::pair<std::string_view, size_t>, 16> kDtypes = {{{"BOOL", 1},
+                                                                          {"U8", 1},
+                                                                          {"I8", 1},
+                                                                          {"F8_E4M3", 1},
+                                                                          {"F8_E5M2", 1},
+                                                                          {"F8_E8M0", 1},
+                                                                          {"I16", 2},
+                                                                          {"U16", 2},
+                                                                          {"F16", 2},
+                                                                          {"BF16", 2},
+                                                                          {"I32", 4},
+                                                                          {"U32", 4},
+                                                                          {"F32", 4},
+                                                                          {"I64", 8},
+                                                                          {"U64", 8},
+                                                                          {"F64", 8}}};
+
+// dtype x shape in bytes.
+Result<uint64_t> BytesNeeded(const std::string& name, const std::string& dtype,
+                             const std::vector<int64_t>& shape) {
+  uint64_t bytes = SafetensorsElementBytes(dtype);
+  if (bytes == 0) {
+    return InvalidArgument("tensor " + QuotedName(name) + " has the unknown dtype " +
+                           QuotedName(dtype));
+  }
+  for (int64_t dimension : shape) {
+    if (dimension < 0 || __builtin_mul_overflow(bytes, static_cast<uint64_t>(dimension), &bytes)) {
+      return InvalidArgument("tensor " + QuotedName(name) + " has a shape that overflows");
+    }
+  }
+  return bytes;
+}
+
+// The tensors must lie end to end from the first to the last byte of the data.
+Status CheckCoverage(const SafetensorsHeader& header, uint64_t data_bytes) {
+  std::vector<std::pair<const std::string*, const SafetensorsHeader::Entry*>> order;
+  for (const auto& [name, entry] : header.entries) order.emplace_back(&name, &entry);
+  std::sort(order.begin(), order.end(), [](const auto& a, const auto& b) {
+    return std::pair(a.second->begin, a.second->end) < std::pair(b.second->begin, b.second->end);
+  });
+  uint64_t position = 0;
+  for (const auto& [name, entry] : order) {
+    if (entry->begin != position) {
+      return InvalidArgument("tensor " + QuotedName(*name) + " starts at byte " +
+                             std::to_string(entry->begin) + " of the data, expected " +
+                             std::to_string(position) + ": the tensors " +
+                             (entry->begin < position ? "overlap" : "leave a hole"));
+    }
+    position = entry->end;
+  }
+  if (position != data_bytes) {
+    return InvalidArgument("the tensors end at byte " + std::to_string(position) +
+                           " of the data, which has " + std::to_string(data_bytes) +
+                           "; the file is truncated or has bytes that belong to no tensor");
+  }
+  return Status();
+}
+
+Status CheckEntry(const std::string& name, const SafetensorsHeader::Entry& entry,
+                  uint64_t data_bytes) {
+  if (entry.begin > entry.end || entry.end > data_bytes) {
+    return InvalidArgument("tensor " + QuotedName(name) + " lies at bytes " +
+                           std::to_string(entry.begin) + " to " + std::to_string(entry.end) +
+                           " of the data, which has " + std::to_string(data_bytes) +
+                           "; the file is truncated or damaged");
+  }
+  ATTUNE_ASSIGN_OR_RETURN(uint64_t needed, BytesNeeded(name, entry.dtype, entry.shape));
+  if (needed != entry.end - entry.begin) {
+    return InvalidArgument("tensor " + QuotedName(name) + " has " +
+                           std::to_string(entry.end - entry.begin) +
+                           " bytes, its dtype and shape " + "need " + std::to_string(needed));
+  }
+  return Status();
+}
+
+Status CheckTensor(const TensorBytes& tensor) {
+  ATTUNE_ASSIGN_OR_RETURN(uint64_t needed, BytesNeeded(tensor.name, tensor.dtype, tensor.shape));
+  if (needed != tensor.bytes) {
+    return InvalidArgument("tensor " + QuotedName(tensor.name) + " has " +
+                           std::to_string(tensor.bytes) + " bytes, its dtype and shape need " +
+                           std::to_string(needed));
+  }
+  if (tensor.name == "__metadata__") return InvalidArgument("no tensor may be named __metadata__");
+  return Status();
+}
+
+Result<std::string> HeaderJson(const std::vector<const TensorBytes*>& tensors,
+                               const std::map<std::string, std::string>& metadata) {
+  nlohmann::ordered_json header = nlohmann::ordered_json::object();
+  if (!metadata.empty()) header["__metadata__"] = metadata;
+  uint64_t offset = 0;
+  for (const TensorBytes* tensor : tensors) {
+    header[tensor->name] = {{"dtype", tensor->dtype},
+                            {"shape", tensor->shape},
+                            {"data_offsets", {offset, offset + tensor->bytes}}};
+    offset += tensor->bytes;
+  }
+  std::string text;
+  try {
+    text = header.dump();
+  } catch (const std::exception& error) {
+    return InvalidArgument(std::string("a tensor's name is not UTF-8: ") + error.what());
+  }
+  text.resize((text.size() + 7) / 8 * 8, ' ');
+  if (text.size() > kSafetensorsHeaderBytesMax) {
+    return InvalidArgument("the header would be larger than " +
+                           std::to_string(kSafetensorsHeaderBytesMax) + " bytes");
+  }
+  return text;
+}
+
+}  // namespace
+
+size_t SafetensorsElementBytes(std::string_view dtype) {
+  for (const auto& [name, bytes] : kDtypes) {
+    if (name == dtype) return bytes;
+  }
+  return 0;
+}
+
+Result<std::shared_ptr<const SafetensorsFile>> SafetensorsFile::Open(
+    const std::filesystem::path& path) {
+  ATTUNE_ASSIGN_OR_RETURN(std::shared_ptr<MappedFile> map, MappedFile::Open(path));
+  auto file = std::shared_ptr<SafetensorsFile>(new SafetensorsFile());
+  file->map_ = map;
+  Status status = file->Load(map->bytes());
+  if (!status.ok()) return status.WithContext(path.string());
+  return std::shared_ptr<const SafetensorsFile>(std::move(file));
+}
+
+Result<std::shared_ptr<const SafetensorsFile>> SafetensorsFile::Parse(
+    std::span<const std::byte> bytes) {
+  auto file = std::shared_ptr<SafetensorsFile>(new SafetensorsFile());
+  ATTUNE_RETURN_IF_ERROR(file->Load(bytes));
+  return std::shared_ptr<const SafetensorsFile>(std::move(file));
+}
+
+Status SafetensorsFile::Load(std::span<const std::byte> bytes) {
+  uint64_t header_bytes = 0;
+  if (bytes.size() < sizeof header_bytes) {
+    return InvalidArgument("not a safetensors file: it has only " + std::to_string(bytes.size()) +
+                           " bytes");
+  }
+  std::memcpy(&header_bytes, bytes.data(), sizeof header_bytes);
+  if (header_bytes > kSafetensorsHeaderBytesMax) {
+    return InvalidArgument("not a safetensors file: a header of " + std::to_string(header_bytes) +
+                           " bytes is more than the limit of " +
+                           std::to_string(kSafetensorsHeaderBytesMax));
+  }
+  if (header_bytes > bytes.size() - sizeof header_bytes) {
+    return InvalidArgument("the file ends inside its header of " + std::to_string(header_bytes) +
+                           " bytes; it is truncated or not a safetensors file");
+  }
+  std::string_view text(reinterpret_cast<const char*>(bytes.data() + sizeof header_bytes),
+                        header_bytes);
+  ATTUNE_ASSIGN_OR_RETURN(SafetensorsHeader header, ParseSafetensorsHeader(text));
+  std::span<const std::byte> data = bytes.subspan(sizeof header_bytes + header_bytes);
+  for (const auto& [name, entry] : header.entries) {
+    ATTUNE_RETURN_IF_ERROR(CheckEntry(name, entry, data.size()));
+  }
+  ATTUNE_RETURN_IF_ERROR(CheckCoverage(header, data.size()));
+  for (auto& [name, entry] : header.entries) {
+    tensors_.emplace(name, SafetensorsTensor{std::move(entry.dtype), std::move(entry.shape),
+                                             data.subspan(entry.begin, entry.end - entry.begin)});
+  }
+  metadata_ = std::move(header.metadata);
+  return Status();
+}
+
+Status WriteSafetensors(const std::filesystem::path& path, const std::vector<TensorBytes>& tensors,
+                        const std::map<std::string, std::string>& metadata) {
+  std::vector<const TensorBytes*> order;
+  std::set<std::string_view> names;
+  for (const TensorBytes& tensor : tensors) {
+    ATTUNE_RETURN_IF_ERROR(CheckTensor(tensor));
+    if (!names.insert(tensor.name).second) {
+      return InvalidArgument("tensor " + QuotedName(tensor.name) + " is there twice");
+    }
+    order.push_back(&tensor);
+  }
+  std::sort(order.begin(), order.end(), [](const TensorBytes* a, const TensorBytes* b) {
+    size_t a_bytes = SafetensorsElementBytes(a->dtype);
+    size_t b_bytes = SafetensorsElementBytes(b->dtype);
+    return a_bytes != b_bytes ? a_bytes > b_bytes : a->name < b->name;
+  });
+  ATTUNE_ASSIGN_OR_RETURN(std::string header, HeaderJson(order, metadata));
+  ATTUNE_ASSIGN_OR_RETURN(AtomicFileWriter writer, AtomicFileWriter::Create(path));
+  uint64_t header_bytes = header.size();
+  ATTUNE_RETURN_IF_ERROR(writer.Append(&header_bytes, sizeof header_bytes));
+  ATTUNE_RETURN_IF_ERROR(writer.Append(header));
+  for (const TensorBytes* tensor : order) {
+    ATTUNE_RETURN_IF_ERROR(writer.Append(tensor->data, tensor->bytes));
+  }
+  return writer.Commit();
+}
+
+}  // namespace attune::engine
