@@ -1,8 +1,9 @@
 #pragma once
 
-// Dataset versions under STORAGE/datasets/NAME/VERSION. An import streams through: rows are checked,
-// identified, deduplicated, split and written to shards in a temporary folder as their bytes arrive; Finish
-// gives the folder its number and its row in one transaction. Without Finish nothing is left behind.
+// Dataset versions under STORAGE/datasets/NAME/VERSION. An import streams through: rows are
+// checked, identified, deduplicated, split and written to shards in a temporary folder as their
+// bytes arrive; Finish gives the folder its number and its row in one transaction. Without Finish
+// nothing is left behind.
 
 #include <filesystem>
 #include <memory>

@@ -1,10 +1,10 @@
 #pragma once
 
-// The coordinator's /metrics. Counters and histograms are fed by the job controller, after the transaction
-// that they speak of has committed, and start at zero with the process, as Prometheus expects. Gauges of
-// state are read at every scrape from a Snapshot of the store, so they are right after a restart too.
-// Label values are bounded: states, slots and phases are fixed lists; jobs are those that the snapshot
-// holds (active ones and the last kEndedJobs to end).
+// The coordinator's /metrics. Counters and histograms are fed by the job controller, after the
+// transaction that they speak of has committed, and start at zero with the process, as Prometheus
+// expects. Gauges of state are read at every scrape from a Snapshot of the store, so they are right
+// after a restart too. Label values are bounded: states, slots and phases are fixed lists; jobs are
+// those that the snapshot holds (active ones and the last kEndedJobs to end).
 
 #include <cstdint>
 #include <functional>
@@ -19,7 +19,8 @@
 namespace attune::metrics {
 
 inline constexpr size_t kEndedJobs = 20;
-inline constexpr size_t kActiveJobsMax = 200;  // more active jobs than this have no series of their own
+inline constexpr size_t kActiveJobsMax =
+    200;  // more active jobs than this have no series of their own
 
 // One TRAIN job that has been placed at least once.
 struct JobSample {

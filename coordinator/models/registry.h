@@ -1,10 +1,12 @@
 #pragma once
 
-// The model registry: immutable versions under STORAGE/models/NAME/VERSION, each with where it came from.
+// The model registry: immutable versions under STORAGE/models/NAME/VERSION, each with where it came
+// from.
 //
-// An import is copied under a temporary name, checked, and gets its version number and its row in one
-// transaction. A job's output stays where the trainer wrote it until its row is committed; only then does it
-// move, so that no crash can lose it: until the move, `path` of the version says the old place.
+// An import is copied under a temporary name, checked, and gets its version number and its row in
+// one transaction. A job's output stays where the trainer wrote it until its row is committed; only
+// then does it move, so that no crash can lose it: until the move, `path` of the version says the
+// old place.
 
 #include <filesystem>
 #include <string>
@@ -23,9 +25,9 @@ namespace attune::models {
 
 // A finished job's folder, checked and checksummed, ready to be registered.
 struct PreparedOutput {
-  std::string name;             // registry name
+  std::string name;              // registry name
   std::filesystem::path folder;  // runs/JOB/output
-  v1::ModelVersion version;     // all but version, created and path
+  v1::ModelVersion version;      // all but version, created and path
 };
 
 class Registry {
@@ -33,12 +35,12 @@ class Registry {
   // storage: the cluster's storage folder. All three outlive the registry.
   Registry(Database* database, std::filesystem::path storage, Clock* clock);
 
-  // At start, before anything is served: removes leftovers of interrupted imports and moves outputs whose
-  // row was committed.
+  // At start, before anything is served: removes leftovers of interrupted imports and moves outputs
+  // whose row was committed.
   Status Reconcile();
 
-  // Errors: kInvalidArgument for a path, format or file that is not a model (nothing is left behind),
-  // kNotFound for an unknown base. The same request id again returns the first answer.
+  // Errors: kInvalidArgument for a path, format or file that is not a model (nothing is left
+  // behind), kNotFound for an unknown base. The same request id again returns the first answer.
   Result<v1::ModelVersion> Import(const v1::ImportModelRequest& request);
 
   // "name" (newest) or "name@version".
@@ -46,13 +48,15 @@ class Registry {
   Result<v1::ListModelsResponse> List(const v1::ListModelsRequest& request);
 
   // Registering a job's output, in three steps:
-  // 1. before the transaction, as it reads every byte: check and checksum. lineage.code_version is filled in.
+  // 1. before the transaction, as it reads every byte: check and checksum. lineage.code_version is
+  // filled in.
   Result<PreparedOutput> PrepareOutput(const std::string& name, const std::filesystem::path& folder,
                                        const v1::Lineage& lineage,
                                        const std::map<std::string, double>& metrics);
   // 2. inside the transaction that ends the job. Idempotent by lineage.job_id.
   Result<v1::ModelVersion> RegisterOutput(Transaction& transaction, const PreparedOutput& output);
-  // 3. after the commit: moves the folder to its place. A failure costs nothing: the version is readable where
+  // 3. after the commit: moves the folder to its place. A failure costs nothing: the version is
+  // readable where
   //    it is and the next Reconcile tries again.
   Status PlaceOutput(const v1::ModelVersion& version);
 

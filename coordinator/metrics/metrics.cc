@@ -1,0 +1,234 @@
+#include "coordinator/metrics/metrics.h"
+
+#include <prometheus/counter.h>
+#include <prometheus/exposer.h>
+#include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+#include <prometheus/text_serializer.h>
+
+#include <algorithm>
+#include <exception>
+
+#include "common/base/mutex.h"
+
+namespace attune::metrics {
+namespace {
+
+using prometheus::ClientMetric;
+using prometheus::Histogram;
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+
+const Histogram::BucketBoundaries kWaitBuckets = {0.1, 0.5, 1,   2,    5,     10,   30,
+                                                  60,  300, 900, 3600, 14400, 86400};
+const Histogram::BucketBoundaries kPhaseBuckets = {0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1,
+                                                   0.3,    1,      3,     10,    30,   100};
+
+// Every state has a series from the start, so that a rate or an alert on it never meets a gap.
+constexpr const char* kJobStates[] = {"QUEUED",    "PREPARING", "RUNNING",  "PAUSED",
+                                      "SUCCEEDED", "FAILED",    "CANCELLED"};
+constexpr const char* kNodeStates[] = {"READY", "LOST", "DRAINING"};
+
+using Labels = std::vector<ClientMetric::Label>;
+
+void AddGauge(MetricFamily& family, Labels labels, double value) {
+  ClientMetric metric;
+  metric.label = std::move(labels);
+  metric.gauge.value = value;
+  family.metric.push_back(std::move(metric));
+}
+
+MetricFamily GaugeFamily(std::string name, std::string help) {
+  return MetricFamily{std::move(name), std::move(help), MetricType::Gauge, {}};
+}
+
+template <size_t N>
+void AddStates(MetricFamily& family, const char* const (&states)[N],
+               const std::map<std::string, uint64_t>& counts) {
+  for (const char* state : states) {
+    auto it = counts.find(state);
+    AddGauge(family, {{"state", state}},
+             it == counts.end() ? 0.0 : static_cast<double>(it->second));
+  }
+}
+
+// Share of the wall time since the first placement that went into steps that counted.
+double Goodput(const JobSample& job) {
+  if (job.seconds_since_placed <= 0) return 0;
+  return std::clamp(job.seconds_applied / job.seconds_since_placed, 0.0, 1.0);
+}
+
+std::vector<MetricFamily> Families(const Snapshot& snapshot) {
+  MetricFamily jobs = GaugeFamily("attune_jobs", "Training jobs by state");
+  AddStates(jobs, kJobStates, snapshot.jobs);
+  MetricFamily nodes = GaugeFamily("attune_nodes", "Workers by state");
+  AddStates(nodes, kNodeStates, snapshot.nodes);
+  MetricFamily slots = GaugeFamily("attune_slots", "Slots of ready workers");
+  AddGauge(slots, {{"state", "free"}}, static_cast<double>(snapshot.slots_free));
+  AddGauge(slots, {{"state", "used"}}, static_cast<double>(snapshot.slots_used));
+
+  MetricFamily train =
+      GaugeFamily("attune_train_loss", "Last applied step's mean loss per target token");
+  MetricFamily validation =
+      GaugeFamily("attune_validation_loss", "Last evaluation's mean loss per target token");
+  MetricFamily goodput =
+      GaugeFamily("attune_goodput_ratio",
+                  "Share of wall time since first placement spent in applied, not redone steps");
+  size_t count = std::min(snapshot.job_samples.size(), kActiveJobsMax + kEndedJobs);
+  for (size_t i = 0; i < count; ++i) {
+    const JobSample& job = snapshot.job_samples[i];
+    Labels labels = {{"job", job.id}, {"name", job.name}};
+    if (job.train_loss) AddGauge(train, labels, *job.train_loss);
+    if (job.validation_loss) AddGauge(validation, labels, *job.validation_loss);
+    AddGauge(goodput, labels, Goodput(job));
+  }
+  return {jobs, nodes, slots, train, validation, goodput};
+}
+
+class SnapshotCollectable : public prometheus::Collectable {
+ public:
+  explicit SnapshotCollectable(Metrics::SnapshotFn snapshot) : snapshot_(std::move(snapshot)) {}
+
+  // Without a snapshot the page says so by attune_snapshot_up 0 and has no stale gauges.
+  std::vector<MetricFamily> Collect() const override {
+    Result<Snapshot> snapshot = snapshot_();
+    MetricFamily up =
+        GaugeFamily("attune_snapshot_up", "1 when the store could be read for this page");
+    AddGauge(up, {}, snapshot.ok() ? 1 : 0);
+    std::vector<MetricFamily> families;
+    if (snapshot.ok()) families = Families(*snapshot);
+    families.push_back(std::move(up));
+    return families;
+  }
+
+ private:
+  const Metrics::SnapshotFn snapshot_;
+};
+
+}  // namespace
+
+struct Metrics::State {
+  State(const std::string& version, SnapshotFn fn)
+      : registry(std::make_shared<prometheus::Registry>()),
+        snapshot(std::make_shared<SnapshotCollectable>(std::move(fn))),
+        queue_wait(prometheus::BuildHistogram()
+                       .Name("attune_queue_wait_seconds")
+                       .Help("Time from entering the queue to placement")
+                       .Register(*registry)
+                       .Add({}, kWaitBuckets)),
+        steps(prometheus::BuildCounter()
+                  .Name("attune_steps_total")
+                  .Help("Optimizer steps reported, redone ones again")
+                  .Register(*registry)
+                  .Add({})),
+        tokens(prometheus::BuildCounter()
+                   .Name("attune_tokens_total")
+                   .Help("Tokens of reported steps")
+                   .Register(*registry)
+                   .Add({})),
+        restarts(prometheus::BuildCounter()
+                     .Name("attune_restarts_total")
+                     .Help("Attempts lost to failures")
+                     .Register(*registry)
+                     .Add({})) {
+    auto& phases = prometheus::BuildHistogram()
+                       .Name("attune_step_seconds")
+                       .Help("Seconds of an optimizer step by phase, on rank 0")
+                       .Register(*registry);
+    data = &phases.Add({{"phase", "data"}}, kPhaseBuckets);
+    forward = &phases.Add({{"phase", "forward"}}, kPhaseBuckets);
+    backward = &phases.Add({{"phase", "backward"}}, kPhaseBuckets);
+    sync = &phases.Add({{"phase", "sync"}}, kPhaseBuckets);
+    optimizer = &phases.Add({{"phase", "optimizer"}}, kPhaseBuckets);
+    prometheus::BuildGauge()
+        .Name("attune_build_info")
+        .Help("1, with the version of the coordinator as a label")
+        .Register(*registry)
+        .Add({{"version", version}})
+        .Set(1);
+  }
+
+  const std::shared_ptr<prometheus::Registry> registry;
+  const std::shared_ptr<SnapshotCollectable> snapshot;
+  Histogram& queue_wait;
+  prometheus::Counter& steps;
+  prometheus::Counter& tokens;
+  prometheus::Counter& restarts;
+  Histogram *data, *forward, *backward, *sync, *optimizer;
+
+  mutable Mutex mutex;
+  std::unique_ptr<prometheus::Exposer> exposer GUARDED_BY(mutex);
+  std::string address GUARDED_BY(mutex);
+};
+
+Metrics::Metrics(std::string version, SnapshotFn snapshot)
+    : state_(std::make_unique<State>(version, std::move(snapshot))) {}
+
+Metrics::~Metrics() {
+  Shutdown();
+}
+
+void Metrics::OnJobPlaced(double queue_wait_seconds) {
+  state_->queue_wait.Observe(std::max(0.0, queue_wait_seconds));
+}
+
+void Metrics::OnStepApplied(const StepSample& step) {
+  state_->steps.Increment();
+  state_->tokens.Increment(static_cast<double>(step.tokens));
+  if (step.data) state_->data->Observe(*step.data);
+  if (step.forward) state_->forward->Observe(*step.forward);
+  if (step.backward) state_->backward->Observe(*step.backward);
+  if (step.sync) state_->sync->Observe(*step.sync);
+  if (step.optimizer) state_->optimizer->Observe(*step.optimizer);
+}
+
+void Metrics::OnRestart() {
+  state_->restarts.Increment();
+}
+
+Status Metrics::Start(const std::string& listen) {
+  size_t colon = listen.rfind(':');
+  if (colon == std::string::npos || colon == 0) {
+    return InvalidArgument("metrics address \"" + listen + "\" is not HOST:PORT");
+  }
+  MutexLock lock(&state_->mutex);
+  if (state_->exposer != nullptr) return FailedPrecondition("metrics are being served already");
+  try {
+    auto exposer = std::make_unique<prometheus::Exposer>(listen, 2);
+    exposer->RegisterCollectable(state_->registry);
+    exposer->RegisterCollectable(state_->snapshot);
+    std::vector<int> ports = exposer->GetListeningPorts();
+    if (ports.empty()) return Unavailable("cannot serve metrics on " + listen);
+    state_->address = listen.substr(0, colon + 1) + std::to_string(ports[0]);
+    state_->exposer = std::move(exposer);
+  } catch (const std::exception&) {
+    return Unavailable(
+        "cannot serve metrics on " + listen +
+        ": the address is invalid or the port is taken; choose another metrics_listen");
+  }
+  return Status();
+}
+
+std::string Metrics::address() const {
+  MutexLock lock(&state_->mutex);
+  return state_->address;
+}
+
+void Metrics::Shutdown() {
+  std::unique_ptr<prometheus::Exposer> exposer;
+  {
+    MutexLock lock(&state_->mutex);
+    exposer = std::move(state_->exposer);
+    state_->address.clear();
+  }
+  // Joins the server's threads; they do not need the mutex.
+}
+
+std::string Metrics::Render() const {
+  std::vector<MetricFamily> families = state_->registry->Collect();
+  for (MetricFamily& family : state_->snapshot->Collect()) families.push_back(std::move(family));
+  return prometheus::TextSerializer().Serialize(families);
+}
+
+}  // namespace attune::metrics
