@@ -1,0 +1,20 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "coordinator/store/database.h"
+
+namespace attune {
+
+// Events of one subject after a sequence, oldest first, at most limit. Throws soci_error.
+std::vector<Event> ReadEvents(Transaction& transaction, const std::string& subject_kind,
+                              const std::string& subject_id, int64_t after_sequence, int limit);
+
+// Forgets all but the newest keep events of one type of one subject: a long run's step events are a
+// progress display, not a record (the metrics table is). Throws soci_error.
+void PruneEvents(Transaction& transaction, const std::string& subject_kind,
+                 const std::string& subject_id, const std::string& type, int keep);
+
+}  // namespace attune

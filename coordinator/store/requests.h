@@ -1,0 +1,31 @@
+#pragma once
+
+// Mutations that are safe to repeat: the answer of a request is stored, in the transaction that did
+// the work, under the id that the client chose. Kept for kRequestLifetime.
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "coordinator/store/database.h"
+
+namespace attune {
+
+inline constexpr std::chrono::hours kRequestLifetime{24 * 7};
+inline constexpr size_t kRequestIdBytesMax = 128;
+
+// The stored answer of an earlier request with this id, or nothing when it is new. content: the
+// request's bytes, serialized deterministically. Errors: kAlreadyExists when the id was used for
+// something else, kInvalidArgument for an id that is too long. An empty id is never found: the
+// client does not retry.
+Result<std::optional<std::string>> FindRequest(Transaction& transaction,
+                                               const std::string& request_id,
+                                               const std::string& method, std::string_view content);
+// Stores the answer. Nothing happens for an empty id.
+void SaveRequest(Transaction& transaction, const std::string& request_id, const std::string& method,
+                 std::string_view content, std::string_view response);
+// Forgets answers past their lifetime. Called now and then by the owner of the loop.
+void ExpireRequests(Transaction& transaction);
+
+}  // namespace attune

@@ -1,0 +1,82 @@
+#include "coordinator/store/requests.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+namespace attune {
+namespace {
+
+class RequestsTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    path_ = std::filesystem::temp_directory_path() /
+            ("attune-requests-" + std::to_string(getpid()) + ".db");
+    std::filesystem::remove(path_);
+    auto database = Database::Open(path_, {}, &clock_);
+    ASSERT_TRUE(database.ok()) << database.status().ToString();
+    database_ = std::move(*database);
+  }
+  void TearDown() override {
+    database_.reset();
+    for (const char* suffix : {"", "-wal", "-shm"})
+      std::filesystem::remove(path_.string() + suffix);
+  }
+  void Save(const std::string& id, const std::string& content, const std::string& answer) {
+    ASSERT_TRUE(database_
+                    ->Write([&](Transaction& t) {
+                      SaveRequest(t, id, "Submit", content, answer);
+                      return Status();
+                    })
+                    .ok());
+  }
+  Result<std::optional<std::string>> Find(const std::string& id, const std::string& content) {
+    Result<std::optional<std::string>> found = std::optional<std::string>();
+    Status status = database_->Read([&](Transaction& t) {
+      found = FindRequest(t, id, "Submit", content);
+      return Status();
+    });
+    if (!status.ok()) return status;
+    return found;
+  }
+
+  std::filesystem::path path_;
+  FakeClock clock_{TimePoint(std::chrono::seconds(1000))};
+  std::unique_ptr<Database> database_;
+};
+
+TEST_F(RequestsTest, SameContentGivesTheFirstAnswer) {
+  Save("r1", "content", std::string("an\0swer", 7));
+  auto found = Find("r1", "content");
+  ASSERT_TRUE(found.ok());
+  ASSERT_TRUE(found->has_value());
+  EXPECT_EQ(**found, std::string("an\0swer", 7));
+}
+
+TEST_F(RequestsTest, OtherContentIsRefused) {
+  Save("r1", "content", "answer");
+  EXPECT_EQ(Find("r1", "other").status().code(), StatusCode::kAlreadyExists);
+}
+
+TEST_F(RequestsTest, UnknownAndEmptyIdsAreNew) {
+  Save("", "content", "answer");
+  EXPECT_FALSE(Find("r2", "content")->has_value());
+  EXPECT_FALSE(Find("", "content")->has_value());
+  EXPECT_EQ(Find(std::string(200, 'x'), "c").status().code(), StatusCode::kInvalidArgument);
+}
+
+TEST_F(RequestsTest, AnswersExpire) {
+  Save("r1", "content", "answer");
+  clock_.Advance(kRequestLifetime + std::chrono::seconds(1));
+  ASSERT_TRUE(database_
+                  ->Write([](Transaction& t) {
+                    ExpireRequests(t);
+                    return Status();
+                  })
+                  .ok());
+  EXPECT_FALSE(Find("r1", "content")->has_value());
+}
+
+}  // namespace
+}  // namespace attune
