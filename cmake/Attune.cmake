@@ -43,6 +43,8 @@ endfunction()
 function(attune_program name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
+  # Modules that are loaded when needed lie beside the program.
+  set_target_properties(${name} PROPERTIES BUILD_RPATH "$ORIGIN")
   target_link_libraries(${name} PRIVATE attune_options ${ARG_DEPS})
 endfunction()
 
