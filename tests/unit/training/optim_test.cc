@@ -1,0 +1,116 @@
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "worker/engine/optim/adamw.h"
+#include "worker/engine/optim/gradient_norm.h"
+#include "worker/engine/optim/schedule.h"
+
+namespace attune::engine {
+namespace {
+
+// Factors of transformers 5.24.0 get_scheduler(name, warmup 3, total 10) for the updates 0, 1,
+// ... 9.
+TEST(ScheduleFactor, EqualsTransformers) {
+  const std::vector<std::pair<std::string, std::vector<double>>> expected = {
+      {"linear",
+       {0.0, 0.3333333333333333, 0.6666666666666666, 1.0, 0.8571428571428571, 0.7142857142857143,
+        0.5714285714285714, 0.42857142857142855, 0.2857142857142857, 0.14285714285714285}},
+      {"cosine",
+       {0.0, 0.3333333333333333, 0.6666666666666666, 1.0, 0.9504844339512095, 0.8117449009293668,
+        0.6112604669781572, 0.38873953302184283, 0.18825509907063326, 0.04951556604879048}},
+      {"constant",
+       {0.0, 0.3333333333333333, 0.6666666666666666, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0}}};
+  for (const auto& [name, factors] : expected) {
+    const OptimizerOptions options{.schedule = name, .warmup_steps = 3};
+    for (int step = 0; step < static_cast<int>(factors.size()); ++step) {
+      EXPECT_NEAR(*ScheduleFactor(options, step, 10), factors[step], 1e-12) << name << " " << step;
+    }
+  }
+}
+
+TEST(ScheduleFactor, WithoutWarmupStartsAtOneAndWithOnlyWarmupDividesByNothing) {
+  EXPECT_EQ(*ScheduleFactor({.schedule = "cosine"}, 0, 5), 1.0);
+  EXPECT_EQ(*ScheduleFactor({.schedule = "linear", .warmup_steps = 5}, 5, 5), 0.0);
+  EXPECT_EQ(*ScheduleFactor({.schedule = "cosine", .warmup_steps = 8}, 3, 5), 3.0 / 8);
+}
+
+TEST(ScheduleFactor, RefusesAnUnknownName) {
+  const auto factor = ScheduleFactor({.schedule = "cosin"}, 0, 5);
+  EXPECT_EQ(factor.status().code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(factor.status().field(), "optimizer.schedule");
+}
+
+TEST(GradientNorm, IsTheNormOfAllGradientsAsOneVector) {
+  at::Tensor a = at::zeros({3, 70000}).requires_grad_(), b = at::zeros({5}).requires_grad_();
+  const at::Tensor none = at::zeros({7}).requires_grad_();
+  a.mutable_grad() = at::linspace(-1, 1, 210000).view({3, 70000});
+  b.mutable_grad() = at::full({5}, 3.0);
+  const at::Tensor all = at::cat({a.grad().flatten(), b.grad()}).to(at::kDouble);
+  EXPECT_NEAR(GradientNorm({a, b, none}), all.norm().item<double>(), 1e-9);
+}
+
+TEST(GradientNorm, HasTheSameBitsForAnyNumberOfThreads) {
+  at::Tensor a = at::zeros({300001}).requires_grad_();
+  a.mutable_grad() = at::sin(at::arange(300001, at::kFloat));
+  const int threads = at::get_num_threads();
+  at::set_num_threads(1);
+  const double one = GradientNorm({a});
+  at::set_num_threads(2);
+  EXPECT_EQ(GradientNorm({a}), one);
+  at::set_num_threads(threads);
+}
+
+TEST(ClipFactor, FollowsTorch) {
+  EXPECT_EQ(ClipFactor(0.5, 1.0), 1.0);
+  EXPECT_DOUBLE_EQ(ClipFactor(4.0, 1.0), 1.0 / (4.0 + 1e-6));
+  EXPECT_EQ(ClipFactor(1e9, 0), 1.0);
+}
+
+// torch.optim.AdamW written out in double precision.
+struct Reference {
+  at::Tensor p, m, v;
+  void Step(const OptimizerOptions& o, int step, double lr, const at::Tensor& g) {
+    p = p * (1 - lr * o.weight_decay);
+    m = m * o.beta1 + g * (1 - o.beta1);
+    v = v * o.beta2 + g * g * (1 - o.beta2);
+    const double c1 = 1 - std::pow(o.beta1, step), c2 = 1 - std::pow(o.beta2, step);
+    p = p - lr / c1 * m / (v.sqrt() / std::sqrt(c2) + o.epsilon);
+  }
+};
+
+TEST(AdamW, FollowsTheFormulaOverManySteps) {
+  const OptimizerOptions options{.weight_decay = 0.1, .beta1 = 0.9, .beta2 = 0.95};
+  at::Tensor parameter = at::linspace(-1, 1, 70001).requires_grad_();
+  AdamW optimizer({{"p", parameter}}, options);
+  Reference reference{parameter.detach().to(at::kDouble), at::zeros({70001}, at::kDouble),
+                      at::zeros({70001}, at::kDouble)};
+  for (int step = 1; step <= 25; ++step) {
+    const at::Tensor gradient = at::cos(at::arange(70001, at::kFloat) * step);
+    parameter.mutable_grad() = gradient;
+    const double lr = 1e-2 / step;
+    optimizer.Step(step, lr, 0.5);
+    reference.Step(options, step, lr, gradient.to(at::kDouble) * 0.5);
+  }
+  EXPECT_LT((parameter.detach().to(at::kDouble) - reference.p).abs().max().item<double>(), 1e-6);
+}
+
+// Numbers of torch.optim.AdamW (torch 2.11.0, float32): parameter 0.1 x (0..7), gradient sin(step x
+// (1..8)).
+TEST(AdamW, EqualsTorch) {
+  const OptimizerOptions options{.weight_decay = 0.01};
+  at::Tensor parameter = (at::arange(8, at::kFloat) * 0.1).requires_grad_();
+  AdamW optimizer({{"p", parameter}}, options);
+  for (int step = 1; step <= 20; ++step) {
+    parameter.mutable_grad() = at::sin((at::arange(8, at::kFloat) + 1) * step);
+    optimizer.Step(step, 1e-2, 1.0);
+  }
+  const std::vector<float> expected = {-0.036064301f, 0.084344141f, 0.190595150f, 0.312712908f,
+                                       0.426860005f,  0.605614543f, 0.549603045f, 0.678407431f};
+  for (int i = 0; i < 8; ++i) EXPECT_NEAR(parameter[i].item<float>(), expected[i], 1e-6) << i;
+}
+
+}  // namespace
+}  // namespace attune::engine

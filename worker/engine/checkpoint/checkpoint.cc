@@ -1,0 +1,206 @@
+#include "worker/engine/checkpoint/checkpoint.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "common/base/files.h"
+#include "common/base/hash.h"
+#include "worker/engine/checkpoint/tensor_file.h"
+
+namespace attune::engine {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+constexpr char kFormat[] = "attune-checkpoint-1";
+constexpr char kStateFile[] = "state.json";
+constexpr char kOptimizerFile[] = "optimizer.safetensors";
+constexpr char kPrefix[] = "step-";
+constexpr char kTemporaryPrefix[] = ".step-";
+
+std::string FolderName(int step) {
+  char name[32];
+  std::snprintf(name, sizeof name, "%s%08d", kPrefix, step);
+  return name;
+}
+
+Status FromErrorCode(const std::error_code& error, const std::string& what) {
+  return ErrnoStatus(error.value(), what);
+}
+
+// Steps of the folder's checkpoints, newest first.
+std::vector<std::pair<int, fs::path>> List(const fs::path& folder) {
+  std::vector<std::pair<int, fs::path>> found;
+  std::error_code error;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    int step = 0, length = 0;
+    if (std::sscanf(name.c_str(), "step-%8d%n", &step, &length) == 1 &&
+        length == static_cast<int>(name.size()) && step >= 0) {
+      found.emplace_back(step, it->path());
+    }
+  }
+  std::sort(found.rbegin(), found.rend());
+  return found;
+}
+
+// Moves a checkpoint out of sight first, so that a crash leaves no half of it under its name.
+void Remove(const fs::path& checkpoint) {
+  std::error_code ignored;
+  const fs::path hidden =
+      checkpoint.parent_path() / ("." + checkpoint.filename().string() + ".old");
+  fs::remove_all(hidden, ignored);
+  fs::rename(checkpoint, hidden, ignored);
+  fs::remove_all(hidden, ignored);
+}
+
+// What a writer or remover that was killed left behind.
+void RemoveLeftovers(const fs::path& folder) {
+  std::error_code error, ignored;
+  std::vector<fs::path> leftovers;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    if (it->path().filename().string().starts_with(kTemporaryPrefix))
+      leftovers.push_back(it->path());
+  }
+  for (const fs::path& path : leftovers) fs::remove_all(path, ignored);
+}
+
+json OptionalNumber(const std::optional<double>& value) {
+  return value ? json(*value) : json();
+}
+
+Result<std::string> StateJson(const fs::path& folder, const CheckpointState& state,
+                              const std::vector<std::string>& files) {
+  json entries = json::array();
+  for (const std::string& file : files) {
+    ATTUNE_ASSIGN_OR_RETURN(const std::string sha256, Sha256OfFile(folder / file));
+    std::error_code error;
+    const uint64_t bytes = fs::file_size(folder / file, error);
+    if (error) return FromErrorCode(error, "size of " + file);
+    entries.push_back({{"name", file}, {"bytes", bytes}, {"sha256", sha256}});
+  }
+  const json document = {{"format", kFormat},
+                         {"step", state.step},
+                         {"seed", state.seed},
+                         {"plan_digest", state.plan_digest},
+                         {"config", state.config},
+                         {"loss", state.loss},
+                         {"first_validation_loss", OptionalNumber(state.first_validation_loss)},
+                         {"last_validation_loss", OptionalNumber(state.last_validation_loss)},
+                         {"files", entries}};
+  return document.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
+}
+
+Status WriteInto(const fs::path& folder, const CheckpointState& state,
+                 const CheckpointTensors& tensors) {
+  ATTUNE_RETURN_IF_ERROR(SaveTensors(folder / tensors.weights_file, tensors.weights));
+  ATTUNE_RETURN_IF_ERROR(SaveTensors(folder / kOptimizerFile, tensors.optimizer));
+  ATTUNE_ASSIGN_OR_RETURN(const std::string text,
+                          StateJson(folder, state, {tensors.weights_file, kOptimizerFile}));
+  return WriteFileAtomically(folder / kStateFile, text);
+}
+
+std::optional<double> ReadOptional(const json& value) {
+  return value.is_null() ? std::nullopt : std::optional<double>(value.get<double>());
+}
+
+Status CheckFile(const fs::path& folder, const json& entry) {
+  const std::string name = entry.at("name").get<std::string>();
+  if (name.empty() || fs::path(name).filename() != name)
+    return DataLoss("a bad file name: '" + name + "'");
+  const fs::path path = folder / name;
+  std::error_code error;
+  const uint64_t bytes = fs::file_size(path, error);
+  if (error) return DataLoss(name + " is missing");
+  if (bytes != entry.at("bytes").get<uint64_t>())
+    return DataLoss(name + " has not the size it had");
+  ATTUNE_ASSIGN_OR_RETURN(const std::string sha256, Sha256OfFile(path));
+  if (sha256 != entry.at("sha256").get<std::string>())
+    return DataLoss(name + " does not match its checksum");
+  return Status();
+}
+
+Result<CheckpointState> Verify(const fs::path& checkpoint) {
+  auto text = ReadFile(checkpoint / kStateFile, 1 << 20);
+  if (!text.ok()) return DataLoss(text.status().message());
+  const json document = json::parse(*text, nullptr, /*allow_exceptions=*/false);
+  if (!document.is_object()) return DataLoss(std::string(kStateFile) + " is no JSON object");
+  if (document.at("format") != kFormat)
+    return DataLoss(std::string(kStateFile) + " has an unknown format");
+  for (const json& entry : document.at("files"))
+    ATTUNE_RETURN_IF_ERROR(CheckFile(checkpoint, entry));
+  return CheckpointState{
+      .step = document.at("step").get<int>(),
+      .seed = document.at("seed").get<uint64_t>(),
+      .plan_digest = document.at("plan_digest").get<std::string>(),
+      .config = document.at("config").get<std::string>(),
+      .loss = document.at("loss").get<double>(),
+      .first_validation_loss = ReadOptional(document.at("first_validation_loss")),
+      .last_validation_loss = ReadOptional(document.at("last_validation_loss"))};
+}
+
+}  // namespace
+
+Result<fs::path> WriteCheckpoint(const fs::path& folder, const CheckpointState& state,
+                                 const CheckpointTensors& tensors, int keep) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) return FromErrorCode(error, "create folder " + folder.string());
+  RemoveLeftovers(folder);
+  const fs::path final_path = folder / FolderName(state.step);
+  const fs::path temporary = folder / ("." + FolderName(state.step) + ".tmp");
+  fs::create_directory(temporary, error);
+  if (error) return FromErrorCode(error, "create folder " + temporary.string());
+
+  const Status written = WriteInto(temporary, state, tensors);
+  if (!written.ok()) {
+    fs::remove_all(temporary, error);
+    return written.WithContext("write checkpoint " + final_path.string());
+  }
+  if (fs::exists(final_path, error)) Remove(final_path);
+  fs::rename(temporary, final_path, error);
+  if (error) {
+    const Status failed = FromErrorCode(error, "rename to " + final_path.string());
+    fs::remove_all(temporary, error);
+    return failed;
+  }
+  ATTUNE_RETURN_IF_ERROR(SyncFolder(folder));
+  const auto checkpoints = List(folder);
+  for (size_t i = std::max(1, keep); i < checkpoints.size(); ++i) Remove(checkpoints[i].second);
+  return final_path;
+}
+
+Result<CheckpointState> VerifyCheckpoint(const fs::path& checkpoint) {
+  const std::string context = "checkpoint " + checkpoint.string() + " is damaged";
+  try {
+    auto state = Verify(checkpoint);
+    if (!state.ok()) return state.status().WithContext(context);
+    return state;
+  } catch (const std::exception& error) {
+    return DataLoss(context + ": " + kStateFile + ": " + error.what());
+  }
+}
+
+Status LoadCheckpoint(const fs::path& checkpoint, const CheckpointTensors& tensors) {
+  ATTUNE_RETURN_IF_ERROR(LoadTensorsInto(checkpoint / tensors.weights_file, tensors.weights));
+  return LoadTensorsInto(checkpoint / kOptimizerFile, tensors.optimizer);
+}
+
+std::optional<FoundCheckpoint> FindCheckpoint(
+    const fs::path& checkpoint, const std::function<void(const Status&)>& on_damaged) {
+  auto state = VerifyCheckpoint(checkpoint);
+  if (state.ok()) return FoundCheckpoint{checkpoint, *state};
+  on_damaged(state.status());
+  const std::string name = checkpoint.filename().string();
+  for (const auto& [step, path] : List(checkpoint.parent_path())) {
+    if (path.filename().string() >= name) continue;
+    state = VerifyCheckpoint(path);
+    if (state.ok()) return FoundCheckpoint{path, *state};
+    on_damaged(state.status());
+  }
+  return std::nullopt;
+}
+
+}  // namespace attune::engine

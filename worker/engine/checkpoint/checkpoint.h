@@ -1,0 +1,61 @@
+#pragma once
+
+// Checkpoints: everything that a run needs to go on, bit by bit.
+//
+//   checkpoints/step-00000020/
+//     model.safetensors or adapter_model.safetensors   what trains, float32
+//     optimizer.safetensors                            its moments
+//     state.json                                       CheckpointState, and size and sha256 of the
+//     other files
+//
+// A checkpoint is written under another name, synced and renamed: a folder step-N is whole, or was
+// damaged later, which the checksums show. One writer at a time.
+
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "common/base/status.h"
+#include "worker/engine/model/causal_lm.h"
+
+namespace attune::engine {
+
+struct CheckpointState {
+  int step = 0;  // updates applied
+  uint64_t seed = 0;
+  std::string plan_digest;  // of the StepPlan
+  std::string config;  // what else must be equal for a resume to repeat the run; compared as text
+  double loss = 0;     // of the last step
+  std::optional<double> first_validation_loss;
+  std::optional<double> last_validation_loss;  // when one was measured at this very step
+};
+
+struct CheckpointTensors {
+  std::string weights_file;  // "model.safetensors" or "adapter_model.safetensors"
+  NamedTensors weights;
+  NamedTensors optimizer;
+};
+
+// Writes folder/step-N and removes all but the `keep` (at least 1) newest. On failure nothing of it
+// is left; kResourceExhausted when the disk is full.
+Result<std::filesystem::path> WriteCheckpoint(const std::filesystem::path& folder,
+                                              const CheckpointState& state,
+                                              const CheckpointTensors& tensors, int keep);
+
+// Reads state.json and checks every file's size and checksum. kDataLoss says what is damaged.
+Result<CheckpointState> VerifyCheckpoint(const std::filesystem::path& checkpoint);
+
+// Fills the tensors from a checkpoint.
+Status LoadCheckpoint(const std::filesystem::path& checkpoint, const CheckpointTensors& tensors);
+
+struct FoundCheckpoint {
+  std::filesystem::path path;
+  CheckpointState state;
+};
+// The checkpoint itself when it is whole, else the newest whole one before it in the same folder;
+// on_damaged hears of each that was passed over. Empty when there is none.
+std::optional<FoundCheckpoint> FindCheckpoint(const std::filesystem::path& checkpoint,
+                                              const std::function<void(const Status&)>& on_damaged);
+
+}  // namespace attune::engine

@@ -1,0 +1,72 @@
+#include "worker/engine/checkpoint/tensor_file.h"
+
+#include "worker/engine/formats/safetensors.h"
+
+namespace attune::engine {
+namespace {
+
+std::string ShapeText(const std::vector<int64_t>& shape) {
+  std::string text = "[";
+  for (size_t i = 0; i < shape.size(); ++i) text += (i == 0 ? "" : ", ") + std::to_string(shape[i]);
+  return text + "]";
+}
+
+Status CheckMatches(const std::filesystem::path& path, const SafetensorsFile& file,
+                    const NamedTensors& tensors) {
+  if (file.tensors().size() != tensors.size()) {
+    return DataLoss(path.string() + " holds " + std::to_string(file.tensors().size()) +
+                    " tensors, not " + std::to_string(tensors.size()));
+  }
+  for (const auto& [name, tensor] : tensors) {
+    const auto found = file.tensors().find(name);
+    if (found == file.tensors().end())
+      return DataLoss(path.string() + " lacks the tensor '" + name + "'");
+    const SafetensorsTensor& stored = found->second;
+    if (stored.dtype != "F32" || stored.shape != tensor.sizes().vec()) {
+      return DataLoss(path.string() + ": '" + name + "' is " + stored.dtype + " " +
+                      ShapeText(stored.shape) + ", not F32 " + ShapeText(tensor.sizes().vec()));
+    }
+  }
+  return Status();
+}
+
+}  // namespace
+
+Status SaveTensors(const std::filesystem::path& path, const NamedTensors& tensors) {
+  try {
+    std::vector<at::Tensor> alive;
+    std::vector<TensorBytes> entries;
+    for (const auto& [name, tensor] : tensors) {
+      alive.push_back(tensor.detach().to(at::kCPU, at::kFloat).contiguous());
+      entries.push_back({.name = name,
+                         .dtype = "F32",
+                         .shape = tensor.sizes().vec(),
+                         .data = alive.back().const_data_ptr(),
+                         .bytes = alive.back().nbytes()});
+    }
+    return WriteSafetensors(path, entries);
+  } catch (const std::exception& error) {
+    return Internal("save " + path.string() + ": " + error.what());
+  }
+}
+
+Status LoadTensorsInto(const std::filesystem::path& path, const NamedTensors& tensors) {
+  auto opened = SafetensorsFile::Open(path);
+  if (!opened.ok()) return DataLoss(opened.status().message());
+  const SafetensorsFile& file = **opened;
+  ATTUNE_RETURN_IF_ERROR(CheckMatches(path, file, tensors));
+  try {
+    at::NoGradGuard no_grad;
+    for (const auto& [name, tensor] : tensors) {
+      const SafetensorsTensor& stored = file.tensors().at(name);
+      // The blob is only read from.
+      tensor.detach().copy_(
+          at::from_blob(const_cast<std::byte*>(stored.data.data()), tensor.sizes(), at::kFloat));
+    }
+    return Status();
+  } catch (const std::exception& error) {
+    return Internal("load " + path.string() + ": " + error.what());
+  }
+}
+
+}  // namespace attune::engine

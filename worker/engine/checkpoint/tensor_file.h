@@ -1,0 +1,20 @@
+#pragma once
+
+// Named float32 tensors in a safetensors file.
+
+#include <filesystem>
+
+#include "common/base/status.h"
+#include "worker/engine/model/causal_lm.h"
+
+namespace attune::engine {
+
+// Replaces path in one step. CPU tensors that are contiguous are written from where they are,
+// without a copy.
+Status SaveTensors(const std::filesystem::path& path, const NamedTensors& tensors);
+
+// Copies the file's tensors into these. The file must hold exactly these names with these shapes,
+// else kDataLoss and nothing is copied.
+Status LoadTensorsInto(const std::filesystem::path& path, const NamedTensors& tensors);
+
+}  // namespace attune::engine
