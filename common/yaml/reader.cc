@@ -29,6 +29,12 @@ const Node* Reader::Find(std::string_view key) {
   return entry == nullptr ? nullptr : &entry->value;
 }
 
+std::vector<std::string> Reader::Keys() const {
+  std::vector<std::string> keys;
+  for (const Entry& entry : node_->entries) keys.push_back(entry.key);
+  return keys;
+}
+
 void Reader::Fail(std::string_view key, const std::string& message) {
   const Entry* entry = node_->Find(key);
   problems_->Add(entry == nullptr ? node_->position : entry->value.position, PathOf(key), message);

@@ -47,6 +47,8 @@ class Reader {
   // The value of a key for a caller that reads it itself, null when absent; the key then counts as
   // known.
   const Node* Find(std::string_view key);
+  // The keys that are there, for a section whose keys are names that the user chose.
+  std::vector<std::string> Keys() const;
   // What the caller itself found wrong. The message starts with the key: "listen must be ...".
   void Fail(std::string_view key, const std::string& message);
 
