@@ -15,11 +15,12 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little);
 
+// In the order of the reference implementation's enumeration, by which it lays out a file.
 constexpr std::array<std::pair<std::string_view, size_t>, 16> kDtypes = {{{"BOOL", 1},
                                                                           {"U8", 1},
                                                                           {"I8", 1},
-                                                                          {"F8_E4M3", 1},
                                                                           {"F8_E5M2", 1},
+                                                                          {"F8_E4M3", 1},
                                                                           {"F8_E8M0", 1},
                                                                           {"I16", 2},
                                                                           {"U16", 2},
@@ -28,9 +29,15 @@ constexpr std::array<std::pair<std::string_view, size_t>, 16> kDtypes = {{{"BOOL
                                                                           {"I32", 4},
                                                                           {"U32", 4},
                                                                           {"F32", 4},
+                                                                          {"F64", 8},
                                                                           {"I64", 8},
-                                                                          {"U64", 8},
-                                                                          {"F64", 8}}};
+                                                                          {"U64", 8}}};
+
+size_t Rank(std::string_view dtype) {
+  size_t rank = 0;
+  while (rank < kDtypes.size() && kDtypes[rank].first != dtype) ++rank;
+  return rank;
+}
 
 // dtype x shape in bytes.
 Result<uint64_t> BytesNeeded(const std::string& name, const std::string& dtype,
@@ -129,10 +136,8 @@ Result<std::string> HeaderJson(const std::vector<const TensorBytes*>& tensors,
 }  // namespace
 
 size_t SafetensorsElementBytes(std::string_view dtype) {
-  for (const auto& [name, bytes] : kDtypes) {
-    if (name == dtype) return bytes;
-  }
-  return 0;
+  size_t rank = Rank(dtype);
+  return rank < kDtypes.size() ? kDtypes[rank].second : 0;
 }
 
 Result<std::shared_ptr<const SafetensorsFile>> SafetensorsFile::Open(
@@ -196,9 +201,8 @@ Status WriteSafetensors(const std::filesystem::path& path, const std::vector<Ten
     order.push_back(&tensor);
   }
   std::sort(order.begin(), order.end(), [](const TensorBytes* a, const TensorBytes* b) {
-    size_t a_bytes = SafetensorsElementBytes(a->dtype);
-    size_t b_bytes = SafetensorsElementBytes(b->dtype);
-    return a_bytes != b_bytes ? a_bytes > b_bytes : a->name < b->name;
+    size_t a_rank = Rank(a->dtype), b_rank = Rank(b->dtype);
+    return a_rank != b_rank ? a_rank > b_rank : a->name < b->name;
   });
   ATTUNE_ASSIGN_OR_RETURN(std::string header, HeaderJson(order, metadata));
   ATTUNE_ASSIGN_OR_RETURN(AtomicFileWriter writer, AtomicFileWriter::Create(path));

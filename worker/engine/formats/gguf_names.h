@@ -1,0 +1,23 @@
+#pragma once
+
+// What the tensors of a GGUF file of the Llama family are called in a Hugging Face checkpoint. The
+// names are those of gguf-py's constants (TENSOR_NAMES) and of transformers' LlamaForCausalLM.
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "common/base/status.h"
+
+namespace attune::engine {
+
+struct LlamaTensorName {
+  std::string name;   // empty: not a parameter (rotary frequencies), to be left out
+  int64_t heads = 0;  // > 0: rows are permuted within this many heads
+};
+
+// kInvalidArgument for a name that Llama does not have, or a layer that is not below `layers`.
+Result<LlamaTensorName> LlamaNameOf(std::string_view gguf_name, int64_t layers, int64_t heads,
+                                    int64_t key_value_heads);
+
+}  // namespace attune::engine
