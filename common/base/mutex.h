@@ -12,6 +12,12 @@
 #define ATTUNE_TSA(x)
 #endif
 
+// Abseil, which gRPC includes, has macros of the same names and meaning.
+#undef GUARDED_BY
+#undef PT_GUARDED_BY
+#undef REQUIRES
+#undef EXCLUDES
+#undef NO_THREAD_SAFETY_ANALYSIS
 #define GUARDED_BY(x) ATTUNE_TSA(guarded_by(x))
 #define PT_GUARDED_BY(x) ATTUNE_TSA(pt_guarded_by(x))
 #define REQUIRES(...) ATTUNE_TSA(requires_capability(__VA_ARGS__))

@@ -1,0 +1,200 @@
+#pragma once
+
+// One bidirectional stream that is kept: dialled, written, read, and dialled again with backoff
+// when it breaks. Used by the worker and the trainer, whose protocols differ only in their
+// messages.
+//
+// What is to be sent is pulled from the handler, never queued here: after a break the handler says
+// again what was not acknowledged, and nothing grows while the peer is away.
+
+#include <grpcpp/grpcpp.h>
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "common/base/mutex.h"
+#include "common/rpc/backoff.h"
+#include "common/rpc/rpc.h"
+
+namespace attune::rpc {
+
+using SteadyTime = std::chrono::steady_clock::time_point;
+
+template <typename Out, typename In>
+class KeptStream {
+ public:
+  using Stream = grpc::ClientReaderWriterInterface<Out, In>;
+
+  class Handler {
+   public:
+    virtual ~Handler() = default;
+    virtual std::unique_ptr<Stream> Open(grpc::ClientContext* context) = 0;
+    // The first message of each stream; what was sent before and not acknowledged is to be sent
+    // again. On the writing thread, as Next and OnBroken.
+    virtual Out Hello() = 0;
+    // What to send now; or nothing, and then *wake_at lowered to when to ask again.
+    virtual std::optional<Out> Next(SteadyTime now, SteadyTime* wake_at) = 0;
+    // On the reading thread. Must not call Shutdown.
+    virtual void OnMessage(const In& message) = 0;
+    // The stream ended. connected: it had carried a message from the peer. silence: since the last
+    // message of any stream, or since Start. False: do not dial again.
+    virtual bool OnBroken(const Status& status, bool connected,
+                          std::chrono::milliseconds silence) = 0;
+  };
+
+  struct Options {
+    Endpoint endpoint;
+    std::chrono::milliseconds backoff_initial{100};
+    std::chrono::milliseconds backoff_max{5000};
+    uint64_t seed = 1;  // of the jitter
+    // A stream, too, has a deadline; a healthy one is then simply dialled again.
+    std::chrono::milliseconds stream_timeout = std::chrono::hours(24);
+  };
+
+  // The handler must outlive the stream.
+  KeptStream(Options options, Handler* handler)
+      : options_(std::move(options)),
+        handler_(handler),
+        backoff_(options_.backoff_initial, options_.backoff_max, options_.seed) {}
+  ~KeptStream() { Shutdown(); }
+
+  void Start() EXCLUDES(mutex_) {
+    {
+      MutexLock lock(&mutex_);
+      last_heard_ = std::chrono::steady_clock::now();
+    }
+    thread_ = std::thread([this] { Run(); });
+  }
+
+  // There may be something to send.
+  void Wake() EXCLUDES(mutex_) {
+    MutexLock lock(&mutex_);
+    woken_ = true;
+    changed_.NotifyAll();
+  }
+
+  // Cancels the stream and joins the threads. Safe to repeat.
+  void Shutdown() EXCLUDES(mutex_) {
+    {
+      MutexLock lock(&mutex_);
+      stopping_ = true;
+      if (context_ != nullptr) context_->TryCancel();
+      changed_.NotifyAll();
+    }
+    if (thread_.joinable()) thread_.join();
+  }
+
+ private:
+  void Run() EXCLUDES(mutex_) {
+    while (true) {
+      auto context = NewContext(options_.endpoint, options_.stream_timeout);
+      {
+        MutexLock lock(&mutex_);
+        if (stopping_) return;
+        context_ = context.get();
+        broken_ = connected_ = false;
+      }
+      Status status = RunOnce(context.get());
+      bool connected;
+      std::chrono::milliseconds silence;
+      {
+        MutexLock lock(&mutex_);
+        context_ = nullptr;
+        if (stopping_) return;
+        connected = connected_;
+        silence = std::chrono::duration_cast<std::chrono::milliseconds>(
+            std::chrono::steady_clock::now() - last_heard_);
+      }
+      if (!handler_->OnBroken(status, connected, silence)) return;
+      if (connected) backoff_.Reset();
+      if (!Pause(backoff_.Next())) return;
+    }
+  }
+
+  Status RunOnce(grpc::ClientContext* context) EXCLUDES(mutex_) {
+    std::unique_ptr<Stream> stream = handler_->Open(context);
+    if (stream->Write(handler_->Hello())) {
+      std::thread reader([this, &stream] { ReadAll(stream.get()); });
+      WriteWhileGood(stream.get());
+      context->TryCancel();
+      reader.join();
+    }
+    return FromGrpc(stream->Finish());
+  }
+
+  void ReadAll(Stream* stream) EXCLUDES(mutex_) {
+    In message;
+    while (stream->Read(&message)) {
+      {
+        MutexLock lock(&mutex_);
+        connected_ = true;
+        last_heard_ = std::chrono::steady_clock::now();
+      }
+      handler_->OnMessage(message);
+      Wake();
+    }
+    MutexLock lock(&mutex_);
+    broken_ = true;
+    changed_.NotifyAll();
+  }
+
+  void WriteWhileGood(Stream* stream) EXCLUDES(mutex_) {
+    while (true) {
+      {
+        MutexLock lock(&mutex_);
+        if (stopping_ || broken_) return;
+        woken_ = false;
+      }
+      const SteadyTime now = std::chrono::steady_clock::now();
+      SteadyTime wake_at = now + std::chrono::seconds(30);
+      if (std::optional<Out> message = handler_->Next(now, &wake_at)) {
+        if (stream->Write(*message)) continue;
+        AwaitEnd();  // the peer's own status is on its way; a cancel now would hide it
+        return;
+      }
+      MutexLock lock(&mutex_);
+      while (!woken_ && !stopping_ && !broken_) {
+        if (!changed_.WaitUntil(&mutex_, wake_at)) break;
+      }
+    }
+  }
+
+  void AwaitEnd() EXCLUDES(mutex_) {
+    const SteadyTime until = std::chrono::steady_clock::now() + std::chrono::seconds(2);
+    MutexLock lock(&mutex_);
+    while (!broken_ && !stopping_) {
+      if (!changed_.WaitUntil(&mutex_, until)) return;
+    }
+  }
+
+  // False when told to stop meanwhile.
+  bool Pause(std::chrono::milliseconds delay) EXCLUDES(mutex_) {
+    const SteadyTime until = std::chrono::steady_clock::now() + delay;
+    MutexLock lock(&mutex_);
+    while (!stopping_) {
+      if (!changed_.WaitUntil(&mutex_, until)) break;
+    }
+    return !stopping_;
+  }
+
+  const Options options_;
+  Handler* const handler_;
+
+  Backoff backoff_;  // of thread_
+  std::thread thread_;
+
+  Mutex mutex_;
+  CondVar changed_;
+  bool stopping_ GUARDED_BY(mutex_) = false;
+  bool woken_ GUARDED_BY(mutex_) = false;
+  bool broken_ GUARDED_BY(mutex_) = false;
+  bool connected_ GUARDED_BY(mutex_) = false;
+  SteadyTime last_heard_ GUARDED_BY(mutex_);
+  grpc::ClientContext* context_ GUARDED_BY(mutex_) = nullptr;
+};
+
+}  // namespace attune::rpc

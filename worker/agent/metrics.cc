@@ -1,0 +1,102 @@
+#include "worker/agent/metrics.h"
+
+#include <string.h>
+
+#include <exception>
+
+namespace attune::worker {
+
+WorkerMetrics::WorkerMetrics(const std::string& node)
+    : labels_{{"node", node}}, registry_(std::make_shared<prometheus::Registry>()) {
+  slots_ = Gauge("attune_worker_slots", "Trainers this worker can run at once.");
+  running_ = Gauge("attune_worker_trainers_running", "Trainer processes alive now.");
+  connected_ = Gauge("attune_worker_connected", "1 while registered with the coordinator.");
+  cores_ = Gauge("attune_worker_host_cores", "Cores this worker may use.");
+  memory_ = Gauge("attune_worker_host_memory_bytes", "Memory this worker may use.");
+  memory_free_ = Gauge("attune_worker_host_memory_free_bytes",
+                       "Memory of the host that could be had without swapping.");
+  load_ = Gauge("attune_worker_host_load1", "Load average of the last minute.");
+  cpu_seconds_ = Gauge("attune_worker_host_cpu_busy_seconds",
+                       "Busy time of all cores since boot; use rate().");
+  trainer_memory_peak_ = Gauge("attune_worker_trainer_memory_peak_bytes",
+                               "Peak resident memory of the trainer that ended last.");
+  starts_ = Counter("attune_worker_trainer_starts_total", "Trainer processes started.");
+  reconnects_ = Counter("attune_worker_stream_reconnects_total",
+                        "Times the stream to the coordinator was lost.");
+  log_bytes_ = Counter("attune_worker_log_bytes_total", "Log bytes sent to the coordinator.");
+  exits_ = &prometheus::BuildCounter()
+                .Name("attune_worker_trainer_exits_total")
+                .Help(
+                    "Trainers that ended, by cause: ok, failed (exit code), killed (signal), "
+                    "not_started.")
+                .Labels(labels_)
+                .Register(*registry_);
+  for (const char* cause : {"ok", "failed", "killed", "not_started"})
+    exits_->Add({{"cause", cause}});
+}
+
+prometheus::Gauge* WorkerMetrics::Gauge(const char* name, const char* help) {
+  return &prometheus::BuildGauge()
+              .Name(name)
+              .Help(help)
+              .Labels(labels_)
+              .Register(*registry_)
+              .Add({});
+}
+
+prometheus::Counter* WorkerMetrics::Counter(const char* name, const char* help) {
+  return &prometheus::BuildCounter()
+              .Name(name)
+              .Help(help)
+              .Labels(labels_)
+              .Register(*registry_)
+              .Add({});
+}
+
+Status WorkerMetrics::Serve(const std::string& listen) {
+  if (listen.empty()) return Status();
+  const size_t colon = listen.rfind(':');
+  if (colon == std::string::npos) {
+    return InvalidArgument("metrics_listen '" + listen + "' must be host:port");
+  }
+  try {
+    exposer_ = std::make_unique<prometheus::Exposer>(listen, 2);
+    exposer_->RegisterCollectable(registry_);
+    const std::vector<int> ports = exposer_->GetListeningPorts();
+    address_ = listen.substr(0, colon + 1) +
+               (ports.empty() ? listen.substr(colon + 1) : std::to_string(ports.front()));
+  } catch (const std::exception& e) {
+    return Unavailable(
+        "cannot serve metrics at " + listen + " (" + e.what() +
+        "): the port is taken or not ours; change metrics_listen (port 0 takes any)");
+  }
+  return Status();
+}
+
+void WorkerMetrics::SetHost(const HostFacts& facts) {
+  cores_->Set(facts.cores);
+  memory_->Set(static_cast<double>(facts.memory_bytes));
+}
+
+void WorkerMetrics::SetHostLoad(const HostLoad& load) {
+  memory_free_->Set(static_cast<double>(load.memory_free_bytes));
+  load_->Set(load.load);
+  cpu_seconds_->Set(load.cpu_busy_seconds);
+}
+
+void WorkerMetrics::CountExit(const TrainerExit& exit) {
+  const char* cause = "ok";
+  if (!exit.start_error.empty()) {
+    cause = "not_started";
+  } else if (exit.status.signaled) {
+    cause = "killed";
+  } else if (exit.status.code != 0) {
+    cause = "failed";
+  }
+  exits_->Add({{"cause", cause}}).Increment();
+  if (exit.start_error.empty()) {
+    trainer_memory_peak_->Set(static_cast<double>(exit.status.memory_peak_bytes));
+  }
+}
+
+}  // namespace attune::worker

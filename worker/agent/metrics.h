@@ -1,0 +1,52 @@
+#pragma once
+
+#include <prometheus/counter.h>
+#include <prometheus/exposer.h>
+#include <prometheus/family.h>
+#include <prometheus/gauge.h>
+#include <prometheus/registry.h>
+
+#include <memory>
+#include <string>
+
+#include "common/base/status.h"
+#include "worker/agent/host.h"
+#include "worker/agent/supervisor.h"
+
+namespace attune::worker {
+
+// What the worker tells Prometheus. Thread-safe. docs/metrics.md explains each.
+class WorkerMetrics {
+ public:
+  explicit WorkerMetrics(const std::string& node);
+
+  // Serves /metrics at host:port; port 0 takes a free one. Errors: the port is taken.
+  Status Serve(const std::string& listen);
+  // Where it is served ("127.0.0.1:40123"), empty when it is not.
+  const std::string& address() const { return address_; }
+
+  void SetSlots(uint32_t slots) { slots_->Set(slots); }
+  void SetHost(const HostFacts& facts);
+  void SetHostLoad(const HostLoad& load);
+  void SetRunning(size_t running) { running_->Set(static_cast<double>(running)); }
+  void SetConnected(bool connected) { connected_->Set(connected ? 1 : 0); }
+  void CountStart() { starts_->Increment(); }
+  void CountExit(const TrainerExit& exit);
+  void CountReconnect() { reconnects_->Increment(); }
+  void CountLogBytes(size_t bytes) { log_bytes_->Increment(static_cast<double>(bytes)); }
+
+ private:
+  prometheus::Gauge* Gauge(const char* name, const char* help);
+  prometheus::Counter* Counter(const char* name, const char* help);
+
+  const prometheus::Labels labels_;
+  std::shared_ptr<prometheus::Registry> registry_;
+  std::unique_ptr<prometheus::Exposer> exposer_;
+  std::string address_;
+  prometheus::Gauge *slots_, *running_, *connected_, *cores_, *memory_, *memory_free_, *load_,
+      *cpu_seconds_, *trainer_memory_peak_;
+  prometheus::Counter *starts_, *reconnects_, *log_bytes_;
+  prometheus::Family<prometheus::Counter>* exits_;
+};
+
+}  // namespace attune::worker
