@@ -11,7 +11,6 @@
 #include <string_view>
 
 #include "attune/v1/datasets.pb.h"
-#include "common/base/clock.h"
 #include "common/base/status.h"
 
 namespace attune {
@@ -36,8 +35,9 @@ class Import {
 
 class Catalog {
  public:
-  // storage: the cluster's storage folder. All three outlive the catalog.
-  Catalog(Database* database, std::filesystem::path storage, Clock* clock);
+  // database: opened with versions::Migrations(); outlives the catalog. storage: the cluster's
+  // storage folder.
+  Catalog(Database* database, std::filesystem::path storage);
 
   // At start, before anything is served: removes folders that no committed version owns.
   Status Reconcile();
@@ -51,8 +51,7 @@ class Catalog {
 
  private:
   Database* const database_;
-  const std::filesystem::path storage_;
-  Clock* const clock_;
+  const std::filesystem::path root_;
 };
 
 }  // namespace attune::datasets

@@ -13,7 +13,6 @@
 #include <vector>
 
 #include "attune/v1/models.pb.h"
-#include "common/base/clock.h"
 #include "common/base/status.h"
 
 namespace attune {
@@ -32,8 +31,9 @@ struct PreparedOutput {
 
 class Registry {
  public:
-  // storage: the cluster's storage folder. All three outlive the registry.
-  Registry(Database* database, std::filesystem::path storage, Clock* clock);
+  // database: opened with versions::Migrations(); outlives the registry. storage: the cluster's
+  // storage folder.
+  Registry(Database* database, std::filesystem::path storage);
 
   // At start, before anything is served: removes leftovers of interrupted imports and moves outputs
   // whose row was committed.
@@ -62,8 +62,7 @@ class Registry {
 
  private:
   Database* const database_;
-  const std::filesystem::path storage_;
-  Clock* const clock_;
+  const std::filesystem::path root_;
 };
 
 // The version of this program's source, from `git describe` when it was built.

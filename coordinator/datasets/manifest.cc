@@ -1,0 +1,23 @@
+#include <nlohmann/json.hpp>
+
+#include "coordinator/datasets/importer.h"
+
+namespace attune::datasets {
+
+std::string ManifestJson(const v1::DatasetVersion& version, const std::vector<Shard>& shards) {
+  nlohmann::ordered_json manifest = {{"name", version.name()},
+                                     {"version", version.version()},
+                                     {"checksum", version.checksum()},
+                                     {"shape", version.shape()},
+                                     {"shards", nlohmann::ordered_json::array()}};
+  for (const Shard& shard : shards) {
+    manifest["shards"].push_back({{"file", shard.file},
+                                  {"split", shard.split},
+                                  {"examples", shard.examples},
+                                  {"bytes", shard.bytes},
+                                  {"sha256", shard.sha256}});
+  }
+  return manifest.dump(2) + "\n";
+}
+
+}  // namespace attune::datasets

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace attune::datasets {
+
+// The position of the first byte that is not well-formed UTF-8 (no overlong forms, surrogates or
+// code points above U+10FFFF); npos when all is well.
+size_t FindInvalidUtf8(std::string_view bytes);
+
+// Code points of well-formed UTF-8.
+uint64_t CountCodePoints(std::string_view text);
+
+// At most limit bytes of well-formed UTF-8, cut between code points.
+std::string Shorten(std::string_view text, size_t limit);
+
+}  // namespace attune::datasets

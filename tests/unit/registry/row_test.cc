@@ -1,0 +1,142 @@
+#include "coordinator/datasets/row.h"
+
+#include <gmock/gmock.h>
+
+#include "common/base/hash.h"
+#include "coordinator/datasets/id_set.h"
+#include "coordinator/datasets/line_reader.h"
+#include "coordinator/datasets/utf8.h"
+
+namespace attune::datasets {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+TEST(ParseRow, RecognisesEachKind) {
+  Result<Row> text = ParseRow(R"({"text": "héllo"})");
+  ASSERT_TRUE(text.ok()) << text.status().ToString();
+  EXPECT_EQ(text->kind, RowKind::kText);
+  EXPECT_EQ(text->characters, 5u);
+  EXPECT_EQ(text->content, "{\"text\":\"héllo\"}");
+  EXPECT_EQ(text->id, Sha256Hex(text->content).substr(0, 32));
+  EXPECT_EQ(ShardLine(*text),
+            "{\"id\":\"" + text->id + "\",\"kind\":\"text\",\"text\":\"héllo\"}\n");
+
+  Result<Row> pair = ParseRow(R"({"prompt": "", "completion": "b", "source": "x", "id": 7})");
+  ASSERT_TRUE(pair.ok());
+  EXPECT_EQ(pair->content, R"({"completion":"b","prompt":""})");
+  EXPECT_THAT(pair->ignored_keys, ElementsAre("id", "source"));
+
+  Result<Row> chat = ParseRow(
+      R"({"messages":[{"role":"user","content":"q","name":"Al"},{"role":"assistant","content":"a"}]})");
+  ASSERT_TRUE(chat.ok());
+  EXPECT_EQ(chat->kind, RowKind::kMessages);
+  EXPECT_THAT(chat->content, HasSubstr(R"("name":"Al")"));
+}
+
+TEST(ParseRow, IdIgnoresSpellingAndUnusedKeys) {
+  Result<Row> a = ParseRow(R"({"prompt":"p","completion":"c"})");
+  Result<Row> b = ParseRow(R"(  { "completion" : "\u0063", "x": [1], "prompt" : "p" } )");
+  ASSERT_TRUE(a.ok() && b.ok());
+  EXPECT_EQ(a->id, b->id);
+}
+
+struct BadRow {
+  std::string line, reason;
+};
+
+TEST(ParseRow, RefusesWithTheReason) {
+  const BadRow rows[] = {
+      {"{", "not valid JSON at column 2"},
+      {"[1]", "a JSON array?"},
+      {"3", "not a JSON object"},
+      {"{\"text\": \"\xff\"}", "not valid UTF-8 at byte 11"},
+      {R"({"text": "\ud800"})", "not valid JSON"},
+      {R"({"text": 1e999})", "not valid JSON"},
+      {R"({"text": 5})", "text must be a string"},
+      {R"({"text": " \n"})", "text is empty"},
+      {R"({"other": "x"})", "has none of"},
+      {R"({"prompt": "x"})", "prompt without completion"},
+      {R"({"completion": "x"})", "completion without prompt"},
+      {R"({"prompt": "x", "completion": " "})", "completion is empty"},
+      {R"({"prompt": ["x"], "completion": "a"})", "prompt must be a string"},
+      {R"({"messages": {}})", "messages must be an array"},
+      {R"({"messages": []})", "messages is empty"},
+      {R"({"messages": [1]})", "messages[0] is not an object"},
+      {R"({"messages": [{"content": "x"}]})", "messages[0].role must be a string"},
+      {R"({"messages": [{"role": "bot", "content": "x"}]})", "\"bot\" is not one of"},
+      {R"({"messages": [{"role": "user", "content": null}]})",
+       "messages[0].content must be a string"},
+      {R"({"messages": [{"role": "user", "content": "x"}]})", "no assistant message"},
+      {R"({"messages": [{"role": "assistant", "content": ""}]})", "no assistant message"},
+      {"{\"text\": " + std::string(100, '[') + std::string(100, ']') + "}", "nested deeper"},
+      {std::string(1 << 20, '['), "nested deeper"},
+  };
+  for (const BadRow& row : rows) {
+    Result<Row> result = ParseRow(row.line);
+    ASSERT_FALSE(result.ok()) << row.line.substr(0, 80);
+    EXPECT_THAT(result.status().message(), HasSubstr(row.reason)) << row.line.substr(0, 80);
+    EXPECT_EQ(FindInvalidUtf8(result.status().message()), std::string_view::npos);
+    EXPECT_LT(result.status().message().size(), 400u);
+  }
+}
+
+TEST(SplitOf, FollowsTheIdAndGrowsWithTheFraction) {
+  EXPECT_EQ(SplitOf("00000000000000000000000000000000", 0.05), "validation");
+  EXPECT_EQ(SplitOf("00000000000000000000000000000000", 0), "train");
+  EXPECT_EQ(SplitOf("80000000000000000000000000000000", 0.5), "train");
+  EXPECT_EQ(SplitOf("7fffffffffffffffffffffffffffffff", 0.5), "validation");
+  EXPECT_EQ(SplitOf("ffffffffffffffffffffffffffffffff", 1), "validation");
+  int validation = 0;
+  for (int i = 0; i < 10000; ++i) {
+    std::string id = Sha256Hex(std::to_string(i)).substr(0, 32);
+    if (SplitOf(id, 0.05) == "validation") {
+      ++validation;
+      EXPECT_EQ(SplitOf(id, 0.2), "validation");
+    }
+  }
+  EXPECT_NEAR(validation, 500, 100);
+}
+
+TEST(IdSet, HoldsEachIdOnce) {
+  IdSet set;
+  for (int round = 0; round < 2; ++round) {
+    for (int i = 0; i < 5000; ++i) {
+      EXPECT_EQ(set.Insert(Sha256Hex(std::to_string(i)).substr(0, 32)), round == 0);
+    }
+    EXPECT_EQ(set.Insert(std::string(32, '0')), round == 0);
+  }
+  EXPECT_EQ(set.size(), 5001u);
+}
+
+TEST(LineReader, SameLinesHoweverTheBytesAreCut) {
+  const std::string bytes = "\xEF\xBB\xBFone\r\n\ntoo long a line\nlast";
+  for (size_t piece = 1; piece <= bytes.size(); ++piece) {
+    std::vector<std::string> lines;
+    LineReader reader(10, [&](const Line& line) {
+      lines.push_back(std::to_string(line.number) + ":" +
+                      (line.too_long ? "LONG" : std::string(line.text)));
+      return Status();
+    });
+    for (size_t at = 0; at < bytes.size(); at += piece) {
+      ASSERT_TRUE(reader.Append(std::string_view(bytes).substr(at, piece)).ok());
+    }
+    ASSERT_TRUE(reader.EndFile().ok());
+    ASSERT_TRUE(reader.EndFile().ok());
+    EXPECT_THAT(lines, ElementsAre("1:one", "2:", "3:LONG", "4:last")) << piece;
+  }
+}
+
+TEST(Utf8, FindsWhatIsMalformed) {
+  EXPECT_EQ(FindInvalidUtf8("a\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80"), std::string_view::npos);
+  for (const char* bad :
+       {"\x80", "\xc0\x80", "\xe0\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf8", "\xc3"}) {
+    EXPECT_EQ(FindInvalidUtf8(bad), 0u);
+  }
+  EXPECT_EQ(Shorten("a\xc3\xa9z", 2), "a...");
+  EXPECT_EQ(Shorten("abc", 3), "abc");
+}
+
+}  // namespace
+}  // namespace attune::datasets
