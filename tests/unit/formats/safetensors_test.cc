@@ -1,4 +1,4 @@
-#include "worker/engine/formats/safetensors.h"
+#include "common/safetensors/safetensors.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

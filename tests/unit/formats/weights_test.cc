@@ -6,10 +6,10 @@
 #include <cmath>
 
 #include "common/base/files.h"
+#include "common/safetensors/safetensors.h"
 #include "tests/unit/formats/fixtures.h"
 #include "worker/engine/formats/convert.h"
 #include "worker/engine/formats/json.h"
-#include "worker/engine/formats/safetensors.h"
 
 namespace attune::engine {
 namespace {

@@ -1,6 +1,6 @@
 #include "worker/engine/checkpoint/tensor_file.h"
 
-#include "worker/engine/formats/safetensors.h"
+#include "common/safetensors/safetensors.h"
 
 namespace attune::engine {
 namespace {

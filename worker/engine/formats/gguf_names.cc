@@ -2,7 +2,7 @@
 
 #include <charconv>
 
-#include "worker/engine/formats/safetensors_header.h"
+#include "common/safetensors/header.h"
 
 namespace attune::engine {
 namespace {

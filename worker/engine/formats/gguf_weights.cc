@@ -3,10 +3,10 @@
 #include <utility>
 
 #include "common/gguf/gguf.h"
+#include "common/safetensors/header.h"
 #include "worker/engine/formats/dequantize.h"
 #include "worker/engine/formats/gguf_config.h"
 #include "worker/engine/formats/gguf_names.h"
-#include "worker/engine/formats/safetensors_header.h"
 #include "worker/engine/formats/sources.h"
 
 namespace attune::engine {

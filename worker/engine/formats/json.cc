@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "worker/engine/formats/safetensors_header.h"
+#include "common/safetensors/header.h"
 
 namespace attune::engine {
 

@@ -3,10 +3,10 @@
 #include <utility>
 
 #include "common/base/files.h"
+#include "common/safetensors/header.h"
+#include "common/safetensors/safetensors.h"
 #include "worker/engine/formats/convert.h"
 #include "worker/engine/formats/json.h"
-#include "worker/engine/formats/safetensors.h"
-#include "worker/engine/formats/safetensors_header.h"
 #include "worker/engine/formats/sources.h"
 
 namespace attune::engine {

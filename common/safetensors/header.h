@@ -1,6 +1,6 @@
 #pragma once
 
-// The JSON header of a safetensors file, parsed strictly; private to this folder.
+// The JSON header of a safetensors file, parsed strictly.
 
 #include <cstdint>
 #include <map>
@@ -10,7 +10,7 @@
 
 #include "common/base/status.h"
 
-namespace attune::engine {
+namespace attune {
 
 struct SafetensorsHeader {
   struct Entry {
@@ -29,4 +29,4 @@ Result<SafetensorsHeader> ParseSafetensorsHeader(std::string_view json);
 // For messages: the name in quotes, shortened, without control characters.
 std::string QuotedName(std::string_view name);
 
-}  // namespace attune::engine
+}  // namespace attune

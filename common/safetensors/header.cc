@@ -1,10 +1,10 @@
-#include "worker/engine/formats/safetensors_header.h"
+#include "common/safetensors/header.h"
 
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <set>
 
-namespace attune::engine {
+namespace attune {
 namespace {
 
 using Json = nlohmann::json;
@@ -157,4 +157,4 @@ Result<SafetensorsHeader> ParseSafetensorsHeader(std::string_view json) {
   return header;
 }
 
-}  // namespace attune::engine
+}  // namespace attune

@@ -1,4 +1,4 @@
-#include "worker/engine/formats/safetensors.h"
+#include "common/safetensors/safetensors.h"
 
 #include <algorithm>
 #include <array>
@@ -8,9 +8,9 @@
 #include <set>
 #include <utility>
 
-#include "worker/engine/formats/safetensors_header.h"
+#include "common/safetensors/header.h"
 
-namespace attune::engine {
+namespace attune {
 namespace {
 
 static_assert(std::endian::native == std::endian::little);
@@ -215,4 +215,4 @@ Status WriteSafetensors(const std::filesystem::path& path, const std::vector<Ten
   return writer.Commit();
 }
 
-}  // namespace attune::engine
+}  // namespace attune
