@@ -1,0 +1,73 @@
+use tokenizers::Tokenizer;
+
+use crate::failure::Failure;
+
+const JSON_BYTES_MAX: usize = 256 << 20;
+const TEXT_BYTES_MAX: usize = 64 << 20;
+
+pub struct TextTokenizer {
+    inner: Tokenizer,
+    size: u32,
+}
+
+impl TextTokenizer {
+    pub fn from_json(json: &[u8]) -> Result<Self, Failure> {
+        if json.len() > JSON_BYTES_MAX {
+            return Err(Failure::Limit(format!(
+                "the tokenizer has {} bytes, the limit is {JSON_BYTES_MAX}",
+                json.len()
+            )));
+        }
+        let mut inner = Tokenizer::from_bytes(json)
+            .map_err(|e| Failure::Invalid(format!("cannot read the tokenizer: {e}")))?;
+        // As transformers does: cutting and padding are the caller's business.
+        inner
+            .with_truncation(None)
+            .map_err(|e| Failure::Invalid(format!("cannot use the tokenizer: {e}")))?;
+        inner.with_padding(None);
+        let size = u32::try_from(inner.get_vocab_size(true))
+            .map_err(|_| Failure::Limit("the vocabulary does not fit 32 bits".into()))?;
+        Ok(TextTokenizer { inner, size })
+    }
+
+    /// Ids and, two for each id, the byte positions in `text` where it starts and ends.
+    pub fn encode(&self, text: &str, add_special: bool) -> Result<(Vec<u32>, Vec<u32>), Failure> {
+        check_size(text)?;
+        let encoding = self.inner.encode(text, add_special).map_err(cannot_encode)?;
+        let offsets =
+            encoding.get_offsets().iter().flat_map(|&(start, end)| [start as u32, end as u32]).collect();
+        Ok((encoding.get_ids().to_vec(), offsets))
+    }
+
+    pub fn encode_ids(&self, text: &str, add_special: bool) -> Result<Vec<u32>, Failure> {
+        check_size(text)?;
+        let encoding = self.inner.encode_fast(text, add_special).map_err(cannot_encode)?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    pub fn decode(&self, ids: &[u32], skip_special: bool) -> Result<String, Failure> {
+        self.inner.decode(ids, skip_special).map_err(|e| Failure::Invalid(format!("cannot decode: {e}")))
+    }
+
+    pub fn size(&self) -> u32 {
+        self.size
+    }
+
+    pub fn token_to_id(&self, token: &str) -> Option<u32> {
+        self.inner.token_to_id(token)
+    }
+}
+
+fn check_size(text: &str) -> Result<(), Failure> {
+    if text.len() > TEXT_BYTES_MAX {
+        return Err(Failure::Limit(format!(
+            "the text has {} bytes, the limit is {TEXT_BYTES_MAX}",
+            text.len()
+        )));
+    }
+    Ok(())
+}
+
+fn cannot_encode(error: tokenizers::Error) -> Failure {
+    Failure::Invalid(format!("cannot encode: {error}"))
+}

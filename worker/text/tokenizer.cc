@@ -1,0 +1,99 @@
+#include <algorithm>
+#include <atomic>
+#include <thread>
+
+#include "common/base/mutex.h"
+#include "worker/text/rust_result.h"
+#include "worker/text/text.h"
+
+namespace attune::text {
+namespace {
+
+// Texts that a thread takes at a time: enough to make the counter cheap, few enough to share the end.
+constexpr size_t kTextsATurn = 16;
+constexpr int kThreadsMax = 256;
+
+Result<std::vector<uint32_t>> EncodeIds(const void* handle, std::string_view text, bool add_special) {
+  OwnedIds ids;
+  OwnedBytes error;
+  int32_t code = attune_tokenizer_encode(handle, Bytes(text), text.size(), add_special, ids.out(),
+                                         nullptr, error.out());
+  ATTUNE_RETURN_IF_ERROR(ToStatus(code, error));
+  return ids.ToVector();
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const Tokenizer>> Tokenizer::FromJson(std::string_view json) {
+  void* handle = nullptr;
+  OwnedBytes error;
+  int32_t code = attune_tokenizer_new(Bytes(json), json.size(), &handle, error.out());
+  ATTUNE_RETURN_IF_ERROR(ToStatus(code, error));
+  return std::shared_ptr<const Tokenizer>(new Tokenizer(handle));
+}
+
+Tokenizer::~Tokenizer() { attune_tokenizer_free(handle_); }
+
+Result<Encoding> Tokenizer::Encode(std::string_view text, bool add_special) const {
+  OwnedIds ids, offsets;
+  OwnedBytes error;
+  int32_t code = attune_tokenizer_encode(handle_, Bytes(text), text.size(), add_special, ids.out(),
+                                         offsets.out(), error.out());
+  ATTUNE_RETURN_IF_ERROR(ToStatus(code, error));
+  Encoding encoding;
+  encoding.ids = ids.ToVector();
+  encoding.offsets.reserve(ids.size());
+  for (size_t i = 0; i < ids.size(); ++i) {
+    encoding.offsets.emplace_back(offsets[2 * i], offsets[2 * i + 1]);
+  }
+  return encoding;
+}
+
+Result<std::vector<std::vector<uint32_t>>> Tokenizer::EncodeBatch(
+    const std::vector<std::string_view>& texts, bool add_special, int threads) const {
+  std::vector<std::vector<uint32_t>> encoded(texts.size());
+  std::atomic<size_t> next{0};
+  std::atomic<bool> failed{false};
+  Mutex mutex;
+  Status failure;  // the first one seen
+  auto work = [&] {
+    while (!failed.load(std::memory_order_relaxed)) {
+      size_t begin = next.fetch_add(kTextsATurn);
+      if (begin >= texts.size()) return;
+      for (size_t i = begin; i < std::min(begin + kTextsATurn, texts.size()); ++i) {
+        auto ids = EncodeIds(handle_, texts[i], add_special);
+        if (!ids.ok()) {
+          MutexLock lock(&mutex);
+          if (failure.ok()) failure = ids.status().WithContext("text " + std::to_string(i));
+          failed = true;
+          return;
+        }
+        encoded[i] = std::move(*ids);
+      }
+    }
+  };
+  size_t turns = (texts.size() + kTextsATurn - 1) / kTextsATurn;
+  int helpers = std::min<int>(std::clamp(threads, 1, kThreadsMax), static_cast<int>(turns)) - 1;
+  std::vector<std::thread> pool;
+  for (int i = 0; i < helpers; ++i) pool.emplace_back(work);
+  work();
+  for (std::thread& thread : pool) thread.join();
+  ATTUNE_RETURN_IF_ERROR(failure);
+  return encoded;
+}
+
+Result<std::string> Tokenizer::Decode(const std::vector<uint32_t>& ids, bool skip_special) const {
+  OwnedBytes text, error;
+  int32_t code = attune_tokenizer_decode(handle_, ids.data(), ids.size(), skip_special, text.out(),
+                                         error.out());
+  ATTUNE_RETURN_IF_ERROR(ToStatus(code, error));
+  return text.ToString();
+}
+
+uint32_t Tokenizer::vocabulary_size() const { return attune_tokenizer_size(handle_); }
+
+int64_t Tokenizer::TokenToId(std::string_view token) const {
+  return attune_tokenizer_token_to_id(handle_, Bytes(token), token.size());
+}
+
+}  // namespace attune::text
