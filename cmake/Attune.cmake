@@ -29,6 +29,11 @@ if(ATTUNE_SANITIZER)
   target_compile_options(attune_options INTERFACE
     "-fsanitize=${ATTUNE_SANITIZER}" -fno-omit-frame-pointer)
   target_link_options(attune_options INTERFACE "-fsanitize=${ATTUNE_SANITIZER}")
+  if(ATTUNE_SANITIZER MATCHES "address" AND CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+    # Lets the fuzz targets see which branches of the libraries an input takes.
+    target_compile_options(attune_options INTERFACE -fsanitize=fuzzer-no-link)
+    target_link_options(attune_options INTERFACE -fsanitize=fuzzer-no-link)
+  endif()
 endif()
 
 # attune_library(NAME SOURCES a.cc b.cc [DEPS targets...])
@@ -66,12 +71,23 @@ function(attune_test name)
 endfunction()
 
 # attune_fuzzer(NAME SOURCES a_fuzz.cc [DEPS targets...])
-# A libFuzzer target under the asan preset; in other builds it is skipped.
+# A libFuzzer target under the asan preset; in other builds it is skipped. As a test it runs the inputs of
+# tests/fuzz/corpus/NAME and new ones for some seconds; run it by hand with -max_total_time for longer.
 function(attune_fuzzer name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
   if(ATTUNE_SANITIZER MATCHES "address")
     add_executable(${name} ${ARG_SOURCES})
     set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/fuzz")
-    target_link_libraries(${name} PRIVATE attune_options ${ARG_DEPS} -fsanitize=fuzzer)
+    target_link_libraries(${name} PRIVATE attune_options ${ARG_DEPS})
+    target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+    file(MAKE_DIRECTORY "${CMAKE_BINARY_DIR}/fuzz/new/${name}")
+    set(corpus "${PROJECT_SOURCE_DIR}/tests/fuzz/corpus/${name}")
+    if(NOT EXISTS "${corpus}")
+      set(corpus)
+    endif()
+    add_test(NAME ${name}
+      COMMAND ${name} -max_total_time=10 -timeout=10 -rss_limit_mb=4096 -print_final_stats=0 -verbosity=0
+              "${CMAKE_BINARY_DIR}/fuzz/new/${name}" ${corpus})
+    set_tests_properties(${name} PROPERTIES TIMEOUT 120 LABELS fuzz)
   endif()
 endfunction()
