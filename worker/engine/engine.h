@@ -131,6 +131,7 @@ class Observer {
   virtual void OnEvaluation(const EvaluationReport&) {}
   virtual void OnCheckpoint(int step, const std::filesystem::path&) {}
   virtual void OnOutput(const std::string& line) {}   // one JSON object, no newline
+  virtual void OnWarning(const std::string& message) {}  // work goes on, but a person should know
   virtual StopRequest ShouldStop() { return StopRequest::kNone; }
 };
 

@@ -122,15 +122,16 @@ Status CheckFile(const fs::path& folder, const json& entry) {
   return Status();
 }
 
-Result<CheckpointState> Verify(const fs::path& checkpoint) {
+Result<CheckpointState> ReadState(const fs::path& checkpoint, bool check_files) {
   auto text = ReadFile(checkpoint / kStateFile, 1 << 20);
   if (!text.ok()) return DataLoss(text.status().message());
   const json document = json::parse(*text, nullptr, /*allow_exceptions=*/false);
   if (!document.is_object()) return DataLoss(std::string(kStateFile) + " is no JSON object");
   if (document.at("format") != kFormat)
     return DataLoss(std::string(kStateFile) + " has an unknown format");
-  for (const json& entry : document.at("files"))
-    ATTUNE_RETURN_IF_ERROR(CheckFile(checkpoint, entry));
+  if (check_files)
+    for (const json& entry : document.at("files"))
+      ATTUNE_RETURN_IF_ERROR(CheckFile(checkpoint, entry));
   return CheckpointState{
       .step = document.at("step").get<int>(),
       .seed = document.at("seed").get<uint64_t>(),
@@ -139,6 +140,17 @@ Result<CheckpointState> Verify(const fs::path& checkpoint) {
       .loss = document.at("loss").get<double>(),
       .first_validation_loss = ReadOptional(document.at("first_validation_loss")),
       .last_validation_loss = ReadOptional(document.at("last_validation_loss"))};
+}
+
+Result<CheckpointState> GuardedReadState(const fs::path& checkpoint, bool check_files) {
+  const std::string context = "checkpoint " + checkpoint.string() + " is damaged";
+  try {
+    auto state = ReadState(checkpoint, check_files);
+    if (!state.ok()) return state.status().WithContext(context);
+    return state;
+  } catch (const std::exception& error) {
+    return DataLoss(context + ": " + kStateFile + ": " + error.what());
+  }
 }
 
 }  // namespace
@@ -173,14 +185,11 @@ Result<fs::path> WriteCheckpoint(const fs::path& folder, const CheckpointState& 
 }
 
 Result<CheckpointState> VerifyCheckpoint(const fs::path& checkpoint) {
-  const std::string context = "checkpoint " + checkpoint.string() + " is damaged";
-  try {
-    auto state = Verify(checkpoint);
-    if (!state.ok()) return state.status().WithContext(context);
-    return state;
-  } catch (const std::exception& error) {
-    return DataLoss(context + ": " + kStateFile + ": " + error.what());
-  }
+  return GuardedReadState(checkpoint, /*check_files=*/true);
+}
+
+Result<CheckpointState> ReadCheckpointState(const fs::path& checkpoint) {
+  return GuardedReadState(checkpoint, /*check_files=*/false);
 }
 
 Status LoadCheckpoint(const fs::path& checkpoint, const CheckpointTensors& tensors) {

@@ -1,0 +1,33 @@
+#pragma once
+
+// The loss of a model on a split, over all ranks.
+
+#include <functional>
+#include <vector>
+
+#include "common/base/status.h"
+#include "worker/engine/data/token_shard.h"
+#include "worker/engine/model/causal_lm.h"
+#include "worker/engine/parallel/group.h"
+
+namespace attune::engine {
+
+// Examples evaluated together, as indices into the shard: all of them, or the max_examples (0: all)
+// with the smallest ids, which is a fixed random sample since ids are hashes. Each group has at
+// most tokens_max tokens, or is one example. Does not depend on ranks.
+std::vector<std::vector<uint32_t>> EvaluationGroups(const TokenShard& shard, int max_examples,
+                                                    int64_t tokens_max);
+
+// Mean negative log likelihood over the groups' target tokens; collective, each rank computes a
+// share of near equal tokens. on_progress hears (tokens done, tokens in all) of this rank's share.
+struct LossSum {
+  double loss_sum = 0;
+  int64_t target_tokens = 0;
+  double mean() const { return loss_sum / static_cast<double>(target_tokens); }
+};
+Result<LossSum> EvaluateLoss(CausalLM& model, const TokenShard& shard,
+                             const std::vector<std::vector<uint32_t>>& groups, Group& ranks,
+                             const at::Device& device,
+                             const std::function<void(double, double)>& on_progress);
+
+}  // namespace attune::engine

@@ -1,0 +1,74 @@
+#include "worker/engine/tasks/check.h"
+
+#include "worker/engine/optim/schedule.h"
+
+namespace attune::engine {
+namespace {
+
+Status Bad(const char* field, const std::string& message) {
+  return InvalidArgument(std::string(field) + " " + message).WithField(field);
+}
+
+Status CheckMethod(const Method& method) {
+  if (method.type == "full") return Status();
+  if (method.type != "lora")
+    return Bad("method.type", "is '" + method.type + "': use full or lora");
+  if (method.rank < 1) return Bad("method.rank", "must be at least 1");
+  if (!(method.alpha > 0)) return Bad("method.alpha", "must be above 0");
+  if (!(method.dropout >= 0 && method.dropout < 1))
+    return Bad("method.dropout", "must be in [0, 1)");
+  if (method.target_modules.empty()) return Bad("method.target_modules", "names no module");
+  return Status();
+}
+
+Status CheckTrain(const TrainOptions& train, int world_size) {
+  if (train.global_batch < 1) return Bad("train.global_batch", "must be at least 1");
+  if (train.micro_batch < 1) return Bad("train.micro_batch", "must be at least 1");
+  if (train.sequence_length < 2) return Bad("train.sequence_length", "must be at least 2");
+  if (train.precision != "float32" && train.precision != "bfloat16") {
+    return Bad("train.precision", "is '" + train.precision + "': use float32 or bfloat16");
+  }
+  if (world_size > train.global_batch) {
+    return InvalidArgument("ranks: " + std::to_string(world_size) +
+                           " ranks cannot share train.global_batch of " +
+                           std::to_string(train.global_batch) +
+                           " sequences: use fewer ranks or a larger global batch")
+        .WithField("ranks");
+  }
+  return Status();
+}
+
+Status CheckOptimizer(const OptimizerOptions& options) {
+  if (options.name != "adamw") return Bad("optimizer.name", "is '" + options.name + "': use adamw");
+  if (!(options.learning_rate > 0)) return Bad("optimizer.learning_rate", "must be above 0");
+  if (!(options.weight_decay >= 0)) return Bad("optimizer.weight_decay", "must not be negative");
+  for (const double beta : {options.beta1, options.beta2}) {
+    if (!(beta >= 0 && beta < 1)) return Bad("optimizer.betas", "must be in [0, 1)");
+  }
+  if (!(options.epsilon > 0)) return Bad("optimizer.epsilon", "must be above 0");
+  if (!(options.clip_norm >= 0)) return Bad("optimizer.clip_norm", "must not be negative");
+  if (options.warmup_steps < 0) return Bad("optimizer.warmup_steps", "must not be negative");
+  return ScheduleFactor(options, 0, 1).status();
+}
+
+}  // namespace
+
+Status CheckTrainTask(const TrainTask& task, int world_size) {
+  ATTUNE_RETURN_IF_ERROR(CheckMethod(task.method));
+  ATTUNE_RETURN_IF_ERROR(CheckTrain(task.data.train, world_size));
+  ATTUNE_RETURN_IF_ERROR(CheckOptimizer(task.optimizer));
+  if (task.evaluate.split != "validation" && task.evaluate.split != "train") {
+    return Bad("evaluate.split", "is '" + task.evaluate.split + "': use validation or train");
+  }
+  if (task.data.datasets.empty()) return Bad("dataset", "names no dataset");
+  if (task.method.type == "full" && task.data.base.format == "peft-adapter") {
+    return InvalidArgument(
+               "base: " + task.data.base.reference +
+               " is an adapter; full fine-tuning needs a whole model. Export it with --merge and "
+               "import the result")
+        .WithField("base");
+  }
+  return Status();
+}
+
+}  // namespace attune::engine

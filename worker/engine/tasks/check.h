@@ -1,0 +1,12 @@
+#pragma once
+
+#include "common/base/status.h"
+#include "worker/engine/engine.h"
+
+namespace attune::engine {
+
+// What can be said about a task without opening a file; kInvalidArgument with the field of the job
+// spec.
+Status CheckTrainTask(const TrainTask& task, int world_size);
+
+}  // namespace attune::engine

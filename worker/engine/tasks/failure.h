@@ -1,0 +1,26 @@
+#pragma once
+
+// Where libtorch's exceptions end: every public function of the engine runs inside Guarded.
+
+#include <exception>
+
+#include "common/base/status.h"
+
+namespace attune::engine {
+
+// kResourceExhausted for memory that cannot be had, else kInternal; one line.
+Status FailureStatus(const std::exception& error);
+
+template <typename Function>
+auto Guarded(Function&& function) -> decltype(function()) {
+  try {
+    return function();
+  } catch (const std::exception& error) {
+    return FailureStatus(error);
+  }
+}
+
+// Gives memory that was freed back to the system: peaks of loading and evaluating do not stay.
+void ReturnFreedMemory();
+
+}  // namespace attune::engine

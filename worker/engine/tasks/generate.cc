@@ -1,0 +1,101 @@
+#include <ATen/Parallel.h>
+
+#include <nlohmann/json.hpp>
+
+#include "worker/engine/data/prepare.h"
+#include "worker/engine/model/causal_lm.h"
+#include "worker/engine/parallel/group.h"
+#include "worker/engine/tasks/failure.h"
+
+namespace attune::engine {
+namespace {
+
+using nlohmann::json;
+
+std::string Dump(const json& document) {
+  return document.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+// A chat model gets the prompt as the user's turn; its template writes the special tokens itself.
+Result<std::vector<uint32_t>> EncodePrompt(const text::TextAssets& text, const std::string& prompt,
+                                           bool raw) {
+  std::string rendered = prompt;
+  const bool chat = !raw && text.chat_template;
+  if (chat) {
+    const json messages = json::array({{{"role", "user"}, {"content", prompt}}});
+    ATTUNE_ASSIGN_OR_RETURN(
+        rendered, text.chat_template->Render(Dump(messages), /*add_generation_prompt=*/true));
+  }
+  ATTUNE_ASSIGN_OR_RETURN(text::Encoding encoding,
+                          text.tokenizer->Encode(rendered, /*add_special=*/!chat));
+  if (encoding.ids.empty())
+    return InvalidArgument("the prompt is empty: there is nothing to continue");
+  return std::move(encoding.ids);
+}
+
+Status CheckTask(const GenerateTask& task) {
+  if (task.max_tokens < 1)
+    return InvalidArgument("max_tokens must be at least 1").WithField("max_tokens");
+  if (!(task.temperature >= 0))
+    return InvalidArgument("temperature must not be negative").WithField("temperature");
+  if (!(task.top_p > 0 && task.top_p <= 1))
+    return InvalidArgument("top_p must be in (0, 1]").WithField("top_p");
+  return Status();
+}
+
+Result<json> Answer(CausalLM& model, const text::TextAssets& text, const GenerateTask& task,
+                    const std::string& prompt, Observer& observer) {
+  ATTUNE_ASSIGN_OR_RETURN(const std::vector<uint32_t> ids, EncodePrompt(text, prompt, task.raw));
+  const int64_t room = model.max_positions() - static_cast<int64_t>(ids.size());
+  if (room < 1) {
+    return InvalidArgument("the prompt has " + std::to_string(ids.size()) +
+                           " tokens, the model takes " + std::to_string(model.max_positions()));
+  }
+  CausalLM::GenerateOptions options{
+      .max_tokens = static_cast<int>(std::min<int64_t>(task.max_tokens, room)),
+      .temperature = task.temperature,
+      .top_p = task.top_p,
+      .seed = task.seed,
+      .end_ids = text.end_ids};
+  std::vector<uint32_t> answer;
+  bool stopped = false;
+  ATTUNE_RETURN_IF_ERROR(model.Generate(ids, options, [&](uint32_t id) {
+    answer.push_back(id);
+    stopped = observer.ShouldStop() != StopRequest::kNone;
+    return !stopped;
+  }));
+  if (stopped) return Cancelled("generation stopped as asked");
+  ATTUNE_ASSIGN_OR_RETURN(const std::string decoded,
+                          text.tokenizer->Decode(answer, /*skip_special=*/true));
+  const bool full = static_cast<int>(answer.size()) == options.max_tokens;
+  return json{{"prompt", prompt},
+              {"text", decoded},
+              {"tokens", answer.size()},
+              {"finish", full ? "length" : "stop"}};
+}
+
+}  // namespace
+
+Status Generate(const GenerateTask& task, Observer& observer) {
+  ATTUNE_RETURN_IF_ERROR(CheckTask(task));
+  return Guarded([&]() -> Status {
+    if (task.threads > 0) at::set_num_threads(task.threads);
+    observer.OnProgress({.phase = "loading"});
+    ATTUNE_ASSIGN_OR_RETURN(const at::Device device, OpenDevice(task.device));
+    ATTUNE_ASSIGN_OR_RETURN(const text::TextAssets text, LoadModelText(task.model));
+    ATTUNE_ASSIGN_OR_RETURN(const std::unique_ptr<CausalLM> model,
+                            CausalLM::Load(task.model, {.device = device.str()}));
+    model->SetTraining(false, 0);
+    const double total = static_cast<double>(task.prompts.size());
+    for (size_t i = 0; i < task.prompts.size(); ++i) {
+      observer.OnProgress({.phase = "generating", .done = static_cast<double>(i), .total = total});
+      auto line = Answer(*model, text, task, task.prompts[i], observer);
+      if (!line.ok()) return line.status().WithContext("prompt " + std::to_string(i + 1));
+      observer.OnOutput(Dump(*line));
+    }
+    observer.OnProgress({.phase = "generating", .done = total, .total = total});
+    return Status();
+  });
+}
+
+}  // namespace attune::engine

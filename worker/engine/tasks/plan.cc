@@ -1,0 +1,76 @@
+#include <algorithm>
+
+#include "worker/engine/batches/batch.h"
+#include "worker/engine/data/prepare.h"
+#include "worker/engine/formats/weights.h"
+#include "worker/engine/tasks/check.h"
+#include "worker/engine/tasks/failure.h"
+#include "worker/engine/tasks/memory.h"
+#include "worker/engine/tasks/setup.h"
+
+namespace attune::engine {
+namespace {
+
+MicroBatchShape Measure(const TokenShard& shard, std::span<const Sequence> sequences) {
+  MicroBatchShape shape;
+  for (const Sequence& sequence : sequences) {
+    for (const uint32_t index : sequence) {
+      const int64_t length = shard.lengths()[index];
+      shape.tokens += length;
+      shape.targets += shard.target_counts()[index];
+      shape.longest_example = std::max(shape.longest_example, length);
+    }
+  }
+  return shape;
+}
+
+// Counts the plan's contents; returns the largest micro-batch of any rank.
+MicroBatchShape CountSteps(const TrainTask& task, const TokenShard& shard, const StepPlan& plan,
+                           int world_size, PlanResult& result) {
+  MicroBatchShape largest;
+  for (int s = 0; s < plan.steps(); ++s) {
+    const PlannedStep step = plan.Step(s);
+    result.sequences += static_cast<int64_t>(step.sequences.size());
+    result.tokens += step.tokens;
+    result.target_tokens += step.target_tokens;
+    for (const Sequence& sequence : step.sequences)
+      result.examples += static_cast<int64_t>(sequence.size());
+    for (int rank = 0; rank < world_size; ++rank) {
+      const std::vector<Sequence> part = RankPart(step, shard.lengths(), rank, world_size);
+      for (const auto micro_batch : MicroBatches(part, task.data.train.micro_batch)) {
+        const MicroBatchShape shape = Measure(shard, micro_batch);
+        largest.tokens = std::max(largest.tokens, shape.tokens);
+        largest.targets = std::max(largest.targets, shape.targets);
+        largest.longest_example = std::max(largest.longest_example, shape.longest_example);
+      }
+    }
+  }
+  return largest;
+}
+
+}  // namespace
+
+Result<PlanResult> Plan(const TrainTask& task, int world_size) {
+  ATTUNE_RETURN_IF_ERROR(CheckTrainTask(task, world_size));
+  return Guarded([&]() -> Result<PlanResult> {
+    ATTUNE_ASSIGN_OR_RETURN(const PreparedData data, OpenPrepared(task.data));
+    ATTUNE_ASSIGN_OR_RETURN(const std::shared_ptr<const StepPlan> plan, MakePlan(task, data));
+    PlanResult result{.steps = plan->steps()};
+    const MicroBatchShape largest = CountSteps(task, *data.train, *plan, world_size, result);
+    const double room = static_cast<double>(result.sequences) * task.data.train.sequence_length;
+    result.fill = room > 0 ? static_cast<double>(result.tokens) / room : 0;
+
+    const ModelFiles& base = task.data.base;
+    const ModelFiles& root = base.format == "peft-adapter" && base.base ? *base.base : base;
+    ATTUNE_ASSIGN_OR_RETURN(const std::unique_ptr<WeightSource> weights, OpenWeights(root.path));
+    ATTUNE_ASSIGN_OR_RETURN(const std::string config, ReadModelConfig(root.path));
+    ATTUNE_ASSIGN_OR_RETURN(const ModelShape model,
+                            ShapeOf(weights->tensors(), config, task.method));
+    result.parameters = model.parameters;
+    result.trainable_parameters = model.trainable_parameters;
+    result.memory = PredictMemory(model, largest, task, world_size);
+    return result;
+  });
+}
+
+}  // namespace attune::engine

@@ -1,0 +1,171 @@
+#include "worker/engine/tasks/setup.h"
+
+#include <bit>
+#include <nlohmann/json.hpp>
+
+#include "worker/engine/tasks/failure.h"
+
+namespace attune::engine {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+// Rank 0 reads a whole checkpoint to verify it, the others wait.
+constexpr std::chrono::minutes kVerifySlack{30};
+
+// What must be equal for a resumed run to be the same run, apart from the plan. Not the ranks, nor
+// how a step is cut into micro-batches.
+std::string ConfigOf(const TrainTask& task) {
+  const Method& method = task.method;
+  const OptimizerOptions& o = task.optimizer;
+  json config = {{"base", task.data.base.reference},
+                 {"method", {{"type", method.type}}},
+                 {"precision", task.data.train.precision},
+                 {"seed", task.data.train.seed},
+                 {"optimizer",
+                  {{"name", o.name},
+                   {"learning_rate", o.learning_rate},
+                   {"weight_decay", o.weight_decay},
+                   {"betas", {o.beta1, o.beta2}},
+                   {"epsilon", o.epsilon},
+                   {"schedule", o.schedule},
+                   {"warmup_steps", o.warmup_steps},
+                   {"clip_norm", o.clip_norm}}}};
+  if (method.type == "lora") {
+    config["method"].update({{"rank", method.rank},
+                             {"alpha", method.alpha},
+                             {"dropout", method.dropout},
+                             {"target_modules", method.target_modules}});
+  }
+  return config.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+// Order-sensitive hash of the tensors' bits: cheap enough for a whole model, and enough to see a
+// different file.
+uint64_t Fingerprint(const NamedTensors& tensors) {
+  uint64_t hash = 0;
+  for (const auto& [name, tensor] : tensors) {
+    const at::Tensor bits = tensor.detach().cpu().contiguous().view(-1).view(at::kInt);
+    const int32_t* data = bits.const_data_ptr<int32_t>();
+    for (int64_t i = 0; i < bits.numel(); ++i) {
+      hash = std::rotl(hash, 5) ^ static_cast<uint32_t>(data[i]);
+      hash *= 0x9e3779b97f4a7c15ULL;
+    }
+  }
+  return hash;
+}
+
+Status LoadModel(const TrainTask& task, TrainingSetup& setup) {
+  const TrainOptions& train = task.data.train;
+  const LoadOptions options{.precision = train.precision,
+                            .device = setup.device.str(),
+                            .activation_checkpointing = train.activation_checkpointing};
+  ATTUNE_ASSIGN_OR_RETURN(setup.model, CausalLM::Load(task.data.base, options));
+  if (train.sequence_length > setup.model->max_positions()) {
+    return InvalidArgument("train.sequence_length of " + std::to_string(train.sequence_length) +
+                           " is above the " + std::to_string(setup.model->max_positions()) +
+                           " positions of " + task.data.base.reference)
+        .WithField("train.sequence_length");
+  }
+  if (task.method.type == "lora")
+    ATTUNE_RETURN_IF_ERROR(setup.model->AddLora(task.method, train.seed));
+  setup.trainable = setup.model->TrainableParameters();
+  setup.optimizer = std::make_unique<AdamW>(setup.trainable, task.optimizer);
+  ReturnFreedMemory();
+  return Status();
+}
+
+// Every rank says what it has; the first difference is an error on all of them.
+Status Agree(const TrainTask& task, const TrainingSetup& setup, Group& group) {
+  if (group.world_size() == 1) return Status();
+  uint64_t weights = Fingerprint(setup.trainable);
+  if (setup.model->has_adapter()) weights ^= Fingerprint(setup.model->BaseParameters(false));
+  const json mine = {{"step plan", setup.plan->Digest()},
+                     {"settings", setup.config},
+                     {"world size", group.world_size()},
+                     {"starting weights", weights}};
+  ATTUNE_ASSIGN_OR_RETURN(const std::vector<std::string> all, group.Gather(mine.dump()));
+  const json first = json::parse(all[0], nullptr, false);
+  for (size_t rank = 1; rank < all.size(); ++rank) {
+    if (all[rank] == all[0]) continue;
+    const json other = json::parse(all[rank], nullptr, false);
+    for (const auto& [what, value] : mine.items()) {
+      if (first.value(what, json()) == other.value(what, json())) continue;
+      return FailedPrecondition("rank " + std::to_string(rank) + " has another " + what +
+                                " than rank 0: every rank must see the same model, data and job");
+    }
+  }
+  return Status();
+}
+
+Status CheckResumed(const CheckpointState& state, const TrainingSetup& setup,
+                    const fs::path& path) {
+  const std::string context = "checkpoint " + path.string() + " belongs to another run: ";
+  if (state.plan_digest != setup.plan->Digest())
+    return FailedPrecondition(context + "its step plan differs");
+  if (state.config != setup.config) {
+    return FailedPrecondition(context + "its settings are " + state.config + ", this run's are " +
+                              setup.config);
+  }
+  if (state.step > setup.plan->steps()) return FailedPrecondition(context + "it has more steps");
+  return Status();
+}
+
+// Rank 0 chooses a whole checkpoint for all; none is the start.
+Status Resume(const TrainTask& task, TrainingSetup& setup, Group& group, Observer& observer) {
+  if (task.resume_from.empty()) return Status();
+  std::string chosen;
+  if (group.rank() == 0) {
+    observer.OnProgress({.phase = "verifying checkpoint"});
+    const auto found = FindCheckpoint(task.resume_from, [&](const Status& status) {
+      observer.OnWarning(status.message() + "; looking for the one before it");
+    });
+    if (found) {
+      chosen = found->path.string();
+    } else {
+      observer.OnWarning("no whole checkpoint is left; training starts again from step 0");
+    }
+  }
+  ATTUNE_ASSIGN_OR_RETURN(chosen, group.FromFirst(chosen, kVerifySlack));
+  if (chosen.empty()) return Status();
+  ATTUNE_ASSIGN_OR_RETURN(setup.start, ReadCheckpointState(chosen));
+  ATTUNE_RETURN_IF_ERROR(CheckResumed(setup.start, setup, chosen));
+  ATTUNE_RETURN_IF_ERROR(LoadCheckpoint(chosen, setup.Tensors()));
+  ReturnFreedMemory();
+  return Status();
+}
+
+}  // namespace
+
+CheckpointTensors TrainingSetup::Tensors() const {
+  return {.weights_file = model->has_adapter() ? "adapter_model.safetensors" : "model.safetensors",
+          .weights = trainable,
+          .optimizer = optimizer->State()};
+}
+
+Result<std::shared_ptr<const StepPlan>> MakePlan(const TrainTask& task, const PreparedData& data) {
+  const TrainOptions& train = task.data.train;
+  return StepPlan::Make(data.train->lengths(), data.train->target_counts(),
+                        {.seed = train.seed,
+                         .sequence_length = train.sequence_length,
+                         .packing = train.packing,
+                         .global_batch = train.global_batch,
+                         .epochs = train.epochs,
+                         .max_steps = train.max_steps});
+}
+
+Result<TrainingSetup> MakeSetup(const TrainTask& task, Group& group, Observer& observer) {
+  observer.OnProgress({.phase = "loading"});
+  TrainingSetup setup;
+  ATTUNE_ASSIGN_OR_RETURN(setup.device, OpenDevice(group.membership().device));
+  ATTUNE_ASSIGN_OR_RETURN(setup.data, OpenPrepared(task.data));
+  ATTUNE_ASSIGN_OR_RETURN(setup.plan, MakePlan(task, setup.data));
+  setup.config = ConfigOf(task);
+  ATTUNE_RETURN_IF_ERROR(LoadModel(task, setup));
+  ATTUNE_RETURN_IF_ERROR(Agree(task, setup, group));
+  ATTUNE_RETURN_IF_ERROR(Resume(task, setup, group, observer));
+  return setup;
+}
+
+}  // namespace attune::engine

@@ -1,0 +1,39 @@
+#pragma once
+
+// Everything that a rank holds before its first step.
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "common/base/status.h"
+#include "worker/engine/checkpoint/checkpoint.h"
+#include "worker/engine/data/plan.h"
+#include "worker/engine/data/prepare.h"
+#include "worker/engine/model/causal_lm.h"
+#include "worker/engine/optim/adamw.h"
+#include "worker/engine/parallel/group.h"
+
+namespace attune::engine {
+
+struct TrainingSetup {
+  at::Device device = at::kCPU;
+  PreparedData data;
+  std::shared_ptr<const StepPlan> plan;
+  std::unique_ptr<CausalLM> model;
+  NamedTensors trainable;
+  std::unique_ptr<AdamW> optimizer;
+  std::string config;     // as in CheckpointState
+  CheckpointState start;  // step 0, or of the checkpoint that was resumed
+
+  CheckpointTensors Tensors() const;
+};
+
+// The plan of a task's prepared data.
+Result<std::shared_ptr<const StepPlan>> MakePlan(const TrainTask& task, const PreparedData& data);
+
+// Loads data and model, resumes, and makes sure that all ranks have the same plan, settings and
+// weights; collective.
+Result<TrainingSetup> MakeSetup(const TrainTask& task, Group& group, Observer& observer);
+
+}  // namespace attune::engine

@@ -1,0 +1,136 @@
+#include "worker/engine/tasks/step.h"
+
+#include <chrono>
+#include <cmath>
+
+#include "common/base/hash.h"
+#include "worker/engine/batches/batch.h"
+#include "worker/engine/optim/gradient_norm.h"
+#include "worker/engine/optim/schedule.h"
+
+namespace attune::engine {
+namespace {
+
+// Seconds since the last call.
+class Stopwatch {
+ public:
+  double Lap() {
+    const auto now = std::chrono::steady_clock::now();
+    const double seconds = std::chrono::duration<double>(now - last_).count();
+    last_ = now;
+    return seconds;
+  }
+
+ private:
+  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+};
+
+std::vector<at::Tensor> Values(const NamedTensors& named) {
+  std::vector<at::Tensor> values;
+  for (const auto& [name, tensor] : named) values.push_back(tensor);
+  return values;
+}
+
+// A rank's part of a step, and the place of its first sequence in the whole.
+struct Part {
+  std::vector<Sequence> sequences;
+  size_t first = 0;
+};
+
+Part PartOf(const PlannedStep& planned, std::span<const uint32_t> lengths, const Group& group) {
+  Part part;
+  for (int rank = 0; rank < group.rank(); ++rank) {
+    part.first += RankPart(planned, lengths, rank, group.world_size()).size();
+  }
+  part.sequences = RankPart(planned, lengths, group.rank(), group.world_size());
+  return part;
+}
+
+Status NotFinite(const char* what, int step, double value, const TrainTask& task) {
+  return FailedPrecondition(std::string(what) + " became " + std::to_string(value) + " at step " +
+                            std::to_string(step + 1) + ": lower optimizer.learning_rate (now " +
+                            std::to_string(task.optimizer.learning_rate) +
+                            "), add warm-up, set clip_norm, or look for damaged examples");
+}
+
+}  // namespace
+
+StepRunner::StepRunner(const TrainTask& task, TrainingSetup& setup, Group& group)
+    : task_(task),
+      setup_(setup),
+      group_(group),
+      parameters_(Values(setup.trainable)),
+      sync_(&group, parameters_) {}
+
+// Follows from the place in the step, not from the rank: with micro_batch 1 every number of ranks
+// drops the same.
+uint64_t StepRunner::DropoutSeed(int step, size_t first_sequence) const {
+  Random random(task_.data.train.seed);
+  const uint64_t base = random.Next();
+  return Random(base ^ (static_cast<uint64_t>(step) << 32) ^ first_sequence).Next();
+}
+
+Result<double> StepRunner::Accumulate(int step, const PlannedStep& planned, StepReport& report) {
+  const TokenShard& shard = *setup_.data.train;
+  CausalLM& model = *setup_.model;
+  Stopwatch watch;
+  const Part part = PartOf(planned, shard.lengths(), group_);
+  const auto micro_batches = MicroBatches(part.sequences, task_.data.train.micro_batch);
+  double loss_sum = 0;
+  size_t first = part.first;
+  for (size_t i = 0; i < micro_batches.size(); ++i) {
+    ATTUNE_ASSIGN_OR_RETURN(
+        const PackedBatch batch,
+        MakeBatch(shard, micro_batches[i], model.vocabulary_size(), setup_.device));
+    report.seconds_data += watch.Lap();
+    model.SetTraining(true, DropoutSeed(step, first));
+    at::Tensor loss = model.LossSum(batch);
+    loss_sum += loss.item<double>();
+    report.seconds_forward += watch.Lap();
+    if (i + 1 == micro_batches.size()) sync_.StartLastBackward();
+    loss.backward(at::full_like(loss, 1.0 / static_cast<double>(planned.target_tokens)));
+    report.seconds_backward += watch.Lap();
+    first += micro_batches[i].size();
+  }
+  ATTUNE_RETURN_IF_ERROR(sync_.Finish());
+  report.seconds_sync += watch.Lap();
+  return loss_sum;
+}
+
+Result<StepRunner::Outcome> StepRunner::Run(int step, StopRequest wish) {
+  Stopwatch whole, watch;
+  Outcome outcome;
+  StepReport& report = outcome.report;
+  const PlannedStep planned = setup_.plan->Step(step);
+  report.seconds_data = watch.Lap();
+  ATTUNE_ASSIGN_OR_RETURN(const double loss_sum, Accumulate(step, planned, report));
+
+  watch.Lap();
+  ATTUNE_ASSIGN_OR_RETURN(const std::vector<double> sums,
+                          group_.Sum({loss_sum, wish == StopRequest::kStop ? 1.0 : 0.0,
+                                      wish == StopRequest::kCheckpointAndStop ? 1.0 : 0.0}));
+  report.seconds_sync += watch.Lap();
+  if (sums[1] > 0) outcome.stop = StopRequest::kStop;
+  if (sums[2] > 0) outcome.stop = StopRequest::kCheckpointAndStop;  // the safer of the two
+  report.loss = sums[0] / static_cast<double>(planned.target_tokens);
+  if (!std::isfinite(report.loss)) return NotFinite("the loss", step, report.loss, task_);
+
+  report.grad_norm = GradientNorm(parameters_);
+  if (!std::isfinite(report.grad_norm)) {
+    return NotFinite("the gradients' norm", step, report.grad_norm, task_);
+  }
+  ATTUNE_ASSIGN_OR_RETURN(const double factor,
+                          ScheduleFactor(task_.optimizer, step, setup_.plan->steps()));
+  report.learning_rate = task_.optimizer.learning_rate * factor;
+  setup_.optimizer->Step(step + 1, report.learning_rate,
+                         ClipFactor(report.grad_norm, task_.optimizer.clip_norm));
+  sync_.Release();
+  report.seconds_optimizer = watch.Lap();
+  report.step = step + 1;
+  report.tokens = planned.tokens;
+  report.target_tokens = planned.target_tokens;
+  report.seconds = whole.Lap();
+  return outcome;
+}
+
+}  // namespace attune::engine

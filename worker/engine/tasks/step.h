@@ -1,0 +1,39 @@
+#pragma once
+
+// One optimizer step of one rank.
+
+#include <vector>
+
+#include "common/base/status.h"
+#include "worker/engine/parallel/gradient_sync.h"
+#include "worker/engine/tasks/setup.h"
+
+namespace attune::engine {
+
+class StepRunner {
+ public:
+  // All outlive the runner.
+  StepRunner(const TrainTask& task, TrainingSetup& setup, Group& group);
+
+  struct Outcome {
+    StepReport report;
+    StopRequest stop = StopRequest::kNone;  // what any rank was asked, the same on all
+  };
+  // Step from 0; collective. wish: what this rank was asked. An error leaves the parameters as they
+  // were, unless it came out of the update itself.
+  Result<Outcome> Run(int step, StopRequest wish);
+
+ private:
+  // Adds the gradients of this rank's part, divided by the step's target tokens; returns the sum of
+  // its losses.
+  Result<double> Accumulate(int step, const PlannedStep& planned, StepReport& report);
+  uint64_t DropoutSeed(int step, size_t first_sequence) const;
+
+  const TrainTask& task_;
+  TrainingSetup& setup_;
+  Group& group_;
+  std::vector<at::Tensor> parameters_;
+  GradientSync sync_;
+};
+
+}  // namespace attune::engine

@@ -1,0 +1,213 @@
+#include <ATen/Parallel.h>
+#include <malloc.h>
+
+#include <nlohmann/json.hpp>
+
+#include "common/base/files.h"
+#include "common/base/version.h"
+#include "worker/engine/eval/evaluate.h"
+#include "worker/engine/tasks/check.h"
+#include "worker/engine/tasks/failure.h"
+#include "worker/engine/tasks/output.h"
+#include "worker/engine/tasks/setup.h"
+#include "worker/engine/tasks/step.h"
+
+namespace attune::engine {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+// The others wait while rank 0 writes to a slow disk. A rank 0 that dies is noticed at once all the
+// same.
+constexpr std::chrono::minutes kWriteSlack{30};
+
+// One run on one rank: evaluates, steps, evaluates, writes.
+class Trainer {
+ public:
+  Trainer(const TrainTask& task, TrainingSetup setup, Group& group, Observer& observer)
+      : task_(task),
+        setup_(std::move(setup)),
+        group_(group),
+        observer_(observer),
+        runner_(task, setup_, group),
+        state_(setup_.start),
+        total_steps_(setup_.plan->steps()) {
+    state_.seed = task.data.train.seed;
+    state_.plan_digest = setup_.plan->Digest();
+    state_.config = setup_.config;
+    const TokenShard& shard = EvaluationShard();
+    validation_ =
+        EvaluationGroups(shard, task.evaluate.max_examples, task.data.train.sequence_length);
+  }
+
+  Result<TrainResult> Run() {
+    if (state_.step == 0) {
+      ATTUNE_RETURN_IF_ERROR(Evaluate());
+      state_.first_validation_loss = state_.last_validation_loss;
+    }
+    while (state_.step < total_steps_) {
+      ATTUNE_ASSIGN_OR_RETURN(const StopRequest stop, Step());
+      if (stop != StopRequest::kNone) return Stop(stop);
+    }
+    if (!state_.last_validation_loss) ATTUNE_RETURN_IF_ERROR(Evaluate());
+    ATTUNE_RETURN_IF_ERROR(WriteOutput());
+    return TrainResult{.steps = state_.step,
+                       .final_loss = state_.loss,
+                       .first_validation_loss = state_.first_validation_loss,
+                       .final_validation_loss = state_.last_validation_loss,
+                       .output = Output()};
+  }
+
+ private:
+  fs::path Output() const { return task_.run_directory / "output"; }
+  fs::path Checkpoints() const { return task_.run_directory / "checkpoints"; }
+  const TokenShard& EvaluationShard() const {
+    return task_.evaluate.split == "train" ? *setup_.data.train : *setup_.data.validation;
+  }
+
+  void Report(const char* phase, double done, double total) {
+    observer_.OnProgress({.phase = phase,
+                          .done = done,
+                          .total = total,
+                          .step = state_.step,
+                          .total_steps = total_steps_});
+  }
+
+  Result<StopRequest> Step();
+  Result<TrainResult> Stop(StopRequest stop);
+  Status Evaluate();
+  Status Checkpoint();
+  Status WriteOutput();
+  std::string AttuneJson() const;
+
+  const TrainTask& task_;
+  TrainingSetup setup_;
+  Group& group_;
+  Observer& observer_;
+  StepRunner runner_;
+  CheckpointState state_;
+  const int total_steps_;
+  std::vector<std::vector<uint32_t>> validation_;
+  int checkpointed_step_ = -1;
+};
+
+bool IsDue(int every_steps, int step) {
+  return every_steps > 0 && step % every_steps == 0;
+}
+
+Result<StopRequest> Trainer::Step() {
+  ATTUNE_ASSIGN_OR_RETURN(const StepRunner::Outcome outcome,
+                          runner_.Run(state_.step, observer_.ShouldStop()));
+  state_.step = outcome.report.step;
+  state_.loss = outcome.report.loss;
+  state_.last_validation_loss.reset();
+  observer_.OnStep(outcome.report);
+  Report("training", state_.step, total_steps_);
+  if (outcome.stop == StopRequest::kStop) return outcome.stop;
+  if (IsDue(task_.evaluate.every_steps, state_.step)) ATTUNE_RETURN_IF_ERROR(Evaluate());
+  if (IsDue(task_.checkpoint.every_steps, state_.step)) ATTUNE_RETURN_IF_ERROR(Checkpoint());
+  return outcome.stop;
+}
+
+Result<TrainResult> Trainer::Stop(StopRequest stop) {
+  std::string message = "stopped as asked after step " + std::to_string(state_.step);
+  if (stop == StopRequest::kCheckpointAndStop) {
+    if (checkpointed_step_ != state_.step) ATTUNE_RETURN_IF_ERROR(Checkpoint());
+    message += ", with a checkpoint";
+  }
+  return Cancelled(message);
+}
+
+Status Trainer::Evaluate() {
+  if (validation_.empty()) return Status();
+  Report("evaluating", 0, 1);
+  setup_.model->SetTraining(false, 0);
+  ATTUNE_ASSIGN_OR_RETURN(
+      const LossSum loss,
+      EvaluateLoss(*setup_.model, EvaluationShard(), validation_, group_, setup_.device,
+                   [this](double done, double total) { Report("evaluating", done, total); }));
+  ReturnFreedMemory();
+  state_.last_validation_loss = loss.mean();
+  observer_.OnEvaluation(
+      {.step = state_.step, .loss = loss.mean(), .target_tokens = loss.target_tokens});
+  return Status();
+}
+
+Status Trainer::Checkpoint() {
+  Report("saving", 0, 1);
+  Status status;
+  fs::path path;
+  if (group_.rank() == 0) {
+    auto written = WriteCheckpoint(Checkpoints(), state_, setup_.Tensors(), task_.checkpoint.keep);
+    status = written.status();
+    if (written.ok()) path = *written;
+  }
+  ATTUNE_RETURN_IF_ERROR(group_.StatusFromFirst(status, kWriteSlack));
+  checkpointed_step_ = state_.step;
+  if (group_.rank() == 0) observer_.OnCheckpoint(state_.step, path);
+  return Status();
+}
+
+std::string Trainer::AttuneJson() const {
+  auto optional = [](const std::optional<double>& value) { return value ? json(*value) : json(); };
+  json datasets = json::array();
+  for (const DatasetFiles& dataset : task_.data.datasets) {
+    datasets.push_back({{"reference", dataset.reference},
+                        {"checksum", dataset.checksum},
+                        {"weight", dataset.weight}});
+  }
+  const json document = {{"attune_version", kVersion},
+                         {"base", task_.data.base.reference},
+                         {"datasets", datasets},
+                         {"lineage", task_.lineage},
+                         {"settings", json::parse(setup_.config, nullptr, false)},
+                         {"step_plan", state_.plan_digest},
+                         {"steps", state_.step},
+                         {"final_loss", state_.loss},
+                         {"first_validation_loss", optional(state_.first_validation_loss)},
+                         {"final_validation_loss", optional(state_.last_validation_loss)}};
+  return document.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
+}
+
+Status Trainer::WriteOutput() {
+  Report("saving", 0, 1);
+  Status status;
+  if (group_.rank() == 0) {
+    status = WriteFolder(Output(), [this](const fs::path& folder) -> Status {
+      const ModelFiles& base = task_.data.base;
+      ATTUNE_ASSIGN_OR_RETURN(const text::TextAssets text, LoadModelText(base));
+      if (setup_.model->has_adapter()) {
+        const ModelFiles& root = base.format == "peft-adapter" && base.base ? *base.base : base;
+        ATTUNE_RETURN_IF_ERROR(
+            WriteAdapter(folder, *setup_.model, setup_.trainable, root.reference, text));
+      } else {
+        ATTUNE_RETURN_IF_ERROR(WriteModel(folder, *setup_.model, text, /*merged=*/false));
+      }
+      return WriteFileAtomically(folder / "attune.json", AttuneJson());
+    });
+  }
+  return group_.StatusFromFirst(status, kWriteSlack);
+}
+
+// Few arenas, so that what one thread frees another can use.
+void LimitArenas() {
+  mallopt(M_ARENA_MAX, 2);
+}
+
+}  // namespace
+
+Result<TrainResult> Train(const TrainTask& task, const Membership& membership, KeyValueStore* store,
+                          Observer& observer) {
+  ATTUNE_RETURN_IF_ERROR(CheckTrainTask(task, membership.world_size));
+  return Guarded([&]() -> Result<TrainResult> {
+    LimitArenas();
+    if (task.data.train.threads > 0) at::set_num_threads(task.data.train.threads);
+    ATTUNE_ASSIGN_OR_RETURN(const std::unique_ptr<Group> group, Group::Open(membership, store));
+    ATTUNE_ASSIGN_OR_RETURN(TrainingSetup setup, MakeSetup(task, *group, observer));
+    Trainer trainer(task, std::move(setup), *group, observer);
+    return trainer.Run();
+  });
+}
+
+}  // namespace attune::engine
