@@ -1,6 +1,7 @@
 #pragma once
 
-// A decoder-only language model under its Hugging Face parameter names, trained on padding-free packed batches.
+// A decoder-only language model under its Hugging Face parameter names, trained on padding-free
+// packed batches.
 
 #include <ATen/core/Tensor.h>
 
@@ -18,15 +19,16 @@ namespace attune::engine {
 
 // Examples laid end to end, no padding. T tokens, E examples, N targets.
 struct PackedBatch {
-  at::Tensor tokens;             // int64 [T]
-  at::Tensor positions;          // int64 [T], from 0 in each example
-  std::vector<int64_t> offsets;  // [E + 1]: example e is rows offsets[e] .. offsets[e + 1]; attention stays in it
-  at::Tensor target_rows;        // int64 [N]: rows whose next token is a target
-  at::Tensor targets;            // int64 [N]: those tokens
+  at::Tensor tokens;     // int64 [T]
+  at::Tensor positions;  // int64 [T], from 0 in each example
+  std::vector<int64_t>
+      offsets;  // [E + 1]: example e is rows offsets[e] .. offsets[e + 1]; attention stays in it
+  at::Tensor target_rows;  // int64 [N]: rows whose next token is a target
+  at::Tensor targets;      // int64 [N]: those tokens
 };
 
 struct LoadOptions {
-  std::string precision = "float32";      // or "bfloat16": computation; master weights stay float32
+  std::string precision = "float32";  // or "bfloat16": computation; master weights stay float32
   std::string device = "cpu";
   bool activation_checkpointing = false;
 };
@@ -35,29 +37,33 @@ using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 
 class CausalLM {
  public:
-  // Config, weights, and the adapter of a peft-adapter (on its base). Every tensor of the architecture must be
-  // there with its shape, and no unknown one; the error names it.
-  static Result<std::unique_ptr<CausalLM>> Load(const ModelFiles& files, const LoadOptions& options);
+  // Config, weights, and the adapter of a peft-adapter (on its base). Every tensor of the
+  // architecture must be there with its shape, and no unknown one; the error names it.
+  static Result<std::unique_ptr<CausalLM>> Load(const ModelFiles& files,
+                                                const LoadOptions& options);
   virtual ~CausalLM() = default;
 
-  // Freezes the base and adds LoRA: A by Kaiming uniform from seed (as peft), B zero. Wrong target modules are
-  // an error with the nearest names.
+  // Freezes the base and adds LoRA: A by Kaiming uniform from seed (as peft), B zero. Wrong target
+  // modules are an error with the nearest names.
   virtual Status AddLora(const Method& method, uint64_t seed) = 0;
   virtual void SetTraining(bool training, uint64_t dropout_seed) = 0;
 
-  // Sum over the targets of the negative log likelihood: float32 scalar, differentiable. Logits exist only for
-  // target rows, a chunk at a time.
+  // Sum over the targets of the negative log likelihood: float32 scalar, differentiable. Logits
+  // exist only for target rows, a chunk at a time.
   virtual at::Tensor LossSum(const PackedBatch& batch) = 0;
   // float32 [rows, vocabulary] at the given rows; no gradient. For parity tests and evaluation.
   virtual at::Tensor Logits(const PackedBatch& batch, const at::Tensor& rows) = 0;
 
-  // Parameters that train, in a fixed order: all under Hugging Face names for full fine-tuning, the LoRA pairs
-  // under peft names ("base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight") for LoRA.
+  // Parameters that train, in a fixed order: all under Hugging Face names for full fine-tuning, the
+  // LoRA pairs under peft names ("base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight")
+  // for LoRA.
   virtual NamedTensors TrainableParameters() const = 0;
-  // All base parameters under Hugging Face names (tied ones once); merged: the adapter's product added.
+  // All base parameters under Hugging Face names (tied ones once); merged: the adapter's product
+  // added.
   virtual NamedTensors BaseParameters(bool merged) const = 0;
   virtual bool has_adapter() const = 0;
-  // config.json of the model, and adapter_config.json of its adapter, as transformers and peft expect them.
+  // config.json of the model, and adapter_config.json of its adapter, as transformers and peft
+  // expect them.
   virtual std::string ConfigJson() const = 0;
   virtual std::string AdapterConfigJson(const std::string& base_reference) const = 0;
   virtual int64_t vocabulary_size() const = 0;
@@ -70,8 +76,8 @@ class CausalLM {
     uint64_t seed = 1;
     std::vector<uint32_t> end_ids;
   };
-  // One prompt, key-value cache; calls on_token for each new token, stops at an end id (not reported), at
-  // max_tokens, or when on_token returns false.
+  // One prompt, key-value cache; calls on_token for each new token, stops at an end id (not
+  // reported), at max_tokens, or when on_token returns false.
   virtual Status Generate(const std::vector<uint32_t>& prompt, const GenerateOptions& options,
                           const std::function<bool(uint32_t)>& on_token) = 0;
 };

@@ -1,0 +1,42 @@
+#pragma once
+
+// What a LoRA adapter is made of: which modules it changes, with what rank and scale, and
+// adapter_config.json as peft writes and reads it. No torch here.
+
+#include <string>
+#include <vector>
+
+#include "common/base/status.h"
+#include "worker/engine/engine.h"
+
+namespace attune::engine {
+
+struct LoraConfig {
+  int rank = 16;
+  double alpha = 32;
+  double dropout = 0;
+  bool rank_stabilized = false;  // peft's use_rslora: alpha / sqrt(rank)
+  std::vector<std::string>
+      modules;  // full names ("model.layers.0.self_attn.q_proj"), in the model's order
+
+  double scale() const;
+};
+
+// modules: every linear layer of the model that can have an adapter. Targets are "all-linear",
+// "attention", "mlp", a name ("q_proj") or any longer ending ("layers.3.mlp.up_proj").
+// kInvalidArgument with the nearest names for one that matches nothing.
+Result<LoraConfig> ResolveLora(const Method& method, const std::vector<std::string>& modules);
+
+// adapter_config.json of peft; `where` is the file, for messages. kInvalidArgument for what is not
+// supported (DoRA, per-module ranks, trained biases, saved modules, other kinds of adapter).
+Result<LoraConfig> ParseAdapterConfig(const std::string& json,
+                                      const std::vector<std::string>& modules,
+                                      const std::string& where);
+
+std::string AdapterConfigJson(const LoraConfig& config, const std::vector<std::string>& modules,
+                              const std::string& base_reference);
+
+// "base_model.model.<module>.lora_A.weight"
+std::string LoraTensorName(const std::string& module, char matrix);
+
+}  // namespace attune::engine

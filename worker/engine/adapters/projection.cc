@@ -1,0 +1,201 @@
+#include "worker/engine/adapters/projection.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+#include "worker/engine/kernels/matmul.h"
+#include "worker/engine/kernels/pointwise.h"
+
+namespace attune::engine {
+namespace {
+
+using kernels::MatMul;
+
+// A slice that is a parameter of its own: a leaf, whatever it is cut from.
+at::Tensor Parameter(const at::Tensor& slice, bool trains) {
+  return slice.detach().requires_grad_(trains);
+}
+
+// For arithmetic without autograd, in the type of the computation.
+at::Tensor Plain(const at::Tensor& parameter, at::ScalarType dtype) {
+  return parameter.detach().to(dtype);
+}
+
+// Distinct masks for the parts of one call.
+uint64_t PartSeed(uint64_t seed, size_t part) {
+  return seed ^ ((part + 1) * 0xD1B54A32D192ED03ull);
+}
+
+}  // namespace
+
+Projection::Projection(int64_t in, const std::vector<std::pair<std::string, int64_t>>& parts,
+                       bool bias, const at::Device& device) {
+  int64_t out = 0;
+  for (const auto& [name, rows] : parts) out += rows;
+  const auto options = at::TensorOptions().dtype(at::kFloat).device(device);
+  weight_ = at::empty({out, in}, options);
+  if (bias) bias_ = at::empty({out}, options);
+  int64_t begin = 0;
+  for (const auto& [name, rows] : parts) {
+    Part part{name, begin, rows, {}, {}, {}, {}};
+    part.weight = weight_.narrow(0, begin, rows);
+    if (bias) part.bias = bias_.narrow(0, begin, rows);
+    parts_.push_back(std::move(part));
+    begin += rows;
+  }
+}
+
+void Projection::TrainBase(bool trains) {
+  train_base_ = trains;
+  for (Part& part : parts_) {
+    part.weight = Parameter(part.weight, trains);
+    if (part.bias.defined()) part.bias = Parameter(part.bias, trains);
+  }
+}
+
+void Projection::AddLora(const LoraConfig& config) {
+  rank_ = config.rank;
+  scale_ = config.scale();
+  dropout_ = config.dropout;
+  for (size_t i = 0; i < parts_.size(); ++i) {
+    if (std::ranges::find(config.modules, parts_[i].name) != config.modules.end())
+      adapted_.push_back(i);
+  }
+  if (adapted_.empty()) return;
+  const auto options = at::TensorOptions().dtype(at::kFloat).device(weight_.device());
+  lora_a_ = at::empty({static_cast<int64_t>(adapted_.size()) * rank_, weight_.size(1)}, options);
+  for (size_t i = 0; i < adapted_.size(); ++i) {
+    Part& part = parts_[adapted_[i]];
+    part.lora_a = Parameter(lora_a_.narrow(0, static_cast<int64_t>(i) * rank_, rank_), true);
+    part.lora_b = at::empty({part.rows, rank_}, options).requires_grad_(true);
+  }
+}
+
+void Projection::StoreFrozenAs(at::ScalarType dtype) {
+  if (train_base_) return;
+  weight_ = weight_.to(dtype);
+  if (bias_.defined()) bias_ = bias_.to(dtype);
+  for (Part& part : parts_) {
+    part.weight = weight_.narrow(0, part.begin, part.rows);
+    if (bias_.defined()) part.bias = bias_.narrow(0, part.begin, part.rows);
+  }
+}
+
+at::Tensor Projection::Forward(const at::Tensor& x, const at::Tensor& residual, const Call& call,
+                               Saved* saved) const {
+  const at::ScalarType dtype = x.scalar_type();
+  at::Tensor out;
+  if (residual.defined()) {
+    out = bias_.defined() ? residual + bias_.to(dtype) : residual.clone();
+  } else if (bias_.defined()) {
+    out = bias_.to(dtype).expand({x.size(0), weight_.size(0)}).contiguous();
+  } else {
+    out = at::empty({x.size(0), weight_.size(0)}, x.options());
+  }
+  MatMul(out, x, weight_.to(dtype).t(), residual.defined() || bias_.defined());
+  if (!adapted_.empty()) LoraForward(x, call, out, saved);
+  return out;
+}
+
+void Projection::LoraForward(const at::Tensor& x, const Call& call, const at::Tensor& out,
+                             Saved* saved) const {
+  const at::ScalarType dtype = x.scalar_type();
+  const bool dropout = call.dropout && dropout_ > 0;
+  at::Tensor scaled = at::empty({x.size(0), lora_a_.size(0)}, x.options());
+  if (!dropout) MatMul(scaled, x, lora_a_.to(dtype).t());
+  for (size_t i = 0; i < adapted_.size(); ++i) {
+    if (!dropout) break;
+    const at::Tensor dropped = kernels::Dropout(x, dropout_, PartSeed(call.seed, i));
+    MatMul(scaled.narrow(1, static_cast<int64_t>(i) * rank_, rank_), dropped,
+           Plain(parts_[adapted_[i]].lora_a, dtype).t());
+  }
+  scaled.mul_(scale_);
+  for (size_t i = 0; i < adapted_.size(); ++i) {
+    const Part& part = parts_[adapted_[i]];
+    MatMul(out.narrow(1, part.begin, part.rows),
+           scaled.narrow(1, static_cast<int64_t>(i) * rank_, rank_), Plain(part.lora_b, dtype).t(),
+           /*accumulate=*/true);
+  }
+  if (saved != nullptr) *saved = {scaled, call.seed, dropout};
+}
+
+at::Tensor Projection::Backward(const at::Tensor& dy, const at::Tensor& x, const Saved& saved,
+                                bool want_dx, std::vector<at::Tensor>& gradients) const {
+  at::Tensor dx, weight_gradient, bias_gradient;
+  if (train_base_) {
+    weight_gradient = MatMul(dy.t(), x).to(at::kFloat);
+    if (bias_.defined()) bias_gradient = dy.sum(0, /*keepdim=*/false, at::kFloat);
+  }
+  if (want_dx) dx = MatMul(dy, weight_.to(x.scalar_type()));
+  std::vector<at::Tensor> a, b;
+  if (!adapted_.empty()) LoraBackward(dy, x, saved, dx, a, b);
+  size_t next = 0;
+  for (size_t i = 0; i < parts_.size(); ++i) {
+    const Part& part = parts_[i];
+    if (train_base_) {
+      gradients.push_back(weight_gradient.narrow(0, part.begin, part.rows));
+      if (part.bias.defined()) gradients.push_back(bias_gradient.narrow(0, part.begin, part.rows));
+    }
+    if (part.lora_a.defined()) {
+      gradients.push_back(a[next]);
+      gradients.push_back(b[next++]);
+    }
+  }
+  return dx;
+}
+
+// With u = scaled: dB = dy^T u; du = scale * dy B; dA = du^T drop(x); dx += undrop(du A).
+void Projection::LoraBackward(const at::Tensor& dy, const at::Tensor& x, const Saved& saved,
+                              const at::Tensor& dx, std::vector<at::Tensor>& a,
+                              std::vector<at::Tensor>& b) const {
+  const at::ScalarType dtype = x.scalar_type();
+  at::Tensor du = at::empty_like(saved.scaled);
+  for (size_t i = 0; i < adapted_.size(); ++i) {
+    const Part& part = parts_[adapted_[i]];
+    const at::Tensor slice = dy.narrow(1, part.begin, part.rows);
+    const int64_t first = static_cast<int64_t>(i) * rank_;
+    b.push_back(MatMul(slice.t(), saved.scaled.narrow(1, first, rank_)).to(at::kFloat));
+    MatMul(du.narrow(1, first, rank_), slice, Plain(part.lora_b, dtype));
+  }
+  du.mul_(scale_);
+  if (!saved.dropout) {
+    const at::Tensor all = MatMul(du.t(), x).to(at::kFloat);
+    for (size_t i = 0; i < adapted_.size(); ++i) {
+      a.push_back(all.narrow(0, static_cast<int64_t>(i) * rank_, rank_));
+    }
+    if (dx.defined()) MatMul(dx, du, lora_a_.to(dtype), /*accumulate=*/true);
+    return;
+  }
+  for (size_t i = 0; i < adapted_.size(); ++i) {
+    const uint64_t seed = PartSeed(saved.dropout_seed, i);
+    const at::Tensor part = du.narrow(1, static_cast<int64_t>(i) * rank_, rank_);
+    a.push_back(MatMul(part.t(), kernels::Dropout(x, dropout_, seed)).to(at::kFloat));
+    if (!dx.defined()) continue;
+    dx.add_(
+        kernels::Dropout(MatMul(part, Plain(parts_[adapted_[i]].lora_a, dtype)), dropout_, seed));
+  }
+}
+
+std::vector<at::Tensor> Projection::Trainable() const {
+  std::vector<at::Tensor> tensors;
+  for (const Part& part : parts_) {
+    if (train_base_) {
+      tensors.push_back(part.weight);
+      if (part.bias.defined()) tensors.push_back(part.bias);
+    }
+    if (part.lora_a.defined()) {
+      tensors.push_back(part.lora_a);
+      tensors.push_back(part.lora_b);
+    }
+  }
+  return tensors;
+}
+
+at::Tensor Projection::MergedWeight(const Part& part) const {
+  const at::Tensor weight = Plain(part.weight, at::kFloat);
+  if (!part.lora_a.defined()) return weight;
+  return weight + at::mm(part.lora_b.detach(), part.lora_a.detach()) * scale_;
+}
+
+}  // namespace attune::engine

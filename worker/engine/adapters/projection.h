@@ -1,0 +1,83 @@
+#pragma once
+
+// Linear layers that share their input, as one matrix product, with or without LoRA. The layers
+// keep their own names and parameters, which are slices of common storage. Forward and backward
+// without autograd: the decoder layer is one autograd node and calls these.
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "worker/engine/adapters/lora_config.h"
+
+namespace attune::engine {
+
+class Projection {
+ public:
+  struct Part {
+    std::string name;  // "model.layers.0.self_attn.q_proj"
+    int64_t begin = 0, rows = 0;
+    at::Tensor weight, bias;    // slices of the common ones; bias may be undefined
+    at::Tensor lora_a, lora_b;  // float32 [rank, in], [rows, rank]; undefined without an adapter
+  };
+  // What forward leaves for backward.
+  struct Saved {
+    at::Tensor scaled;  // [T, adapted parts * rank]: scale * drop(x) A^T
+    uint64_t dropout_seed = 0;
+    bool dropout = false;
+  };
+  struct Call {
+    bool dropout = false;  // training with a LoRA dropout above 0
+    uint64_t seed = 0;     // of this call
+  };
+
+  Projection() = default;
+  // Uninitialised float32 weights.
+  Projection(int64_t in, const std::vector<std::pair<std::string, int64_t>>& parts, bool bias,
+             const at::Device& device);
+
+  // Whether the base trains (every weight and bias of it) or is frozen, as at first.
+  void TrainBase(bool trains);
+  // Adds A and B, uninitialised, to those of config.modules that are here.
+  void AddLora(const LoraConfig& config);
+  void SetDropout(double dropout) { dropout_ = dropout; }
+  // Frozen weights are kept in this type from now on.
+  void StoreFrozenAs(at::ScalarType dtype);
+
+  // x [T, in] -> residual + x W^T + bias + scale * drop(x) A^T B^T, [T, out]; residual may be
+  // undefined.
+  at::Tensor Forward(const at::Tensor& x, const at::Tensor& residual, const Call& call,
+                     Saved* saved) const;
+  // Returns the gradient by x, undefined unless wanted. Appends one gradient for each of
+  // Trainable().
+  at::Tensor Backward(const at::Tensor& dy, const at::Tensor& x, const Saved& saved, bool want_dx,
+                      std::vector<at::Tensor>& gradients) const;
+
+  // In a fixed order: of each part its weight and bias, or its A and B.
+  std::vector<at::Tensor> Trainable() const;
+  // The weight of a part in float32, with the adapter's product added.
+  at::Tensor MergedWeight(const Part& part) const;
+
+  const std::vector<Part>& parts() const { return parts_; }
+
+ private:
+  void LoraForward(const at::Tensor& x, const Call& call, const at::Tensor& out,
+                   Saved* saved) const;
+  void LoraBackward(const at::Tensor& dy, const at::Tensor& x, const Saved& saved,
+                    const at::Tensor& dx, std::vector<at::Tensor>& a,
+                    std::vector<at::Tensor>& b) const;
+
+  at::Tensor weight_;  // [out, in]
+  at::Tensor bias_;    // [out] or undefined
+  at::Tensor lora_a_;  // [adapted parts * rank, in]
+  std::vector<Part> parts_;
+  std::vector<size_t> adapted_;  // indices of parts with an adapter
+  int64_t rank_ = 0;
+  double scale_ = 0, dropout_ = 0;
+  bool train_base_ = false;
+};
+
+}  // namespace attune::engine

@@ -1,0 +1,43 @@
+#pragma once
+
+// Inner loops for one thread over float32 rows, compiled once for each instruction set
+// (cpu_kernels.inc) and chosen at run time. Rows are `cols` apart unless a stride is given. No
+// torch here.
+
+#include <cstdint>
+
+namespace attune::engine::kernels {
+
+struct CpuKernels {
+  const char* name;  // "avx512", "avx2" or "baseline"
+
+  // h = w * x * rstd, rstd[row] = 1 / sqrt(mean(x^2) + eps).
+  void (*rms_norm)(const float* x, const float* w, float* h, float* rstd, int64_t rows,
+                   int64_t cols, float eps);
+  // dx += gradient of rms_norm by x; dw (may be null) += gradient by w, over these rows.
+  void (*rms_norm_backward)(const float* dh, const float* x, const float* w, const float* rstd,
+                            float* dx, float* dw, int64_t rows, int64_t cols);
+  // Rotates `heads` vectors of `dim` in each row in place; cos and sin are [rows, dim / 2]. sign -1
+  // is the inverse rotation (its transpose, so also the gradient).
+  void (*rotate)(float* x, int64_t stride, int64_t rows, int64_t heads, int64_t dim,
+                 const float* cos, const float* sin, float sign);
+  // gate_up is [rows, 2 * cols], gate first; out = silu(gate) * up.
+  void (*swiglu)(const float* gate_up, float* out, int64_t rows, int64_t cols);
+  void (*swiglu_backward)(const float* dout, const float* gate_up, float* dgate_up, int64_t rows,
+                          int64_t cols);
+  // Negative log likelihood of target. The row becomes its gradient, softmax - onehot, when asked.
+  float (*cross_entropy)(float* logits, int64_t cols, int64_t target, bool gradient);
+  // out = x * mask / (1 - p); the mask of element i is a hash of (seed, first + i).
+  void (*dropout)(const float* x, float* out, int64_t count, uint64_t seed, uint64_t first,
+                  float p);
+  void (*axpy)(float alpha, const float* x, float* y, int64_t count);  // y += alpha * x
+};
+
+// The best set that this processor runs; ATTUNE_CPU=avx2 or baseline asks for less.
+const CpuKernels& Cpu();
+
+extern const CpuKernels kCpuKernelsBaseline;
+extern const CpuKernels kCpuKernelsAvx2;
+extern const CpuKernels kCpuKernelsAvx512;
+
+}  // namespace attune::engine::kernels

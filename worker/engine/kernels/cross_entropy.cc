@@ -1,0 +1,77 @@
+#include "worker/engine/kernels/cross_entropy.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "worker/engine/kernels/cpu_kernels.h"
+#include "worker/engine/kernels/matmul.h"
+#include "worker/engine/kernels/parallel.h"
+
+namespace attune::engine::kernels {
+namespace {
+
+constexpr int64_t kChunkElements = int64_t{8} << 20;  // 32 MB of float32 logits
+
+// Turns logits into their gradient where asked; returns the sum of losses, float64 on the host or a
+// tensor.
+at::Tensor ChunkLoss(at::Tensor& logits, const at::Tensor& targets, bool gradient) {
+  const int64_t rows = logits.size(0), cols = logits.size(1);
+  if (!logits.device().is_cpu()) {
+    const at::Tensor log_probability = at::log_softmax(logits, 1, at::kFloat);
+    const at::Tensor index = targets.unsqueeze(1);
+    const at::Tensor loss = -log_probability.gather(1, index).sum(at::kDouble);
+    if (gradient) {
+      logits = log_probability.exp();
+      logits.scatter_add_(1, index, at::full_like(index, -1, logits.options()));
+    }
+    return loss;
+  }
+  if (logits.scalar_type() != at::kFloat) logits = logits.to(at::kFloat);
+  std::vector<double> losses(static_cast<size_t>(rows));
+  float* data = logits.mutable_data_ptr<float>();
+  const int64_t* target = targets.const_data_ptr<int64_t>();
+  ParallelRows(rows, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      losses[static_cast<size_t>(i)] =
+          Cpu().cross_entropy(data + i * cols, cols, target[i], gradient);
+    }
+  });
+  double sum = 0;
+  for (double loss : losses) sum += loss;
+  return at::scalar_tensor(sum, at::kDouble);
+}
+
+}  // namespace
+
+HeadLoss LinearCrossEntropy(const at::Tensor& hidden, const at::Tensor& weight,
+                            const at::Tensor& targets, bool want_hidden_gradient,
+                            const at::Tensor& weight_gradient) {
+  const int64_t rows = hidden.size(0), vocabulary = weight.size(0);
+  const int64_t chunk =
+      std::clamp<int64_t>(kChunkElements / vocabulary, 16, std::max<int64_t>(rows, 16));
+  const bool gradient = want_hidden_gradient || weight_gradient.defined();
+  HeadLoss result;
+  if (want_hidden_gradient) result.hidden_gradient = at::empty_like(hidden);
+  at::Tensor total = at::zeros({}, hidden.options().dtype(at::kDouble));
+  if (rows == 0 && weight_gradient.defined()) weight_gradient.zero_();
+  for (int64_t begin = 0; begin < rows; begin += chunk) {
+    const int64_t count = std::min(chunk, rows - begin);
+    const at::Tensor part = hidden.narrow(0, begin, count);
+    at::Tensor logits = MatMul(part, weight.t());
+    total.add_(ChunkLoss(logits, targets.narrow(0, begin, count), gradient));
+    if (!gradient) continue;
+    if (weight_gradient.defined()) {
+      MatMul(weight_gradient, logits.t(), part.to(at::kFloat), /*accumulate=*/begin > 0);
+    }
+    if (want_hidden_gradient) {
+      MatMul(result.hidden_gradient.narrow(0, begin, count), logits.to(hidden.scalar_type()),
+             weight);
+    }
+  }
+  result.loss = total.to(at::kFloat);
+  return result;
+}
+
+}  // namespace attune::engine::kernels

@@ -1,0 +1,22 @@
+#pragma once
+
+// Output projection and cross entropy in one, a chunk of rows at a time, so that logits never exist
+// as a whole. The gradients are made in the same pass (the idea of Liger's fused linear cross
+// entropy).
+
+#include <ATen/core/Tensor.h>
+
+namespace attune::engine::kernels {
+
+struct HeadLoss {
+  at::Tensor loss;             // float32 scalar: sum of negative log likelihoods
+  at::Tensor hidden_gradient;  // [N, H] like hidden; undefined unless asked
+};
+
+// hidden [N, H] and weight [V, H] of one dtype, targets int64 [N] within [0, V). weight_gradient,
+// where defined, is float32 [V, H] and is overwritten.
+HeadLoss LinearCrossEntropy(const at::Tensor& hidden, const at::Tensor& weight,
+                            const at::Tensor& targets, bool want_hidden_gradient,
+                            const at::Tensor& weight_gradient);
+
+}  // namespace attune::engine::kernels

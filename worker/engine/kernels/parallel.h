@@ -1,0 +1,23 @@
+#pragma once
+
+// Threads of torch's own OpenMP pool, so that our loops and ATen's never compete for cores. No
+// torch here. (at::parallel_for would be serial in our build: it is a header that needs the OpenMP
+// of torch's compiler.)
+
+#include <cstdint>
+#include <functional>
+
+namespace attune::engine::kernels {
+
+// body(thread) on `threads` threads at once, the caller being one of them; returns when all are
+// done.
+void RunParallel(int threads, const std::function<void(int)>& body);
+
+// Splits [0, rows) in contiguous parts of at least `grain`, one for each of torch's threads. The
+// parts depend on the number of threads, so body must not make results depend on them.
+void ParallelRows(int64_t rows, int64_t grain, const std::function<void(int64_t, int64_t)>& body);
+
+// torch's intra-op thread count.
+int Threads();
+
+}  // namespace attune::engine::kernels

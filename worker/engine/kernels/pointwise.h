@@ -1,0 +1,37 @@
+#pragma once
+
+// Fused pointwise and row-wise operations of a decoder layer, forward and backward, no autograd.
+// float32 on the CPU runs our loops; other dtypes and devices run the same formulas in ATen,
+// computing in float32.
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+
+namespace attune::engine::kernels {
+
+struct Normalized {
+  at::Tensor value;  // [T, H], dtype of x
+  at::Tensor rstd;   // float32 [T]: 1 / sqrt(mean of squares + eps)
+};
+// x [T, H] contiguous, weight float32 [H].
+Normalized RmsNorm(const at::Tensor& x, const at::Tensor& weight, double eps);
+// dx += gradient by x. weight_gradient (float32 [H]), where defined, += gradient by weight.
+void RmsNormBackward(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& weight,
+                     const at::Tensor& rstd, const at::Tensor& dx,
+                     const at::Tensor& weight_gradient);
+
+// Rotates the first `heads` vectors of `dim` of each row of x [T, >= heads * dim] in place (Llama's
+// half-split layout); cos and sin are float32 [T, dim / 2]. The inverse is also the gradient.
+void Rotate(const at::Tensor& x, int64_t heads, int64_t dim, const at::Tensor& cos,
+            const at::Tensor& sin, bool inverse);
+
+// gate_up [T, 2 I], gate first -> silu(gate) * up [T, I].
+at::Tensor Swiglu(const at::Tensor& gate_up);
+at::Tensor SwigluBackward(const at::Tensor& dout, const at::Tensor& gate_up);
+
+// x * mask / (1 - p); the mask is a pure function of seed and element index, so backward makes it
+// again.
+at::Tensor Dropout(const at::Tensor& x, double p, uint64_t seed);
+
+}  // namespace attune::engine::kernels

@@ -1,0 +1,111 @@
+// Text generation: a key-value cache, greedy choice or seeded sampling from the top-p set.
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <random>
+
+#include "worker/engine/kernels/matmul.h"
+#include "worker/engine/kernels/pointwise.h"
+#include "worker/engine/model/llama.h"
+
+namespace attune::engine {
+namespace {
+
+uint32_t Greedy(const float* logits, int64_t count) {
+  return static_cast<uint32_t>(std::max_element(logits, logits + count) - logits);
+}
+
+// The smallest set of most likely tokens whose probability reaches top_p (transformers'
+// TopPLogitsWarper), then one of it by its probability. uniform in [0, 1).
+uint32_t Sample(const float* logits, int64_t count, double temperature, double top_p,
+                double uniform) {
+  std::vector<uint32_t> order(static_cast<size_t>(count));
+  std::iota(order.begin(), order.end(), 0u);
+  std::ranges::stable_sort(order, [&](uint32_t a, uint32_t b) { return logits[a] > logits[b]; });
+  const double largest = logits[order[0]];
+  std::vector<double> weights(order.size());
+  double total = 0;
+  for (size_t i = 0; i < order.size(); ++i) {
+    weights[i] = std::exp((logits[order[i]] - largest) / temperature);
+    total += weights[i];
+  }
+  size_t kept = 0;
+  double mass = 0;
+  while (kept < order.size() && (kept == 0 || mass < top_p * total)) mass += weights[kept++];
+  double rest = uniform * mass;
+  for (size_t i = 0; i < kept; ++i) {
+    rest -= weights[i];
+    if (rest < 0) return order[i];
+  }
+  return order[kept - 1];
+}
+
+Status CheckRequest(const std::vector<uint32_t>& prompt, const CausalLM::GenerateOptions& options,
+                    int64_t vocabulary) {
+  if (prompt.empty()) return InvalidArgument("the prompt has no token");
+  for (uint32_t token : prompt) {
+    if (token >= vocabulary) {
+      return InvalidArgument("the prompt's token " + std::to_string(token) +
+                             " is outside the model's vocabulary of " + std::to_string(vocabulary));
+    }
+  }
+  if (!(options.temperature >= 0) || !(options.top_p > 0 && options.top_p <= 1)) {
+    return InvalidArgument("temperature must be at least 0, and top_p above 0 and at most 1");
+  }
+  return {};
+}
+
+}  // namespace
+
+at::Tensor Llama::NextLogits(const std::vector<int64_t>& tokens,
+                             const std::vector<LayerCache>& cache, int64_t length) {
+  const auto count = static_cast<int64_t>(tokens.size());
+  const std::shared_ptr<ForwardContext> context = MakeContext({0, count}, length);
+  at::Tensor x = Embed(at::tensor(tokens, at::kLong).to(device_), embed_, dtype_, nullptr);
+  for (size_t i = 0; i < layers_.size(); ++i) x = layers_[i].Extend(x, *context, cache[i], length);
+  const at::Tensor last =
+      kernels::RmsNorm(x.narrow(0, count - 1, 1).contiguous(), norm_, config_.rms_norm_eps).value;
+  return kernels::MatMul(last, head().detach().to(dtype_).t()).to(at::kFloat).cpu();
+}
+
+Status Llama::Generate(const std::vector<uint32_t>& prompt, const GenerateOptions& options,
+                       const std::function<bool(uint32_t)>& on_token) {
+  ATTUNE_RETURN_IF_ERROR(CheckRequest(prompt, options, config_.vocabulary_size));
+  try {
+    at::NoGradGuard no_grad;
+    const int64_t capacity = static_cast<int64_t>(prompt.size()) + std::max(options.max_tokens, 0);
+    std::vector<LayerCache> cache(layers_.size());
+    for (LayerCache& layer : cache) {
+      const auto kind = at::TensorOptions().dtype(dtype_).device(device_);
+      layer = {at::empty({capacity, config_.kv_size()}, kind),
+               at::empty({capacity, config_.kv_size()}, kind)};
+    }
+    std::mt19937_64 random(options.seed);
+    std::vector<int64_t> tokens(prompt.begin(), prompt.end());
+    int64_t length = 0;
+    for (int made = 0; made < options.max_tokens; ++made) {
+      const at::Tensor logits = NextLogits(tokens, cache, length);
+      length += static_cast<int64_t>(tokens.size());
+      const float* row = logits.const_data_ptr<float>();
+      const double uniform = static_cast<double>(random() >> 11) * 0x1.0p-53;
+      const uint32_t token =
+          options.temperature == 0
+              ? Greedy(row, config_.vocabulary_size)
+              : Sample(row, config_.vocabulary_size, options.temperature, options.top_p, uniform);
+      if (std::ranges::find(options.end_ids, token) != options.end_ids.end()) return {};
+      if (!on_token(token)) return {};
+      tokens = {token};
+    }
+  } catch (const std::bad_alloc&) {
+    return ResourceExhausted("not enough memory to generate " + std::to_string(options.max_tokens) +
+                             " tokens");
+  } catch (const std::exception& error) {
+    return Internal(std::string("generating: ") + error.what());
+  }
+  return {};
+}
+
+}  // namespace attune::engine

@@ -1,0 +1,218 @@
+#include "worker/engine/model/llama.h"
+
+#include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "worker/engine/kernels/matmul.h"
+#include "worker/engine/kernels/pointwise.h"
+#include "worker/engine/model/rope.h"
+
+namespace attune::engine {
+
+Llama::Llama(LlamaConfig config, const LoadOptions& options)
+    : config_(std::move(config)),
+      device_(options.device),
+      dtype_(options.precision == "bfloat16" ? at::kBFloat16 : at::kFloat),
+      activation_checkpointing_(options.activation_checkpointing) {
+  const auto floats = at::TensorOptions().dtype(at::kFloat).device(device_);
+  embed_ = at::empty({config_.vocabulary_size, config_.hidden_size}, floats);
+  if (!config_.tied_embeddings) head_ = at::empty_like(embed_);
+  norm_ = at::empty({config_.hidden_size}, floats);
+  layers_.reserve(static_cast<size_t>(config_.layers));
+  for (int64_t i = 0; i < config_.layers; ++i) layers_.emplace_back(config_, i, device_);
+  TrainBase(true);
+}
+
+void Llama::TrainBase(bool trains) {
+  for (at::Tensor* tensor : {&embed_, &norm_, &head_}) {
+    if (tensor->defined()) *tensor = tensor->detach().requires_grad_(trains);
+  }
+  for (DecoderLayer& layer : layers_) layer.TrainBase(trains);
+}
+
+std::vector<Llama::NamedParameter> Llama::Parameters() const {
+  std::vector<NamedParameter> all;
+  all.push_back({"model.embed_tokens.weight", embed_});
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    for (const Projection* projection : layers_[i].projections()) {
+      for (const Projection::Part& part : projection->parts()) {
+        all.push_back({part.name + ".weight", part.weight, projection, &part});
+        if (part.bias.defined()) all.push_back({part.name + ".bias", part.bias});
+      }
+    }
+    const std::string prefix = "model.layers." + std::to_string(i);
+    all.push_back({prefix + ".input_layernorm.weight", layers_[i].input_norm()});
+    all.push_back({prefix + ".post_attention_layernorm.weight", layers_[i].post_norm()});
+  }
+  all.push_back({"model.norm.weight", norm_});
+  if (head_.defined()) all.push_back({"lm_head.weight", head_});
+  return all;
+}
+
+std::vector<std::string> Llama::LinearModules() const {
+  std::vector<std::string> names;
+  for (const DecoderLayer& layer : layers_) {
+    for (const Projection* projection : layer.projections()) {
+      for (const Projection::Part& part : projection->parts()) names.push_back(part.name);
+    }
+  }
+  return names;
+}
+
+void Llama::AttachLora(LoraConfig config) {
+  TrainBase(false);
+  for (DecoderLayer& layer : layers_) {
+    for (Projection* projection : layer.projections()) {
+      projection->AddLora(config);
+      projection->StoreFrozenAs(dtype_);
+    }
+  }
+  embed_ = embed_.to(dtype_);
+  if (head_.defined()) head_ = head_.to(dtype_);
+  lora_ = std::move(config);
+}
+
+Status Llama::AddLora(const Method& method, uint64_t seed) {
+  ATTUNE_ASSIGN_OR_RETURN(LoraConfig config, ResolveLora(method, LinearModules()));
+  if (lora_) {
+    // The model came with an adapter: training goes on with it, so it has to be the one that is
+    // asked for.
+    if (config.rank == lora_->rank && config.alpha == lora_->alpha &&
+        config.modules == lora_->modules) {
+      for (DecoderLayer& layer : layers_) {
+        for (Projection* projection : layer.projections()) projection->SetDropout(config.dropout);
+      }
+      lora_->dropout = config.dropout;
+      return {};
+    }
+    return InvalidArgument(
+               "the base model already has a LoRA adapter of rank " + std::to_string(lora_->rank) +
+               " and alpha " + std::to_string(lora_->alpha) + " on " +
+               std::to_string(lora_->modules.size()) +
+               " modules; ask for the same to go on training it, or export the model merged "
+               "and start from that")
+        .WithField("method");
+  }
+  try {
+    AttachLora(std::move(config));
+    at::NoGradGuard no_grad;
+    at::Generator generator = at::make_generator<at::CPUGeneratorImpl>(seed);
+    for (auto& [name, tensor] : LoraParameters()) {
+      if (name.find(".lora_B.") != std::string::npos) {
+        tensor.zero_();
+        continue;
+      }
+      // kaiming_uniform_(a = sqrt(5)): the bound is 1 / sqrt(inputs).
+      const double bound = 1 / std::sqrt(static_cast<double>(tensor.size(1)));
+      tensor.copy_(at::empty(tensor.sizes(), at::kFloat).uniform_(-bound, bound, generator));
+    }
+  } catch (const std::exception& error) {
+    return Internal(std::string("adding LoRA: ") + error.what());
+  }
+  return {};
+}
+
+void Llama::SetTraining(bool training, uint64_t dropout_seed) {
+  training_ = training;
+  dropout_seed_ = dropout_seed;
+  forwards_ = 0;
+}
+
+NamedTensors Llama::LoraParameters() const {
+  NamedTensors named;
+  for (const DecoderLayer& layer : layers_) {
+    for (const Projection* projection : layer.projections()) {
+      for (const Projection::Part& part : projection->parts()) {
+        if (!part.lora_a.defined()) continue;
+        named.emplace_back(LoraTensorName(part.name, 'A'), part.lora_a);
+        named.emplace_back(LoraTensorName(part.name, 'B'), part.lora_b);
+      }
+    }
+  }
+  return named;
+}
+
+NamedTensors Llama::TrainableParameters() const {
+  if (lora_) return LoraParameters();
+  NamedTensors named;
+  for (NamedParameter& parameter : Parameters()) {
+    named.emplace_back(std::move(parameter.name), std::move(parameter.tensor));
+  }
+  return named;
+}
+
+NamedTensors Llama::BaseParameters(bool merged) const {
+  at::NoGradGuard no_grad;
+  NamedTensors named;
+  for (NamedParameter& parameter : Parameters()) {
+    at::Tensor value = merged && parameter.part != nullptr && parameter.part->lora_a.defined()
+                           ? parameter.projection->MergedWeight(*parameter.part)
+                           : parameter.tensor.detach().to(at::kFloat);
+    named.emplace_back(std::move(parameter.name), std::move(value));
+  }
+  return named;
+}
+
+std::string Llama::AdapterConfigJson(const std::string& base_reference) const {
+  if (!lora_) return "";
+  return engine::AdapterConfigJson(*lora_, LinearModules(), base_reference);
+}
+
+// cos and sin of every row; positions begin at `past` in each example. They are made on the host in
+// float32, as transformers makes them.
+std::shared_ptr<ForwardContext> Llama::MakeContext(const std::vector<int64_t>& offsets,
+                                                   int64_t past) const {
+  auto context = std::make_shared<ForwardContext>();
+  context->offsets = offsets;
+  const int64_t half = config_.head_dim / 2;
+  at::Tensor cos = at::empty({offsets.back(), half}, at::kFloat), sin = at::empty_like(cos);
+  float* c = cos.mutable_data_ptr<float>();
+  float* s = sin.mutable_data_ptr<float>();
+  for (size_t e = 0; e + 1 < offsets.size(); ++e) {
+    const int64_t length = offsets[e + 1] - offsets[e];
+    const RopeFrequencies rope = ComputeRope(config_, past + length);
+    for (int64_t i = 0; i < length; ++i) {
+      for (const float inverse : rope.inverse) {
+        const float angle = static_cast<float>(past + i) * inverse;
+        *c++ = std::cos(angle) * rope.scaling;
+        *s++ = std::sin(angle) * rope.scaling;
+      }
+    }
+  }
+  context->cos = cos.to(device_);
+  context->sin = sin.to(device_);
+  return context;
+}
+
+at::Tensor Llama::Hidden(const PackedBatch& batch, const std::shared_ptr<TiedGradient>& tied) {
+  TORCH_CHECK(batch.offsets.size() >= 2 && batch.offsets.front() == 0 &&
+                  batch.offsets.back() == batch.tokens.size(0),
+              "the offsets of a packed batch must go from 0 to its token count");
+  const std::shared_ptr<ForwardContext> context = MakeContext(batch.offsets, 0);
+  context->dropout = training_ && lora_ && lora_->dropout > 0;
+  context->seed = dropout_seed_ + 0x632BE59BD9B4E019ull * ++forwards_;
+  context->checkpoint = activation_checkpointing_;
+  at::Tensor x = Embed(batch.tokens, embed_, dtype_, tied);
+  for (const DecoderLayer& layer : layers_) x = layer.Forward(x, context);
+  return x;
+}
+
+at::Tensor Llama::LossSum(const PackedBatch& batch) {
+  std::shared_ptr<TiedGradient> tied;
+  if (config_.tied_embeddings && embed_.requires_grad()) tied = std::make_shared<TiedGradient>();
+  const at::Tensor x = Hidden(batch, tied);
+  return HeadLossSum(x, norm_, config_.rms_norm_eps, head(), batch, tied);
+}
+
+at::Tensor Llama::Logits(const PackedBatch& batch, const at::Tensor& rows) {
+  at::NoGradGuard no_grad;
+  const at::Tensor x = Hidden(batch, nullptr).index_select(0, rows);
+  const at::Tensor normalized = kernels::RmsNorm(x, norm_, config_.rms_norm_eps).value;
+  return kernels::MatMul(normalized, head().detach().to(dtype_).t()).to(at::kFloat);
+}
+
+}  // namespace attune::engine

@@ -1,0 +1,81 @@
+#pragma once
+
+// The Llama family behind the CausalLM interface.
+
+#include <ATen/core/Tensor.h>
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "worker/engine/adapters/lora_config.h"
+#include "worker/engine/formats/weights.h"
+#include "worker/engine/model/causal_lm.h"
+#include "worker/engine/model/decoder_layer.h"
+#include "worker/engine/model/llama_config.h"
+#include "worker/engine/model/loss.h"
+
+namespace attune::engine {
+
+class Llama final : public CausalLM {
+ public:
+  // Weights are uninitialised until LoadWeights; all of them train until AddLora.
+  Llama(LlamaConfig config, const LoadOptions& options);
+
+  // kInvalidArgument names a tensor that is missing, unknown or of another shape.
+  Status LoadWeights(const WeightSource& source, const std::string& where);
+  // Freezes the base and adds the adapter of a peft folder.
+  Status LoadAdapter(const WeightSource& source, const std::string& config_json,
+                     const std::string& where);
+
+  Status AddLora(const Method& method, uint64_t seed) override;
+  void SetTraining(bool training, uint64_t dropout_seed) override;
+  at::Tensor LossSum(const PackedBatch& batch) override;
+  at::Tensor Logits(const PackedBatch& batch, const at::Tensor& rows) override;
+  NamedTensors TrainableParameters() const override;
+  NamedTensors BaseParameters(bool merged) const override;
+  bool has_adapter() const override { return lora_.has_value(); }
+  std::string ConfigJson() const override { return config_.json; }
+  std::string AdapterConfigJson(const std::string& base_reference) const override;
+  int64_t vocabulary_size() const override { return config_.vocabulary_size; }
+  int64_t max_positions() const override { return config_.max_positions; }
+  Status Generate(const std::vector<uint32_t>& prompt, const GenerateOptions& options,
+                  const std::function<bool(uint32_t)>& on_token) override;
+
+ private:
+  struct NamedParameter {
+    std::string name;
+    at::Tensor tensor;
+    const Projection* projection = nullptr;  // of a weight that may carry an adapter
+    const Projection::Part* part = nullptr;
+  };
+  // All base parameters in the order of transformers' state dict.
+  std::vector<NamedParameter> Parameters() const;
+  std::vector<std::string> LinearModules() const;
+  void TrainBase(bool trains);
+  void AttachLora(LoraConfig config);
+  NamedTensors LoraParameters() const;
+
+  std::shared_ptr<ForwardContext> MakeContext(const std::vector<int64_t>& offsets,
+                                              int64_t past) const;
+  at::Tensor Hidden(const PackedBatch& batch, const std::shared_ptr<TiedGradient>& tied);
+  const at::Tensor& head() const { return config_.tied_embeddings ? embed_ : head_; }
+  // Logits float32 [1, V] after the last of the tokens, which continue the cached sequence.
+  at::Tensor NextLogits(const std::vector<int64_t>& tokens, const std::vector<LayerCache>& cache,
+                        int64_t length);
+
+  LlamaConfig config_;
+  at::Device device_;
+  at::ScalarType dtype_;  // of the computation
+  bool activation_checkpointing_;
+  at::Tensor embed_, norm_, head_;  // head_ is undefined when tied
+  std::vector<DecoderLayer> layers_;
+  std::optional<LoraConfig> lora_;
+  bool training_ = false;
+  uint64_t dropout_seed_ = 0;
+  uint64_t forwards_ = 0;  // since SetTraining: each forward has other dropout masks
+};
+
+}  // namespace attune::engine

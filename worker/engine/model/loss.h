@@ -1,0 +1,30 @@
+#pragma once
+
+// The ends of the model as autograd nodes: token embedding, and final norm with output projection
+// and loss.
+
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+
+#include "worker/engine/model/causal_lm.h"
+
+namespace attune::engine {
+
+// The gradient of tied embeddings, made by the loss and completed by the embedding: one tensor,
+// given once.
+struct TiedGradient {
+  at::Tensor value;
+};
+
+// tokens int64 [T] -> [T, H] in dtype. tied: null unless the loss uses the same weight and it
+// trains.
+at::Tensor Embed(const at::Tensor& tokens, const at::Tensor& weight, at::ScalarType dtype,
+                 const std::shared_ptr<TiedGradient>& tied);
+
+// Sum of negative log likelihoods at the batch's target rows of x [T, H].
+at::Tensor HeadLossSum(const at::Tensor& x, const at::Tensor& norm, double eps,
+                       const at::Tensor& head, const PackedBatch& batch,
+                       const std::shared_ptr<TiedGradient>& tied);
+
+}  // namespace attune::engine
