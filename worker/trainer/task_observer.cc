@@ -1,0 +1,68 @@
+#include <utility>
+
+#include "common/base/utf8.h"
+#include "worker/trainer/task_runner.h"
+
+namespace attune::trainer {
+
+void TaskObserver::Report(v1::TrainerMessage message) {
+  reports_->Append(std::move(message));
+  changed_();
+}
+
+void TaskObserver::OnProgress(const engine::Progress& progress) {
+  v1::TaskProgress message;
+  message.set_task_id(task_.task_id());
+  message.set_phase(ToValidUtf8(progress.phase));
+  message.set_done(progress.done);
+  message.set_total(progress.total);
+  message.set_step(static_cast<uint32_t>(std::max(0, progress.step)));
+  message.set_total_steps(static_cast<uint32_t>(std::max(0, progress.total_steps)));
+  {
+    MutexLock lock(&mutex_);
+    progress_ = std::move(message);
+  }
+  changed_();
+}
+
+void TaskObserver::OnStep(const engine::StepReport& step) {
+  step_ = step.step;
+  if (!first_rank()) return;
+  v1::TrainerMessage message;
+  *message.mutable_metrics() = ToMetricPoint(step, task_);
+  Report(std::move(message));
+}
+
+void TaskObserver::OnEvaluation(const engine::EvaluationReport& evaluation) {
+  if (!first_rank()) return;
+  v1::TrainerMessage message;
+  *message.mutable_metrics() = ToMetricPoint(evaluation, task_);
+  Report(std::move(message));
+}
+
+void TaskObserver::OnCheckpoint(int step, const std::filesystem::path& path) {
+  if (!first_rank()) return;
+  v1::TrainerMessage message;
+  message.mutable_checkpoint()->set_task_id(task_.task_id());
+  message.mutable_checkpoint()->set_step(static_cast<uint32_t>(step));
+  message.mutable_checkpoint()->set_path(path.string());
+  Report(std::move(message));
+}
+
+void TaskObserver::OnOutput(const std::string& line) {
+  // A line may be longer than a message; the coordinator joins the pieces.
+  constexpr size_t kPieceBytes = 1 << 20;
+  const std::string text = line + "\n";
+  for (size_t start = 0; start < text.size(); start += kPieceBytes) {
+    v1::TrainerMessage message;
+    message.mutable_output()->set_data(text.substr(start, kPieceBytes));
+    Report(std::move(message));
+  }
+}
+
+std::optional<v1::TaskProgress> TaskObserver::TakeProgress() {
+  MutexLock lock(&mutex_);
+  return std::exchange(progress_, std::nullopt);
+}
+
+}  // namespace attune::trainer

@@ -1,0 +1,214 @@
+#include "worker/trainer/translate.h"
+
+#include <google/protobuf/util/json_util.h>
+
+#include <nlohmann/json.hpp>
+
+#include "common/base/version.h"
+
+namespace attune::trainer {
+namespace {
+
+std::string SpecJson(const v1::JobSpec& spec) {
+  google::protobuf::util::JsonPrintOptions options;
+  options.preserve_proto_field_names = true;
+  std::string json;
+  if (!google::protobuf::util::MessageToJsonString(spec, &json, options).ok()) return "";
+  return json;
+}
+
+engine::TrainOptions ToTrainOptions(const v1::TrainSpec& spec, const Place& place) {
+  engine::TrainOptions out;
+  out.epochs = spec.epochs();
+  out.max_steps = static_cast<int>(spec.max_steps());
+  out.sequence_length = static_cast<int>(spec.sequence_length());
+  out.packing = spec.packing();
+  out.global_batch = static_cast<int>(spec.global_batch());
+  out.micro_batch = static_cast<int>(spec.micro_batch());
+  out.precision = spec.precision();
+  out.seed = spec.seed();
+  out.loss_on = spec.loss_on();
+  out.threads = spec.threads() > 0 ? static_cast<int>(spec.threads()) : place.threads;
+  out.activation_checkpointing = spec.activation_checkpointing();
+  return out;
+}
+
+engine::OptimizerOptions ToOptimizerOptions(const v1::OptimizerSpec& spec) {
+  engine::OptimizerOptions out;
+  out.name = spec.name();
+  out.learning_rate = spec.learning_rate();
+  out.weight_decay = spec.weight_decay();
+  if (spec.betas_size() == 2) {
+    out.beta1 = spec.betas(0);
+    out.beta2 = spec.betas(1);
+  }
+  out.epsilon = spec.epsilon();
+  out.schedule = spec.schedule();
+  out.warmup_steps = static_cast<int>(spec.warmup_steps());
+  out.clip_norm = spec.clip_norm();
+  return out;
+}
+
+std::map<std::string, std::string> Lineage(const v1::TrainerTask& task) {
+  std::string datasets;
+  for (const auto& dataset : task.datasets()) {
+    datasets +=
+        (datasets.empty() ? "" : ", ") + dataset.reference() + " sha256:" + dataset.checksum();
+  }
+  return {{"job", task.job_id()},
+          {"base", task.base().reference()},
+          {"datasets", datasets},
+          {"attune_version", kVersion},
+          {"spec", SpecJson(task.spec())}};
+}
+
+}  // namespace
+
+engine::ModelFiles ToModelFiles(const v1::ModelFiles& files) {
+  engine::ModelFiles out;
+  out.reference = files.reference();
+  out.path = files.path();
+  out.format = files.format();
+  if (files.adapter_base_size() > 0) {
+    out.base = std::make_shared<engine::ModelFiles>(ToModelFiles(files.adapter_base(0)));
+  }
+  return out;
+}
+
+engine::PrepareTask ToPrepareTask(const v1::TrainerTask& task, const Place& place) {
+  engine::PrepareTask out;
+  out.base = ToModelFiles(task.base());
+  for (const auto& dataset : task.datasets()) {
+    out.datasets.push_back(
+        {dataset.reference(), dataset.path(), dataset.checksum(), dataset.weight()});
+  }
+  out.token_cache = task.token_cache();
+  out.train = ToTrainOptions(task.spec().train(), place);
+  return out;
+}
+
+engine::TrainTask ToTrainTask(const v1::TrainerTask& task, const Place& place) {
+  const v1::JobSpec& spec = task.spec();
+  engine::TrainTask out;
+  out.data = ToPrepareTask(task, place);
+  out.method.type = spec.method().type();
+  out.method.rank = static_cast<int>(spec.method().rank());
+  out.method.alpha = spec.method().alpha();
+  out.method.dropout = spec.method().dropout();
+  if (spec.method().target_modules_size() > 0) {
+    out.method.target_modules.assign(spec.method().target_modules().begin(),
+                                     spec.method().target_modules().end());
+  }
+  out.optimizer = ToOptimizerOptions(spec.optimizer());
+  out.evaluate.every_steps = static_cast<int>(spec.evaluate().every_steps());
+  out.evaluate.split = spec.evaluate().split();
+  out.evaluate.max_examples = static_cast<int>(spec.evaluate().max_examples());
+  out.checkpoint.every_steps = static_cast<int>(spec.checkpoint().every_steps());
+  out.checkpoint.keep = static_cast<int>(spec.checkpoint().keep());
+  out.run_directory = task.run_directory();
+  out.resume_from = task.train().resume_from();
+  out.lineage = Lineage(task);
+  return out;
+}
+
+engine::GenerateTask ToGenerateTask(const v1::TrainerTask& task, const Place& place) {
+  const v1::GenerateRequest& request = task.generate();
+  engine::GenerateTask out;
+  out.model = ToModelFiles(task.base());
+  out.prompts.assign(request.prompts().begin(), request.prompts().end());
+  out.max_tokens = static_cast<int>(request.max_tokens());
+  out.temperature = request.temperature();
+  out.top_p = request.top_p() > 0 ? request.top_p() : 1;
+  out.seed = request.seed();
+  out.raw = request.raw();
+  out.threads = place.threads;
+  out.device = place.device;
+  return out;
+}
+
+engine::ExportTask ToExportTask(const v1::TrainerTask& task) {
+  return {ToModelFiles(task.base()), task.export_().folder(), task.export_().merge()};
+}
+
+engine::Membership ToMembership(const v1::TrainerTask& task, const Place& place) {
+  engine::Membership out;
+  out.rank = static_cast<int>(task.rank());
+  out.world_size = std::max(1, static_cast<int>(task.world_size()));
+  out.device = place.device;
+  return out;
+}
+
+v1::MetricPoint ToMetricPoint(const engine::StepReport& step, const v1::TrainerTask& task) {
+  v1::MetricPoint out;
+  out.set_step(static_cast<uint32_t>(step.step));
+  out.set_loss(step.loss);
+  out.set_tokens(static_cast<uint32_t>(step.tokens));
+  out.set_target_tokens(static_cast<uint32_t>(step.target_tokens));
+  out.set_learning_rate(step.learning_rate);
+  out.set_grad_norm(step.grad_norm);
+  out.set_seconds(step.seconds);
+  out.set_ranks(task.world_size());
+  out.set_generation(task.generation());
+  out.set_seconds_data(step.seconds_data);
+  out.set_seconds_forward(step.seconds_forward);
+  out.set_seconds_backward(step.seconds_backward);
+  out.set_seconds_sync(step.seconds_sync);
+  out.set_seconds_optimizer(step.seconds_optimizer);
+  return out;
+}
+
+v1::MetricPoint ToMetricPoint(const engine::EvaluationReport& evaluation,
+                              const v1::TrainerTask& task) {
+  v1::MetricPoint out;
+  out.set_step(static_cast<uint32_t>(evaluation.step));
+  out.set_validation_loss(evaluation.loss);
+  out.set_validation_tokens(static_cast<uint32_t>(evaluation.target_tokens));
+  out.set_ranks(task.world_size());
+  out.set_generation(task.generation());
+  return out;
+}
+
+std::string ToPlanJson(const engine::PlanResult& plan, int ranks) {
+  const engine::MemoryPrediction& memory = plan.memory;
+  nlohmann::ordered_json json = {
+      {"ranks", ranks},
+      {"steps", plan.steps},
+      {"sequences", plan.sequences},
+      {"examples", plan.examples},
+      {"tokens", plan.tokens},
+      {"target_tokens", plan.target_tokens},
+      {"fill", plan.fill},
+      {"parameters", plan.parameters},
+      {"trainable_parameters", plan.trainable_parameters},
+      {"memory",
+       {{"weights", memory.weights},
+        {"gradients", memory.gradients},
+        {"optimizer", memory.optimizer},
+        {"activations", memory.activations},
+        {"overhead", memory.overhead},
+        {"total", memory.total()}}},
+  };
+  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
+v1::TaskFailed::Kind ToFailureKind(StatusCode code) {
+  switch (code) {
+    case StatusCode::kInvalidArgument:
+    case StatusCode::kNotFound:
+    case StatusCode::kAlreadyExists:
+    case StatusCode::kFailedPrecondition:
+    case StatusCode::kDataLoss:
+      return v1::TaskFailed::INVALID;
+    case StatusCode::kUnavailable:
+    case StatusCode::kDeadlineExceeded:
+      return v1::TaskFailed::PEER_LOST;
+    case StatusCode::kResourceExhausted:
+      return v1::TaskFailed::NO_SPACE;
+    case StatusCode::kCancelled:
+      return v1::TaskFailed::KIND_UNSPECIFIED;
+    default:
+      return v1::TaskFailed::INTERNAL;
+  }
+}
+
+}  // namespace attune::trainer

@@ -1,0 +1,35 @@
+#pragma once
+
+// The contract's messages as the engine's structs, and back. Pure.
+
+#include <string>
+
+#include "attune/v1/trainer.pb.h"
+#include "worker/engine/engine.h"
+
+namespace attune::trainer {
+
+// What a trainer knows that its tasks do not say.
+struct Place {
+  std::string device = "cpu";
+  int threads = 0;  // where a job leaves it open
+};
+
+engine::ModelFiles ToModelFiles(const v1::ModelFiles& files);
+engine::PrepareTask ToPrepareTask(const v1::TrainerTask& task, const Place& place);
+engine::TrainTask ToTrainTask(const v1::TrainerTask& task, const Place& place);
+engine::GenerateTask ToGenerateTask(const v1::TrainerTask& task, const Place& place);
+engine::ExportTask ToExportTask(const v1::TrainerTask& task);
+engine::Membership ToMembership(const v1::TrainerTask& task, const Place& place);
+
+v1::MetricPoint ToMetricPoint(const engine::StepReport& step, const v1::TrainerTask& task);
+v1::MetricPoint ToMetricPoint(const engine::EvaluationReport& evaluation,
+                              const v1::TrainerTask& task);
+// One JSON object: the fields of engine::PlanResult, memory per rank, and ranks.
+std::string ToPlanJson(const engine::PlanResult& plan, int ranks);
+
+// INVALID for the user's input and damaged files, PEER_LOST, NO_SPACE, unspecified for a stop that
+// was asked for, else INTERNAL.
+v1::TaskFailed::Kind ToFailureKind(StatusCode code);
+
+}  // namespace attune::trainer
