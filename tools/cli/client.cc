@@ -1,0 +1,96 @@
+#include "tools/cli/client.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <thread>
+
+namespace attune::cli {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+constexpr milliseconds kReadPatience{1500};  // a read fails fast: nothing is lost by asking again
+
+// What of gRPC's message helps a person; "" when nothing does.
+std::string WhyUnreachable(const std::string& message) {
+  for (const char* known :
+       {"Connection refused", "No route to host", "Network is unreachable", "Connection timed out",
+        "CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER", "Ssl handshake failed",
+        "DNS resolution failed"}) {
+    if (message.find(known) != std::string::npos) return " (" + std::string(known) + ")";
+  }
+  return "";
+}
+
+bool CameFromServer(const grpc::Status& status) {
+  return !status.error_details().empty();
+}
+
+}  // namespace
+
+milliseconds Backoff::Next() {
+  milliseconds whole = next_;
+  next_ = std::min(next_ * 2, kMost);
+  return whole / 2 + milliseconds(random_.Below(static_cast<uint64_t>(whole.count() / 2 + 1)));
+}
+
+Client::Client(rpc::Endpoint endpoint, milliseconds timeout, std::function<void()> on_away,
+               const std::shared_ptr<grpc::Channel>& channel)
+    : endpoint_(std::move(endpoint)),
+      timeout_(timeout),
+      on_away_(std::move(on_away)),
+      jobs_(v1::JobService::NewStub(channel)),
+      datasets_(v1::DatasetService::NewStub(channel)),
+      models_(v1::ModelService::NewStub(channel)),
+      nodes_(v1::NodeService::NewStub(channel)),
+      cluster_(v1::ClusterService::NewStub(channel)) {}
+
+Result<std::unique_ptr<Client>> Client::Connect(const rpc::Endpoint& endpoint, milliseconds timeout,
+                                                std::function<void()> on_away) {
+  ATTUNE_ASSIGN_OR_RETURN(auto channel, rpc::Connect(endpoint));
+  return std::unique_ptr<Client>(new Client(endpoint, timeout, std::move(on_away), channel));
+}
+
+Status Client::Retry(bool mutation, milliseconds timeout, const Attempt& attempt) {
+  const auto deadline = steady_clock::now() + timeout;
+  const auto patience =
+      steady_clock::now() + (mutation ? timeout_ : std::min(timeout_, kReadPatience));
+  Backoff backoff(static_cast<uint64_t>(getpid()));
+  for (bool first = true;; first = false) {
+    auto left = std::chrono::duration_cast<milliseconds>(deadline - steady_clock::now());
+    auto context = rpc::NewContext(endpoint_, std::max(left, milliseconds(1)));
+    grpc::Status status = attempt(context.get());
+    milliseconds wait = backoff.Next();
+    bool again = status.error_code() == grpc::StatusCode::UNAVAILABLE;
+    if (!again || steady_clock::now() + wait >= patience) return Explain(status);
+    if (first && mutation && on_away_) on_away_();
+    std::this_thread::sleep_for(wait);
+  }
+}
+
+Status Client::Explain(const grpc::Status& status) const {
+  Status plain = rpc::FromGrpc(status);
+  if (CameFromServer(status)) return plain;
+  switch (status.error_code()) {
+    case grpc::StatusCode::UNAVAILABLE:
+      return Unavailable("cannot reach the coordinator at " + endpoint_.address +
+                         WhyUnreachable(status.error_message()) +
+                         ": start one with `attune up`, or set --address");
+    case grpc::StatusCode::DEADLINE_EXCEEDED:
+      return DeadlineExceeded("no answer from the coordinator at " + endpoint_.address +
+                              " in time: try again, or give it longer with --timeout");
+    case grpc::StatusCode::UNIMPLEMENTED:
+      return FailedPrecondition(
+          "the coordinator at " + endpoint_.address +
+          " does not know this request: is it of this version? (`attune doctor`)");
+    case grpc::StatusCode::UNAUTHENTICATED:
+      return Status(StatusCode::kUnauthenticated,
+                    plain.message() + ": give a token with --token-file or ATTUNE_TOKEN");
+    default:
+      return plain;
+  }
+}
+
+}  // namespace attune::cli

@@ -1,0 +1,394 @@
+#include <signal.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <thread>
+
+#include "common/spec/json.h"
+#include "tools/cli/format.h"
+#include "tools/cli/handlers.h"
+#include "tools/cli/job_view.h"
+#include "tools/cli/live.h"
+#include "tools/cli/local_cluster.h"
+
+namespace attune::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+constexpr int kDefaultMetricsPort = 9464;
+constexpr milliseconds kReadyTimeout{30000};
+constexpr milliseconds kPoll{100};
+constexpr milliseconds kLockWait{60000};
+
+Result<int> PortFrom(const Arguments& arguments, const char* option) {
+  double port = arguments.Number(option);
+  if (port > 65535) return InvalidArgument(std::string(option) + " must be a port, 0 to 65535");
+  if (port == 0) return FreePort();
+  return static_cast<int>(port);
+}
+
+std::string ResolveDevice(const std::string& device) {
+  if (device != "auto") return device;
+  auto trainer = FindProgram("attune-trainer");
+  // A GPU is of use only to a trainer that was built for it.
+  std::error_code error;
+  bool cuda = trainer.ok() && fs::exists(trainer->parent_path() / "libattune_cuda.so", error);
+  return cuda && CountGpus() > 0 ? "cuda" : "cpu";
+}
+
+// What was asked for, over what is there from before, over the defaults.
+Result<ClusterFile> PlanCluster(const Arguments& arguments, const fs::path& home,
+                                bool coordinator_runs) {
+  ClusterFile file{.port = kDefaultPort, .metrics_port = 0, .workers = 1, .device = "auto"};
+  auto before = ReadClusterFile(home);
+  if (before.ok()) file = *before;
+  if (!before.ok() && before.status().code() != StatusCode::kNotFound) return before.status();
+  if (arguments.Has("--workers")) {
+    if (arguments.Number("--workers") > 64) return InvalidArgument("--workers must be at most 64");
+    file.workers = static_cast<int>(arguments.Number("--workers"));
+  }
+  if (arguments.Has("--device")) file.device = arguments.Get("--device");
+  file.device = ResolveDevice(file.device);
+  int port = file.port;
+  if (arguments.Has("--port")) {
+    bool any = arguments.Number("--port") == 0;
+    if (!(any && coordinator_runs)) {
+      ATTUNE_ASSIGN_OR_RETURN(port, PortFrom(arguments, "--port"));
+    }
+  }
+  if (coordinator_runs && port != file.port) {
+    return FailedPrecondition(
+        "the coordinator of " + home.string() + " runs on port " + std::to_string(file.port) +
+        " already: stop it with `attune down`, or choose another ATTUNE_HOME");
+  }
+  file.port = port;
+  if (coordinator_runs) return file;
+  if (!IsPortFree(file.port)) {
+    return AlreadyExists(
+        "port " + std::to_string(file.port) +
+        " is taken by another program: choose another with --port, or --port 0 for a free one");
+  }
+  if (arguments.Has("--metrics-port")) {
+    ATTUNE_ASSIGN_OR_RETURN(file.metrics_port, PortFrom(arguments, "--metrics-port"));
+    if (!IsPortFree(file.metrics_port)) {
+      return AlreadyExists("port " + std::to_string(file.metrics_port) +
+                           " is taken by another program: choose another with --metrics-port");
+    }
+  } else if (file.metrics_port == 0 || !IsPortFree(file.metrics_port)) {
+    file.metrics_port = kDefaultMetricsPort;
+    if (!IsPortFree(file.metrics_port)) {
+      ATTUNE_ASSIGN_OR_RETURN(file.metrics_port, FreePort());
+    }
+  }
+  return file;
+}
+
+Status Died(const LocalCluster& cluster, const std::string& name) {
+  std::string tail = Tail(cluster.LogOf(name), 8);
+  return Internal(name + " ended right after its start" + (tail.empty() ? "" : ":\n" + tail) +
+                  "\nwhole log: " + cluster.LogOf(name).string());
+}
+
+// Waits until the coordinator answers and all workers are ready.
+Status WaitReady(Session& session, const LocalCluster& cluster) {
+  rpc::Endpoint endpoint{.address = cluster.file().Address()};
+  ATTUNE_ASSIGN_OR_RETURN(auto client, Client::Connect(endpoint, milliseconds(2000), nullptr));
+  auto until = steady_clock::now() + kReadyTimeout;
+  Status last = Unavailable("no answer");
+  size_t ready = 0;
+  const std::vector<Daemon> daemons = cluster.Daemons();
+  while (steady_clock::now() < until) {
+    if (session.io().interrupted()) return Cancelled("interrupted; what was started goes on");
+    for (const Daemon& daemon : daemons) {
+      if (!cluster.Running(daemon.name)) return Died(cluster, daemon.name);
+    }
+    auto nodes =
+        client->Call(client->nodes(), &v1::NodeService::Stub::ListNodes, v1::ListNodesRequest());
+    if (nodes.ok()) {
+      ready = 0;
+      for (const v1::Node& node : nodes->nodes()) {
+        bool ours = std::any_of(daemons.begin(), daemons.end(),
+                                [&](const Daemon& daemon) { return daemon.name == node.name(); });
+        ready += ours && node.state() == v1::Node::READY;
+      }
+      if (ready >= static_cast<size_t>(cluster.file().workers)) return Status();
+    } else {
+      last = nodes.status();
+    }
+    std::this_thread::sleep_for(kPoll);
+  }
+  return DeadlineExceeded("the cluster was not ready within " + FormatSeconds(30) + ": " +
+                          std::to_string(ready) + " of " + std::to_string(cluster.file().workers) +
+                          " workers joined; logs: " + (cluster.home() / "logs").string());
+}
+
+Result<std::vector<std::string>> StopAll(Session& session, const LocalCluster& cluster,
+                                         milliseconds grace, bool only_surplus) {
+  std::vector<std::string> names = cluster.RunningNames(), stopped;
+  std::vector<std::string> wanted;
+  for (const Daemon& daemon : cluster.Daemons()) wanted.push_back(daemon.name);
+  if (only_surplus) {
+    std::erase_if(names, [&](const std::string& name) {
+      return std::find(wanted.begin(), wanted.end(), name) != wanted.end();
+    });
+  }
+  // Workers first, all at once, so that their trainers can say goodbye to the coordinator.
+  std::stable_partition(names.begin(), names.end(),
+                        [](const std::string& name) { return name != "coordinator"; });
+  for (const std::string& name : names) {
+    auto process = cluster.Running(name);
+    if (process && name != "coordinator") kill(process->pid, SIGTERM);
+  }
+  for (const std::string& name : names) {
+    ATTUNE_ASSIGN_OR_RETURN(std::string word, cluster.StopDaemon(name, grace));
+    session.Say(name + " " + word);
+    stopped.push_back(name);
+  }
+  return stopped;
+}
+
+Result<std::vector<std::string>> BringUp(Session& session, const LocalCluster& cluster) {
+  ATTUNE_RETURN_IF_ERROR(cluster.WriteFiles());
+  std::vector<std::string> started;
+  for (const Daemon& daemon : cluster.Daemons()) {
+    ATTUNE_ASSIGN_OR_RETURN(bool fresh, cluster.Start(daemon));
+    if (fresh) started.push_back(daemon.name);
+  }
+  auto surplus = StopAll(session, cluster, milliseconds(20000), true);
+  if (!surplus.ok()) return surplus.status();
+  ATTUNE_RETURN_IF_ERROR(WaitReady(session, cluster));
+  return started;
+}
+
+void Announce(Session& session, const LocalCluster& cluster,
+              const std::vector<std::string>& started) {
+  const ClusterFile& file = cluster.file();
+  nlohmann::ordered_json json = {
+      {"address", file.Address()},
+      {"metrics_address", "127.0.0.1:" + std::to_string(file.metrics_port)},
+      {"workers", file.workers},
+      {"device", file.device},
+      {"home", cluster.home().string()},
+      {"storage", cluster.Storage().string()},
+      {"started", started}};
+  Card card({.now = session.io().clock->Now(),
+             .width = session.printer().width(),
+             .color = session.printer().color()});
+  card.Title(started.empty() ? "The cluster runs already" : "The cluster is up");
+  card.Row("Coordinator", file.Address());
+  card.Row("Workers", std::to_string(file.workers) + ", one slot each, on " + file.device);
+  card.Row("Metrics", "http://127.0.0.1:" + std::to_string(file.metrics_port) + "/metrics");
+  card.Row("Storage", cluster.Storage());
+  card.Row("Logs", cluster.home() / "logs");
+  session.printer().Object(json, file.Address(), card.Render());
+}
+
+// Brings back what ends, until interrupted; then stops everything.
+Result<int> Stay(Session& session, const LocalCluster& cluster) {
+  constexpr int kMost = 5;  // restarts of one daemon in a minute
+  std::map<std::string, std::vector<steady_clock::time_point>> restarts;
+  session.Say("running in the foreground; Ctrl-C stops the cluster");
+  Status failure;
+  while (!session.io().interrupted() && failure.ok()) {
+    std::this_thread::sleep_for(milliseconds(200));
+    for (const Daemon& daemon : cluster.Daemons()) {
+      if (cluster.Running(daemon.name)) continue;
+      auto& times = restarts[daemon.name];
+      auto now = steady_clock::now();
+      std::erase_if(times, [&](auto time) { return now - time > std::chrono::minutes(1); });
+      if (times.size() >= kMost) {
+        failure = Internal(daemon.name +
+                           " ends again and again; log: " + cluster.LogOf(daemon.name).string());
+        break;
+      }
+      times.push_back(now);
+      session.Say(daemon.name + " ended; starting it again");
+      if (auto fresh = cluster.Start(daemon); !fresh.ok()) failure = fresh.status();
+    }
+  }
+  auto stopped = StopAll(session, cluster, milliseconds(20000), false);
+  if (!failure.ok()) return failure;
+  if (!stopped.ok()) return stopped.status();
+  return kExitOk;
+}
+
+}  // namespace
+
+Result<int> RunUp(Session& session, const Arguments& arguments) {
+  CatchInterrupt catch_interrupt;
+  fs::path home = HomeFolder(session.io());
+  auto lock = std::make_unique<Result<HomeLock>>(HomeLock::Take(home, kLockWait));
+  if (!lock->ok()) return lock->status();
+  bool runs = LocalCluster(home, {}).Running("coordinator").has_value();
+  ATTUNE_ASSIGN_OR_RETURN(ClusterFile file, PlanCluster(arguments, home, runs));
+  LocalCluster cluster(home, file);
+  LiveLine live(&session.io(), session.quiet());
+  live.Update("starting a coordinator and " + std::to_string(file.workers) + " workers ...",
+              "starting a coordinator and " + std::to_string(file.workers) + " workers");
+  auto started = BringUp(session, cluster);
+  live.Clear();
+  if (!started.ok()) return started.status();
+  Announce(session, cluster, *started);
+  if (!arguments.Has("--foreground")) return kExitOk;
+  lock.reset();  // `attune status` and a second `up` may come meanwhile
+  return Stay(session, cluster);
+}
+
+Result<int> RunDown(Session& session, const Arguments& arguments) {
+  fs::path home = HomeFolder(session.io());
+  std::error_code error;
+  if (!fs::exists(home, error)) {
+    session.Say("nothing runs: there is no " + home.string());
+    return kExitOk;
+  }
+  auto lock = HomeLock::Take(home, kLockWait);
+  if (!lock.ok()) return lock.status();
+  milliseconds grace(static_cast<int64_t>(arguments.Number("--grace") * 1000));
+  ATTUNE_ASSIGN_OR_RETURN(auto stopped, StopAll(session, LocalCluster(home, {}), grace, false));
+  if (stopped.empty()) session.Say("nothing runs in " + home.string());
+  return kExitOk;
+}
+
+namespace {
+
+nlohmann::ordered_json ProcessesJson(const LocalCluster& cluster) {
+  auto processes = nlohmann::ordered_json::array();
+  for (const Daemon& daemon : cluster.Daemons()) {
+    auto process = cluster.Running(daemon.name);
+    processes.push_back({{"name", daemon.name},
+                         {"running", process.has_value()},
+                         {"pid", process ? process->pid : 0},
+                         {"log", cluster.LogOf(daemon.name).string()}});
+  }
+  return processes;
+}
+
+Table NodeTable(const google::protobuf::RepeatedPtrField<v1::Node>& nodes, TimePoint now) {
+  Table table({{.header = "NODE", .shrinks = true},
+               {.header = "STATE"},
+               {.header = "SLOTS", .right = true},
+               {.header = "DEVICE", .shrinks = true},
+               {.header = "CORES", .right = true, .optional = true},
+               {.header = "MEMORY", .right = true, .optional = true},
+               {.header = "SEEN", .right = true, .optional = true},
+               {.header = "VERSION", .optional = true},
+               {.header = "METRICS", .optional = true},
+               {.header = "ADDRESS", .optional = true}});
+  for (const v1::Node& node : nodes) {
+    Style style = node.state() == v1::Node::READY ? Style::kGreen : Style::kYellow;
+    std::string age = FormatAge(node.last_heartbeat(), now);
+    table.Add({node.name(),
+               {v1::Node::State_Name(node.state()), style},
+               std::to_string(node.slots_used()) + "/" + std::to_string(node.slots()),
+               node.device(),
+               std::to_string(node.cores()),
+               FormatBytes(static_cast<double>(node.memory_bytes())),
+               age.empty() ? "" : age + " ago",
+               node.version(),
+               node.metrics_address(),
+               node.address()});
+  }
+  return table;
+}
+
+std::string StatusCard(const v1::ClusterStatus& status, const std::string& address,
+                       const ViewOptions& view) {
+  Card card(view);
+  card.Title("Coordinator " + address);
+  std::string age = FormatAge(status.started(), view.now);
+  card.Row("Version", status.version() + (age.empty() ? "" : ", up " + age));
+  card.Row("Nodes", std::to_string(status.nodes_ready()) + " ready, " +
+                        std::to_string(status.slots_used()) + " of " +
+                        std::to_string(status.slots()) + " slots in use");
+  std::string jobs;
+  for (const char* state :
+       {"QUEUED", "PREPARING", "RUNNING", "PAUSED", "SUCCEEDED", "FAILED", "CANCELLED"}) {
+    auto it = status.jobs().find(state);
+    if (it == status.jobs().end() || it->second == 0) continue;
+    jobs += (jobs.empty() ? "" : ", ") + std::to_string(it->second) + " " + state;
+  }
+  card.Row("Jobs", jobs.empty() ? "none" : jobs);
+  card.Row("Storage", status.storage() + " (" +
+                          FormatBytes(static_cast<double>(status.storage_free_bytes())) + " free)");
+  if (!status.metrics_address().empty())
+    card.Row("Metrics", "http://" + status.metrics_address() + "/metrics");
+  return card.Render();
+}
+
+Result<v1::ListNodesResponse> ListNodes(Client& client) {
+  v1::ListNodesResponse all;
+  v1::ListNodesRequest request;
+  do {
+    request.set_page_size(200);
+    ATTUNE_ASSIGN_OR_RETURN(
+        v1::ListNodesResponse page,
+        client.Call(client.nodes(), &v1::NodeService::Stub::ListNodes, request));
+    all.mutable_nodes()->MergeFrom(page.nodes());
+    request.set_page_token(page.next_page_token());
+  } while (!request.page_token().empty());
+  return all;
+}
+
+std::string ProcessTable(const nlohmann::ordered_json& processes, Printer& printer) {
+  Table table({{.header = "PROCESS"},
+               {.header = "PID", .right = true},
+               {.header = "LOG", .shrinks = true}});
+  for (const auto& process : processes) {
+    bool running = process["running"];
+    Table::Cell pid = running ? Table::Cell(std::to_string(process["pid"].get<int>()))
+                              : Table::Cell("gone", Style::kRed);
+    table.Add({process["name"].get<std::string>(), pid, process["log"].get<std::string>()});
+  }
+  return table.Render(printer.width(), printer.color());
+}
+
+}  // namespace
+
+Result<int> RunStatus(Session& session, const Arguments&) {
+  ATTUNE_ASSIGN_OR_RETURN(Settings settings, session.settings());
+  fs::path home = HomeFolder(session.io());
+  auto file = ReadClusterFile(home);
+  bool local = file.ok() && settings.endpoint.address == file->Address();
+  nlohmann::ordered_json json = {{"address", settings.endpoint.address}};
+  std::string card, processes;
+  if (local) {
+    json["processes"] = ProcessesJson(LocalCluster(home, *file));
+    processes = ProcessTable(json["processes"], session.printer());
+  }
+  ATTUNE_ASSIGN_OR_RETURN(Client * client, session.client());
+  auto status =
+      client->Call(client->cluster(), &v1::ClusterService::Stub::GetStatus, v1::GetStatusRequest());
+  if (!status.ok()) {
+    if (local && session.printer().human()) session.printer().out() << processes;
+    return status.status();
+  }
+  ATTUNE_ASSIGN_OR_RETURN(v1::ListNodesResponse nodes, ListNodes(*client));
+  json["cluster"] = spec::ToJson(*status);
+  json["nodes"] = spec::ToJson(nodes)["nodes"];
+  TimePoint now = session.io().clock->Now();
+  Printer& printer = session.printer();
+  card = StatusCard(*status, settings.endpoint.address,
+                    {.now = now, .width = printer.width(), .color = printer.color()});
+  Table table = NodeTable(nodes.nodes(), now);
+  if (!table.empty()) card += "\n" + table.Render(printer.width(), printer.color());
+  if (local) card += "\n" + processes;
+  printer.Object(json, settings.endpoint.address, card);
+  return kExitOk;
+}
+
+Result<int> RunNodeList(Session& session, const Arguments&) {
+  ATTUNE_ASSIGN_OR_RETURN(Client * client, session.client());
+  ATTUNE_ASSIGN_OR_RETURN(v1::ListNodesResponse nodes, ListNodes(*client));
+  std::vector<nlohmann::ordered_json> items;
+  std::vector<std::string> names;
+  for (const v1::Node& node : nodes.nodes())
+    items.push_back(spec::ToJson(node)), names.push_back(node.name());
+  session.printer().List(items, names, NodeTable(nodes.nodes(), session.io().clock->Now()),
+                         "no nodes; start one with attune-worker or `attune up`");
+  return kExitOk;
+}
+
+}  // namespace attune::cli

@@ -1,0 +1,47 @@
+#pragma once
+
+// What the command table calls. One function per command; grouped by the file that holds them.
+
+#include "tools/cli/command.h"
+#include "tools/cli/session.h"
+
+namespace attune::cli {
+
+// cluster_commands.cc
+Result<int> RunUp(Session&, const Arguments&);
+Result<int> RunDown(Session&, const Arguments&);
+Result<int> RunStatus(Session&, const Arguments&);
+Result<int> RunNodeList(Session&, const Arguments&);
+// doctor.cc
+Result<int> RunDoctor(Session&, const Arguments&);
+// meta_commands.cc
+Result<int> RunVersion(Session&, const Arguments&);
+Result<int> RunCompletion(Session&, const Arguments&);
+Result<int> RunHelp(Session&, const Arguments&);
+// job_submit.cc
+Result<int> RunJobSubmit(Session&, const Arguments&);
+// job_commands.cc
+Result<int> RunJobList(Session&, const Arguments&);
+Result<int> RunJobShow(Session&, const Arguments&);
+Result<int> RunJobWatch(Session&, const Arguments&);
+Result<int> RunJobCancel(Session&, const Arguments&);
+Result<int> RunJobPause(Session&, const Arguments&);
+Result<int> RunJobResume(Session&, const Arguments&);
+Result<int> RunJobWhy(Session&, const Arguments&);
+Result<int> RunJobExplain(Session&, const Arguments&);
+// job_streams.cc
+Result<int> RunJobMetrics(Session&, const Arguments&);
+Result<int> RunJobLogs(Session&, const Arguments&);
+// dataset_commands.cc
+Result<int> RunDatasetImport(Session&, const Arguments&);
+Result<int> RunDatasetList(Session&, const Arguments&);
+Result<int> RunDatasetShow(Session&, const Arguments&);
+// model_commands.cc
+Result<int> RunModelImport(Session&, const Arguments&);
+Result<int> RunModelList(Session&, const Arguments&);
+Result<int> RunModelShow(Session&, const Arguments&);
+// model_tasks.cc
+Result<int> RunModelExport(Session&, const Arguments&);
+Result<int> RunModelGenerate(Session&, const Arguments&);
+
+}  // namespace attune::cli

@@ -1,0 +1,258 @@
+#include "tools/cli/job_view.h"
+
+#include <algorithm>
+
+#include "tools/cli/format.h"
+
+namespace attune::cli {
+namespace {
+
+std::string StepText(const v1::Job& job) {
+  if (job.total_steps() == 0) return job.step() == 0 ? "" : std::to_string(job.step());
+  return std::to_string(job.step()) + "/" + std::to_string(job.total_steps());
+}
+
+std::string MetricText(const v1::Job& job, const char* name, std::string (*format)(double)) {
+  auto it = job.metrics().find(name);
+  return it == job.metrics().end() ? "" : format(it->second);
+}
+
+std::string Joined(const google::protobuf::RepeatedPtrField<std::string>& words) {
+  std::string out;
+  for (const std::string& word : words) out += (out.empty() ? "" : ", ") + word;
+  return out;
+}
+
+std::string Capitalized(std::string text) {
+  if (!text.empty()) text[0] = static_cast<char>(std::toupper(text[0]));
+  return text;
+}
+
+// How long it ran: from its start to its end or now.
+std::string RunTime(const v1::Job& job, TimePoint now) {
+  if (!job.has_started()) return "";
+  double end = job.has_ended() ? SecondsOf(job.ended()) : SecondsOf(now);
+  return FormatSeconds(std::max(0.0, end - SecondsOf(job.started())));
+}
+
+std::string MethodText(const v1::JobSpec& spec) {
+  const v1::MethodSpec& method = spec.method();
+  if (method.type() != "lora") return method.type();
+  return "lora, rank " + std::to_string(method.rank()) + ", alpha " + FormatNumber(method.alpha()) +
+         ", " + Joined(method.target_modules());
+}
+
+std::string TrainText(const v1::JobSpec& spec) {
+  const v1::TrainSpec& train = spec.train();
+  return FormatNumber(train.epochs()) + (train.epochs() == 1 ? " epoch" : " epochs") +
+         (train.max_steps() > 0 ? ", at most " + std::to_string(train.max_steps()) + " steps"
+                                : "") +
+         ", batch " + std::to_string(train.global_batch()) + " x " +
+         std::to_string(train.sequence_length()) + " tokens, " + train.precision() +
+         ", learning rate " + FormatNumber(spec.optimizer().learning_rate()) + " " +
+         spec.optimizer().schedule();
+}
+
+std::string PlacementText(const v1::Job& job) {
+  std::string out;
+  for (const v1::Placement& placement : job.placements()) {
+    out += (out.empty() ? "" : ", ") + std::to_string(placement.rank()) + " on " +
+           placement.node() + "/" + std::to_string(placement.slot());
+  }
+  return out;
+}
+
+void AddProgress(const v1::Job& job, const ViewOptions& options, Card* card) {
+  if (job.total_steps() > 0) {
+    double share = static_cast<double>(job.step()) / job.total_steps();
+    card->Row("Step", StepText(job) + "  " + Bar(share, 20, true) + " " +
+                          std::to_string(static_cast<int>(share * 100)) + "%");
+  }
+  std::string metrics;
+  auto add = [&](const std::string& name, const std::string& value) {
+    if (!value.empty()) metrics += (metrics.empty() ? "" : "   ") + name + " " + value;
+  };
+  add("loss", MetricText(job, "loss", FormatLoss));
+  std::string first = MetricText(job, "first_validation_loss", FormatLoss);
+  std::string last = MetricText(job, "validation_loss", FormatLoss);
+  add("validation loss", first.empty() || first == last ? last : first + " → " + last);
+  add("tokens/s", MetricText(job, "tokens_per_second", FormatRate));
+  card->Row("Metrics", metrics);
+}
+
+void AddIncidents(const v1::Job& job, const ViewOptions& options, Card* card) {
+  for (const v1::Incident& incident : job.incidents()) {
+    std::string where = incident.rank() < 0 ? "worker" : "rank " + std::to_string(incident.rank());
+    std::string text = FormatLocalTime(incident.time()) + "  " + where + " on " + incident.node() +
+                       " at step " + std::to_string(incident.step()) + ": " + incident.cause();
+    for (const std::string& line : incident.log_tail()) text += "\n  | " + line;
+    card->Row("Incident", text, Style::kYellow);
+  }
+}
+
+}  // namespace
+
+bool IsFinal(v1::Job::State state) {
+  return state == v1::Job::SUCCEEDED || state == v1::Job::FAILED || state == v1::Job::CANCELLED;
+}
+
+std::string StateName(const v1::Job& job) {
+  return v1::Job::State_Name(job.state());
+}
+
+Table JobTable(const std::vector<v1::Job>& jobs, TimePoint now) {
+  bool kinds = std::any_of(jobs.begin(), jobs.end(),
+                           [](const v1::Job& job) { return job.kind() != v1::Job::TRAIN; });
+  std::vector<Table::Column> columns = {{.header = "ID"}, {.header = "NAME", .shrinks = true}};
+  if (kinds) columns.push_back({.header = "KIND"});
+  for (Table::Column column : std::initializer_list<Table::Column>{
+           {.header = "STATE"},
+           {.header = "STEP", .right = true},
+           {.header = "LOSS", .right = true, .optional = true},
+           {.header = "VALIDATION", .right = true, .optional = true},
+           {.header = "RANKS", .right = true, .optional = true},
+           {.header = "AGE", .right = true, .optional = true},
+           {.header = "MODEL", .shrinks = true, .optional = true},
+           {.header = "REASON", .shrinks = true, .optional = true}}) {
+    columns.push_back(column);
+  }
+  Table table(columns);
+  for (const v1::Job& job : jobs) {
+    std::vector<Table::Cell> row = {job.id(), job.name()};
+    if (kinds) row.emplace_back(v1::Job::Kind_Name(job.kind()));
+    row.emplace_back(StateName(job), StyleOf(job.state()));
+    row.emplace_back(StepText(job));
+    row.emplace_back(MetricText(job, "loss", FormatLoss));
+    row.emplace_back(MetricText(job, "validation_loss", FormatLoss));
+    row.emplace_back(job.ranks() == 0 ? "" : std::to_string(job.ranks()));
+    row.emplace_back(FormatAge(job.created(), now));
+    row.emplace_back(job.model());
+    row.emplace_back(job.state() == v1::Job::SUCCEEDED ? "" : job.reason());
+    table.Add(std::move(row));
+  }
+  return table;
+}
+
+void Card::Title(const std::string& title) {
+  lines_.push_back({"", title, Style::kBold});
+}
+void Card::Text(const std::string& text) {
+  lines_.push_back({"", text, Style::kNone});
+}
+void Card::Row(const std::string& key, const std::string& value, Style style) {
+  if (!value.empty()) lines_.push_back({key, value, style});
+}
+
+std::string Card::Render() const {
+  size_t left = 0;
+  for (const Line& line : lines_) left = std::max(left, DisplayWidth(line.key));
+  std::string out, previous;
+  for (const Line& line : lines_) {
+    if (line.key.empty()) {
+      out += Paint(line.value, line.style, options_.color) + "\n";
+      previous.clear();
+      continue;
+    }
+    std::string key = line.key == previous ? "" : line.key;
+    previous = line.key;
+    std::string margin = "  " + std::string(left, ' ') + "  ";
+    std::string head = "  " + Paint(key, Style::kDim, options_.color) +
+                       std::string(left - DisplayWidth(key), ' ') + "  ";
+    size_t room = options_.width > margin.size() + 20 ? options_.width - margin.size() : 0;
+    std::string_view rest = line.value;
+    while (true) {  // the value's lines, each wrapped into the room
+      std::string text(rest.substr(0, rest.find('\n')));
+      while (room > 0 && DisplayWidth(text) > room) {
+        size_t cut = text.rfind(' ', room);
+        if (cut == std::string::npos || cut == 0) break;
+        out += head + Paint(text.substr(0, cut), line.style, options_.color) + "\n";
+        text = text.substr(cut + 1);
+        head = margin;
+      }
+      out += head + Paint(text, line.style, options_.color) + "\n";
+      head = margin;
+      if (rest.find('\n') == rest.npos) break;
+      rest.remove_prefix(rest.find('\n') + 1);
+    }
+  }
+  return out;
+}
+
+std::string JobCard(const v1::Job& job, const ViewOptions& options) {
+  Card card(options);
+  card.Title(job.name() + "  " + job.id());
+  std::string state = StateName(job);
+  if (job.kind() != v1::Job::TRAIN) state += "  (" + v1::Job::Kind_Name(job.kind()) + ")";
+  card.Row("State", state, StyleOf(job.state()));
+  card.Row("Reason", Capitalized(job.reason()));
+  AddProgress(job, options, &card);
+  card.Row("Model", job.model(), Style::kGreen);
+  card.Row("Base", job.base().empty() ? job.spec().base() : job.base());
+  std::string datasets = Joined(job.datasets());
+  for (const auto& dataset : job.spec().datasets()) {
+    if (job.datasets().empty()) datasets += (datasets.empty() ? "" : ", ") + dataset.name();
+  }
+  card.Row("Data", datasets);
+  if (job.kind() == v1::Job::TRAIN || job.kind() == v1::Job::PLAN) {
+    card.Row("Method", MethodText(job.spec()));
+    card.Row("Training", TrainText(job.spec()));
+  }
+  if (job.ranks() > 0) card.Row("Ranks", std::to_string(job.ranks()));
+  card.Row("Placed", PlacementText(job));
+  if (job.generation() > 1) {
+    card.Row("Attempts", std::to_string(job.generation()) + " (" + std::to_string(job.restarts()) +
+                             " lost to failures, at most " +
+                             std::to_string(job.spec().retry().max_restarts()) + ")");
+  }
+  std::string age = FormatAge(job.created(), options.now);
+  card.Row("Created", FormatLocalTime(job.created()) + (age.empty() ? "" : "  (" + age + " ago)"));
+  card.Row("Ran", RunTime(job, options.now));
+  AddIncidents(job, options, &card);
+  return card.Render();
+}
+
+std::string ExplanationCard(const v1::JobExplanation& explanation, const ViewOptions& options) {
+  Card card(options);
+  card.Title(explanation.job_id() + "  " + v1::Job::State_Name(explanation.state()));
+  card.Row("Summary", explanation.summary());
+  for (const std::string& reason : explanation.reasons()) card.Row("Because", reason);
+  for (const std::string& fix : explanation.unblocks())
+    card.Row("Goes on when", fix, Style::kGreen);
+  return card.Render();
+}
+
+std::string PlanCard(const nlohmann::ordered_json& plan, const v1::JobSpec& spec,
+                     const ViewOptions& options) {
+  auto number = [&](const nlohmann::ordered_json& json, const char* key) {
+    auto it = json.find(key);
+    return it != json.end() && it->is_number() ? it->get<double>() : 0.0;
+  };
+  Card card(options);
+  card.Title("Plan of " + spec.name() + " (nothing was trained)");
+  double ranks = plan.contains("ranks") ? number(plan, "ranks") : spec.ranks().max();
+  double steps = number(plan, "steps");
+  card.Row("Steps", FormatNumber(steps) + " of " + std::to_string(spec.train().global_batch()) +
+                        " sequences x " + std::to_string(spec.train().sequence_length()) +
+                        " tokens");
+  card.Row("Examples", FormatCount(number(plan, "examples")) + " in " +
+                           FormatCount(number(plan, "sequences")) + " sequences, " +
+                           FormatNumber(std::round(number(plan, "fill") * 1000) / 10) + "% filled");
+  card.Row("Tokens", FormatCount(number(plan, "tokens")) + ", of which " +
+                         FormatCount(number(plan, "target_tokens")) + " are learned");
+  card.Row("Parameters", FormatCount(number(plan, "parameters")) + ", of which " +
+                             FormatCount(number(plan, "trainable_parameters")) + " are trained");
+  card.Row("Ranks", FormatNumber(ranks));
+  if (auto memory = plan.find("memory"); memory != plan.end() && memory->is_object()) {
+    double total = 0;
+    std::string parts;
+    for (const char* part : {"weights", "gradients", "optimizer", "activations", "overhead"}) {
+      total += number(*memory, part);
+      parts += (parts.empty() ? "" : ", ") + std::string(part) + " " +
+               FormatBytes(number(*memory, part));
+    }
+    card.Row("Memory", FormatBytes(total) + " per rank (" + parts + ")");
+  }
+  return card.Render();
+}
+
+}  // namespace attune::cli

@@ -1,0 +1,123 @@
+#include <filesystem>
+#include <iterator>
+
+#include "common/base/files.h"
+#include "common/spec/json.h"
+#include "tools/cli/handlers.h"
+#include "tools/cli/task_job.h"
+
+namespace attune::cli {
+namespace {
+
+constexpr size_t kPromptsMost = 6 << 20;  // one request must hold them
+
+Result<std::vector<std::string>> ParsePrompts(const std::string& text, const std::string& name) {
+  std::vector<std::string> prompts;
+  std::string_view rest = text;
+  for (int number = 1; !rest.empty(); ++number) {
+    std::string_view line = rest.substr(0, rest.find('\n'));
+    rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+    if (line.find_first_not_of(" \t\r") == line.npos) continue;
+    auto json = nlohmann::json::parse(line, nullptr, false);
+    if (json.is_object() && json.contains("prompt")) json = nlohmann::json(json["prompt"]);
+    if (!json.is_string()) {
+      return InvalidArgument(
+          name + ":" + std::to_string(number) +
+          ": not a prompt: write {\"prompt\": \"...\"} or a JSON string on each line");
+    }
+    prompts.push_back(json.get<std::string>());
+  }
+  return prompts;
+}
+
+Result<std::vector<std::string>> CollectPrompts(Session& session, const Arguments& arguments) {
+  std::vector<std::string> prompts = arguments.All("--prompt");
+  if (std::string file = arguments.Get("--prompts"); !file.empty()) {
+    std::string text, name = file == "-" ? "standard input" : file;
+    if (file == "-") {
+      text.assign(std::istreambuf_iterator<char>(*session.io().in),
+                  std::istreambuf_iterator<char>());
+    } else {
+      ATTUNE_ASSIGN_OR_RETURN(text, ReadFile(file));
+    }
+    ATTUNE_ASSIGN_OR_RETURN(auto more, ParsePrompts(text, name));
+    prompts.insert(prompts.end(), more.begin(), more.end());
+  }
+  if (prompts.empty()) return InvalidArgument("no prompt: give --prompt TEXT or --prompts FILE");
+  size_t bytes = 0;
+  for (const std::string& prompt : prompts) bytes += prompt.size();
+  if (bytes > kPromptsMost) return InvalidArgument("the prompts are larger than 6 MiB: split them");
+  return prompts;
+}
+
+void PrintAnswers(Session& session, const std::string& output) {
+  std::vector<nlohmann::ordered_json> answers;
+  std::string_view rest = output;
+  while (!rest.empty()) {
+    std::string_view line = rest.substr(0, rest.find('\n'));
+    rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+    auto json = nlohmann::ordered_json::parse(line, nullptr, false);
+    if (json.is_object()) answers.push_back(std::move(json));
+  }
+  std::vector<std::string> names;
+  for (const auto& answer : answers) names.push_back(answer.value("text", ""));
+  if (!session.printer().human()) {
+    session.printer().List(answers, names, Table({}), "");
+    return;
+  }
+  bool color = session.printer().color();
+  for (size_t i = 0; i < answers.size(); ++i) {
+    if (answers.size() > 1) {
+      session.printer().out() << (i > 0 ? "\n" : "")
+                              << Paint("> " + answers[i].value("prompt", ""), Style::kDim, color)
+                              << "\n";
+    }
+    session.printer().out() << names[i] << "\n";
+  }
+}
+
+}  // namespace
+
+Result<int> RunModelGenerate(Session& session, const Arguments& arguments) {
+  v1::SubmitJobRequest request;
+  request.set_kind(v1::Job::GENERATE);
+  v1::GenerateRequest* generate = request.mutable_task()->mutable_generate();
+  ATTUNE_ASSIGN_OR_RETURN(auto prompts, CollectPrompts(session, arguments));
+  for (std::string& prompt : prompts) generate->add_prompts(std::move(prompt));
+  generate->set_model(arguments.Get("MODEL"));
+  generate->set_max_tokens(static_cast<uint32_t>(arguments.Number("--max-tokens")));
+  generate->set_temperature(arguments.Number("--temperature"));
+  generate->set_top_p(arguments.Number("--top-p"));
+  generate->set_seed(static_cast<uint64_t>(arguments.Number("--seed")));
+  generate->set_raw(arguments.Has("--raw"));
+  if (generate->max_tokens() == 0) return InvalidArgument("--max-tokens must be at least 1");
+  if (!(generate->temperature() >= 0)) return InvalidArgument("--temperature must be 0 or more");
+  if (!(generate->top_p() > 0 && generate->top_p() <= 1))
+    return InvalidArgument("--top-p must be above 0, at most 1");
+  ATTUNE_ASSIGN_OR_RETURN(std::string output, RunTaskJob(session, std::move(request)));
+  PrintAnswers(session, output);
+  return kExitOk;
+}
+
+Result<int> RunModelExport(Session& session, const Arguments& arguments) {
+  namespace fs = std::filesystem;
+  fs::path folder = fs::absolute(arguments.Get("FOLDER")).lexically_normal();
+  std::error_code error;
+  if (fs::exists(folder, error) &&
+      !(fs::is_directory(folder, error) && fs::is_empty(folder, error))) {
+    return AlreadyExists(folder.string() + " exists and is not an empty folder: choose another");
+  }
+  v1::SubmitJobRequest request;
+  request.set_kind(v1::Job::EXPORT);
+  v1::ExportRequest* task = request.mutable_task()->mutable_export_();
+  task->set_model(arguments.Get("MODEL"));
+  task->set_folder(folder);
+  task->set_merge(arguments.Has("--merge"));
+  auto output = RunTaskJob(session, std::move(request));
+  if (!output.ok()) return output.status();
+  nlohmann::ordered_json json = {{"model", arguments.Get("MODEL")}, {"folder", folder.string()}};
+  session.printer().Object(json, folder, folder.string() + "\n");
+  return kExitOk;
+}
+
+}  // namespace attune::cli

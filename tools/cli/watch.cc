@@ -1,0 +1,245 @@
+#include "tools/cli/watch.h"
+
+#include <unistd.h>
+
+#include <thread>
+
+#include "common/spec/json.h"
+#include "tools/cli/format.h"
+#include "tools/cli/job_view.h"
+#include "tools/cli/stream.h"
+
+namespace attune::cli {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+constexpr milliseconds kTick{200};
+constexpr milliseconds kStreamDeadline{3600 * 1000};  // then the stream is opened anew
+constexpr std::chrono::minutes kPatience{15};         // with a coordinator that stays away
+
+std::string Metric(const v1::Job& job, const char* name, std::string (*format)(double)) {
+  auto it = job.metrics().find(name);
+  return it == job.metrics().end() ? "" : format(it->second);
+}
+
+std::string ClockTime(const google::protobuf::Timestamp& time) {
+  std::string local = FormatLocalTime(time);
+  return local.size() > 11 ? local.substr(11) : local;
+}
+
+bool MayComeBack(grpc::StatusCode code) {
+  return code == grpc::StatusCode::UNAVAILABLE || code == grpc::StatusCode::DEADLINE_EXCEEDED ||
+         code == grpc::StatusCode::INTERNAL || code == grpc::StatusCode::CANCELLED ||
+         code == grpc::StatusCode::UNKNOWN || code == grpc::StatusCode::ABORTED;
+}
+
+class Watcher {
+ public:
+  Watcher(Session& session, Client& client, v1::Job job, const WatchOptions& options)
+      : session_(session),
+        client_(client),
+        options_(options),
+        job_(std::move(job)),
+        live_(&session.io(), session.quiet()),
+        backoff_(static_cast<uint64_t>(getpid())) {
+    view_.Observe(job_, Now());
+  }
+
+  Result<v1::Job> Run() {
+    Redraw();
+    while (!IsFinal(job_.state())) {
+      grpc::Status status = ReadStream();
+      if (session_.io().interrupted()) return Cancelled("interrupted");
+      if (IsFinal(job_.state())) break;
+      bool away = !status.ok();
+      if (away && !MayComeBack(status.error_code())) return client_.Explain(status);
+      // A stream that ran into its deadline was fine until then.
+      if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) continue;
+      if (away) ATTUNE_RETURN_IF_ERROR(NoteAway(status));
+      if (!Pause(backoff_.Next())) return Cancelled("interrupted");
+    }
+    return job_;
+  }
+
+ private:
+  double Now() const { return SecondsOf(session_.io().clock->Now()); }
+
+  grpc::Status ReadStream() {
+    v1::WatchJobRequest request;
+    request.set_id(job_.id());
+    request.set_after_sequence(job_.sequence());
+    StreamReader<v1::JobEvent> reader(
+        client_.NewContext(kStreamDeadline), [&](auto* context, auto* queue) {
+          return client_.jobs().PrepareAsyncWatchJob(context, request, queue);
+        });
+    using Event = StreamReader<v1::JobEvent>::Event;
+    v1::JobEvent event;
+    while (!session_.io().interrupted()) {
+      Event next = reader.Next(&event, kTick);
+      if (next == Event::kEnd) return reader.status();
+      if (next == Event::kItem) OnEvent(event);
+      if (away_since_ == steady_clock::time_point()) Redraw();
+    }
+    return grpc::Status::OK;
+  }
+
+  void OnEvent(const v1::JobEvent& event) {
+    if (away_since_ != steady_clock::time_point()) {
+      live_.Print("coordinator is back");
+      away_since_ = {};
+    }
+    backoff_.Reset();
+    v1::Job::State before = job_.state();
+    job_ = event.job();
+    // The next stream starts after this event, whatever the copy of the job in it says.
+    job_.set_sequence(event.sequence());
+    view_.Observe(job_, SecondsOf(event.time()));
+    if (options_.events_as_lines) {
+      *session_.io().out << spec::ToJsonText(event) << std::endl;
+      return;
+    }
+    if (options_.brief || event.type() == "step" || event.type() == "progress") return;
+    std::string text = event.message();
+    if (text.empty() && before != job_.state()) text = StateName(job_) + ": " + job_.reason();
+    if (!text.empty()) live_.Print(ClockTime(event.time()) + "  " + text);
+  }
+
+  Status NoteAway(const grpc::Status& status) {
+    auto now = steady_clock::now();
+    if (away_since_ == steady_clock::time_point()) {
+      away_since_ = now;
+      live_.Clear();
+      session_.Say("coordinator away, retrying");
+    }
+    if (now - away_since_ > kPatience) return client_.Explain(status);
+    return Status();
+  }
+
+  // False when interrupted.
+  bool Pause(milliseconds wait) {
+    auto until = steady_clock::now() + wait;
+    while (steady_clock::now() < until) {
+      if (session_.io().interrupted()) return false;
+      std::this_thread::sleep_for(std::min(milliseconds(50), wait));
+    }
+    return true;
+  }
+
+  void Redraw() {
+    if (options_.events_as_lines) return;
+    live_.Update(view_.Drawn(job_, Now(), session_.io().width() - 1, session_.err_color()),
+                 view_.Plain(job_));
+  }
+
+  Session& session_;
+  Client& client_;
+  const WatchOptions options_;
+  v1::Job job_;
+  LiveLine live_;
+  ProgressView view_;
+  Backoff backoff_;
+  steady_clock::time_point away_since_{};
+};
+
+}  // namespace
+
+void ProgressView::Observe(const v1::Job& job, double seconds) {
+  if (job.generation() != generation_ || state_ != static_cast<uint32_t>(job.state())) {
+    if (state_ != static_cast<uint32_t>(job.state())) state_since_ = seconds;
+    state_ = static_cast<uint32_t>(job.state());
+    generation_ = job.generation();
+    samples_.clear();
+  }
+  if (!samples_.empty() && samples_.back().step == job.step()) return;
+  if (!samples_.empty() && samples_.back().step > job.step()) samples_.clear();
+  samples_.push_back({job.step(), seconds});
+  if (samples_.size() > kSamples) samples_.pop_front();
+}
+
+double ProgressView::SecondsLeft(const v1::Job& job) const {
+  if (samples_.size() < 2 || job.total_steps() == 0 || job.state() != v1::Job::RUNNING) return -1;
+  const Sample &first = samples_.front(), &last = samples_.back();
+  double per_step = (last.seconds - first.seconds) / (last.step - first.step);
+  return per_step * (job.total_steps() - std::min(job.step(), job.total_steps()));
+}
+
+std::string ProgressView::Drawn(const v1::Job& job, double now, int width, bool color) const {
+  std::string state = StateName(job);
+  std::string line = job.name() + " " + state;
+  size_t used = DisplayWidth(line);
+  std::string out = job.name() + " " + Paint(state, StyleOf(job.state()), color);
+  std::vector<std::string> parts;
+  if (job.state() == v1::Job::RUNNING && job.total_steps() > 0) {
+    double share = static_cast<double>(job.step()) / job.total_steps();
+    int bar = width >= 100 ? 24 : 12;
+    parts.push_back(Bar(share, bar, true) + " " + std::to_string(job.step()) + "/" +
+                    std::to_string(job.total_steps()));
+    double left = SecondsLeft(job);
+    if (left >= 0) parts.push_back("ETA " + FormatSeconds(left));
+    std::string loss = Metric(job, "loss", FormatLoss),
+                validation = Metric(job, "validation_loss", FormatLoss);
+    std::string speed = Metric(job, "tokens_per_second", FormatRate);
+    if (!loss.empty()) parts.push_back("loss " + loss);
+    if (!validation.empty()) parts.push_back("val " + validation);
+    if (!speed.empty()) parts.push_back(speed + " tok/s");
+    if (job.ranks() > 0)
+      parts.push_back(std::to_string(job.ranks()) + (job.ranks() == 1 ? " rank" : " ranks"));
+  } else {
+    parts.push_back(FormatSeconds(std::max(0.0, now - state_since_)));
+    if (!job.reason().empty()) parts.push_back(job.reason());
+  }
+  for (const std::string& part : parts) {
+    size_t room = static_cast<size_t>(std::max(width, 1));
+    if (used + 2 + 8 > room) break;
+    std::string fitted = "  " + Fit(part, room - used - 2);
+    if (fitted.size() < part.size() && &part != &parts.back()) break;  // a cut number says nothing
+    out += fitted;
+    used += DisplayWidth(fitted);
+  }
+  return out;
+}
+
+std::string ProgressView::Plain(const v1::Job& job) const {
+  std::string out = job.name() + " " + StateName(job);
+  if (job.state() != v1::Job::RUNNING || job.total_steps() == 0) {
+    return job.reason().empty() ? out : out + ": " + job.reason();
+  }
+  out += " step " + std::to_string(job.step()) + "/" + std::to_string(job.total_steps());
+  double left = SecondsLeft(job);
+  if (left >= 0) out += ", ETA " + FormatSeconds(left);
+  auto add = [&](const char* before, const std::string& value, const char* after) {
+    if (!value.empty()) out += std::string(", ") + before + value + after;
+  };
+  add("loss ", Metric(job, "loss", FormatLoss), "");
+  add("validation loss ", Metric(job, "validation_loss", FormatLoss), "");
+  add("", Metric(job, "tokens_per_second", FormatRate), " tokens/s");
+  if (job.ranks() > 0) add("", std::to_string(job.ranks()), job.ranks() == 1 ? " rank" : " ranks");
+  return out;
+}
+
+Result<v1::Job> WatchJob(Session& session, Client& client, v1::Job job,
+                         const WatchOptions& options) {
+  return Watcher(session, client, std::move(job), options).Run();
+}
+
+std::string OutcomeLine(const v1::Job& job) {
+  std::string out = job.name() + " (" + job.id() + ") ";
+  double seconds =
+      job.has_started() && job.has_ended() ? SecondsOf(job.ended()) - SecondsOf(job.started()) : -1;
+  std::string after = seconds >= 0 ? " after " + FormatSeconds(seconds) : "";
+  if (job.state() != v1::Job::SUCCEEDED) {
+    return out + (job.state() == v1::Job::CANCELLED ? "was cancelled" : "failed") + after +
+           (job.reason().empty() ? "" : ": " + job.reason());
+  }
+  out += "succeeded" + after;
+  std::string loss = Metric(job, "loss", FormatLoss),
+              validation = Metric(job, "validation_loss", FormatLoss);
+  if (!job.model().empty()) out += ": registered " + job.model();
+  if (!loss.empty()) out += ", loss " + loss;
+  if (!validation.empty()) out += ", validation loss " + validation;
+  return out;
+}
+
+}  // namespace attune::cli
