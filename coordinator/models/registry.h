@@ -9,8 +9,8 @@
 // old place.
 
 #include <filesystem>
+#include <map>
 #include <string>
-#include <vector>
 
 #include "attune/v1/models.pb.h"
 #include "common/base/status.h"
@@ -61,6 +61,8 @@ class Registry {
   Status PlaceOutput(const v1::ModelVersion& version);
 
  private:
+  Status ResolveBase(const std::string& given, const std::string& named, v1::ModelVersion* version);
+
   Database* const database_;
   const std::filesystem::path root_;
 };

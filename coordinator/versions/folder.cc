@@ -12,7 +12,7 @@ namespace attune::versions {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr const char* kTemporaryPrefix = ".import-";
+constexpr const char* kTemporaryPrefix = ".import";
 constexpr int kCreateAttempts = 3;
 
 Status FromErrorCode(const std::error_code& error, const std::string& what) {
@@ -28,19 +28,6 @@ void RemoveFolder(const fs::path& folder) {
 bool IsNumber(const std::string& name) {
   return !name.empty() && name.size() <= 9 &&
          std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; });
-}
-
-// Under the lock of a write transaction: no row has a number that NextVersion has not given out, so
-// a folder that is there already is a leftover or was put there by hand.
-Result<uint32_t> FreeVersion(Transaction& transaction, const Table& table, const std::string& name,
-                             const fs::path& parent) {
-  for (;;) {
-    uint32_t version = table.NextVersion(transaction, name);
-    fs::path folder = parent / std::to_string(version);
-    std::error_code error;
-    if (fs::exists(folder / kUncommittedMark, error)) RemoveFolder(folder);
-    if (!fs::exists(folder, error)) return version;
-  }
 }
 
 // Gives the folder its final name, all of it on disk.
@@ -107,7 +94,7 @@ Status ReconcileName(const fs::path& parent,
 Result<std::unique_ptr<TemporaryFolder>> TemporaryFolder::Create(const fs::path& root,
                                                                  const std::string& name) {
   fs::path parent = root / name;
-  fs::path path = parent / (kTemporaryPrefix + NewId(""));
+  fs::path path = parent / NewId(kTemporaryPrefix);
   std::error_code error;
   // Another import of this name that gives up may remove the empty parent in between.
   for (int attempt = 0; attempt < kCreateAttempts; ++attempt) {
@@ -134,6 +121,19 @@ Result<std::optional<std::string>> FindCommitted(Database* database, const Commi
     return Status();
   }));
   return record;
+}
+
+// Under the lock of a write transaction: no row has a number that NextVersion has not given out, so
+// a folder that is there already is a leftover or was put there by hand.
+Result<uint32_t> FreeVersion(Transaction& transaction, const Table& table, const std::string& name,
+                             const fs::path& parent) {
+  for (;;) {
+    uint32_t version = table.NextVersion(transaction, name);
+    fs::path folder = parent / std::to_string(version);
+    std::error_code error;
+    if (fs::exists(folder / kUncommittedMark, error)) RemoveFolder(folder);
+    if (!fs::exists(folder, error)) return version;
+  }
 }
 
 Result<std::string> Commit(Database* database, const Table& table, const TemporaryFolder& folder,

@@ -56,6 +56,11 @@ Result<std::string> Commit(Database* database, const Table& table, const Tempora
 // The record that an earlier call with this request id made, if any. Errors as FindRequest.
 Result<std::optional<std::string>> FindCommitted(Database* database, const CommitRequest& request);
 
+// A number for a new version of name whose folder does not exist; leftovers in its way are removed.
+// Within a write transaction. Throws soci_error.
+Result<uint32_t> FreeVersion(Transaction& transaction, const Table& table, const std::string& name,
+                             const std::filesystem::path& parent);
+
 // Removes below root (STORAGE/datasets, STORAGE/models) what interrupted imports left: folders
 // .import-*, and marked folders without a row. Folders without a row and without the mark are only
 // reported.

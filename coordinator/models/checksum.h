@@ -1,0 +1,19 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "common/base/status.h"
+
+namespace attune::models {
+
+struct FolderChecksum {
+  std::string sha256;  // over the lines "NAME SHA256\n" of the files in order of name
+  uint64_t bytes = 0;
+};
+
+// Of the regular files in a folder, not below it; names that start with a dot do not count.
+Result<FolderChecksum> ChecksumFolder(const std::filesystem::path& folder);
+
+}  // namespace attune::models
