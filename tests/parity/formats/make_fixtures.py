@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Makes the reference files that tests/unit/formats compares with.
 
-    make_fixtures.py [--check]
+    make_fixtures.py [--compare]
 
-Needs gguf==0.19.0, safetensors==0.8.0, transformers==5.24.0 and torch==2.11.0. --check makes them afresh in a
+Needs gguf==0.19.0, safetensors==0.8.0, transformers==5.24.0 and torch==2.11.0. --compare makes them afresh in a
 temporary folder and fails where one differs from the committed file.
 """
 
@@ -181,9 +181,9 @@ def make(folder):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true")
+    parser.add_argument("--compare", action="store_true")
     committed = HERE / "fixtures"
-    if not parser.parse_args().check:
+    if not parser.parse_args().compare:
         committed.mkdir(exist_ok=True)
         make(committed)
         return
