@@ -89,7 +89,7 @@ at::Tensor Projection::Forward(const at::Tensor& x, const at::Tensor& residual, 
   if (residual.defined()) {
     out = bias_.defined() ? residual + bias_.to(dtype) : residual.clone();
   } else if (bias_.defined()) {
-    out = bias_.to(dtype).expand({x.size(0), weight_.size(0)}).contiguous();
+    out = bias_.to(dtype).repeat({x.size(0), 1});
   } else {
     out = at::empty({x.size(0), weight_.size(0)}, x.options());
   }

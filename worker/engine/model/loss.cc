@@ -35,12 +35,12 @@ struct HeadLossNode : autograd::Node {
   int64_t tokens = 0;
   bool norm_trains = false;
 
-  // Outputs: by x, norm, head (not when tied: see TiedGradient).
+  // Outputs: by x, norm, and head unless it is tied (see TiedGradient).
   autograd::variable_list apply(autograd::variable_list&& gradients) override {
     TORCH_CHECK(rows.defined(), "backward ran twice through the loss without retain_graph");
     at::NoGradGuard no_grad;
     const at::Tensor scale = gradients[0];
-    autograd::variable_list result(3);
+    autograd::variable_list result(tied == nullptr ? 3 : 2);
     if (head_gradient.defined()) {
       at::Tensor scaled = release_ ? head_gradient.mul_(scale) : head_gradient * scale;
       if (tied != nullptr) {

@@ -1,0 +1,270 @@
+#!/usr/bin/env python3
+"""Makes tests/fixtures/model from transformers and peft: see tests/parity/README.md.
+
+usage: make_references.py [--output FOLDER] [--smollm2 FILE.gguf] [--compare]
+"""
+
+import argparse
+import json
+import pathlib
+import shutil
+import sys
+import tempfile
+
+import peft
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+VOCABULARY = 96
+LENGTHS = (40, 7, 23)
+
+BASE = dict(
+    vocab_size=VOCABULARY, hidden_size=32, intermediate_size=56, num_hidden_layers=2,
+    num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=32,
+    rms_norm_eps=1e-5, tie_word_embeddings=False, bos_token_id=1, eos_token_id=2,
+)
+CASES = {
+    "default": {},
+    "tied-bias": dict(tie_word_embeddings=True, attention_bias=True, mlp_bias=True,
+                      num_key_value_heads=4),
+    "head-dim": dict(head_dim=16, num_key_value_heads=1, rope_parameters=dict(
+        rope_type="default", rope_theta=500.0)),
+    "linear": dict(rope_parameters=dict(rope_type="linear", rope_theta=1000.0, factor=2.5)),
+    "dynamic": dict(rope_parameters=dict(rope_type="dynamic", rope_theta=1000.0, factor=3.0)),
+    "llama3": dict(rope_parameters=dict(
+        rope_type="llama3", rope_theta=1000.0, factor=8.0, low_freq_factor=1.0,
+        high_freq_factor=4.0, original_max_position_embeddings=24)),
+    "yarn": dict(rope_parameters=dict(
+        rope_type="yarn", rope_theta=1000.0, factor=4.0, original_max_position_embeddings=8)),
+    "yarn-mscale": dict(rope_parameters=dict(
+        rope_type="yarn", rope_theta=1000.0, factor=4.0, original_max_position_embeddings=8,
+        beta_fast=16.0, beta_slow=2.0, mscale=1.2, mscale_all_dim=0.7, truncate=False)),
+}
+LORA = dict(r=4, lora_alpha=8, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM")
+TRAINING = dict(learning_rate=3e-3, beta1=0.9, beta2=0.999, epsilon=1e-8, weight_decay=0.01,
+                clip_norm=1.0, schedule="constant", seed=20)
+PROMPTS = (
+    "The capital of France is",
+    "def fibonacci(n):\n    \"\"\"Return the n-th Fibonacci number.\"\"\"\n",
+    "<|im_start|>user\nName three primary colours.<|im_end|>\n<|im_start|>assistant\n",
+)
+
+
+def make_model(config):
+    """A model with random weights that are large enough for attention and losses to be far from uniform."""
+    generator = torch.Generator().manual_seed(7)
+    model = transformers.LlamaForCausalLM(config).float().eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            scale = 0.1 if "norm" in name or name.endswith("bias") else 0.25
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * scale)
+            if "norm" in name:
+                parameter.add_(1.0)
+    return model
+
+
+def make_examples(seed, lengths):
+    """Random tokens; a target is a token to be predicted from those before it, never the first."""
+    generator = torch.Generator().manual_seed(seed)
+    examples = []
+    for length in lengths:
+        tokens = torch.randint(0, VOCABULARY, (length,), generator=generator)
+        targets = (torch.rand(length, generator=generator) < 0.6).int()
+        targets[0] = 0
+        targets[-1] = 1
+        examples.append(dict(tokens=tokens.tolist(), targets=targets.tolist()))
+    return examples
+
+
+def forward(model, example):
+    """Logits [L, V] and the sum of negative log likelihoods of the targets."""
+    inner = model.get_base_model() if isinstance(model, peft.PeftModel) else model
+    rotary = inner.model.rotary_emb  # dynamic scaling remembers earlier calls
+    rotary.inv_freq = rotary.original_inv_freq.clone()
+    rotary.max_seq_len_cached = rotary.original_max_seq_len
+    tokens = torch.tensor(example["tokens"])
+    logits = model(input_ids=tokens[None], use_cache=False).logits[0].float()
+    targets = torch.tensor(example["targets"], dtype=torch.bool)[1:]
+    loss = torch.nn.functional.cross_entropy(
+        logits[:-1][targets], tokens[1:][targets], reduction="sum")
+    return logits, loss
+
+
+def expectations(model, examples, rename=lambda name: name):
+    model.zero_grad()
+    logits, total = [], 0.0
+    for example in examples:
+        example_logits, loss = forward(model, example)
+        loss.backward()
+        logits.append(example_logits.detach())
+        total += loss.item()
+    tensors = {"logits": torch.cat(logits), "loss": torch.tensor([total])}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            tensors["grad." + rename(name)] = parameter.grad.clone()
+    return tensors
+
+
+def greedy(model, prompt, count):
+    tokens = torch.tensor([prompt])
+    out = model.generate(tokens, attention_mask=torch.ones_like(tokens), max_new_tokens=count, do_sample=False, eos_token_id=None,
+                         pad_token_id=0)
+    return out[0, len(prompt):].tolist()
+
+
+def write_json(path, value):
+    path.write_text(json.dumps(value, indent=None, separators=(",", ":")) + "\n")
+
+
+def attach_lora(model):
+    torch.manual_seed(11)
+    adapted = peft.get_peft_model(model, peft.LoraConfig(**LORA))
+    generator = torch.Generator().manual_seed(12)
+    with torch.no_grad():
+        for name, parameter in adapted.named_parameters():
+            if "lora_B" in name:
+                parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.1)
+    return adapted.eval()
+
+
+def lora_name(name):
+    return name.replace(".default.", ".")
+
+
+def train(model, batches):
+    """The losses (mean over a batch's targets) and gradient norms of AdamW over the batches."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(
+        parameters, lr=TRAINING["learning_rate"], betas=(TRAINING["beta1"], TRAINING["beta2"]),
+        eps=TRAINING["epsilon"], weight_decay=TRAINING["weight_decay"])
+    losses, norms = [], []
+    for batch in batches:
+        count = sum(sum(example["targets"]) for example in batch)
+        total = 0.0
+        optimizer.zero_grad()
+        for example in batch:
+            loss = forward(model, example)[1] / count
+            loss.backward()
+            total += loss.item()
+        norms.append(torch.nn.utils.clip_grad_norm_(parameters, TRAINING["clip_norm"]).item())
+        optimizer.step()
+        losses.append(total)
+    return dict(losses=losses, grad_norms=norms)
+
+
+def make_small(output):
+    examples = make_examples(3, LENGTHS)
+    for name, changes in CASES.items():
+        folder = output / name
+        folder.mkdir(parents=True)
+        config = transformers.LlamaConfig(**{**BASE, **changes})
+        model = make_model(config)
+        model.save_pretrained(folder)
+        (folder / "generation_config.json").unlink(missing_ok=True)
+        save_file(expectations(model, examples), folder / "expected.safetensors")
+        prompt = examples[1]["tokens"]
+        write_json(folder / "expected.json",
+                   dict(examples=examples, prompt=prompt, greedy=greedy(model, prompt, 16)))
+
+
+def make_lora(output):
+    examples = make_examples(3, LENGTHS)
+    model = attach_lora(make_model(transformers.LlamaConfig(**BASE)))
+    folder = output / "lora"
+    model.save_pretrained(folder)
+    (folder / "README.md").unlink(missing_ok=True)
+    save_file(expectations(model, examples, lora_name), folder / "expected.safetensors")
+    prompt = examples[1]["tokens"]
+    write_json(folder / "expected.json",
+               dict(examples=examples, prompt=prompt, greedy=greedy(model, prompt, 16)))
+
+
+def make_training(output):
+    batches = [make_examples(100 + step, (18, 9, 31)) for step in range(20)]
+    full = train(make_model(transformers.LlamaConfig(**BASE)), batches)
+    lora = train(attach_lora(make_model(transformers.LlamaConfig(**BASE))), batches)
+    write_json(output / "training.json",
+               dict(options=TRAINING, batches=batches, full=full, lora=lora))
+
+
+def make_smollm2(output, gguf):
+    model = transformers.AutoModelForCausalLM.from_pretrained(
+        gguf.parent, gguf_file=gguf.name, dtype=torch.float32).eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+    prompts = []
+    for text in PROMPTS:
+        tokens = tokenizer(text, add_special_tokens=False).input_ids
+        with torch.no_grad():
+            logits = model(torch.tensor([tokens])).logits[0].float()
+        rows = sorted({0, len(tokens) // 2, len(tokens) - 1})
+        checked = []
+        for row in rows:
+            top = torch.topk(logits[row], 16).indices.tolist()
+            columns = sorted(set(top + list(range(0, logits.shape[1], 997))))
+            checked.append(dict(row=row, columns=columns, logits=logits[row, columns].tolist()))
+        prompts.append(dict(text=text, tokens=tokens, rows=checked,
+                            greedy=greedy(model, tokens, 24)))
+    write_json(output / "smollm2.json", dict(file=gguf.name, prompts=prompts))
+
+
+def differences(made, kept):
+    """Files that differ by more than 1e-5 (relative to the largest value), or exist on one side only."""
+    for path in sorted({p.relative_to(made) for p in made.rglob("*") if p.is_file()} |
+                       {p.relative_to(kept) for p in kept.rglob("*") if p.is_file()}):
+        a, b = made / path, kept / path
+        if not a.exists() or not b.exists():
+            yield f"{path}: only in {'the fixtures' if b.exists() else 'the new references'}"
+        elif path.suffix == ".safetensors":
+            new, old = load_file(a), load_file(b)
+            if new.keys() != old.keys():
+                yield f"{path}: other tensors"
+            for name in new.keys() & old.keys():
+                error = (new[name] - old[name]).abs().max().item()
+                if not error <= 1e-5 * max(1.0, old[name].abs().max().item()):
+                    yield f"{path}: {name} differs by {error}"
+        elif path.name in ("training.json", "smollm2.json", "expected.json"):
+            yield from json_differences(str(path), json.loads(a.read_text()), json.loads(b.read_text()))
+
+
+def json_differences(path, new, old):
+    if isinstance(new, float) and isinstance(old, float):
+        if not abs(new - old) <= 1e-4 * max(1.0, abs(old)):
+            yield f"{path}: {new} instead of {old}"
+    elif isinstance(new, dict) and isinstance(old, dict) and new.keys() == old.keys():
+        for key in new:
+            yield from json_differences(f"{path}.{key}", new[key], old[key])
+    elif isinstance(new, list) and isinstance(old, list) and len(new) == len(old):
+        for i, (a, b) in enumerate(zip(new, old)):
+            yield from json_differences(f"{path}[{i}]", a, b)
+    elif new != old:
+        yield f"{path}: {new} instead of {old}"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=pathlib.Path, default=ROOT / "tests/fixtures/model")
+    parser.add_argument("--smollm2", type=pathlib.Path,
+                        default=ROOT / ".deps/models/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf")
+    parser.add_argument("--compare", action="store_true",
+                        help="change nothing; exit 1 when the fixtures are not what is made now")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as temporary:
+        made = pathlib.Path(temporary) / "model"
+        made.mkdir()
+        make_small(made)
+        make_lora(made)
+        make_training(made)
+        make_smollm2(made, arguments.smollm2)
+        if arguments.compare:
+            found = list(differences(made, arguments.output))
+            print("\n".join(found) or "the fixtures are what the references make")
+            sys.exit(1 if found else 0)
+        shutil.rmtree(arguments.output, ignore_errors=True)
+        shutil.copytree(made, arguments.output)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+#pragma once
+
+// What tests/parity/make_references.py wrote for one model.
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "common/base/files.h"
+#include "worker/engine/formats/weights.h"
+#include "worker/engine/model/causal_lm.h"
+
+namespace attune::engine {
+
+inline std::filesystem::path FixtureFolder(const std::string& name) {
+  return std::filesystem::path("tests/fixtures/model") / name;
+}
+
+inline nlohmann::json ReadJson(const std::filesystem::path& path) {
+  return nlohmann::json::parse(ReadFile(path).value());
+}
+
+// The expected tensors: "logits", "loss", "grad.<parameter>".
+class Expected {
+ public:
+  explicit Expected(const std::string& name)
+      : source_(OpenWeights(FixtureFolder(name) / "expected.safetensors").value()) {}
+
+  at::Tensor Get(const std::string& name) const {
+    const auto found = source_->tensors().find(name);
+    if (found == source_->tensors().end()) return {};
+    at::Tensor tensor = at::empty(found->second.shape, at::kFloat);
+    EXPECT_TRUE(source_
+                    ->ReadFloat(name, {tensor.mutable_data_ptr<float>(),
+                                       static_cast<size_t>(tensor.numel())})
+                    .ok());
+    return tensor;
+  }
+
+  size_t gradients() const {
+    size_t count = 0;
+    for (const auto& [name, info] : source_->tensors()) count += name.starts_with("grad.") ? 1 : 0;
+    return count;
+  }
+
+ private:
+  std::unique_ptr<WeightSource> source_;
+};
+
+// Examples of {"tokens": [...], "targets": [...]} end to end.
+inline PackedBatch Pack(const std::vector<nlohmann::json>& examples) {
+  PackedBatch batch;
+  std::vector<int64_t> tokens, positions, rows, targets;
+  batch.offsets = {0};
+  for (const nlohmann::json& example : examples) {
+    const auto first = static_cast<int64_t>(tokens.size());
+    const auto ids = example["tokens"].get<std::vector<int64_t>>();
+    const auto marks = example["targets"].get<std::vector<int>>();
+    for (size_t i = 0; i < ids.size(); ++i) {
+      const auto offset = static_cast<int64_t>(i);
+      tokens.push_back(ids[i]);
+      positions.push_back(offset);
+      if (marks[i] == 0) continue;
+      rows.push_back(first + offset - 1);
+      targets.push_back(ids[i]);
+    }
+    batch.offsets.push_back(static_cast<int64_t>(tokens.size()));
+  }
+  batch.tokens = at::tensor(tokens, at::kLong);
+  batch.positions = at::tensor(positions, at::kLong);
+  batch.target_rows = at::tensor(rows, at::kLong);
+  batch.targets = at::tensor(targets, at::kLong);
+  return batch;
+}
+
+inline ModelFiles FilesOf(const std::string& name) {
+  ModelFiles files;
+  files.reference = name;
+  files.path = FixtureFolder(name);
+  files.format = "huggingface";
+  if (name == "lora") {
+    files.format = "peft-adapter";
+    files.base = std::make_shared<ModelFiles>(FilesOf("default"));
+  }
+  return files;
+}
+
+inline std::unique_ptr<CausalLM> LoadFixture(const std::string& name,
+                                             const LoadOptions& options = {}) {
+  Result<std::unique_ptr<CausalLM>> model = CausalLM::Load(FilesOf(name), options);
+  EXPECT_TRUE(model.ok()) << model.status().ToString();
+  return std::move(model).value();
+}
+
+// The largest difference, relative to the largest magnitude that is expected.
+inline double RelativeError(const at::Tensor& got, const at::Tensor& expected) {
+  EXPECT_EQ(got.sizes(), expected.sizes());
+  const double scale = std::max(expected.abs().max().item<double>(), 1e-6);
+  return (got.to(at::kFloat) - expected).abs().max().item<double>() / scale;
+}
+
+inline double AbsoluteError(const at::Tensor& got, const at::Tensor& expected) {
+  EXPECT_EQ(got.sizes(), expected.sizes());
+  return (got - expected).abs().max().item<double>();
+}
+
+}  // namespace attune::engine

@@ -1,0 +1,115 @@
+// Logits, losses and gradients equal to those of transformers and peft, for every RoPE scaling,
+// grouped heads, biases, tied and untied embeddings, and for LoRA.
+
+#include "tests/parity/model/fixture.h"
+
+namespace attune::engine {
+namespace {
+
+constexpr double kTolerance = 1e-4;
+
+void ExpectGradients(const CausalLM& model, const Expected& expected) {
+  const NamedTensors parameters = model.TrainableParameters();
+  EXPECT_EQ(parameters.size(), expected.gradients());
+  for (const auto& [name, parameter] : parameters) {
+    const at::Tensor wanted = expected.Get("grad." + name);
+    ASSERT_TRUE(wanted.defined()) << name;
+    ASSERT_TRUE(parameter.grad().defined()) << name;
+    EXPECT_LT(RelativeError(parameter.grad(), wanted), kTolerance) << name;
+  }
+}
+
+std::vector<nlohmann::json> Examples(const std::string& name) {
+  return ReadJson(FixtureFolder(name) / "expected.json")["examples"];
+}
+
+class ModelParity : public testing::TestWithParam<std::string> {};
+
+TEST_P(ModelParity, LogitsEqual) {
+  const PackedBatch batch = Pack(Examples(GetParam()));
+  const auto model = LoadFixture(GetParam());
+  const at::Tensor rows = at::arange(batch.tokens.size(0), at::kLong);
+  EXPECT_LT(AbsoluteError(model->Logits(batch, rows), Expected(GetParam()).Get("logits")),
+            kTolerance);
+}
+
+TEST_P(ModelParity, LossAndGradientsEqual) {
+  const auto model = LoadFixture(GetParam());
+  const Expected expected(GetParam());
+  const at::Tensor loss = model->LossSum(Pack(Examples(GetParam())));
+  EXPECT_LT(RelativeError(loss.detach().view({1}), expected.Get("loss")), kTolerance);
+  loss.backward();
+  ExpectGradients(*model, expected);
+}
+
+TEST_P(ModelParity, GreedyGenerationEqual) {
+  const nlohmann::json expected = ReadJson(FixtureFolder(GetParam()) / "expected.json");
+  const auto model = LoadFixture(GetParam());
+  CausalLM::GenerateOptions options;
+  options.max_tokens = static_cast<int>(expected["greedy"].size());
+  std::vector<uint32_t> tokens;
+  const Status status = model->Generate(expected["prompt"], options, [&](uint32_t token) {
+    tokens.push_back(token);
+    return true;
+  });
+  ASSERT_TRUE(status.ok()) << status.ToString();
+  EXPECT_EQ(tokens, expected["greedy"].get<std::vector<uint32_t>>());
+}
+
+TEST_P(ModelParity, ActivationCheckpointingChangesNothing) {
+  LoadOptions options;
+  options.activation_checkpointing = true;
+  const auto model = LoadFixture(GetParam(), options);
+  model->LossSum(Pack(Examples(GetParam()))).backward();
+  ExpectGradients(*model, Expected(GetParam()));
+}
+
+TEST_P(ModelParity, SeparateExamplesSumToThePackedBatch) {
+  const auto model = LoadFixture(GetParam());
+  const Expected expected(GetParam());
+  double total = 0;
+  for (const nlohmann::json& example : Examples(GetParam())) {
+    const at::Tensor loss = model->LossSum(Pack({example}));
+    loss.backward();
+    total += loss.item<double>();
+  }
+  EXPECT_LT(RelativeError(at::full({1}, total, at::kFloat), expected.Get("loss")), kTolerance);
+  ExpectGradients(*model, expected);
+}
+
+TEST_P(ModelParity, ScaledLossScalesGradients) {
+  const auto model = LoadFixture(GetParam());
+  (model->LossSum(Pack(Examples(GetParam()))) / 8).backward();
+  const Expected expected(GetParam());
+  for (const auto& [name, parameter] : model->TrainableParameters()) {
+    EXPECT_LT(RelativeError(parameter.grad() * 8, expected.Get("grad." + name)), kTolerance)
+        << name;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Transformers, ModelParity,
+                         testing::Values("default", "tied-bias", "head-dim", "linear", "dynamic",
+                                         "llama3", "yarn", "yarn-mscale", "lora"),
+                         [](const auto& info) {
+                           std::string name = info.param;
+                           std::ranges::replace(name, '-', '_');
+                           return name;
+                         });
+
+TEST(LoraParity, MergedWeightsGiveTheAdaptedLogits) {
+  const auto adapted = LoadFixture("lora");
+  const auto base = LoadFixture("default");
+  const NamedTensors merged = adapted->BaseParameters(/*merged=*/true);
+  const NamedTensors parameters = base->TrainableParameters();
+  ASSERT_EQ(merged.size(), parameters.size());
+  for (size_t i = 0; i < merged.size(); ++i) {
+    ASSERT_EQ(merged[i].first, parameters[i].first);
+    parameters[i].second.detach().copy_(merged[i].second);
+  }
+  const PackedBatch batch = Pack(Examples("lora"));
+  const at::Tensor rows = at::arange(batch.tokens.size(0), at::kLong);
+  EXPECT_LT(AbsoluteError(base->Logits(batch, rows), Expected("lora").Get("logits")), kTolerance);
+}
+
+}  // namespace
+}  // namespace attune::engine
