@@ -14,7 +14,7 @@ using Duration = std::chrono::microseconds;
 class Clock {
  public:
   virtual ~Clock() = default;
-  virtual TimePoint Now() = 0;                             // for records and for people
+  virtual TimePoint Now() = 0;                                    // for records and for people
   virtual std::chrono::steady_clock::time_point Monotonic() = 0;  // for deadlines
 };
 

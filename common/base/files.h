@@ -1,6 +1,7 @@
 #pragma once
 
-// Files, the safe way: written to a temporary name, synced, renamed; read whole with a limit or mapped.
+// Files, the safe way: written to a temporary name, synced, renamed; read whole with a limit or
+// mapped.
 
 #include <cstddef>
 #include <cstdint>
@@ -17,13 +18,15 @@ namespace attune {
 // Whole content; kResourceExhausted when the file is larger than limit.
 Result<std::string> ReadFile(const std::filesystem::path& path, uint64_t limit = 64 << 20);
 
-// Replaces path in one step: after a crash it holds the old or the new content. Syncs file and folder.
+// Replaces path in one step: after a crash it holds the old or the new content. Syncs file and
+// folder.
 Status WriteFileAtomically(const std::filesystem::path& path, std::string_view content);
 
 // fsync of a folder, so that names created or renamed in it survive a crash.
 Status SyncFolder(const std::filesystem::path& folder);
 
-// A read-only map of a whole file; valid while the object lives. An empty file maps to an empty span.
+// A read-only map of a whole file; valid while the object lives. An empty file maps to an empty
+// span.
 class MappedFile {
  public:
   static Result<std::shared_ptr<MappedFile>> Open(const std::filesystem::path& path);
@@ -39,8 +42,8 @@ class MappedFile {
   size_t size_;
 };
 
-// Appends to a temporary file beside path and gives it its name in Commit. Without Commit the temporary file
-// is removed. Not thread-safe.
+// Appends to a temporary file beside path and gives it its name in Commit. Without Commit the
+// temporary file is removed. Not thread-safe.
 class AtomicFileWriter {
  public:
   static Result<AtomicFileWriter> Create(const std::filesystem::path& path);
@@ -65,8 +68,8 @@ class AtomicFileWriter {
   uint64_t size_ = 0;
 };
 
-// True for a name that may become a folder: 1 to 63 of [a-z0-9._-], starting with a letter or digit.
-// Names of datasets, models and jobs must pass, so that no name escapes the storage folder.
+// True for a name that may become a folder: 1 to 63 of [a-z0-9._-], starting with a letter or
+// digit. Names of datasets, models and jobs must pass, so that no name escapes the storage folder.
 bool IsValidName(std::string_view name);
 
 }  // namespace attune

@@ -7,19 +7,32 @@ namespace attune {
 
 std::string_view StatusCodeName(StatusCode code) {
   switch (code) {
-    case StatusCode::kOk: return "OK";
-    case StatusCode::kInvalidArgument: return "INVALID_ARGUMENT";
-    case StatusCode::kNotFound: return "NOT_FOUND";
-    case StatusCode::kAlreadyExists: return "ALREADY_EXISTS";
-    case StatusCode::kFailedPrecondition: return "FAILED_PRECONDITION";
-    case StatusCode::kPermissionDenied: return "PERMISSION_DENIED";
-    case StatusCode::kUnauthenticated: return "UNAUTHENTICATED";
-    case StatusCode::kResourceExhausted: return "RESOURCE_EXHAUSTED";
-    case StatusCode::kUnavailable: return "UNAVAILABLE";
-    case StatusCode::kDeadlineExceeded: return "DEADLINE_EXCEEDED";
-    case StatusCode::kCancelled: return "CANCELLED";
-    case StatusCode::kDataLoss: return "DATA_LOSS";
-    case StatusCode::kInternal: return "INTERNAL";
+    case StatusCode::kOk:
+      return "OK";
+    case StatusCode::kInvalidArgument:
+      return "INVALID_ARGUMENT";
+    case StatusCode::kNotFound:
+      return "NOT_FOUND";
+    case StatusCode::kAlreadyExists:
+      return "ALREADY_EXISTS";
+    case StatusCode::kFailedPrecondition:
+      return "FAILED_PRECONDITION";
+    case StatusCode::kPermissionDenied:
+      return "PERMISSION_DENIED";
+    case StatusCode::kUnauthenticated:
+      return "UNAUTHENTICATED";
+    case StatusCode::kResourceExhausted:
+      return "RESOURCE_EXHAUSTED";
+    case StatusCode::kUnavailable:
+      return "UNAVAILABLE";
+    case StatusCode::kDeadlineExceeded:
+      return "DEADLINE_EXCEEDED";
+    case StatusCode::kCancelled:
+      return "CANCELLED";
+    case StatusCode::kDataLoss:
+      return "DATA_LOSS";
+    case StatusCode::kInternal:
+      return "INTERNAL";
   }
   return "INTERNAL";
 }
@@ -36,16 +49,36 @@ std::string Status::ToString() const {
   return std::string(StatusCodeName(code_)) + ": " + message_;
 }
 
-Status InvalidArgument(std::string m) { return {StatusCode::kInvalidArgument, std::move(m)}; }
-Status NotFound(std::string m) { return {StatusCode::kNotFound, std::move(m)}; }
-Status AlreadyExists(std::string m) { return {StatusCode::kAlreadyExists, std::move(m)}; }
-Status FailedPrecondition(std::string m) { return {StatusCode::kFailedPrecondition, std::move(m)}; }
-Status ResourceExhausted(std::string m) { return {StatusCode::kResourceExhausted, std::move(m)}; }
-Status Unavailable(std::string m) { return {StatusCode::kUnavailable, std::move(m)}; }
-Status DeadlineExceeded(std::string m) { return {StatusCode::kDeadlineExceeded, std::move(m)}; }
-Status Cancelled(std::string m) { return {StatusCode::kCancelled, std::move(m)}; }
-Status DataLoss(std::string m) { return {StatusCode::kDataLoss, std::move(m)}; }
-Status Internal(std::string m) { return {StatusCode::kInternal, std::move(m)}; }
+Status InvalidArgument(std::string m) {
+  return {StatusCode::kInvalidArgument, std::move(m)};
+}
+Status NotFound(std::string m) {
+  return {StatusCode::kNotFound, std::move(m)};
+}
+Status AlreadyExists(std::string m) {
+  return {StatusCode::kAlreadyExists, std::move(m)};
+}
+Status FailedPrecondition(std::string m) {
+  return {StatusCode::kFailedPrecondition, std::move(m)};
+}
+Status ResourceExhausted(std::string m) {
+  return {StatusCode::kResourceExhausted, std::move(m)};
+}
+Status Unavailable(std::string m) {
+  return {StatusCode::kUnavailable, std::move(m)};
+}
+Status DeadlineExceeded(std::string m) {
+  return {StatusCode::kDeadlineExceeded, std::move(m)};
+}
+Status Cancelled(std::string m) {
+  return {StatusCode::kCancelled, std::move(m)};
+}
+Status DataLoss(std::string m) {
+  return {StatusCode::kDataLoss, std::move(m)};
+}
+Status Internal(std::string m) {
+  return {StatusCode::kInternal, std::move(m)};
+}
 
 Status ErrnoStatus(int error, std::string_view context) {
   std::string message = std::string(context) + ": " + std::strerror(error);

@@ -1,7 +1,7 @@
 #pragma once
 
-// How a call that can fail says so. An expected failure is returned, with a message for the person who
-// reads it (what is wrong, where, what to do); a broken invariant aborts through ATTUNE_CHECK.
+// How a call that can fail says so. An expected failure is returned, with a message for the person
+// who reads it (what is wrong, where, what to do); a broken invariant aborts through ATTUNE_CHECK.
 
 #include <cstdio>
 #include <cstdlib>
@@ -12,20 +12,21 @@
 
 namespace attune {
 
-// Only the codes that some caller acts on. They map one to one to gRPC codes and to the CLI's exit codes.
+// Only the codes that some caller acts on. They map one to one to gRPC codes and to the CLI's exit
+// codes.
 enum class StatusCode {
   kOk,
-  kInvalidArgument,     // the user's input is wrong; do not retry
+  kInvalidArgument,  // the user's input is wrong; do not retry
   kNotFound,
   kAlreadyExists,       // or conflicts with what is there
   kFailedPrecondition,  // not in this state
   kPermissionDenied,
   kUnauthenticated,
-  kResourceExhausted,   // a limit or a disk is full
-  kUnavailable,         // try again later
+  kResourceExhausted,  // a limit or a disk is full
+  kUnavailable,        // try again later
   kDeadlineExceeded,
   kCancelled,
-  kDataLoss,            // stored bytes are not what was stored
+  kDataLoss,  // stored bytes are not what was stored
   kInternal,
 };
 
@@ -103,15 +104,14 @@ class [[nodiscard]] Result {
 
 }  // namespace attune
 
-#define ATTUNE_CHECK(condition)                                                     \
-  do {                                                                              \
-    if (!(condition)) ::attune::CheckFailed(__FILE__, __LINE__, #condition);        \
+#define ATTUNE_CHECK(condition)                                              \
+  do {                                                                       \
+    if (!(condition)) ::attune::CheckFailed(__FILE__, __LINE__, #condition); \
   } while (false)
 
-#define ATTUNE_RETURN_IF_ERROR(expression)                     \
-  do {                                                         \
-    if (::attune::Status status_ = (expression); !status_.ok()) \
-      return status_;                                          \
+#define ATTUNE_RETURN_IF_ERROR(expression)                                      \
+  do {                                                                          \
+    if (::attune::Status status_ = (expression); !status_.ok()) return status_; \
   } while (false)
 
 #define ATTUNE_CONCAT_INNER(a, b) a##b

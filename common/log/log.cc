@@ -9,8 +9,8 @@ Status InitLogging(const std::string& program, const std::string& level) {
   if (parsed == spdlog::level::off && level != "off") {
     return InvalidArgument("unknown log level '" + level + "': use debug, info, warn or error");
   }
-  auto logger = std::make_shared<spdlog::logger>(
-      program, std::make_shared<spdlog::sinks::stderr_sink_mt>());
+  auto logger =
+      std::make_shared<spdlog::logger>(program, std::make_shared<spdlog::sinks::stderr_sink_mt>());
   logger->set_level(parsed);
   logger->set_pattern("%Y-%m-%dT%H:%M:%S.%fZ %^%l%$ %n: %v", spdlog::pattern_time_type::utc);
   logger->flush_on(spdlog::level::debug);

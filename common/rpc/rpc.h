@@ -12,8 +12,8 @@
 
 namespace attune::rpc {
 
-// With google.rpc details: ErrorInfo (reason = code name, domain "attune"), and BadRequest when the status
-// names a field.
+// With google.rpc details: ErrorInfo (reason = code name, domain "attune"), and BadRequest when the
+// status names a field.
 grpc::Status ToGrpc(const Status& status);
 Status FromGrpc(const grpc::Status& status);
 
@@ -23,7 +23,7 @@ struct Endpoint {
   std::string ca_file;    // PEM; non-empty: TLS
   std::string cert_file;  // client certificate for mutual TLS, with key_file
   std::string key_file;
-  std::string token;      // sent as "authorization: Bearer", empty: none
+  std::string token;  // sent as "authorization: Bearer", empty: none
 };
 
 // A channel with keepalive and limits set. Errors: unreadable certificate files.
