@@ -251,24 +251,22 @@ bool Agent::OnBroken(const Status& status, bool connected, std::chrono::millisec
   registered_ = false;
   metrics_->SetConnected(false);
   if (connected) metrics_->CountReconnect();
-  if (connected || status.message() != last_trouble_) {
+  const bool refused = status.code() == StatusCode::kUnauthenticated ||
+                       status.code() == StatusCode::kPermissionDenied ||
+                       status.code() == StatusCode::kInvalidArgument;
+  if (refused) {
+    MutexLock lock(&mutex_);
+    why_ =
+        "coordinator " + config_.coordinator.address + " refused this worker: " + status.message();
+    welcome_ = false;
+    return false;
+  }
+  if (connected || status.code() != last_trouble_) {
     spdlog::warn("no stream to coordinator {}: {}; trying again", config_.coordinator.address,
                  status.ToString());
   }
-  last_trouble_ = status.message();
-  switch (status.code()) {
-    case StatusCode::kUnauthenticated:
-    case StatusCode::kPermissionDenied:
-    case StatusCode::kInvalidArgument: {
-      MutexLock lock(&mutex_);
-      why_ = "coordinator " + config_.coordinator.address +
-             " refused this worker: " + status.message();
-      welcome_ = false;
-      return false;
-    }
-    default:
-      return true;
-  }
+  last_trouble_ = status.code();
+  return true;
 }
 
 }  // namespace attune::worker

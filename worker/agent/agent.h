@@ -77,7 +77,7 @@ class Agent : private rpc::KeptStream<v1::WorkerMessage, v1::WorkerCommand>::Han
   // Of the writing thread.
   SteadyTime next_heartbeat_{};
   std::map<std::string, SteadyTime> exit_due_;
-  std::string last_trouble_;
+  StatusCode last_trouble_ = StatusCode::kOk;
 
   mutable Mutex mutex_;
   std::string why_ GUARDED_BY(mutex_);

@@ -1,0 +1,157 @@
+#include "worker/trainer/translate.h"
+
+#include <gmock/gmock.h>
+#include <google/protobuf/text_format.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "worker/trainer/settings.h"
+
+namespace attune::trainer {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+v1::TrainerTask Parse(const std::string& text) {
+  v1::TrainerTask task;
+  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &task));
+  return task;
+}
+
+constexpr char kTrainTask[] = R"(
+  task_id: "t" job_id: "job-1" generation: 2 rank: 1 world_size: 2
+  spec {
+    method { type: "lora" rank: 8 alpha: 16 dropout: 0.1 target_modules: "q_proj" target_modules: "v_proj" }
+    train { epochs: 2 max_steps: 40 sequence_length: 512 packing: true global_batch: 4 micro_batch: 2
+            precision: "bfloat16" seed: 9 loss_on: "all" activation_checkpointing: true }
+    optimizer { name: "adamw" learning_rate: 3e-4 weight_decay: 0.1 betas: 0.8 betas: 0.95 epsilon: 1e-6
+                schedule: "linear" warmup_steps: 3 clip_norm: 0.5 }
+    evaluate { every_steps: 20 split: "validation" max_examples: 200 }
+    checkpoint { every_steps: 10 keep: 3 }
+  }
+  base { reference: "m@1" path: "/s/models/m/1" format: "peft-adapter"
+         adapter_base { reference: "b@2" path: "/s/models/b/2" format: "gguf" } }
+  datasets { reference: "d@1" path: "/s/datasets/d/1" checksum: "abc" weight: 0.7 }
+  token_cache: "/s/cache/tokens" run_directory: "/s/runs/job-1"
+  train { resume_from: "/s/runs/job-1/checkpoints/step-00000010" })";
+
+TEST(ToTrainTask, CarriesEveryField) {
+  const auto out = ToTrainTask(Parse(kTrainTask), {"cpu", 3});
+  EXPECT_EQ(out.data.base.reference, "m@1");
+  EXPECT_EQ(out.data.base.format, "peft-adapter");
+  ASSERT_TRUE(out.data.base.base);
+  EXPECT_EQ(out.data.base.base->path, "/s/models/b/2");
+  ASSERT_EQ(out.data.datasets.size(), 1u);
+  EXPECT_EQ(out.data.datasets[0].checksum, "abc");
+  EXPECT_DOUBLE_EQ(out.data.datasets[0].weight, 0.7);
+  EXPECT_EQ(out.data.token_cache, "/s/cache/tokens");
+  const auto& train = out.data.train;
+  EXPECT_DOUBLE_EQ(train.epochs, 2);
+  EXPECT_EQ(train.max_steps, 40);
+  EXPECT_EQ(train.sequence_length, 512);
+  EXPECT_TRUE(train.packing);
+  EXPECT_EQ(train.global_batch, 4);
+  EXPECT_EQ(train.micro_batch, 2);
+  EXPECT_EQ(train.precision, "bfloat16");
+  EXPECT_EQ(train.seed, 9u);
+  EXPECT_EQ(train.loss_on, "all");
+  EXPECT_EQ(train.threads, 3);
+  EXPECT_TRUE(train.activation_checkpointing);
+  EXPECT_EQ(out.method.rank, 8);
+  EXPECT_DOUBLE_EQ(out.method.alpha, 16);
+  EXPECT_DOUBLE_EQ(out.method.dropout, 0.1);
+  EXPECT_THAT(out.method.target_modules, ElementsAre("q_proj", "v_proj"));
+  EXPECT_DOUBLE_EQ(out.optimizer.learning_rate, 3e-4);
+  EXPECT_DOUBLE_EQ(out.optimizer.weight_decay, 0.1);
+  EXPECT_DOUBLE_EQ(out.optimizer.beta1, 0.8);
+  EXPECT_DOUBLE_EQ(out.optimizer.beta2, 0.95);
+  EXPECT_DOUBLE_EQ(out.optimizer.epsilon, 1e-6);
+  EXPECT_EQ(out.optimizer.schedule, "linear");
+  EXPECT_EQ(out.optimizer.warmup_steps, 3);
+  EXPECT_DOUBLE_EQ(out.optimizer.clip_norm, 0.5);
+  EXPECT_EQ(out.evaluate.every_steps, 20);
+  EXPECT_EQ(out.evaluate.max_examples, 200);
+  EXPECT_EQ(out.checkpoint.every_steps, 10);
+  EXPECT_EQ(out.checkpoint.keep, 3);
+  EXPECT_EQ(out.run_directory, "/s/runs/job-1");
+  EXPECT_EQ(out.resume_from, "/s/runs/job-1/checkpoints/step-00000010");
+  EXPECT_THAT(out.lineage.at("datasets"), HasSubstr("d@1 sha256:abc"));
+  EXPECT_THAT(out.lineage.at("spec"), HasSubstr("learning_rate"));
+}
+
+TEST(ToTrainTask, TheJobsThreadsWin) {
+  auto task = Parse(kTrainTask);
+  task.mutable_spec()->mutable_train()->set_threads(1);
+  EXPECT_EQ(ToTrainTask(task, {"cpu", 3}).data.train.threads, 1);
+}
+
+TEST(ToMembership, IsRankAndDevice) {
+  const auto out = ToMembership(Parse(kTrainTask), {"cuda:1", 0});
+  EXPECT_EQ(out.rank, 1);
+  EXPECT_EQ(out.world_size, 2);
+  EXPECT_EQ(out.device, "cuda:1");
+}
+
+TEST(ToGenerateTask, CarriesEveryField) {
+  const auto out = ToGenerateTask(Parse(R"(
+    base { path: "/m" format: "huggingface" }
+    generate { prompts: "a" prompts: "b" max_tokens: 7 temperature: 0.5 seed: 3 raw: true })"),
+                                  {"cpu", 2});
+  EXPECT_THAT(out.prompts, ElementsAre("a", "b"));
+  EXPECT_EQ(out.max_tokens, 7);
+  EXPECT_DOUBLE_EQ(out.temperature, 0.5);
+  EXPECT_DOUBLE_EQ(out.top_p, 1);  // unset: all
+  EXPECT_EQ(out.seed, 3u);
+  EXPECT_TRUE(out.raw);
+  EXPECT_EQ(out.threads, 2);
+}
+
+TEST(ToPlanJson, IsOneObject) {
+  engine::PlanResult plan;
+  plan.steps = 40;
+  plan.memory.weights = 5;
+  plan.memory.overhead = 2;
+  const auto json = nlohmann::json::parse(ToPlanJson(plan, 2));
+  EXPECT_EQ(json["steps"], 40);
+  EXPECT_EQ(json["ranks"], 2);
+  EXPECT_EQ(json["memory"]["total"], 7);
+}
+
+TEST(ToFailureKind, IsWhatTheCoordinatorActsOn) {
+  EXPECT_EQ(ToFailureKind(StatusCode::kInvalidArgument), v1::TaskFailed::INVALID);
+  EXPECT_EQ(ToFailureKind(StatusCode::kNotFound), v1::TaskFailed::INVALID);
+  EXPECT_EQ(ToFailureKind(StatusCode::kDataLoss), v1::TaskFailed::INVALID);
+  EXPECT_EQ(ToFailureKind(StatusCode::kUnavailable), v1::TaskFailed::PEER_LOST);
+  EXPECT_EQ(ToFailureKind(StatusCode::kDeadlineExceeded), v1::TaskFailed::PEER_LOST);
+  EXPECT_EQ(ToFailureKind(StatusCode::kResourceExhausted), v1::TaskFailed::NO_SPACE);
+  EXPECT_EQ(ToFailureKind(StatusCode::kCancelled), v1::TaskFailed::KIND_UNSPECIFIED);
+  EXPECT_EQ(ToFailureKind(StatusCode::kInternal), v1::TaskFailed::INTERNAL);
+}
+
+TEST(ReadSettings, ComeFromTheEnvironment) {
+  std::map<std::string, std::string> environment = {{"ATTUNE_COORDINATOR", "127.0.0.1:7070"},
+                                                    {"ATTUNE_TRAINER_ID", "job-g1-r0"},
+                                                    {"ATTUNE_RUN_TOKEN", "secret"},
+                                                    {"ATTUNE_THREADS", "2"}};
+  auto get = [&](const char* name) -> const char* {
+    auto it = environment.find(name);
+    return it == environment.end() ? nullptr : it->second.c_str();
+  };
+  auto settings = ReadSettings(get);
+  ASSERT_TRUE(settings.ok()) << settings.status().ToString();
+  EXPECT_EQ(settings->endpoint.token, "secret");
+  EXPECT_EQ(settings->place.device, "cpu");
+  EXPECT_EQ(settings->place.threads, 2);
+  environment["ATTUNE_THREADS"] = "two";
+  EXPECT_THAT(ReadSettings(get).status().message(), HasSubstr("ATTUNE_THREADS"));
+  environment["ATTUNE_THREADS"] = "2";
+  environment["ATTUNE_COORDINATOR"] = "10.0.0.1:7070";
+  EXPECT_THAT(ReadSettings(get).status().message(), HasSubstr("ATTUNE_COORDINATOR_CA"));
+  environment.erase("ATTUNE_RUN_TOKEN");
+  EXPECT_THAT(ReadSettings(get).status().message(), HasSubstr("ATTUNE_RUN_TOKEN"));
+}
+
+}  // namespace
+}  // namespace attune::trainer
