@@ -28,8 +28,11 @@ void Add(CLI::App* app, const Parameter& parameter, Values* values) {
     option->allow_extra_args(false);
     if (!parameter.repeated) option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   } else {
+    // An optional or repeated one takes from none or one to many; a single one leaves the rest to
+    // others.
     option->expected(parameter.required ? 1 : 0,
                      parameter.repeated ? CLI::detail::expected_max_vector_size : 1);
+    option->allow_extra_args(parameter.repeated);
     if (parameter.required) option->required();
   }
 }
@@ -171,6 +174,7 @@ class Tree {
     app->set_help_flag();
     app->fallthrough();
     app->allow_extras();
+    app->require_subcommand(0, 1);  // so that a job may be called "job"
     app->add_flag_callback("-h,--help", [this] { help_ = true; });
   }
 

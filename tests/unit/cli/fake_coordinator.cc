@@ -1,0 +1,272 @@
+#include "tests/unit/cli/fake_coordinator.h"
+
+#include <grpcpp/grpcpp.h>
+
+#include "common/rpc/rpc.h"
+
+namespace attune::cli {
+
+struct FakeCoordinator::Seen {
+  Mutex mutex;
+  std::vector<v1::SubmitJobRequest> submits GUARDED_BY(mutex);
+  std::vector<uint64_t> watch_starts GUARDED_BY(mutex);
+  std::string uploaded GUARDED_BY(mutex);
+  std::vector<std::string> cancelled GUARDED_BY(mutex);
+  int sleeping GUARDED_BY(mutex) = 0;
+  bool stopping GUARDED_BY(mutex) = false;
+};
+
+class FakeCoordinator::Jobs final : public v1::JobService::Service {
+ public:
+  explicit Jobs(FakeCoordinator* fake) : fake_(fake) {}
+
+  grpc::Status SubmitJob(grpc::ServerContext*, const v1::SubmitJobRequest* request,
+                         v1::Job* job) override {
+    MutexLock lock(&fake_->seen_->mutex);
+    fake_->seen_->submits.push_back(*request);
+    if (!fake_->refuse.ok()) return fake_->refuse;
+    if (static_cast<int>(fake_->seen_->submits.size()) <= fake_->unavailable_submits) {
+      return {grpc::StatusCode::UNAVAILABLE, "away"};
+    }
+    *job = MakeJob("job-submitted000", v1::Job::QUEUED);
+    job->set_kind(request->kind());
+    *job->mutable_spec() = request->spec();
+    if (!request->spec().name().empty()) job->set_name(request->spec().name());
+    return grpc::Status::OK;
+  }
+  grpc::Status GetJob(grpc::ServerContext*, const v1::GetJobRequest* request,
+                      v1::Job* job) override {
+    return Find(request->id(), job);
+  }
+  grpc::Status ListJobs(grpc::ServerContext*, const v1::ListJobsRequest* request,
+                        v1::ListJobsResponse* response) override {
+    // One job a page, so that paging is used.
+    auto it = request->page_token().empty() ? fake_->jobs.begin()
+                                            : fake_->jobs.find(request->page_token());
+    if (it == fake_->jobs.end()) return grpc::Status::OK;
+    *response->add_jobs() = it->second;
+    if (++it != fake_->jobs.end()) response->set_next_page_token(it->first);
+    return grpc::Status::OK;
+  }
+  grpc::Status CancelJob(grpc::ServerContext*, const v1::CancelJobRequest* request,
+                         v1::Job* job) override {
+    MutexLock lock(&fake_->seen_->mutex);
+    fake_->seen_->cancelled.push_back(request->id());
+    *job = MakeJob(request->id(), v1::Job::CANCELLED);
+    return grpc::Status::OK;
+  }
+  grpc::Status PauseJob(grpc::ServerContext*, const v1::PauseJobRequest*, v1::Job*) override {
+    return rpc::ToGrpc(FailedPrecondition("job is FAILED: only a running job can be paused"));
+  }
+  grpc::Status ExplainJob(grpc::ServerContext*, const v1::ExplainJobRequest* request,
+                          v1::JobExplanation* explanation) override {
+    explanation->set_job_id(request->id());
+    explanation->set_state(v1::Job::QUEUED);
+    explanation->set_summary("waits for 2 slots");
+    explanation->add_reasons("needs 2 slots, 1 of 2 is free");
+    explanation->add_unblocks("another worker joins");
+    return grpc::Status::OK;
+  }
+  grpc::Status WatchJob(grpc::ServerContext* context, const v1::WatchJobRequest* request,
+                        grpc::ServerWriter<v1::JobEvent>* writer) override {
+    bool first;
+    {
+      MutexLock lock(&fake_->seen_->mutex);
+      first = fake_->seen_->watch_starts.empty();
+      fake_->seen_->watch_starts.push_back(request->after_sequence());
+    }
+    size_t sent = 0;
+    bool final = false;
+    for (const v1::JobEvent& event : fake_->events) {
+      if (event.sequence() <= request->after_sequence()) continue;
+      if (first && sent == fake_->break_watch_after)
+        return {grpc::StatusCode::UNAVAILABLE, "restarting"};
+      writer->Write(event);
+      ++sent;
+      final = event.job().state() >= v1::Job::SUCCEEDED;
+    }
+    if (final) return grpc::Status::OK;
+    MutexLock lock(&fake_->seen_->mutex);  // as a job that goes on
+    ++fake_->seen_->sleeping;
+    while (!context->IsCancelled() && !fake_->seen_->stopping) {
+      CondVar never;
+      never.WaitUntil(&fake_->seen_->mutex,
+                      std::chrono::steady_clock::now() + std::chrono::milliseconds(5));
+    }
+    return grpc::Status::CANCELLED;
+  }
+  grpc::Status ReadMetrics(grpc::ServerContext*, const v1::ReadMetricsRequest* request,
+                           grpc::ServerWriter<v1::MetricPoint>* writer) override {
+    for (const auto& point : fake_->metrics) {
+      if (point.step() > request->after_step() || request->after_step() == 0) writer->Write(point);
+    }
+    return grpc::Status::OK;
+  }
+  grpc::Status ReadLogs(grpc::ServerContext*, const v1::ReadLogsRequest*,
+                        grpc::ServerWriter<v1::LogChunk>* writer) override {
+    for (const auto& chunk : fake_->logs) writer->Write(chunk);
+    return grpc::Status::OK;
+  }
+  grpc::Status ReadOutput(grpc::ServerContext*, const v1::ReadOutputRequest*,
+                          grpc::ServerWriter<v1::OutputChunk>* writer) override {
+    for (size_t i = 0; i < fake_->output.size(); i += 7) {
+      v1::OutputChunk chunk;
+      chunk.set_data(fake_->output.substr(i, 7));
+      writer->Write(chunk);
+    }
+    return grpc::Status::OK;
+  }
+
+ private:
+  grpc::Status Find(const std::string& id, v1::Job* job) {
+    auto it = fake_->jobs.find(id);
+    if (it == fake_->jobs.end()) return rpc::ToGrpc(NotFound("there is no job '" + id + "'"));
+    *job = it->second;
+    return grpc::Status::OK;
+  }
+  FakeCoordinator* const fake_;
+};
+
+class FakeCoordinator::Datasets final : public v1::DatasetService::Service {
+ public:
+  explicit Datasets(FakeCoordinator* fake) : fake_(fake) {}
+  grpc::Status ImportDataset(grpc::ServerContext*,
+                             grpc::ServerReader<v1::ImportDatasetRequest>* reader,
+                             v1::DatasetVersion* version) override {
+    v1::ImportDatasetRequest part;
+    std::string data;
+    bool ended = false;
+    while (reader->Read(&part)) {
+      if (part.has_header()) version->set_name(part.header().name());
+      if (part.has_chunk()) data += part.chunk().data();
+      if (part.has_end()) ended = part.end().bytes() == data.size();
+    }
+    if (!ended) return rpc::ToGrpc(InvalidArgument("cut off"));
+    version->set_version(1);
+    (*version->mutable_examples())["train"] = 2;
+    MutexLock lock(&fake_->seen_->mutex);
+    fake_->seen_->uploaded = data;
+    return grpc::Status::OK;
+  }
+
+ private:
+  FakeCoordinator* const fake_;
+};
+
+class FakeCoordinator::Models final : public v1::ModelService::Service {
+ public:
+  grpc::Status ImportModel(grpc::ServerContext*, const v1::ImportModelRequest* request,
+                           v1::ModelVersion* model) override {
+    model->set_name(request->name());
+    model->set_version(3);
+    model->mutable_lineage()->set_source(request->path());
+    return grpc::Status::OK;
+  }
+  grpc::Status GetModel(grpc::ServerContext*, const v1::GetModelRequest* request,
+                        v1::ModelVersion*) override {
+    return rpc::ToGrpc(NotFound("there is no model '" + request->name() + "'"));
+  }
+};
+
+class FakeCoordinator::Nodes final : public v1::NodeService::Service {
+ public:
+  grpc::Status ListNodes(grpc::ServerContext*, const v1::ListNodesRequest*,
+                         v1::ListNodesResponse* response) override {
+    v1::Node* node = response->add_nodes();
+    node->set_name("worker-1");
+    node->set_state(v1::Node::READY);
+    node->set_slots(1);
+    return grpc::Status::OK;
+  }
+};
+
+FakeCoordinator::FakeCoordinator() : seen_(std::make_unique<Seen>()) {
+  services_.push_back(std::make_unique<Jobs>(this));
+  services_.push_back(std::make_unique<Datasets>(this));
+  services_.push_back(std::make_unique<Models>());
+  services_.push_back(std::make_unique<Nodes>());
+  Start();
+}
+
+void FakeCoordinator::Start() {
+  grpc::ServerBuilder builder;
+  int bound = 0;
+  builder.AddListeningPort("127.0.0.1:" + std::to_string(port_), grpc::InsecureServerCredentials(),
+                           &bound);
+  for (auto& service : services_) builder.RegisterService(service.get());
+  server_ = builder.BuildAndStart();
+  port_ = bound;
+  address_ = "127.0.0.1:" + std::to_string(port_);
+}
+
+void FakeCoordinator::Stop() {
+  {
+    MutexLock lock(&seen_->mutex);
+    seen_->stopping = true;
+  }
+  if (server_) server_->Shutdown(std::chrono::system_clock::now());
+  server_.reset();
+}
+
+void FakeCoordinator::Restart() {
+  Stop();
+  {
+    MutexLock lock(&seen_->mutex);
+    seen_->stopping = false;
+  }
+  Start();
+}
+
+FakeCoordinator::~FakeCoordinator() {
+  Stop();
+}
+
+std::vector<v1::SubmitJobRequest> FakeCoordinator::submits() const {
+  MutexLock lock(&seen_->mutex);
+  return seen_->submits;
+}
+std::vector<uint64_t> FakeCoordinator::watch_starts() const {
+  MutexLock lock(&seen_->mutex);
+  return seen_->watch_starts;
+}
+std::string FakeCoordinator::uploaded() const {
+  MutexLock lock(&seen_->mutex);
+  return seen_->uploaded;
+}
+std::vector<std::string> FakeCoordinator::cancelled() const {
+  MutexLock lock(&seen_->mutex);
+  return seen_->cancelled;
+}
+int FakeCoordinator::sleeping_watches() const {
+  MutexLock lock(&seen_->mutex);
+  return seen_->sleeping;
+}
+
+v1::Job MakeJob(const std::string& id, v1::Job::State state) {
+  v1::Job job;
+  job.set_id(id);
+  job.set_name("docs");
+  job.set_kind(v1::Job::TRAIN);
+  job.set_state(state);
+  job.set_total_steps(40);
+  job.set_step(20);
+  job.set_ranks(2);
+  (*job.mutable_metrics())["loss"] = 2.25;
+  (*job.mutable_metrics())["tokens_per_second"] = 1234;
+  job.mutable_created()->set_seconds(1700000000);
+  return job;
+}
+
+v1::JobEvent MakeEvent(uint64_t sequence, const std::string& type, const std::string& message,
+                       const v1::Job& job) {
+  v1::JobEvent event;
+  event.set_sequence(sequence);
+  event.set_type(type);
+  event.set_message(message);
+  *event.mutable_job() = job;
+  event.mutable_job()->set_sequence(sequence);
+  event.mutable_time()->set_seconds(1700000000 + static_cast<int64_t>(sequence));
+  return event;
+}
+
+}  // namespace attune::cli

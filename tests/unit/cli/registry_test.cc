@@ -1,0 +1,107 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "tests/unit/cli/cli_runner.h"
+#include "tests/unit/cli/fake_coordinator.h"
+
+namespace attune::cli {
+namespace {
+
+using nlohmann::json;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+class RegistryTest : public ::testing::Test {
+ protected:
+  RegistryTest() : cli_(fake_.address()) {}
+  FakeCoordinator fake_;
+  CliRunner cli_;
+  TemporaryFolder folder_;
+};
+
+TEST_F(RegistryTest, DatasetImportSendsEveryByteOfEveryFile) {
+  std::string big(1500000, 'x');
+  std::string a = folder_.Write("a.jsonl", big + "\n"),
+              b = folder_.Write("b.jsonl", "{\"text\": \"b\"}\n");
+  ASSERT_EQ(cli_.Run({"dataset", "import", "docs", a, b, "-o", "json"}), kExitOk) << cli_.err();
+  EXPECT_EQ(fake_.uploaded(), big + "\n{\"text\": \"b\"}\n");
+  EXPECT_EQ(json::parse(cli_.out())["examples"]["train"], 2);
+  ASSERT_EQ(cli_.Run({"dataset", "import", "docs", "-", "-o", "name"}, "{\"text\": \"in\"}\n"),
+            kExitOk);
+  EXPECT_EQ(cli_.out(), "docs@1\n");
+  EXPECT_EQ(fake_.uploaded(), "{\"text\": \"in\"}\n");
+}
+
+TEST_F(RegistryTest, DatasetImportChecksItsInput) {
+  EXPECT_EQ(cli_.Run({"dataset", "import", "docs", folder_.path() + "/absent"}), kExitNotFound);
+  EXPECT_EQ(cli_.Run({"dataset", "import", "docs", folder_.path()}), kExitUsage);
+  EXPECT_THAT(cli_.err(), HasSubstr("is a folder"));
+  std::string file = folder_.Write("a", "x");
+  EXPECT_EQ(cli_.Run({"dataset", "import", "docs", file, "--validation", "1.5"}), kExitUsage);
+}
+
+TEST_F(RegistryTest, ModelImportSendsAnAbsolutePath) {
+  std::string file = folder_.Write("m.gguf", "x");
+  std::filesystem::path here = std::filesystem::current_path();
+  std::filesystem::current_path(folder_.path());
+  int code = cli_.Run({"model", "import", "m", "m.gguf", "-o", "json"});
+  std::filesystem::current_path(here);
+  ASSERT_EQ(code, kExitOk) << cli_.err();
+  EXPECT_EQ(json::parse(cli_.out())["lineage"]["source"],
+            std::filesystem::canonical(file).string());
+  EXPECT_EQ(cli_.Run({"model", "import", "m", folder_.path() + "/absent"}), kExitNotFound);
+  EXPECT_EQ(cli_.Run({"model", "show", "nope"}), kExitNotFound);
+}
+
+TEST_F(RegistryTest, GenerateSendsPromptsAndPrintsAnswers) {
+  fake_.events = {MakeEvent(1, "ended", "", MakeJob("job-submitted000", v1::Job::SUCCEEDED))};
+  fake_.output = "{\"prompt\":\"a\",\"text\":\"A\"}\n{\"prompt\":\"b\",\"text\":\"B\"}\n";
+  std::string file = folder_.Write("p.jsonl", "{\"prompt\": \"a\"}\n\n\"b\"\n");
+  ASSERT_EQ(cli_.Run({"model", "generate", "m", "--prompts", file, "--max-tokens", "9",
+                      "--temperature", "0", "-o", "jsonl"}),
+            kExitOk)
+      << cli_.err();
+  EXPECT_EQ(cli_.out(), fake_.output);
+  const auto& generate = fake_.submits()[0].task().generate();
+  EXPECT_THAT(generate.prompts(), ElementsAre("a", "b"));
+  EXPECT_EQ(generate.max_tokens(), 9u);
+  EXPECT_EQ(fake_.submits()[0].kind(), v1::Job::GENERATE);
+}
+
+TEST_F(RegistryTest, GenerateNamesABadPromptLine) {
+  std::string file = folder_.Write("p.jsonl", "\"ok\"\n{\"promt\": 1}\n");
+  EXPECT_EQ(cli_.Run({"model", "generate", "m", "--prompts", file}), kExitUsage);
+  EXPECT_THAT(cli_.err(), HasSubstr("p.jsonl:2: not a prompt"));
+  EXPECT_EQ(cli_.Run({"model", "generate", "m"}), kExitUsage);
+  EXPECT_EQ(cli_.Run({"model", "generate", "m", "--prompt", "x", "--temperature", "-1"}),
+            kExitUsage);
+}
+
+TEST_F(RegistryTest, FailedTaskSaysWhy) {
+  v1::Job job = MakeJob("job-submitted000", v1::Job::FAILED);
+  job.set_reason("out of memory");
+  fake_.events = {MakeEvent(1, "ended", "", job)};
+  EXPECT_EQ(cli_.Run({"model", "generate", "m", "--prompt", "x"}), kExitFailed);
+  EXPECT_THAT(cli_.err(), HasSubstr("error: out of memory (job-submitted000"));
+}
+
+TEST_F(RegistryTest, ExportRefusesAFolderThatIsNotEmpty) {
+  folder_.Write("there", "x");
+  EXPECT_EQ(cli_.Run({"model", "export", "m", folder_.path()}), kExitConflict);
+  EXPECT_TRUE(fake_.submits().empty());
+  fake_.events = {MakeEvent(1, "ended", "", MakeJob("job-submitted000", v1::Job::SUCCEEDED))};
+  ASSERT_EQ(cli_.Run({"model", "export", "m", folder_.path() + "/new", "--merge"}), kExitOk)
+      << cli_.err();
+  EXPECT_EQ(cli_.out(), folder_.path() + "/new\n");
+  EXPECT_TRUE(fake_.submits()[0].task().export_().merge());
+}
+
+TEST_F(RegistryTest, NodeList) {
+  ASSERT_EQ(cli_.Run({"node", "list"}), kExitOk) << cli_.err();
+  EXPECT_THAT(cli_.out(), HasSubstr("worker-1  READY"));
+}
+
+}  // namespace
+}  // namespace attune::cli

@@ -1,0 +1,156 @@
+#include "tools/cli/watch.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "tests/unit/cli/cli_runner.h"
+#include "tests/unit/cli/fake_coordinator.h"
+#include "tools/cli/format.h"
+
+namespace attune::cli {
+namespace {
+
+using nlohmann::json;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+v1::Job JobAt(uint32_t step, v1::Job::State state) {
+  v1::Job job = MakeJob("job-a", state);
+  job.set_step(step);
+  return job;
+}
+
+class WatchTest : public ::testing::Test {
+ protected:
+  WatchTest() : cli_(fake_.address()) {
+    v1::Job start = JobAt(0, v1::Job::QUEUED);
+    start.set_sequence(4);
+    fake_.jobs["job-a"] = start;
+    v1::Job end = JobAt(40, v1::Job::SUCCEEDED);
+    end.set_model("docs@1");
+    fake_.events = {
+        MakeEvent(4, "old", "an old event", start),
+        MakeEvent(5, "placed", "placed on 2 slots", JobAt(0, v1::Job::RUNNING)),
+        MakeEvent(6, "step", "step 10", JobAt(10, v1::Job::RUNNING)),
+        MakeEvent(7, "evaluated", "validation loss 2.1 at step 20", JobAt(20, v1::Job::RUNNING)),
+        MakeEvent(8, "ended", "registered docs@1", end)};
+  }
+  FakeCoordinator fake_;
+  CliRunner cli_;
+};
+
+TEST_F(WatchTest, FollowsToTheEndAndSaysHowItEnded) {
+  EXPECT_EQ(cli_.Run({"job", "watch", "job-a"}), kExitOk);
+  EXPECT_EQ(cli_.out(), "");
+  EXPECT_THAT(cli_.err(), HasSubstr("placed on 2 slots"));
+  EXPECT_THAT(cli_.err(), HasSubstr("validation loss 2.1 at step 20"));
+  EXPECT_THAT(cli_.err(), HasSubstr("docs (job-a) succeeded: registered docs@1, loss 2.2500"));
+  EXPECT_THAT(cli_.err(), Not(HasSubstr("an old event")));
+  EXPECT_THAT(cli_.err(), Not(HasSubstr("step 10")));  // steps are the progress line, not lines
+}
+
+TEST_F(WatchTest, GoesOnFromTheLastEventAfterABreak) {
+  fake_.break_watch_after = 2;
+  EXPECT_EQ(cli_.Run({"job", "watch", "job-a"}), kExitOk);
+  EXPECT_THAT(fake_.watch_starts(), ElementsAre(4u, 6u));
+  EXPECT_THAT(cli_.err(), HasSubstr("coordinator away, retrying\n"));
+  EXPECT_THAT(cli_.err(), HasSubstr("coordinator is back\n"));
+}
+
+TEST_F(WatchTest, FailedJobIsExitOne) {
+  v1::Job failed = JobAt(7, v1::Job::FAILED);
+  failed.set_reason("rank 1 exited with code 3");
+  fake_.events = {MakeEvent(5, "ended", "failed", failed)};
+  EXPECT_EQ(cli_.Run({"job", "watch", "job-a"}), kExitFailed);
+  EXPECT_THAT(cli_.err(), HasSubstr("failed: rank 1 exited with code 3"));
+}
+
+TEST_F(WatchTest, FinishedJobNeedsNoStream) {
+  fake_.jobs["job-a"] = JobAt(40, v1::Job::SUCCEEDED);
+  EXPECT_EQ(cli_.Run({"job", "watch", "job-a", "-o", "json"}), kExitOk);
+  EXPECT_EQ(json::parse(cli_.out())["state"], "SUCCEEDED");
+  EXPECT_TRUE(fake_.watch_starts().empty());
+}
+
+TEST_F(WatchTest, EventsAsLines) {
+  EXPECT_EQ(cli_.Run({"job", "watch", "job-a", "-o", "jsonl"}), kExitOk);
+  EXPECT_EQ(cli_.out_lines(), 4);
+  EXPECT_EQ(json::parse(cli_.out().substr(0, cli_.out().find('\n')))["type"], "placed");
+}
+
+TEST_F(WatchTest, InterruptDetachesAndTheJobGoesOn) {
+  fake_.events.pop_back();  // never ends
+  std::thread interrupter([&] {
+    auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (fake_.sleeping_watches() == 0 && std::chrono::steady_clock::now() < until)
+      std::this_thread::yield();
+    cli_.interrupted() = true;
+  });
+  int code = cli_.Run({"job", "watch", "job-a"});
+  interrupter.join();
+  EXPECT_EQ(code, kExitInterrupted);
+  EXPECT_THAT(cli_.err(), HasSubstr("`attune job watch job-a`"));
+  EXPECT_TRUE(fake_.cancelled().empty());
+}
+
+TEST_F(WatchTest, InterruptOfATaskCancelsIt) {
+  fake_.events.clear();
+  std::thread interrupter([&] {
+    auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (fake_.sleeping_watches() == 0 && std::chrono::steady_clock::now() < until)
+      std::this_thread::yield();
+    cli_.interrupted() = true;
+  });
+  int code = cli_.Run({"model", "generate", "m", "--prompt", "x"});
+  interrupter.join();
+  EXPECT_EQ(code, kExitInterrupted);
+  EXPECT_THAT(fake_.cancelled(), ElementsAre("job-submitted000"));
+}
+
+TEST_F(WatchTest, TerminalGetsOneLineThatFits) {
+  cli_.SetTerminal(80);
+  EXPECT_EQ(cli_.Run({"job", "watch", "job-a", "--no-color"}), kExitOk);
+  EXPECT_THAT(cli_.err(), HasSubstr("\r\033[K"));
+}
+
+TEST(ProgressView, EstimatesFromTheLastSteps) {
+  ProgressView view;
+  for (uint32_t step = 0; step <= 20; ++step)
+    view.Observe(JobAt(step, v1::Job::RUNNING), 100 + step * 0.5);
+  EXPECT_NEAR(view.SecondsLeft(JobAt(20, v1::Job::RUNNING)), 10, 1e-9);
+  std::string plain = view.Plain(JobAt(20, v1::Job::RUNNING));
+  EXPECT_EQ(plain, "docs RUNNING step 20/40, ETA 10s, loss 2.2500, 1.23k tokens/s, 2 ranks");
+}
+
+TEST(ProgressView, ARestartDoesNotSpoilTheEstimate) {
+  ProgressView view;
+  view.Observe(JobAt(0, v1::Job::RUNNING), 0);
+  view.Observe(JobAt(30, v1::Job::RUNNING), 300);
+  v1::Job again = JobAt(20, v1::Job::RUNNING);
+  again.set_generation(2);
+  view.Observe(again, 1000);
+  EXPECT_LT(view.SecondsLeft(again), 0);
+  again.set_step(21);
+  view.Observe(again, 1001);
+  EXPECT_NEAR(view.SecondsLeft(again), 19, 1e-9);
+}
+
+TEST(ProgressView, DrawnLineFitsAnyWidth) {
+  ProgressView view;
+  view.Observe(JobAt(10, v1::Job::RUNNING), 10);
+  view.Observe(JobAt(20, v1::Job::RUNNING), 20);
+  for (int width : {40, 60, 79, 119}) {
+    EXPECT_LE(DisplayWidth(view.Drawn(JobAt(20, v1::Job::RUNNING), 20, width, false)),
+              static_cast<size_t>(width));
+  }
+  EXPECT_THAT(view.Drawn(JobAt(20, v1::Job::RUNNING), 20, 119, false), HasSubstr("ETA 20s"));
+  v1::Job waiting = JobAt(0, v1::Job::QUEUED);
+  waiting.set_reason("waits for 2 slots: 1 of 2 is free, and some more text that is long");
+  EXPECT_LE(DisplayWidth(view.Drawn(waiting, 20, 60, false)), 60u);
+}
+
+}  // namespace
+}  // namespace attune::cli
