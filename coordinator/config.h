@@ -1,0 +1,33 @@
+#pragma once
+
+// What attune-coordinator is told by its configuration file. configs/clusters/coordinator.yaml is a
+// sample that explains every key.
+
+#include <chrono>
+#include <filesystem>
+#include <string>
+
+#include "common/base/status.h"
+
+namespace attune {
+
+struct CoordinatorConfig {
+  std::string listen = "127.0.0.1:7070";          // port 0: any
+  std::filesystem::path storage;                  // the cluster's folder; absolute after reading
+  std::string metrics_listen = "127.0.0.1:9470";  // empty: none
+  bool metrics_public = false;                    // /metrics may leave this machine, in clear text
+  std::string tls_cert, tls_key, tls_ca;          // PEM files; ca: clients must show a certificate
+  std::string token_file;                         // of users
+  std::string worker_token_file;                  // of workers; empty: token_file
+  std::chrono::milliseconds heartbeat_interval{2'000};
+  std::chrono::milliseconds lost_after{10'000};
+  std::chrono::milliseconds attach_timeout{120'000};
+  std::chrono::milliseconds reattach_timeout{30'000};
+  std::string log_level = "info";
+};
+
+// Reads and checks the file. Relative paths in it are relative to its folder. Errors:
+// kInvalidArgument with file, line and column; kNotFound.
+Result<CoordinatorConfig> ReadCoordinatorConfig(const std::string& path);
+
+}  // namespace attune

@@ -1,0 +1,355 @@
+// An attempt from its placement to its last task.
+
+#include <algorithm>
+#include <set>
+
+#include "common/log/log.h"
+#include "common/spec/json.h"
+#include "coordinator/jobs/controller.h"
+#include "coordinator/jobs/repository.h"
+#include "coordinator/jobs/state_machine.h"
+
+namespace attune::jobs {
+
+scheduling::ClusterView Controller::View(Time now) {
+  scheduling::ClusterView view;
+  view.now = ports_.clock->Now();
+  std::map<std::string, std::set<uint32_t>> taken;
+  std::map<std::string, uint32_t> held;
+  for (const auto& [id, trainer] : trainers_) {
+    taken[trainer.record.node].insert(trainer.record.slot);
+    ++held[trainer.record.job_id];
+  }
+  for (const auto& [name, entry] : nodes_.entries()) {
+    scheduling::NodeView node{name, nodes_.Ready(name, now), entry.node.slots(), {}};
+    for (uint32_t slot = 0; slot < node.slots; ++slot) {
+      if (!taken[name].contains(slot)) node.free.push_back(slot);
+    }
+    view.nodes.push_back(std::move(node));
+  }
+  std::vector<const JobRecord*> queue;
+  for (const auto& [id, job] : jobs_) {
+    if (job.record.job.state() == v1::Job::QUEUED) queue.push_back(&job.record);
+  }
+  std::sort(queue.begin(), queue.end(),
+            [](const JobRecord* a, const JobRecord* b) { return a->number < b->number; });
+  for (const JobRecord* record : queue) {
+    v1::RanksSpec ranks = RanksOf(record->job);
+    view.queue.push_back({record->job.id(), ranks.min(), ranks.max(), record->not_before,
+                          held.contains(record->job.id()) ? held[record->job.id()] : 0});
+  }
+  for (const auto& [id, slots] : held) view.holding.push_back({id, slots});
+  return view;
+}
+
+void Controller::Schedule() {
+  scheduling::Plan plan = scheduling::MakePlan(View(Now()));
+  for (const scheduling::Placement& placement : plan.placements) {
+    if (OpenJob* job = FindOpenJob(placement.job_id)) StartAttempt(*job, placement);
+  }
+  for (const auto& [id, wait] : plan.waits) {
+    if (OpenJob* job = FindOpenJob(id)) SetWait(*job, wait);
+  }
+}
+
+// The reason is stored when it changes, except while it counts seconds.
+void Controller::SetWait(OpenJob& job, const scheduling::Wait& wait) {
+  if (job.record.not_before > ports_.clock->Now()) return;
+  if (job.record.job.reason() == wait.summary) return;
+  Change change;
+  change.record = job.record;
+  change.record.job.set_reason(wait.summary);
+  change.events.push_back({"waiting", wait.summary});
+  (void)Commit(std::move(change));
+}
+
+void Controller::StartAttempt(OpenJob& job, const scheduling::Placement& placement) {
+  const std::string job_id = placement.job_id;
+  const std::string token = NewToken();
+  Change change;
+  change.record = job.record;
+  JobRecord& record = change.record;
+  const double queue_wait =
+      std::chrono::duration<double>(ports_.clock->Now() - record.queued).count();
+  if (!ApplyEvent(&record, JobEvent::kPlaced, "trainers start").ok()) return;
+  record.job.set_generation(record.job.generation() + 1);
+  record.job.set_ranks(static_cast<uint32_t>(placement.slots.size()));
+  if (!record.job.has_started()) SetTimestamp(record.job.mutable_started(), ports_.clock->Now());
+  record.phase = Phase::kAttaching;
+  record.phase_since = ports_.clock->Now();
+  record.token_sha256 = Sha256Hex(token);
+  record.output_path.clear();
+  record.output_bytes = 0;
+  record.job.clear_placements();
+  const uint32_t generation = record.job.generation();
+  std::map<std::string, uint32_t> per_node;
+  for (uint32_t rank = 0; rank < placement.slots.size(); ++rank) {
+    const scheduling::Slot& slot = placement.slots[rank];
+    ++per_node[slot.node];
+    v1::Placement* placed = record.job.add_placements();
+    placed->set_rank(rank);
+    placed->set_node(slot.node);
+    placed->set_slot(slot.slot);
+    change.trainers.push_back({TrainerId(job_id, generation, rank), job_id, generation, rank,
+                               slot.node, slot.slot, TrainerState::kStarting, 0, ""});
+  }
+  std::string where;
+  for (const auto& [node, count] : per_node) {
+    where += (where.empty() ? "" : ", ") + std::to_string(count) + " on " + node;
+  }
+  change.events.push_back({"placed", "attempt " + std::to_string(generation) + ": " +
+                                         scheduling::CountOf(placement.slots.size(), "rank") +
+                                         " (" + where + ")"});
+  change.also = [generation](Transaction& transaction, JobRecord* saved) {
+    jobs::StartAttempt(transaction, saved->job.id(), generation, saved->job.ranks());
+    return Status();
+  };
+  std::vector<TrainerRecord> trainers = change.trainers;
+  if (!Commit(std::move(change)).ok()) return;
+  const Time now = Now();
+  job.attempt_since = now;
+  job.peer_lost.reset();
+  job.registering = false;
+  job.shown_phase.clear();
+  const std::string run = RunName(job_id, generation);
+  ports_.tokens->Add(job.record.token_sha256, run);
+  ports_.rendezvous->OpenRun(run);
+  for (const TrainerRecord& trainer : trainers) {
+    Trainer& started = trainers_[trainer.id];
+    started.record = trainer;
+    started.detached_since = now;
+    v1::StartTrainer start;
+    start.set_trainer_id(trainer.id);
+    start.set_job_id(job_id);
+    start.set_generation(generation);
+    start.set_rank(trainer.rank);
+    start.set_slot(trainer.slot);
+    start.set_token(token);
+    ports_.launcher->Start(trainer.node, start);
+  }
+  ports_.telemetry->OnJobPlaced(queue_wait);
+}
+
+// Moves an attempt on as far as what is committed allows. Idempotent: also what Recover calls.
+void Controller::Advance(const std::string& job_id) {
+  OpenJob* job = FindOpenJob(job_id);
+  if (job == nullptr || !IsActive(job->record.job.state())) return;
+  const JobRecord& record = job->record;
+  std::vector<Trainer*> trainers = TrainersOf(record);
+  const bool have_zero = !trainers.empty() && trainers[0]->record.rank == 0;
+  const std::string done = have_zero ? trainers[0]->record.done_task_id : "";
+  switch (record.phase) {
+    case Phase::kNone:
+      return;
+    case Phase::kAttaching:
+      for (const Trainer* trainer : trainers) {
+        if (!trainer->attached) return;
+      }
+      if (trainers.size() < record.job.ranks()) return;
+      return NeedsPrepare(record.job.kind()) ? StartPreparing(*job) : StartWork(*job);
+    case Phase::kPreparing:
+      if (done == PrepareTaskId(record)) StartWork(*job);
+      return;
+    case Phase::kWorking:
+      if (done == MainTaskId(record)) {
+        if (record.job.kind() == v1::Job::TRAIN && !record.output_path.empty()) {
+          return StartRegistering(*job);
+        }
+        Ending ending;
+        ending.orderly = true;
+        if (record.job.kind() != v1::Job::TRAIN) {
+          ending.event = JobEvent::kSucceeded;
+          ending.event_type = "ended";
+          ending.reason = "done";
+        } else if (record.pause_requested) {
+          ending.event = JobEvent::kPaused;
+          ending.event_type = "paused";
+          ending.reason = "paused by the user";
+          ending.pause_cause = PauseCause::kUser;
+        } else {
+          Failure failure{Failure::Kind::kTrainer,
+                          0,
+                          trainers[0]->record.node,
+                          "the trainer said it was done, but has no output",
+                          {}};
+          (void)Fail(*job, failure);
+          return;
+        }
+        (void)EndAttempt(*job, std::move(ending));
+      }
+      return;
+    case Phase::kRegistering:
+      StartRegistering(*job);
+      return;
+  }
+}
+
+void Controller::StartPreparing(OpenJob& job) {
+  Change change;
+  change.record = job.record;
+  change.record.phase = Phase::kPreparing;
+  change.record.phase_since = ports_.clock->Now();
+  change.record.job.set_reason("prepares the data");
+  change.events.push_back({"preparing", "all trainers are there; rank 0 prepares the data"});
+  if (!Commit(std::move(change)).ok()) return;
+  for (Trainer* trainer : TrainersOf(job.record)) {
+    if (trainer->record.rank == 0) return SendTask(job, *trainer);
+  }
+}
+
+void Controller::StartWork(OpenJob& job) {
+  const std::string checkpoint = FindCheckpoint(job.record);
+  Change change;
+  change.record = job.record;
+  change.record.phase = Phase::kWorking;
+  change.record.phase_since = ports_.clock->Now();
+  change.record.checkpoint_path = checkpoint;
+  if (checkpoint.empty()) change.record.checkpoint_step = 0;
+  std::string message = "starts";
+  if (!checkpoint.empty()) {
+    message = "resumes from step " + std::to_string(change.record.checkpoint_step);
+  }
+  change.record.job.set_reason(message);
+  change.events.push_back({"started", message});
+  const std::string id = job.record.job.id();
+  if (!Commit(std::move(change)).ok()) return;
+  for (Trainer* trainer : TrainersOf(job.record)) {
+    SendTask(job, *trainer);
+    if (FindOpenJob(id) == nullptr) return;  // its inputs are gone: it has failed
+  }
+}
+
+// The newest durable checkpoint that is still there.
+std::string Controller::FindCheckpoint(const JobRecord& record) {
+  std::error_code error;
+  if (record.checkpoint_path.empty()) return "";
+  return std::filesystem::is_directory(record.checkpoint_path, error) ? record.checkpoint_path : "";
+}
+
+Result<TaskFiles> Controller::ResolveFiles(const v1::Job& job) {
+  TaskFiles files;
+  v1::ModelFiles* target = &files.base;
+  std::string reference = job.base();
+  for (int depth = 0; !reference.empty(); ++depth) {
+    if (depth > 4) return InvalidArgument("model " + job.base() + " has a chain of bases");
+    ATTUNE_ASSIGN_OR_RETURN(v1::ModelVersion model, ports_.artifacts->GetModel(reference));
+    target->set_reference(reference);
+    target->set_path(model.path());
+    target->set_format(model.format());
+    reference = model.base();
+    if (!reference.empty()) target = target->add_adapter_base();
+  }
+  for (int i = 0; i < job.datasets_size(); ++i) {
+    ATTUNE_ASSIGN_OR_RETURN(v1::DatasetVersion dataset,
+                            ports_.artifacts->GetDataset(job.datasets(i)));
+    v1::DatasetFiles file;
+    file.set_reference(job.datasets(i));
+    file.set_path(dataset.path());
+    file.set_checksum(dataset.checksum());
+    double weight = i < job.spec().datasets_size() ? job.spec().datasets(i).weight() : 1;
+    file.set_weight(weight > 0 ? weight : 1);
+    files.datasets.push_back(std::move(file));
+  }
+  return files;
+}
+
+// What the trainer is to do in the attempt's phase; nothing when it has none or has done it.
+void Controller::SendTask(OpenJob& job, Trainer& trainer) {
+  const JobRecord& record = job.record;
+  const bool preparing = record.phase == Phase::kPreparing;
+  if (!preparing && record.phase != Phase::kWorking) return;
+  if (preparing && trainer.record.rank != 0) return;
+  const std::string task_id = preparing ? PrepareTaskId(record) : MainTaskId(record);
+  if (trainer.record.done_task_id == task_id) return;
+  auto files = ResolveFiles(record.job);
+  if (!files.ok()) {
+    Failure failure{Failure::Kind::kInvalid,
+                    static_cast<int>(trainer.record.rank),
+                    trainer.record.node,
+                    files.status().message(),
+                    {}};
+    (void)Fail(job, failure);
+    return;
+  }
+  v1::TrainerCommand command;
+  const std::string storage = options_.storage.string();
+  *command.mutable_task() = preparing ? MakePrepareTask(record, *files, storage)
+                                      : MakeMainTask(record, *files, storage, trainer.record.rank,
+                                                     record.checkpoint_path);
+  ports_.trainers->Send(trainer.record.id, command);
+}
+
+void Controller::StartRegistering(OpenJob& job) {
+  const std::string id = job.record.job.id();
+  if (job.record.phase != Phase::kRegistering) {
+    Change change;
+    change.record = job.record;
+    change.record.phase = Phase::kRegistering;
+    change.record.phase_since = ports_.clock->Now();
+    change.record.job.set_reason("registers the model");
+    change.events.push_back({"registering", "training is done; the output is checked"});
+    if (!Commit(std::move(change)).ok()) return;
+  }
+  if (job.registering) return;
+  job.registering = true;
+  const v1::Job snapshot = job.record.job;
+  v1::Lineage lineage;
+  lineage.set_job_id(id);
+  lineage.set_base(snapshot.base());
+  for (const std::string& dataset : snapshot.datasets()) {
+    lineage.add_datasets(dataset);
+    auto version = ports_.artifacts->GetDataset(dataset);
+    lineage.add_dataset_checksums(version.ok() ? version->checksum() : "");
+  }
+  lineage.set_spec(spec::ToJsonText(snapshot.spec()));
+  std::map<std::string, double> metrics(snapshot.metrics().begin(), snapshot.metrics().end());
+  std::string name = snapshot.spec().register_().model();
+  if (name.empty()) name = snapshot.name();
+  auto output = std::make_shared<Result<models::PreparedOutput>>(Internal("not run"));
+  Artifacts* artifacts = ports_.artifacts;
+  const std::string folder = job.record.output_path;
+  ports_.background->Run(
+      [=] { *output = artifacts->PrepareOutput(name, folder, lineage, metrics); },
+      [this, id, output] { FinishRegistering(id, std::move(*output)); });
+}
+
+void Controller::FinishRegistering(const std::string& job_id,
+                                   Result<models::PreparedOutput> output) {
+  OpenJob* job = FindOpenJob(job_id);
+  if (job == nullptr || job->record.phase != Phase::kRegistering) return;
+  job->registering = false;
+  if (!output.ok()) {
+    Failure failure{Failure::Kind::kInvalid,
+                    -1,
+                    "",
+                    "the output was not registered: " + output.status().message(),
+                    {}};
+    if (output.status().code() == StatusCode::kResourceExhausted) {
+      failure.kind = Failure::Kind::kNoSpace;
+    }
+    (void)Fail(*job, failure);
+    return;
+  }
+  v1::ModelVersion version;
+  Ending ending;
+  ending.event = JobEvent::kSucceeded;
+  ending.event_type = "ended";
+  ending.orderly = true;
+  ending.also = [&](Transaction& transaction, JobRecord* record) -> Status {
+    ATTUNE_ASSIGN_OR_RETURN(version, ports_.artifacts->RegisterOutput(transaction, *output));
+    record->job.set_model(version.name() + "@" + std::to_string(version.version()));
+    record->job.set_reason("registered " + record->job.model());
+    return Status();
+  };
+  if (!EndAttempt(*job, std::move(ending)).ok()) return;  // tried again by CheckJobs
+  Artifacts* artifacts = ports_.artifacts;
+  ports_.background->Run(
+      [artifacts, version] {
+        Status status = artifacts->PlaceOutput(version);
+        if (!status.ok())
+          spdlog::warn("model {} stays in place: {}", version.name(), status.ToString());
+      },
+      [] {});
+}
+
+}  // namespace attune::jobs

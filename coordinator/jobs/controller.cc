@@ -1,0 +1,162 @@
+#include "coordinator/jobs/controller.h"
+
+#include <algorithm>
+
+#include "common/log/log.h"
+#include "coordinator/jobs/repository.h"
+#include "coordinator/store/requests.h"
+
+namespace attune::jobs {
+
+Controller::Controller(ControllerOptions options, ControllerPorts ports)
+    : options_(std::move(options)),
+      ports_(std::move(ports)),
+      random_(options_.seed),
+      nodes_(options_.liveness) {}
+
+Controller::~Controller() = default;
+
+Status Controller::Commit(Change change) {
+  Status status = ports_.database->Write([&](Transaction& transaction) {
+    if (change.also) ATTUNE_RETURN_IF_ERROR(change.also(transaction, &change.record));
+    for (const TrainerRecord& trainer : change.trainers) SaveTrainer(transaction, trainer);
+    for (const Change::Line& line : change.events) {
+      const std::string message = line.message.empty() ? change.record.job.reason() : line.message;
+      transaction.AppendEvent("job", change.record.job.id(), line.type, message,
+                              [&](int64_t sequence) {
+                                change.record.job.set_sequence(static_cast<uint64_t>(sequence));
+                                return change.record.job.SerializeAsString();
+                              });
+    }
+    SaveJob(transaction, change.record);
+    if (change.request) {
+      SaveRequest(transaction, change.request->id, change.request->method, change.request->content,
+                  change.record.job.SerializeAsString());
+    }
+    return Status();
+  });
+  if (!status.ok()) {
+    spdlog::error("job={} change not committed: {}", change.record.job.id(), status.ToString());
+    return status;
+  }
+  for (const TrainerRecord& trainer : change.trainers) {
+    auto found = trainers_.find(trainer.id);
+    if (trainer.state == TrainerState::kExited) {
+      if (found != trainers_.end()) trainers_.erase(found);
+    } else if (found != trainers_.end()) {
+      found->second.record = trainer;
+    }
+  }
+  for (const Change::Line& line : change.events) {
+    if (line.type != "step") {
+      spdlog::info("job={} event={} state={} {}", change.record.job.id(), line.type,
+                   StateName(change.record.job.state()),
+                   line.message.empty() ? change.record.job.reason() : line.message);
+    }
+  }
+  const std::string id = change.record.job.id();
+  if (IsFinal(change.record.job.state())) {
+    jobs_.erase(id);
+  } else if (OpenJob* job = FindOpenJob(id)) {
+    job->record = std::move(change.record);
+  }
+  return Status();
+}
+
+Status Controller::ApplyEvent(JobRecord* record, JobEvent event, const std::string& reason) {
+  ATTUNE_ASSIGN_OR_RETURN(v1::Job::State next, Next(record->job.state(), event));
+  const TimePoint now = ports_.clock->Now();
+  record->job.set_state(next);
+  record->job.set_reason(reason);
+  if (next == v1::Job::QUEUED) record->queued = now;
+  if (IsFinal(next)) SetTimestamp(record->job.mutable_ended(), now);
+  if (!IsActive(next)) {
+    record->phase = Phase::kNone;
+    record->phase_since = now;
+    record->pause_requested = false;
+    record->token_sha256.clear();
+  }
+  return Status();
+}
+
+Controller::Trainer* Controller::FindTrainer(const std::string& id) {
+  auto found = trainers_.find(id);
+  return found == trainers_.end() ? nullptr : &found->second;
+}
+
+Controller::OpenJob* Controller::FindOpenJob(const std::string& id) {
+  auto found = jobs_.find(id);
+  return found == jobs_.end() ? nullptr : &found->second;
+}
+
+std::vector<Controller::Trainer*> Controller::TrainersOf(const JobRecord& record) {
+  std::vector<Trainer*> trainers;
+  for (uint32_t rank = 0; rank < record.job.ranks(); ++rank) {
+    Trainer* trainer = FindTrainer(TrainerId(record.job.id(), record.job.generation(), rank));
+    if (trainer != nullptr) trainers.push_back(trainer);
+  }
+  return trainers;
+}
+
+Status Controller::Recover() {
+  std::vector<JobRecord> records;
+  std::vector<TrainerRecord> trainers;
+  std::vector<v1::Node> nodes;
+  ATTUNE_RETURN_IF_ERROR(ports_.database->Read([&](Transaction& transaction) {
+    ATTUNE_ASSIGN_OR_RETURN(records, LoadOpenJobs(transaction));
+    trainers = LoadLiveTrainers(transaction);
+    nodes = LoadNodes(transaction);
+    return Status();
+  }));
+  const Time now = Now();
+  for (const v1::Node& node : nodes) nodes_.Restore(node, now, options_.reattach_timeout);
+  for (TrainerRecord& record : trainers) {
+    Trainer trainer;
+    trainer.detached_since = now;
+    if (record.state == TrainerState::kStopping) trainer.kill_at = now + options_.exit_grace;
+    trainer.record = std::move(record);
+    trainers_.emplace(trainer.record.id, std::move(trainer));
+  }
+  std::vector<std::string> active;
+  for (JobRecord& record : records) {
+    const std::string id = record.job.id();
+    if (IsActive(record.job.state())) {
+      const std::string run = RunName(id, record.job.generation());
+      ports_.tokens->Add(record.token_sha256, run);
+      ports_.rendezvous->OpenRun(run);
+      active.push_back(id);
+    }
+    OpenJob job;
+    job.attempt_since = now;
+    job.pause_until = now + options_.pause_timeout;
+    job.record = std::move(record);
+    jobs_.emplace(id, std::move(job));
+  }
+  spdlog::info("recovered jobs={} active={} trainers={} nodes={}", jobs_.size(), active.size(),
+               trainers_.size(), nodes.size());
+  for (const std::string& id : active) Advance(id);
+  return Status();
+}
+
+void Controller::Tick() {
+  Flush();
+  const Time now = Now();
+  ports_.rendezvous->ExpireWaits();
+  for (const std::string& node : nodes_.TakeLost(now)) LoseNode(node);
+  CheckTrainers(now);
+  CheckJobs(now);
+  if (now >= next_space_check_) {
+    next_space_check_ = now + options_.space_check_interval;
+    CheckSpace(now);
+  }
+  if (now >= next_housekeeping_) {
+    next_housekeeping_ = now + std::chrono::hours(1);
+    (void)ports_.database->Write([](Transaction& transaction) {
+      ExpireRequests(transaction);
+      return Status();
+    });
+  }
+  Schedule();
+}
+
+}  // namespace attune::jobs

@@ -1,0 +1,90 @@
+#pragma once
+
+// What the job controller needs from outside, one narrow interface each. All calls come from the
+// controller's thread and must not block for long, except Background's work.
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <string>
+
+#include "attune/v1/trainer.pb.h"
+#include "common/base/status.h"
+#include "coordinator/datasets/catalog.h"
+#include "coordinator/models/registry.h"
+#include "coordinator/store/database.h"
+
+namespace attune::jobs {
+
+// Datasets in, models in and out. Get* read the store: never inside Database::Write.
+class Artifacts {
+ public:
+  virtual ~Artifacts() = default;
+  virtual Result<v1::ModelVersion> GetModel(const std::string& reference) = 0;
+  virtual Result<v1::DatasetVersion> GetDataset(const std::string& reference) = 0;
+  // As models::Registry has them. PrepareOutput and PlaceOutput run in the background.
+  virtual Result<models::PreparedOutput> PrepareOutput(
+      const std::string& name, const std::filesystem::path& folder, const v1::Lineage& lineage,
+      const std::map<std::string, double>& metrics) = 0;
+  virtual Result<v1::ModelVersion> RegisterOutput(Transaction& transaction,
+                                                  const models::PreparedOutput& output) = 0;
+  virtual Status PlaceOutput(const v1::ModelVersion& version) = 0;
+};
+
+// The real ones. Both outlive the object.
+class StoredArtifacts final : public Artifacts {
+ public:
+  StoredArtifacts(datasets::Catalog* catalog, models::Registry* registry)
+      : catalog_(catalog), registry_(registry) {}
+  Result<v1::ModelVersion> GetModel(const std::string& reference) override {
+    return registry_->Get(reference);
+  }
+  Result<v1::DatasetVersion> GetDataset(const std::string& reference) override {
+    return catalog_->Get(reference);
+  }
+  Result<models::PreparedOutput> PrepareOutput(
+      const std::string& name, const std::filesystem::path& folder, const v1::Lineage& lineage,
+      const std::map<std::string, double>& metrics) override {
+    return registry_->PrepareOutput(name, folder, lineage, metrics);
+  }
+  Result<v1::ModelVersion> RegisterOutput(Transaction& transaction,
+                                          const models::PreparedOutput& output) override {
+    return registry_->RegisterOutput(transaction, output);
+  }
+  Status PlaceOutput(const v1::ModelVersion& version) override {
+    return registry_->PlaceOutput(version);
+  }
+
+ private:
+  datasets::Catalog* const catalog_;
+  models::Registry* const registry_;
+};
+
+// Sends to a trainer's stream; drops what is for one that is not attached.
+class TrainerLink {
+ public:
+  virtual ~TrainerLink() = default;
+  virtual void Send(const std::string& trainer_id, const v1::TrainerCommand& command) = 0;
+};
+
+// Runs work elsewhere, then done on the controller's thread.
+class Background {
+ public:
+  virtual ~Background() = default;
+  virtual void Run(std::function<void()> work, std::function<void()> done) = 0;
+};
+
+// Told after the commit that it speaks of. Matches metrics::Metrics.
+class Telemetry {
+ public:
+  virtual ~Telemetry() = default;
+  virtual void OnJobPlaced(double queue_wait_seconds) {}
+  virtual void OnStepApplied(const v1::MetricPoint& point) {}
+  virtual void OnRestart() {}
+};
+
+// Free bytes of the storage.
+using FreeBytes = std::function<Result<uint64_t>()>;
+
+}  // namespace attune::jobs

@@ -1,0 +1,325 @@
+// What trainers say.
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "common/log/log.h"
+#include "coordinator/jobs/controller.h"
+#include "coordinator/jobs/repository.h"
+#include "coordinator/jobs/state_machine.h"
+#include "coordinator/store/events.h"
+
+namespace attune::jobs {
+namespace {
+
+constexpr int kStepEventsKept = 50;
+
+std::string DescribePoint(const v1::MetricPoint& point, const v1::Job& job) {
+  char text[128];
+  if (point.has_validation_loss() && !point.has_loss()) {
+    std::snprintf(text, sizeof text, "step %u: validation loss %.4f", point.step(),
+                  point.validation_loss());
+  } else {
+    std::snprintf(text, sizeof text, "step %u of %u: loss %.4f", point.step(), job.total_steps(),
+                  point.loss());
+  }
+  return text;
+}
+
+void TakeMetrics(const v1::MetricPoint& point, v1::Job* job) {
+  auto& metrics = *job->mutable_metrics();
+  if (point.has_loss()) metrics["loss"] = point.loss();
+  if (point.has_learning_rate()) metrics["learning_rate"] = point.learning_rate();
+  if (point.has_grad_norm()) metrics["grad_norm"] = point.grad_norm();
+  if (point.has_tokens() && point.seconds() > 0) {
+    metrics["tokens_per_second"] = point.tokens() / point.seconds();
+  }
+  if (point.has_validation_loss()) metrics["validation_loss"] = point.validation_loss();
+  if (point.has_validation_loss() && !metrics.contains("first_validation_loss")) {
+    metrics["first_validation_loss"] = point.validation_loss();
+  }
+}
+
+}  // namespace
+
+void Controller::OnTrainerHello(const v1::TrainerHello& hello) {
+  const std::string& id = hello.trainer_id();
+  Trainer* trainer = FindTrainer(id);
+  OpenJob* job = trainer == nullptr ? nullptr : FindOpenJob(trainer->record.job_id);
+  if (job == nullptr || !IsOfCurrentAttempt(trainer->record, *job) ||
+      trainer->record.state == TrainerState::kStopping) {
+    v1::TrainerCommand command;
+    command.mutable_exit()->set_reason("this attempt is over");
+    ports_.trainers->Send(id, command);
+    return;
+  }
+  const std::string job_id = trainer->record.job_id;
+  if (trainer->record.state == TrainerState::kStarting) {
+    TrainerRecord running = trainer->record;
+    running.state = TrainerState::kRunning;
+    Status status = ports_.database->Write([&](Transaction& transaction) {
+      SaveTrainer(transaction, running);
+      return Status();
+    });
+    if (!status.ok()) {
+      spdlog::error("trainer={} attach not committed: {}", id, status.ToString());
+      return;  // the attach deadline looks after it
+    }
+    trainer->record = running;
+  }
+  trainer->attached = true;
+  trainer->missing_since.reset();
+  if (hello.next_sequence() > trainer->record.last_sequence + 1) {
+    spdlog::warn("trainer={} goes on at report {}, {} was expected", id, hello.next_sequence(),
+                 trainer->record.last_sequence + 1);
+  }
+  AcknowledgeReports(id);
+  const bool working =
+      job->record.phase == Phase::kPreparing || job->record.phase == Phase::kWorking;
+  if (working && hello.running_task_id().empty()) trainer->resend_at = Now() + options_.resend_wait;
+  if (job->record.pause_requested && !hello.running_task_id().empty()) {
+    v1::TrainerCommand command;
+    command.mutable_stop()->set_task_id(hello.running_task_id());
+    command.mutable_stop()->set_checkpoint(true);
+    ports_.trainers->Send(id, command);
+  }
+  Advance(job_id);
+}
+
+void Controller::OnTrainerDetached(const std::string& trainer_id) {
+  Trainer* trainer = FindTrainer(trainer_id);
+  if (trainer == nullptr) return;
+  trainer->attached = false;
+  trainer->detached_since = Now();
+}
+
+void Controller::OnTrainerMessage(const std::string& trainer_id,
+                                  const v1::TrainerMessage& message) {
+  if (message.has_progress()) {
+    OnProgress(trainer_id, message.progress());
+  } else if (message.sequence() > 0) {
+    pending_.push_back({trainer_id, message});
+  }
+}
+
+// A new phase of rank 0 becomes the job's reason; the numbers within it are not worth a commit.
+void Controller::OnProgress(const std::string& trainer_id, const v1::TaskProgress& progress) {
+  Trainer* trainer = FindTrainer(trainer_id);
+  OpenJob* job = trainer == nullptr ? nullptr : FindOpenJob(trainer->record.job_id);
+  if (job == nullptr || !IsOfCurrentAttempt(trainer->record, *job)) return;
+  if (trainer->record.rank != 0 || job->record.pause_requested) return;
+  const bool planned =
+      progress.total_steps() > 0 && progress.total_steps() != job->record.job.total_steps();
+  if (job->record.phase == Phase::kRegistering) return;
+  if (!planned && (progress.phase().empty() || progress.phase() == job->shown_phase)) return;
+  Flush();
+  job = FindOpenJob(trainer->record.job_id);
+  if (job == nullptr) return;
+  Change change;
+  change.record = job->record;
+  if (planned) change.record.job.set_total_steps(progress.total_steps());
+  if (!progress.phase().empty()) change.record.job.set_reason(progress.phase().substr(0, 100));
+  change.events.push_back({"progress", ""});
+  change.also = [](Transaction& transaction, JobRecord* record) {
+    PruneEvents(transaction, "job", record->job.id(), "progress", kStepEventsKept);
+    return Status();
+  };
+  job->shown_phase = progress.phase();
+  (void)Commit(std::move(change));
+}
+
+void Controller::Flush() {
+  if (pending_.empty()) return;
+  std::vector<Report> reports = std::move(pending_);
+  pending_.clear();
+  std::map<std::string, std::vector<const Report*>> by_job;
+  for (const Report& report : reports) {
+    Trainer* trainer = FindTrainer(report.trainer_id);
+    OpenJob* job = trainer == nullptr ? nullptr : FindOpenJob(trainer->record.job_id);
+    // Of an attempt that is over: the trainer has been told to exit.
+    if (job == nullptr || !IsOfCurrentAttempt(trainer->record, *job)) continue;
+    by_job[trainer->record.job_id].push_back(&report);
+  }
+  for (auto& [id, batch] : by_job) {
+    OpenJob* job = FindOpenJob(id);
+    if (job == nullptr || ApplyReports(*job, batch).ok()) continue;
+    for (const Report* report : batch) pending_.push_back(*report);  // tried again later
+  }
+}
+
+Status Controller::ApplyReports(OpenJob& job, const std::vector<const Report*>& reports) {
+  const std::string id = job.record.job.id();
+  Change change;
+  change.record = job.record;
+  Batch batch;
+  std::map<std::string, TrainerRecord> changed;
+  for (const Report* report : reports) {
+    Trainer* trainer = FindTrainer(report->trainer_id);
+    if (trainer == nullptr) continue;
+    TrainerRecord& record = changed.try_emplace(report->trainer_id, trainer->record).first->second;
+    if (report->message.sequence() <= record.last_sequence) continue;  // sent again
+    record.last_sequence = report->message.sequence();
+    ApplyReport(report->message, &record, &change, &batch);
+  }
+  for (auto& [trainer_id, record] : changed) change.trainers.push_back(record);
+  if (!batch.output.empty()) ATTUNE_RETURN_IF_ERROR(WriteOutput(&change.record, batch.output));
+  change.also = [&](Transaction& transaction, JobRecord* record) {
+    for (const v1::MetricPoint& point : batch.points) SaveMetric(transaction, id, point);
+    if (batch.stepped) PruneEvents(transaction, "job", id, "step", kStepEventsKept);
+    return Status();
+  };
+  ATTUNE_RETURN_IF_ERROR(Commit(std::move(change)));
+  for (const v1::MetricPoint& point : batch.points) {
+    if (point.has_loss()) ports_.telemetry->OnStepApplied(point);
+  }
+  for (const auto& [trainer_id, record] : changed) {
+    if (Trainer* trainer = FindTrainer(trainer_id)) trainer->resend_at.reset();
+    AcknowledgeReports(trainer_id);
+  }
+  if (batch.failed) {
+    OnTaskFailed(job, batch.failed->first, batch.failed->second);
+  } else {
+    Advance(id);
+  }
+  return Status();
+}
+
+void Controller::ApplyReport(const v1::TrainerMessage& message, TrainerRecord* trainer,
+                             Change* change, Batch* batch) {
+  JobRecord& record = change->record;
+  v1::Job& job = record.job;
+  switch (message.message_case()) {
+    case v1::TrainerMessage::kMetrics: {
+      const v1::MetricPoint& point = message.metrics();
+      batch->points.push_back(point);
+      TakeMetrics(point, &job);
+      if (point.has_loss()) {
+        job.set_step(point.step());
+        batch->stepped = true;
+        if (job.state() == v1::Job::PREPARING) {
+          (void)ApplyEvent(&record, JobEvent::kStepApplied, "trains");
+        }
+        if (!record.pause_requested) job.set_reason("trains");
+        if (!change->events.empty() && change->events.back().type == "step") {
+          change->events.pop_back();  // one event for the steps of a batch
+        }
+      }
+      change->events.push_back(
+          {point.has_loss() ? "step" : "evaluated", DescribePoint(point, job)});
+      return;
+    }
+    case v1::TrainerMessage::kCheckpoint:
+      record.checkpoint_step = message.checkpoint().step();
+      record.checkpoint_path = message.checkpoint().path();
+      record.no_space_pauses = 0;
+      change->events.push_back(
+          {"checkpoint", "checkpoint of step " + std::to_string(record.checkpoint_step)});
+      return;
+    case v1::TrainerMessage::kDone: {
+      const v1::TaskDone& done = message.done();
+      trainer->done_task_id = done.task_id();
+      if (trainer->rank != 0) return;
+      if (done.total_steps() > 0) job.set_total_steps(done.total_steps());
+      if (done.task_id() == MainTaskId(record)) record.output_path = done.output_path();
+      for (const auto& [name, value] : done.metrics()) (*job.mutable_metrics())[name] = value;
+      change->events.push_back({"task-done", done.task_id() + " is done"});
+      return;
+    }
+    case v1::TrainerMessage::kFailed: {
+      // The first that says why wins; that a peer was lost says little.
+      const bool better =
+          !batch->failed || batch->failed->second.kind() == v1::TaskFailed::PEER_LOST;
+      if (better) batch->failed = {trainer->id, message.failed()};
+      return;
+    }
+    case v1::TrainerMessage::kOutput:
+      if (trainer->rank != 0) return;
+      batch->output += message.output().data();
+      if (!batch->output.empty() && batch->output.back() != '\n') batch->output += '\n';
+      return;
+    default:
+      return;
+  }
+}
+
+// Appends at the committed length, so that a report applied again after a crash writes the same
+// bytes to the same place.
+Status Controller::WriteOutput(JobRecord* record, const std::string& bytes) {
+  const std::filesystem::path folder = options_.storage / "runs" / record->job.id();
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  const std::filesystem::path path = folder / "output.jsonl";
+  int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+  if (fd < 0) return ErrnoStatus(errno, path.string());
+  Status status;
+  if (ftruncate(fd, static_cast<off_t>(record->output_bytes)) != 0) {
+    status = ErrnoStatus(errno, path.string());
+  }
+  size_t written = 0;
+  while (status.ok() && written < bytes.size()) {
+    ssize_t count = pwrite(fd, bytes.data() + written, bytes.size() - written,
+                           static_cast<off_t>(record->output_bytes + written));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) status = ErrnoStatus(errno, path.string());
+    if (count > 0) written += static_cast<size_t>(count);
+  }
+  if (status.ok() && fsync(fd) != 0) status = ErrnoStatus(errno, path.string());
+  close(fd);
+  if (status.ok()) record->output_bytes += bytes.size();
+  return status;
+}
+
+void Controller::AcknowledgeReports(const std::string& trainer_id) {
+  Trainer* trainer = FindTrainer(trainer_id);
+  if (trainer == nullptr) return;
+  v1::TrainerCommand command;
+  command.mutable_acknowledged()->set_sequence(trainer->record.last_sequence);
+  ports_.trainers->Send(trainer_id, command);
+}
+
+void Controller::OnTaskFailed(OpenJob& job, const std::string& trainer_id,
+                              const v1::TaskFailed& failed) {
+  Trainer* trainer = FindTrainer(trainer_id);
+  if (trainer == nullptr || job.record.phase == Phase::kRegistering) return;
+  Failure failure;
+  failure.rank = static_cast<int>(trainer->record.rank);
+  failure.node = trainer->record.node;
+  failure.cause = failed.message();
+  switch (failed.kind()) {
+    case v1::TaskFailed::INVALID:
+      failure.kind = Failure::Kind::kInvalid;
+      break;
+    case v1::TaskFailed::NO_SPACE:
+      failure.kind = Failure::Kind::kNoSpace;
+      break;
+    case v1::TaskFailed::PEER_LOST:
+      failure.kind = Failure::Kind::kPeerLost;
+      break;
+    default:
+      failure.kind = Failure::Kind::kTrainer;
+      break;
+  }
+  if (job.record.pause_requested && failed.kind() == v1::TaskFailed::KIND_UNSPECIFIED) {
+    if (trainer->record.rank != 0) return;  // rank 0 writes the checkpoint, and is waited for
+    Ending ending;
+    ending.event = JobEvent::kPaused;
+    ending.event_type = "paused";
+    ending.pause_cause = PauseCause::kUser;
+    ending.reason = "paused by the user";
+    ending.orderly = true;
+    (void)EndAttempt(job, std::move(ending));
+    return;
+  }
+  if (failure.kind == Failure::Kind::kPeerLost && !job.record.pause_requested) {
+    if (!job.peer_lost) {
+      job.peer_lost = failure;
+      job.peer_lost_until = Now() + options_.peer_lost_wait;
+    }
+    return;
+  }
+  (void)Fail(job, failure);
+}
+
+}  // namespace attune::jobs

@@ -1,0 +1,368 @@
+#include "coordinator/jobs/repository.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "coordinator/jobs/state_machine.h"
+
+namespace attune::jobs {
+namespace {
+
+using soci::into;
+using soci::use;
+
+constexpr uint32_t kPageSizeDefault = 100;
+constexpr uint32_t kPageSizeMax = 1000;
+
+template <typename Message>
+Result<Message> Parse(const std::string& text) {
+  Message message;
+  auto bytes = DecodeBytes(text);
+  if (!bytes.ok()) return bytes.status();
+  if (!message.ParseFromString(*bytes)) return DataLoss("a stored message cannot be read");
+  return message;
+}
+
+int64_t Micros(const google::protobuf::Timestamp& time) {
+  return time.seconds() * 1'000'000 + time.nanos() / 1000;
+}
+
+// The columns of a job row, in the order of kColumns.
+struct JobRow {
+  explicit JobRow(const JobRecord& r)
+      : id(r.job.id()),
+        number(r.number),
+        name(r.job.name()),
+        kind(r.job.kind()),
+        state(r.job.state()),
+        created_us(Micros(r.job.created())),
+        ended_us(Micros(r.job.ended())),
+        job(EncodeBytes(r.job.SerializeAsString())),
+        spec_source(r.spec_source),
+        phase(static_cast<int>(r.phase)),
+        phase_since_us(ToMicros(r.phase_since)),
+        queued_us(ToMicros(r.queued)),
+        not_before_us(ToMicros(r.not_before)),
+        pause_requested(r.pause_requested ? 1 : 0),
+        pause_cause(static_cast<int>(r.pause_cause)),
+        free_bytes_wanted(static_cast<long long>(r.free_bytes_wanted)),
+        no_space_pauses(static_cast<int>(r.no_space_pauses)),
+        checkpoint_step(static_cast<int>(r.checkpoint_step)),
+        checkpoint_path(r.checkpoint_path),
+        token_sha256(r.token_sha256),
+        output_path(r.output_path),
+        output_bytes(static_cast<long long>(r.output_bytes)) {}
+  JobRow() = default;
+
+  Result<JobRecord> ToRecord() const {
+    JobRecord r;
+    ATTUNE_ASSIGN_OR_RETURN(r.job, Parse<v1::Job>(job));
+    r.number = number;
+    r.spec_source = spec_source;
+    r.phase = static_cast<Phase>(phase);
+    r.phase_since = FromMicros(phase_since_us);
+    r.queued = FromMicros(queued_us);
+    r.not_before = FromMicros(not_before_us);
+    r.pause_requested = pause_requested != 0;
+    r.pause_cause = static_cast<PauseCause>(pause_cause);
+    r.free_bytes_wanted = static_cast<uint64_t>(free_bytes_wanted);
+    r.no_space_pauses = static_cast<uint32_t>(no_space_pauses);
+    r.checkpoint_step = static_cast<uint32_t>(checkpoint_step);
+    r.checkpoint_path = checkpoint_path;
+    r.token_sha256 = token_sha256;
+    r.output_path = output_path;
+    r.output_bytes = static_cast<uint64_t>(output_bytes);
+    return r;
+  }
+
+  std::string id;
+  long long number = 0;
+  std::string name;
+  int kind = 0, state = 0;
+  long long created_us = 0, ended_us = 0;
+  std::string job, spec_source;
+  int phase = 0;
+  long long phase_since_us = 0, queued_us = 0, not_before_us = 0;
+  int pause_requested = 0, pause_cause = 0;
+  long long free_bytes_wanted = 0;
+  int no_space_pauses = 0, checkpoint_step = 0;
+  std::string checkpoint_path, token_sha256, output_path;
+  long long output_bytes = 0;
+};
+
+constexpr char kInsertJob[] =
+    "INSERT INTO jobs (id, number, name, kind, state, created_us, ended_us, job, spec_source, "
+    "phase, phase_since_us, queued_us, not_before_us, pause_requested, pause_cause, "
+    "free_bytes_wanted, no_space_pauses, checkpoint_step, checkpoint_path, token_sha256, "
+    "output_path, output_bytes) VALUES (:a, :b, :c, :d, :e, :f, :g, :h, :i, :j, :k, :l, :m, :n, "
+    ":o, :p, :q, :r, :s, :t, :u, :v)";
+constexpr char kUpdateJob[] =
+    "UPDATE jobs SET state = :state, ended_us = :ended, job = :job, phase = :phase, "
+    "phase_since_us = :since, queued_us = :queued, not_before_us = :not_before, pause_requested = "
+    ":pausing, pause_cause = :cause, free_bytes_wanted = :wanted, no_space_pauses = :pauses, "
+    "checkpoint_step = :step, checkpoint_path = :path, token_sha256 = :token, output_path = "
+    ":output, output_bytes = :bytes WHERE id = :id";
+constexpr char kSelectOpenJobs[] =
+    "SELECT id, number, job, spec_source, phase, phase_since_us, queued_us, not_before_us, "
+    "pause_requested, pause_cause, free_bytes_wanted, no_space_pauses, checkpoint_step, "
+    "checkpoint_path, token_sha256, output_path, output_bytes FROM jobs WHERE state <= :last "
+    "ORDER BY number";
+
+}  // namespace
+
+void InsertJob(Transaction& transaction, JobRecord* record) {
+  soci::session& sql = transaction.session();
+  long long number = 0;
+  sql << "SELECT COALESCE(MAX(number), 0) + 1 FROM jobs", into(number);
+  record->number = number;
+  JobRow r(*record);
+  sql << kInsertJob, use(r.id), use(r.number), use(r.name), use(r.kind), use(r.state),
+      use(r.created_us), use(r.ended_us), use(r.job), use(r.spec_source), use(r.phase),
+      use(r.phase_since_us), use(r.queued_us), use(r.not_before_us), use(r.pause_requested),
+      use(r.pause_cause), use(r.free_bytes_wanted), use(r.no_space_pauses), use(r.checkpoint_step),
+      use(r.checkpoint_path), use(r.token_sha256), use(r.output_path), use(r.output_bytes);
+}
+
+void SaveJob(Transaction& transaction, const JobRecord& record) {
+  JobRow r(record);
+  transaction.session() << kUpdateJob, use(r.state), use(r.ended_us), use(r.job), use(r.phase),
+      use(r.phase_since_us), use(r.queued_us), use(r.not_before_us), use(r.pause_requested),
+      use(r.pause_cause), use(r.free_bytes_wanted), use(r.no_space_pauses), use(r.checkpoint_step),
+      use(r.checkpoint_path), use(r.token_sha256), use(r.output_path), use(r.output_bytes),
+      use(r.id);
+}
+
+Result<v1::Job> FindJob(Transaction& transaction, const std::string& id_or_name) {
+  soci::session& sql = transaction.session();
+  std::string text;
+  sql << "SELECT job FROM jobs WHERE id = :id", use(id_or_name), into(text);
+  if (!sql.got_data()) {
+    sql << "SELECT job FROM jobs WHERE name = :name ORDER BY number DESC LIMIT 1", use(id_or_name),
+        into(text);
+  }
+  if (!sql.got_data()) {
+    return NotFound("no job '" + id_or_name + "': `attune job list` shows those there are");
+  }
+  return Parse<v1::Job>(text);
+}
+
+Result<std::vector<JobRecord>> LoadOpenJobs(Transaction& transaction) {
+  std::vector<JobRecord> records;
+  JobRow r;
+  const int last = v1::Job::PAUSED;  // the final states come after it
+  soci::statement rows =
+      (transaction.session().prepare << kSelectOpenJobs, use(last), into(r.id), into(r.number),
+       into(r.job), into(r.spec_source), into(r.phase), into(r.phase_since_us), into(r.queued_us),
+       into(r.not_before_us), into(r.pause_requested), into(r.pause_cause),
+       into(r.free_bytes_wanted), into(r.no_space_pauses), into(r.checkpoint_step),
+       into(r.checkpoint_path), into(r.token_sha256), into(r.output_path), into(r.output_bytes));
+  rows.execute();
+  while (rows.fetch()) {
+    auto record = r.ToRecord();
+    if (!record.ok()) return record.status().WithContext(r.id);
+    records.push_back(std::move(*record));
+  }
+  return records;
+}
+
+Result<v1::ListJobsResponse> ListJobs(Transaction& transaction,
+                                      const v1::ListJobsRequest& request) {
+  long long before = INT64_MAX;
+  const std::string& token = request.page_token();
+  if (!token.empty()) {
+    auto [end, error] = std::from_chars(token.data(), token.data() + token.size(), before);
+    if (error != std::errc() || end != token.data() + token.size()) {
+      return InvalidArgument("page_token is not one that this server gave").WithField("page_token");
+    }
+  }
+  uint32_t page =
+      request.page_size() == 0 ? kPageSizeDefault : std::min(request.page_size(), kPageSizeMax);
+  std::string where = "number < :before";
+  if (!request.all_kinds()) where += " AND kind = " + std::to_string(v1::Job::TRAIN);
+  if (request.states_size() > 0) {
+    std::string states;
+    for (int state : request.states())
+      states += (states.empty() ? "" : ",") + std::to_string(state);
+    where += " AND state IN (" + states + ")";
+  }
+  v1::ListJobsResponse response;
+  long long number = 0;
+  int limit = static_cast<int>(page) + 1;
+  std::string text;
+  soci::statement rows =
+      (transaction.session().prepare
+           << "SELECT number, job FROM jobs WHERE " + where + " ORDER BY number DESC LIMIT :limit",
+       use(before), use(limit), into(number), into(text));
+  rows.execute();
+  long long last = 0;
+  while (rows.fetch()) {
+    if (response.jobs_size() == static_cast<int>(page)) {
+      response.set_next_page_token(std::to_string(last));
+      break;
+    }
+    auto job = Parse<v1::Job>(text);
+    if (!job.ok()) return job.status();
+    *response.add_jobs() = std::move(*job);
+    last = number;
+  }
+  return response;
+}
+
+std::map<std::string, uint32_t> CountJobsByState(Transaction& transaction, bool all_kinds) {
+  std::map<std::string, uint32_t> counts;
+  for (int state = v1::Job::QUEUED; state <= v1::Job::CANCELLED; ++state) {
+    counts[StateName(static_cast<v1::Job::State>(state))] = 0;
+  }
+  int state = 0, count = 0;
+  soci::statement rows =
+      (transaction.session().prepare
+           << std::string("SELECT state, COUNT(*) FROM jobs") +
+                  (all_kinds ? "" : " WHERE kind = " + std::to_string(v1::Job::TRAIN)) +
+                  " GROUP BY state",
+       into(state), into(count));
+  rows.execute();
+  while (rows.fetch()) {
+    counts[StateName(static_cast<v1::Job::State>(state))] = static_cast<uint32_t>(count);
+  }
+  return counts;
+}
+
+std::vector<v1::Job> RecentTrainJobs(Transaction& transaction, size_t open_max, size_t ended_max) {
+  std::vector<v1::Job> jobs;
+  const std::string kind = "kind = " + std::to_string(v1::Job::TRAIN);
+  const std::string last_open = std::to_string(v1::Job::PAUSED);
+  std::string text;
+  for (const std::string& query :
+       {"SELECT job FROM jobs WHERE " + kind + " AND state <= " + last_open +
+            " ORDER BY number LIMIT " + std::to_string(open_max),
+        "SELECT job FROM jobs WHERE " + kind + " AND state > " + last_open +
+            " ORDER BY ended_us DESC LIMIT " + std::to_string(ended_max)}) {
+    soci::statement rows = (transaction.session().prepare << query, into(text));
+    rows.execute();
+    while (rows.fetch()) {
+      auto job = Parse<v1::Job>(text);
+      if (job.ok()) jobs.push_back(std::move(*job));
+    }
+  }
+  return jobs;
+}
+
+double AppliedSeconds(Transaction& transaction, const std::string& job_id) {
+  double seconds = 0;
+  transaction.session() << "SELECT COALESCE(SUM(seconds), 0.0) FROM step_metrics WHERE job_id = "
+                           ":job AND kind = 0",
+      use(job_id), into(seconds);
+  return seconds;
+}
+
+void SaveTrainer(Transaction& transaction, const TrainerRecord& trainer) {
+  int generation = static_cast<int>(trainer.generation), rank = static_cast<int>(trainer.rank);
+  int slot = static_cast<int>(trainer.slot), state = static_cast<int>(trainer.state);
+  long long last_sequence = static_cast<long long>(trainer.last_sequence);
+  transaction.session()
+      << "INSERT INTO trainers (id, job_id, generation, rank, node, slot, state, last_sequence, "
+         "done_task_id) VALUES (:id, :job, :generation, :rank, :node, :slot, :state, :sequence, "
+         ":done) ON CONFLICT (id) DO UPDATE SET state = excluded.state, last_sequence = "
+         "excluded.last_sequence, done_task_id = excluded.done_task_id",
+      use(trainer.id), use(trainer.job_id), use(generation), use(rank), use(trainer.node),
+      use(slot), use(state), use(last_sequence), use(trainer.done_task_id);
+}
+
+std::vector<TrainerRecord> LoadLiveTrainers(Transaction& transaction) {
+  std::vector<TrainerRecord> trainers;
+  TrainerRecord t;
+  int generation = 0, rank = 0, slot = 0, state = 0;
+  long long last_sequence = 0;
+  const int exited = static_cast<int>(TrainerState::kExited);
+  soci::statement rows =
+      (transaction.session().prepare
+           << "SELECT id, job_id, generation, rank, node, slot, state, last_sequence, "
+              "done_task_id FROM trainers WHERE state < :exited ORDER BY id",
+       use(exited), into(t.id), into(t.job_id), into(generation), into(rank), into(t.node),
+       into(slot), into(state), into(last_sequence), into(t.done_task_id));
+  rows.execute();
+  while (rows.fetch()) {
+    t.generation = static_cast<uint32_t>(generation);
+    t.rank = static_cast<uint32_t>(rank);
+    t.slot = static_cast<uint32_t>(slot);
+    t.state = static_cast<TrainerState>(state);
+    t.last_sequence = static_cast<uint64_t>(last_sequence);
+    trainers.push_back(t);
+  }
+  return trainers;
+}
+
+void StartAttempt(Transaction& transaction, const std::string& job_id, uint32_t generation,
+                  uint32_t ranks) {
+  int number = static_cast<int>(generation), count = static_cast<int>(ranks);
+  int64_t now_us = ToMicros(transaction.now());
+  transaction.session() << "INSERT INTO attempts (job_id, generation, ranks, placed_us, ended_us, "
+                           "outcome) VALUES (:job, :generation, :ranks, :now, 0, '')",
+      use(job_id), use(number), use(count), use(now_us);
+}
+
+void EndAttempt(Transaction& transaction, const std::string& job_id, uint32_t generation,
+                const std::string& outcome) {
+  int number = static_cast<int>(generation);
+  int64_t now_us = ToMicros(transaction.now());
+  transaction.session() << "UPDATE attempts SET ended_us = :now, outcome = :outcome WHERE job_id = "
+                           ":job AND generation = :generation",
+      use(now_us), use(outcome), use(job_id), use(number);
+}
+
+void SaveMetric(Transaction& transaction, const std::string& job_id, const v1::MetricPoint& point) {
+  int step = static_cast<int>(point.step());
+  int kind = point.has_validation_loss() && !point.has_loss() ? 1 : 0;
+  double seconds = point.seconds();
+  std::string text = EncodeBytes(point.SerializeAsString());
+  transaction.session() << "INSERT INTO step_metrics (job_id, step, kind, seconds, point) VALUES "
+                           "(:job, :step, :kind, :seconds, :point) ON CONFLICT (job_id, step, "
+                           "kind) DO UPDATE SET seconds = excluded.seconds, point = excluded.point",
+      use(job_id), use(step), use(kind), use(seconds), use(text);
+}
+
+std::vector<v1::MetricPoint> ReadMetrics(Transaction& transaction, const std::string& job_id,
+                                         MetricPosition* position, int limit) {
+  std::vector<v1::MetricPoint> points;
+  int step = static_cast<int>(position->step), kind = position->kind;
+  int row_step = 0, row_kind = 0;
+  std::string text;
+  soci::statement rows =
+      (transaction.session().prepare
+           << "SELECT step, kind, point FROM step_metrics WHERE job_id = :job AND (step > :step "
+              "OR (step = :step2 AND kind > :kind)) ORDER BY step, kind LIMIT :limit",
+       use(job_id), use(step), use(step), use(kind), use(limit), into(row_step), into(row_kind),
+       into(text));
+  rows.execute();
+  while (rows.fetch()) {
+    auto point = Parse<v1::MetricPoint>(text);
+    if (point.ok()) points.push_back(std::move(*point));
+    position->step = static_cast<uint32_t>(row_step);
+    position->kind = row_kind;
+  }
+  return points;
+}
+
+void SaveNode(Transaction& transaction, const v1::Node& node) {
+  std::string name = node.name(), text = EncodeBytes(node.SerializeAsString());
+  int64_t now_us = ToMicros(transaction.now());
+  transaction.session() << "INSERT INTO nodes (name, node, seen_us) VALUES (:name, :node, :now) ON "
+                           "CONFLICT (name) DO UPDATE SET node = excluded.node, seen_us = "
+                           "excluded.seen_us",
+      use(name), use(text), use(now_us);
+}
+
+std::vector<v1::Node> LoadNodes(Transaction& transaction) {
+  std::vector<v1::Node> nodes;
+  std::string text;
+  soci::statement rows =
+      (transaction.session().prepare << "SELECT node FROM nodes ORDER BY name", into(text));
+  rows.execute();
+  while (rows.fetch()) {
+    auto node = Parse<v1::Node>(text);
+    if (node.ok()) nodes.push_back(std::move(*node));
+  }
+  return nodes;
+}
+
+}  // namespace attune::jobs

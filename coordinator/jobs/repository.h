@@ -1,0 +1,57 @@
+#pragma once
+
+// Jobs, attempts, trainers, metrics and nodes in the store. Every function works inside the
+// caller's transaction and throws soci_error as SOCI does (Database turns it into a Status).
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "attune/v1/nodes.pb.h"
+#include "common/base/status.h"
+#include "coordinator/jobs/record.h"
+#include "coordinator/store/database.h"
+
+namespace attune::jobs {
+
+// Gives record.number the next number.
+void InsertJob(Transaction& transaction, JobRecord* record);
+void SaveJob(Transaction& transaction, const JobRecord& record);
+// By id, or by name (the newest of that name). kNotFound when there is none.
+Result<v1::Job> FindJob(Transaction& transaction, const std::string& id_or_name);
+// All jobs without a final state, by number.
+Result<std::vector<JobRecord>> LoadOpenJobs(Transaction& transaction);
+// Newest first. kInvalidArgument for a bad page token.
+Result<v1::ListJobsResponse> ListJobs(Transaction& transaction, const v1::ListJobsRequest& request);
+std::map<std::string, uint32_t> CountJobsByState(Transaction& transaction, bool all_kinds);
+
+// TRAIN jobs: open ones and the last to end.
+std::vector<v1::Job> RecentTrainJobs(Transaction& transaction, size_t open_max, size_t ended_max);
+// Sum over the job's applied steps; a redone step counts once.
+double AppliedSeconds(Transaction& transaction, const std::string& job_id);
+
+void SaveTrainer(Transaction& transaction, const TrainerRecord& trainer);
+// All that have not exited.
+std::vector<TrainerRecord> LoadLiveTrainers(Transaction& transaction);
+
+void StartAttempt(Transaction& transaction, const std::string& job_id, uint32_t generation,
+                  uint32_t ranks);
+void EndAttempt(Transaction& transaction, const std::string& job_id, uint32_t generation,
+                const std::string& outcome);
+
+// A step replaces the same step of an earlier attempt; an evaluation likewise.
+void SaveMetric(Transaction& transaction, const std::string& job_id, const v1::MetricPoint& point);
+// Where a reader of metrics is: before the first point when step is 0 and kind is -1.
+struct MetricPosition {
+  uint32_t step = 0;
+  int kind = -1;  // 0: step, 1: evaluation, which follows the step it was made after
+};
+// Points after the position, which moves on; at most limit.
+std::vector<v1::MetricPoint> ReadMetrics(Transaction& transaction, const std::string& job_id,
+                                         MetricPosition* position, int limit);
+
+void SaveNode(Transaction& transaction, const v1::Node& node);
+std::vector<v1::Node> LoadNodes(Transaction& transaction);
+
+}  // namespace attune::jobs

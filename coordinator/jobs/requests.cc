@@ -1,0 +1,311 @@
+// What users ask of the controller.
+
+#include "coordinator/store/requests.h"
+
+#include <algorithm>
+
+#include "common/base/files.h"
+#include "common/base/hash.h"
+#include "common/log/log.h"
+#include "common/spec/job_spec.h"
+#include "coordinator/jobs/controller.h"
+#include "coordinator/jobs/repository.h"
+#include "coordinator/jobs/state_machine.h"
+
+namespace attune::jobs {
+namespace {
+
+constexpr size_t kSpecSourceBytesMax = 1 << 20;
+constexpr int kPromptsMax = 10'000;
+
+std::string Reference(const std::string& name, uint32_t version) {
+  return name + "@" + std::to_string(version);
+}
+
+Status CheckGenerate(const v1::GenerateRequest& request) {
+  if (request.prompts_size() == 0) {
+    return InvalidArgument("generate needs at least one prompt").WithField("prompts");
+  }
+  if (request.prompts_size() > kPromptsMax) {
+    return InvalidArgument("generate takes at most " + std::to_string(kPromptsMax) +
+                           " prompts, not " + std::to_string(request.prompts_size()))
+        .WithField("prompts");
+  }
+  if (request.max_tokens() == 0) {
+    return InvalidArgument("max_tokens must be at least 1").WithField("max_tokens");
+  }
+  if (!(request.temperature() >= 0)) {
+    return InvalidArgument("temperature must be 0 or more").WithField("temperature");
+  }
+  return Status();
+}
+
+Status CheckExport(const v1::ExportRequest& request) {
+  if (!std::filesystem::path(request.folder()).is_absolute()) {
+    return InvalidArgument("folder must be an absolute path, not '" + request.folder() + "'")
+        .WithField("folder");
+  }
+  return Status();
+}
+
+}  // namespace
+
+Result<std::optional<v1::Job>> Controller::EarlierAnswer(const RequestKey& key) {
+  std::optional<std::string> bytes;
+  ATTUNE_RETURN_IF_ERROR(ports_.database->Read([&](Transaction& transaction) {
+    ATTUNE_ASSIGN_OR_RETURN(bytes, FindRequest(transaction, key.id, key.method, key.content));
+    return Status();
+  }));
+  if (!bytes) return std::optional<v1::Job>();
+  v1::Job job;
+  if (!job.ParseFromString(*bytes)) return DataLoss("a stored answer cannot be read");
+  return std::optional<v1::Job>(std::move(job));
+}
+
+Status Controller::ResolveInputs(v1::Job* job) {
+  std::string base = job->kind() == v1::Job::GENERATE ? job->task().generate().model()
+                     : job->kind() == v1::Job::EXPORT ? job->task().export_().model()
+                                                      : job->spec().base();
+  auto model = ports_.artifacts->GetModel(base);
+  if (!model.ok()) return Status(model.status()).WithField("base");
+  job->set_base(Reference(model->name(), model->version()));
+  for (int i = 0; i < job->spec().datasets_size(); ++i) {
+    auto dataset = ports_.artifacts->GetDataset(job->spec().datasets(i).name());
+    if (!dataset.ok()) return Status(dataset.status()).WithField("dataset");
+    job->add_datasets(Reference(dataset->name(), dataset->version()));
+  }
+  return Status();
+}
+
+Status Controller::CheckRanks(const v1::Job& job) {
+  if (nodes_.empty()) return Status();  // no worker has ever come: it may wait for the first
+  uint32_t total = scheduling::TotalSlots(View(Now()));
+  if (total == 0) return Status();  // all away for the moment
+  uint32_t wanted = RanksOf(job).min();
+  if (wanted <= total) return Status();
+  return FailedPrecondition("the job needs " + scheduling::CountOf(wanted, "slot") +
+                            ", but the cluster has " + std::to_string(total) +
+                            " in total: ask for fewer ranks or start more workers")
+      .WithField("ranks");
+}
+
+Status Controller::CheckSubmit(const v1::SubmitJobRequest& request, v1::Job* job) {
+  job->set_kind(request.kind() == v1::Job::KIND_UNSPECIFIED ? v1::Job::TRAIN : request.kind());
+  if (request.spec_source().size() > kSpecSourceBytesMax) {
+    return InvalidArgument("the spec's text is larger than 1 MiB").WithField("spec_source");
+  }
+  switch (job->kind()) {
+    case v1::Job::TRAIN:
+    case v1::Job::PLAN:
+      if (!request.has_spec()) return InvalidArgument("a job needs a spec").WithField("spec");
+      ATTUNE_RETURN_IF_ERROR(spec::ValidateJobSpec(request.spec()));
+      *job->mutable_spec() = request.spec();
+      job->set_name(request.spec().name().empty() ? "job" : request.spec().name());
+      break;
+    case v1::Job::GENERATE:
+      ATTUNE_RETURN_IF_ERROR(CheckGenerate(request.task().generate()));
+      job->set_name("generate");
+      break;
+    case v1::Job::EXPORT:
+      ATTUNE_RETURN_IF_ERROR(CheckExport(request.task().export_()));
+      job->set_name("export");
+      break;
+    default:
+      return InvalidArgument("unknown kind of job").WithField("kind");
+  }
+  if (!IsValidName(job->name())) {
+    return InvalidArgument("name '" + job->name() +
+                           "' must be 1 to 63 of a-z, 0-9, '.', '_' and '-', starting with a "
+                           "letter or digit")
+        .WithField("name");
+  }
+  if (request.has_task()) *job->mutable_task() = request.task();
+  ATTUNE_RETURN_IF_ERROR(ResolveInputs(job));
+  return CheckRanks(*job);
+}
+
+Result<v1::Job> Controller::Submit(const v1::SubmitJobRequest& request) {
+  const RequestKey key{request.request_id(), "SubmitJob", request.SerializeAsString()};
+  ATTUNE_ASSIGN_OR_RETURN(std::optional<v1::Job> earlier, EarlierAnswer(key));
+  if (earlier) return *earlier;
+  OpenJob open;
+  JobRecord& record = open.record;
+  ATTUNE_RETURN_IF_ERROR(CheckSubmit(request, &record.job));
+  const TimePoint now = ports_.clock->Now();
+  record.job.set_id(NewId("job"));
+  record.job.set_state(v1::Job::QUEUED);
+  record.job.set_reason(nodes_.empty() ? "waits for the first worker to join" : "waits for slots");
+  SetTimestamp(record.job.mutable_created(), now);
+  record.spec_source = request.spec_source();
+  record.queued = now;
+  Change change;
+  change.record = record;
+  change.request = key;
+  change.events.push_back({"submitted", "submitted as " + record.job.name()});
+  change.also = [](Transaction& transaction, JobRecord* inserted) {
+    InsertJob(transaction, inserted);
+    return Status();
+  };
+  const std::string id = record.job.id();
+  jobs_.emplace(id, std::move(open));
+  Status status = Commit(std::move(change));
+  if (!status.ok()) {
+    jobs_.erase(id);
+    return status;
+  }
+  return jobs_.at(id).record.job;
+}
+
+// Finds the job, acts, and answers with the job afterwards. event: what the act means, for the
+// error when the job has ended already.
+Result<v1::Job> Controller::Mutate(const RequestKey& key, const std::string& id_or_name,
+                                   JobEvent event, const std::function<Status(OpenJob&)>& act) {
+  ATTUNE_ASSIGN_OR_RETURN(std::optional<v1::Job> earlier, EarlierAnswer(key));
+  if (earlier) return *earlier;
+  Flush();
+  v1::Job job;
+  const auto load = [&](Transaction& transaction) -> Status {
+    ATTUNE_ASSIGN_OR_RETURN(job, FindJob(transaction, id_or_name));
+    return Status();
+  };
+  ATTUNE_RETURN_IF_ERROR(ports_.database->Read(load));
+  const std::string id = job.id();
+  OpenJob* open = FindOpenJob(id);
+  if (open == nullptr) {
+    auto next = Next(job.state(), event);
+    return next.ok() ? Internal("job " + id + " is not loaded") : next.status();
+  }
+  ATTUNE_RETURN_IF_ERROR(act(*open));
+  if (OpenJob* still = FindOpenJob(id)) return still->record.job;
+  ATTUNE_RETURN_IF_ERROR(ports_.database->Read(load));
+  return job;
+}
+
+Result<v1::Job> Controller::Cancel(const v1::CancelJobRequest& request) {
+  const RequestKey key{request.request_id(), "CancelJob", request.SerializeAsString()};
+  return Mutate(key, request.id(), JobEvent::kCancelled, [&](OpenJob& job) {
+    Ending ending;
+    ending.event = JobEvent::kCancelled;
+    ending.event_type = "ended";
+    ending.reason = request.reason().empty() ? "cancelled" : "cancelled: " + request.reason();
+    ending.request = key;
+    return EndAttempt(job, std::move(ending));
+  });
+}
+
+Result<v1::Job> Controller::Pause(const v1::PauseJobRequest& request) {
+  const RequestKey key{request.request_id(), "PauseJob", request.SerializeAsString()};
+  return Mutate(key, request.id(), JobEvent::kPaused, [&](OpenJob& job) -> Status {
+    ATTUNE_ASSIGN_OR_RETURN(v1::Job::State next, Next(job.record.job.state(), JobEvent::kPaused));
+    (void)next;
+    if (job.record.phase == Phase::kRegistering) {
+      return FailedPrecondition("the job is done and being registered; it cannot be paused");
+    }
+    if (job.record.phase == Phase::kWorking) return PauseActive(job, key);
+    Ending ending;
+    ending.event = JobEvent::kPaused;
+    ending.event_type = "paused";
+    ending.reason = "paused by the user";
+    ending.pause_cause = PauseCause::kUser;
+    ending.orderly = true;
+    ending.request = key;
+    return EndAttempt(job, std::move(ending));
+  });
+}
+
+// Trainers checkpoint first; the attempt ends when rank 0 says so, or at the deadline.
+Status Controller::PauseActive(OpenJob& job, const RequestKey& key) {
+  Change change;
+  change.record = job.record;
+  change.record.pause_requested = true;
+  change.record.job.set_reason("pausing: writes a checkpoint");
+  change.events.push_back({"pausing", "asked to checkpoint and stop"});
+  change.request = key;
+  ATTUNE_RETURN_IF_ERROR(Commit(std::move(change)));
+  job.pause_until = Now() + options_.pause_timeout;
+  for (Trainer* trainer : TrainersOf(job.record)) {
+    v1::TrainerCommand command;
+    command.mutable_stop()->set_task_id(MainTaskId(job.record));
+    command.mutable_stop()->set_checkpoint(true);
+    command.mutable_stop()->set_reason("paused by the user");
+    ports_.trainers->Send(trainer->record.id, command);
+  }
+  return Status();
+}
+
+Result<v1::Job> Controller::Resume(const v1::ResumeJobRequest& request) {
+  const RequestKey key{request.request_id(), "ResumeJob", request.SerializeAsString()};
+  return Mutate(key, request.id(), JobEvent::kResumed, [&](OpenJob& job) {
+    Change change;
+    change.record = job.record;
+    ATTUNE_RETURN_IF_ERROR(ApplyEvent(&change.record, JobEvent::kResumed, "waits for slots"));
+    change.record.pause_cause = PauseCause::kNone;
+    change.record.not_before = TimePoint();
+    change.events.push_back({"resumed", "resumed by the user"});
+    change.request = key;
+    return Commit(std::move(change));
+  });
+}
+
+Result<v1::JobExplanation> Controller::Explain(const std::string& id_or_name) {
+  v1::Job job;
+  ATTUNE_RETURN_IF_ERROR(ports_.database->Read([&](Transaction& transaction) -> Status {
+    ATTUNE_ASSIGN_OR_RETURN(job, FindJob(transaction, id_or_name));
+    return Status();
+  }));
+  v1::JobExplanation answer;
+  answer.set_job_id(job.id());
+  answer.set_state(job.state());
+  answer.set_summary(job.reason());
+  OpenJob* open = FindOpenJob(job.id());
+  if (job.state() == v1::Job::QUEUED && open != nullptr) {
+    scheduling::Plan plan = scheduling::MakePlan(View(Now()));
+    auto wait = plan.waits.find(job.id());
+    if (wait == plan.waits.end()) {
+      answer.set_summary("is being placed now");
+      return answer;
+    }
+    answer.set_summary(wait->second.summary);
+    for (const std::string& reason : wait->second.reasons) answer.add_reasons(reason);
+    for (const std::string& unblock : wait->second.unblocks) answer.add_unblocks(unblock);
+  } else if (IsActive(job.state())) {
+    std::string where;
+    for (const v1::Placement& placement : job.placements()) {
+      where += (where.empty() ? "" : ", ") + ("rank " + std::to_string(placement.rank())) + " on " +
+               placement.node() + " slot " + std::to_string(placement.slot());
+    }
+    answer.add_reasons("attempt " + std::to_string(job.generation()) + ": " + where);
+    if (job.restarts() > 0) {
+      answer.add_reasons(scheduling::CountOf(job.restarts(), "restart") + " so far, of " +
+                         std::to_string(MaxRestarts(job.spec())) + " allowed");
+    }
+  } else if (job.state() == v1::Job::PAUSED) {
+    bool space = open != nullptr && open->record.pause_cause == PauseCause::kNoSpace;
+    answer.add_unblocks(space ? "free space on the storage; it then goes on by itself"
+                              : "`attune job resume " + job.id() + "`");
+  }
+  if (job.incidents_size() > 0) {
+    const v1::Incident& last = job.incidents(job.incidents_size() - 1);
+    answer.add_reasons("last incident: attempt " + std::to_string(last.generation()) +
+                       (last.rank() < 0 ? "" : ", rank " + std::to_string(last.rank()) + " on ") +
+                       (last.rank() < 0 ? "" : last.node()) + ": " + last.cause());
+  }
+  return answer;
+}
+
+std::vector<v1::Node> Controller::Nodes() {
+  const Time now = Now();
+  std::vector<v1::Node> nodes;
+  for (const auto& [name, entry] : nodes_.entries()) {
+    v1::Node node = entry.node;
+    node.set_state(entry.lost || !entry.registered ? v1::Node::LOST : v1::Node::READY);
+    SetTimestamp(node.mutable_last_heartbeat(), ports_.clock->Now() - nodes_.Silence(name, now));
+    uint32_t used = 0;
+    for (const auto& [id, trainer] : trainers_) used += trainer.record.node == name ? 1 : 0;
+    node.set_slots_used(used);
+    nodes.push_back(std::move(node));
+  }
+  return nodes;
+}
+
+}  // namespace attune::jobs

@@ -1,0 +1,209 @@
+// What workers say, and what silence means.
+
+#include <set>
+
+#include "common/log/log.h"
+#include "coordinator/jobs/controller.h"
+#include "coordinator/jobs/repository.h"
+#include "coordinator/jobs/state_machine.h"
+
+namespace attune::jobs {
+
+void Controller::OnWorkerRegistered(const v1::RegisterWorker& worker, const std::string& address) {
+  const Time now = Now();
+  const v1::Node node = nodes_.Register(worker, address, now).node;
+  Status status = ports_.database->Write([&](Transaction& transaction) {
+    SaveNode(transaction, node);
+    transaction.AppendEvent("node", node.name(), "registered",
+                            scheduling::CountOf(node.slots(), "slot") + " (" + node.device() + ")",
+                            node.SerializeAsString());
+    return Status();
+  });
+  if (!status.ok()) spdlog::error("node={} not stored: {}", node.name(), status.ToString());
+  v1::WorkerCommand command;
+  auto* registered = command.mutable_registered();
+  registered->set_heartbeat_seconds(static_cast<uint32_t>(
+      std::chrono::duration_cast<std::chrono::seconds>(options_.liveness.interval).count()));
+  std::vector<std::string> unknown;
+  SeeRunning(worker.node(), worker.running(), &unknown);
+  for (const std::string& id : unknown) registered->add_unknown_trainer_ids(id);
+  spdlog::info("node={} registered slots={} running={} unknown={}", worker.node(), worker.slots(),
+               worker.running_size(), unknown.size());
+  ports_.workers->Send(worker.node(), command);
+}
+
+void Controller::OnHeartbeat(const std::string& node, const v1::Heartbeat& heartbeat) {
+  if (!nodes_.Heartbeat(node, Now())) {
+    ports_.workers->Disconnect(node);
+    return;
+  }
+  std::vector<std::string> unknown;
+  SeeRunning(node, heartbeat.running(), &unknown);
+  for (const std::string& id : unknown) {
+    v1::StopTrainer stop;
+    stop.set_trainer_id(id);
+    stop.set_reason("the coordinator does not know this trainer");
+    ports_.launcher->Stop(node, stop);
+  }
+}
+
+// Compares what a worker runs with what it should run.
+void Controller::SeeRunning(const std::string& node,
+                            const google::protobuf::RepeatedPtrField<v1::RunningTrainer>& running,
+                            std::vector<std::string>* unknown) {
+  std::set<std::string> seen;
+  for (const v1::RunningTrainer& listed : running) {
+    Trainer* trainer = FindTrainer(listed.trainer_id());
+    if (trainer == nullptr || trainer->record.node != node) {
+      unknown->push_back(listed.trainer_id());
+      continue;
+    }
+    seen.insert(listed.trainer_id());
+    trainer->missing_since.reset();
+  }
+  for (auto& [id, trainer] : trainers_) {
+    if (trainer.record.node != node || seen.contains(id) || trainer.missing_since) continue;
+    trainer.missing_since = Now();
+  }
+}
+
+void Controller::OnTrainerExited(const std::string& node, const v1::TrainerExited& exited) {
+  Flush();
+  if (Trainer* trainer = FindTrainer(exited.trainer_id())) {
+    Failure failure;
+    failure.rank = static_cast<int>(trainer->record.rank);
+    failure.node = trainer->record.node;
+    failure.cause = DescribeExit(exited.signaled(), exited.code());
+    if (!exited.start_error().empty()) {
+      failure.cause = "the trainer did not start: " + exited.start_error();
+    }
+    failure.log_tail.assign(exited.log_tail().begin(), exited.log_tail().end());
+    Status status = TrainerEnded(*trainer, failure);
+    if (!status.ok()) return;  // not acknowledged: the worker says it again
+  }
+  v1::WorkerCommand command;
+  command.mutable_exit_acknowledged()->set_trainer_id(exited.trainer_id());
+  ports_.workers->Send(node, command);
+}
+
+// Every trainer of a lost node counts as ended. If one lives on, its worker will be told to kill
+// it.
+void Controller::LoseNode(const std::string& node) {
+  const std::string silence =
+      std::to_string(nodes_.Silence(node, Now()).count()) + " s without a heartbeat";
+  spdlog::warn("node={} lost: {}", node, silence);
+  ports_.workers->Disconnect(node);
+  (void)ports_.database->Write([&](Transaction& transaction) {
+    transaction.AppendEvent("node", node, "lost", silence, "");
+    return Status();
+  });
+  for (auto& [id, trainer] : trainers_) {
+    if (trainer.record.node == node) trainer.missing_since = Now() - options_.missing_timeout;
+  }
+}
+
+void Controller::CheckTrainers(Time now) {
+  std::map<std::string, std::vector<std::string>> gone;  // by job
+  for (auto& [id, trainer] : trainers_) {
+    if (trainer.missing_since && now - *trainer.missing_since >= options_.missing_timeout) {
+      gone[trainer.record.job_id].push_back(id);
+    } else if (trainer.kill_at && now >= *trainer.kill_at) {
+      StopTrainer(trainer, false, "it did not end by itself");
+    } else if (trainer.resend_at && now >= *trainer.resend_at) {
+      trainer.resend_at.reset();
+      if (OpenJob* job = FindOpenJob(trainer.record.job_id);
+          job != nullptr && trainer.attached && IsOfCurrentAttempt(trainer.record, *job)) {
+        SendTask(*job, trainer);
+      }
+    }
+  }
+  for (const auto& [job_id, ids] : gone) {
+    const Trainer* first = FindTrainer(ids.front());
+    const std::string node = first->record.node;
+    Failure failure{Failure::Kind::kWorker, -1, node, "", {}};
+    auto entry = nodes_.entries().find(node);
+    if (entry == nodes_.entries().end() || entry->second.lost) {
+      failure.cause = "worker lost: " + node + " sent no heartbeat for " +
+                      std::to_string(nodes_.Silence(node, now).count()) + " s";
+    } else if (first->record.state == TrainerState::kStarting) {
+      failure.kind = Failure::Kind::kNotStarted;
+      failure.cause = "the worker on " + node + " was not told to start it in time";
+    } else {
+      failure.rank = static_cast<int>(first->record.rank);
+      failure.cause = "the worker was restarted and the trainer is gone";
+    }
+    OpenJob* job = FindOpenJob(job_id);
+    const bool needed = job != nullptr && IsActive(job->record.job.state()) &&
+                        job->record.phase != Phase::kRegistering &&
+                        first->record.state != TrainerState::kStopping &&
+                        IsOfCurrentAttempt(first->record, *job);
+    if (needed) {
+      (void)Fail(*job, failure, ids);
+      continue;
+    }
+    for (const std::string& id : ids) {
+      if (Trainer* trainer = FindTrainer(id)) (void)TrainerEnded(*trainer, failure);
+    }
+  }
+}
+
+void Controller::CheckJobs(Time now) {
+  std::vector<std::string> active;
+  for (const auto& [id, job] : jobs_) {
+    if (IsActive(job.record.job.state())) active.push_back(id);
+  }
+  for (const std::string& id : active) {
+    Advance(id);  // what could not be committed before is tried again
+    OpenJob* open = FindOpenJob(id);
+    if (open == nullptr || !IsActive(open->record.job.state())) continue;
+    OpenJob& job = *open;
+    if (job.record.phase == Phase::kRegistering) continue;
+    if (job.peer_lost && now >= job.peer_lost_until) {
+      (void)Fail(job, Failure(*job.peer_lost));
+      continue;
+    }
+    if (job.record.pause_requested && now >= job.pause_until) {
+      (void)Fail(job, {Failure::Kind::kTrainer, -1, "", "trainers did not stop in time", {}});
+      continue;
+    }
+    const bool attaching = job.record.phase == Phase::kAttaching;
+    for (Trainer* trainer : TrainersOf(job.record)) {
+      if (trainer->attached) continue;
+      const Time since = attaching ? job.attempt_since : trainer->detached_since;
+      const auto limit = attaching ? options_.attach_timeout : options_.reattach_timeout;
+      if (now - since < limit) continue;
+      Failure failure{
+          Failure::Kind::kTrainer,
+          static_cast<int>(trainer->record.rank),
+          trainer->record.node,
+          (attaching ? "did not dial in within " : "lost contact for ") +
+              scheduling::CountOf(static_cast<uint64_t>(limit.count() / 1000), "second"),
+          {}};
+      (void)Fail(job, failure);
+      break;
+    }
+  }
+}
+
+void Controller::CheckSpace(Time now) {
+  std::vector<std::string> waiting;
+  for (const auto& [id, job] : jobs_) {
+    if (job.record.pause_cause == PauseCause::kNoSpace) waiting.push_back(id);
+  }
+  if (waiting.empty()) return;
+  auto free = ports_.free_bytes();
+  if (!free.ok()) return;
+  for (const std::string& id : waiting) {
+    OpenJob& job = jobs_.at(id);
+    if (*free < job.record.free_bytes_wanted) continue;
+    Change change;
+    change.record = job.record;
+    if (!ApplyEvent(&change.record, JobEvent::kResumed, "there is room again").ok()) continue;
+    change.record.pause_cause = PauseCause::kNone;
+    change.record.not_before = TimePoint();
+    change.events.push_back({"resumed", "the storage has room again"});
+    (void)Commit(std::move(change));
+  }
+}
+
+}  // namespace attune::jobs

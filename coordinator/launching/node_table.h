@@ -1,0 +1,50 @@
+#pragma once
+
+// The nodes that have registered, and whether they are there. A plain value owned by the job
+// controller.
+
+#include <chrono>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "attune/v1/nodes.pb.h"
+#include "attune/v1/worker.pb.h"
+#include "coordinator/launching/liveness.h"
+
+namespace attune::launching {
+
+class NodeTable {
+ public:
+  using Time = Liveness::Time;
+  struct Entry {
+    v1::Node node;  // state and slots_used are filled in by List
+    Liveness liveness;
+    bool registered = false;  // since this coordinator started
+    bool lost = false;
+  };
+
+  // grace: how long a node known from before may take to come back after a restart of the
+  // coordinator.
+  explicit NodeTable(const LivenessOptions& options) : options_(options) {}
+
+  // After a restart: a node known from before counts as there until grace has passed.
+  void Restore(const v1::Node& node, Time now, std::chrono::milliseconds grace);
+  Entry& Register(const v1::RegisterWorker& worker, const std::string& address, Time now);
+  // False for a node that is not registered.
+  bool Heartbeat(const std::string& name, Time now);
+  // Nodes that became lost since the last call.
+  std::vector<std::string> TakeLost(Time now);
+
+  // May it get work now?
+  bool Ready(const std::string& name, Time now) const;
+  std::chrono::seconds Silence(const std::string& name, Time now) const;
+  const std::map<std::string, Entry>& entries() const { return entries_; }
+  bool empty() const { return entries_.empty(); }
+
+ private:
+  const LivenessOptions options_;
+  std::map<std::string, Entry> entries_;
+};
+
+}  // namespace attune::launching

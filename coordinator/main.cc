@@ -1,0 +1,62 @@
+// attune-coordinator --config FILE: the cluster's API, state and scheduling.
+// Exit codes: 0 stopped by a signal, 1 failed to start, 2 usage or configuration.
+
+#include <pthread.h>
+
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <cstdio>
+
+#include "common/base/version.h"
+#include "common/log/log.h"
+#include "coordinator/server.h"
+
+namespace attune {
+namespace {
+
+int Complain(const Status& status, int code) {
+  std::fprintf(stderr, "attune-coordinator: %s\n", status.message().c_str());
+  return code;
+}
+
+int Run(const std::string& config_path) {
+  auto config = ReadCoordinatorConfig(config_path);
+  if (!config.ok()) return Complain(config.status(), 2);
+  if (Status logging = InitLogging("coordinator", config->log_level); !logging.ok()) {
+    return Complain(logging, 2);
+  }
+  // Before any thread starts, so that only the wait below takes them.
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+  auto server = CoordinatorServer::Start(*config);
+  if (!server.ok()) return Complain(server.status(), 1);
+  std::printf("attune-coordinator ready address=%s metrics=%s storage=%s\n",
+              (*server)->address().c_str(), (*server)->metrics_address().c_str(),
+              config->storage.c_str());
+  std::fflush(stdout);
+  int signal = 0;
+  sigwait(&signals, &signal);
+  spdlog::info("signal {}: shuts down", signal);
+  server->reset();
+  return 0;
+}
+
+}  // namespace
+}  // namespace attune
+
+int main(int argc, char** argv) {
+  CLI::App app("The coordinator of an Attune cluster: API, state, scheduling.");
+  std::string config;
+  app.add_option("--config", config, "Configuration file (YAML)")->required();
+  app.set_version_flag("--version", attune::kVersion);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  return attune::Run(config);
+}

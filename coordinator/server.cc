@@ -1,0 +1,299 @@
+#include "coordinator/server.h"
+
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/grpcpp.h>
+#include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/resource_quota.h>
+
+#include <optional>
+#include <utility>
+
+#include "common/base/files.h"
+#include "common/base/hash.h"
+#include "common/base/version.h"
+#include "common/log/log.h"
+#include "common/rpc/rpc.h"
+#include "coordinator/api/cluster_service.h"
+#include "coordinator/api/dataset_service.h"
+#include "coordinator/api/job_service.h"
+#include "coordinator/api/model_service.h"
+#include "coordinator/api/trainer_service.h"
+#include "coordinator/api/worker_service.h"
+#include "coordinator/jobs/schema.h"
+#include "coordinator/metrics/metrics.h"
+#include "coordinator/security/bind_policy.h"
+#include "coordinator/snapshot.h"
+#include "coordinator/state_folder.h"
+#include "coordinator/versions/table.h"
+
+namespace attune {
+namespace {
+
+constexpr int kThreadsMax = 96;
+constexpr size_t kMemoryMax = 1ull << 30;
+constexpr std::chrono::seconds kShutdownTime{2};
+
+// Feeds the controller's facts to /metrics.
+class MetricsTelemetry final : public jobs::Telemetry {
+ public:
+  explicit MetricsTelemetry(metrics::Metrics* metrics) : metrics_(metrics) {}
+  void OnJobPlaced(double queue_wait_seconds) override {
+    metrics_->OnJobPlaced(queue_wait_seconds);
+  }
+  void OnStepApplied(const v1::MetricPoint& point) override {
+    metrics::StepSample sample;
+    sample.tokens = point.tokens();
+    if (point.has_seconds_data()) sample.data = point.seconds_data();
+    if (point.has_seconds_forward()) sample.forward = point.seconds_forward();
+    if (point.has_seconds_backward()) sample.backward = point.seconds_backward();
+    if (point.has_seconds_sync()) sample.sync = point.seconds_sync();
+    if (point.has_seconds_optimizer()) sample.optimizer = point.seconds_optimizer();
+    metrics_->OnStepApplied(sample);
+  }
+  void OnRestart() override { metrics_->OnRestart(); }
+
+ private:
+  metrics::Metrics* const metrics_;
+};
+
+Result<std::shared_ptr<grpc::ServerCredentials>> MakeCredentials(const CoordinatorConfig& config) {
+  if (config.tls_cert.empty()) return grpc::InsecureServerCredentials();
+  grpc::SslServerCredentialsOptions options(
+      config.tls_ca.empty() ? GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE
+                            : GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
+  ATTUNE_ASSIGN_OR_RETURN(std::string cert, ReadFile(config.tls_cert, 1 << 20));
+  ATTUNE_ASSIGN_OR_RETURN(std::string key, ReadFile(config.tls_key, 1 << 20));
+  options.pem_key_cert_pairs.push_back({key, cert});
+  if (!config.tls_ca.empty()) {
+    ATTUNE_ASSIGN_OR_RETURN(options.pem_root_certs, ReadFile(config.tls_ca, 1 << 20));
+  }
+  return grpc::SslServerCredentials(options);
+}
+
+struct Tokens {
+  std::string user, worker;
+};
+
+Result<Tokens> ReadTokens(const CoordinatorConfig& config) {
+  Tokens tokens;
+  if (!config.token_file.empty()) {
+    ATTUNE_ASSIGN_OR_RETURN(tokens.user, security::ReadTokenFile(config.token_file));
+  }
+  if (!config.worker_token_file.empty()) {
+    ATTUNE_ASSIGN_OR_RETURN(tokens.worker, security::ReadTokenFile(config.worker_token_file));
+  }
+  return tokens;
+}
+
+Status CheckExposure(const CoordinatorConfig& config) {
+  ATTUNE_RETURN_IF_ERROR(
+      security::CheckBind({config.listen, !config.tls_cert.empty(), !config.token_file.empty()}));
+  if (config.metrics_listen.empty() || rpc::IsLoopback(config.metrics_listen) ||
+      config.metrics_public) {
+    return Status();
+  }
+  return FailedPrecondition("metrics_listen: " + config.metrics_listen +
+                            " is reachable from other machines, in clear text: set "
+                            "metrics_public: true if that is meant, or listen on 127.0.0.1");
+}
+
+void SetLimits(grpc::ServerBuilder* builder) {
+  builder->SetMaxReceiveMessageSize(rpc::kMaxMessageBytes);
+  builder->SetMaxSendMessageSize(2 * rpc::kMaxMessageBytes);
+  builder->SetSyncServerOption(grpc::ServerBuilder::MIN_POLLERS, 1);
+  builder->SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, 4);
+  grpc::ResourceQuota quota("coordinator");
+  quota.SetMaxThreads(kThreadsMax);
+  quota.Resize(kMemoryMax);
+  builder->SetResourceQuota(quota);
+  // Two coordinators must not share a port by accident.
+  builder->AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder->AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, 16 << 10);
+  builder->AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, 1000);
+  builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 20'000);
+  builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
+  builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  builder->AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 5'000);
+}
+
+}  // namespace
+
+// In the order of construction; destroyed the other way round.
+struct CoordinatorServer::Parts {
+  CoordinatorConfig config;
+  std::optional<StateFolder> state;
+  std::unique_ptr<Database> database;
+  std::unique_ptr<datasets::Catalog> catalog;
+  std::unique_ptr<models::Registry> registry;
+  std::unique_ptr<jobs::StoredArtifacts> artifacts;
+  std::unique_ptr<metrics::Metrics> metrics;
+  std::unique_ptr<MetricsTelemetry> telemetry;
+  rendezvous::KeyValueStore rendezvous{SystemClock()};
+  security::RunTokens run_tokens;
+  std::unique_ptr<Authenticator> authenticator;
+  std::unique_ptr<LogStore> logs;
+  WorkerStreams worker_streams;
+  TrainerStreams trainer_streams;
+  launching::WorkerLauncher launcher{&worker_streams};
+  jobs::ControlLoop loop;
+  std::unique_ptr<jobs::Controller> controller;
+  StreamPump pump;
+  ClusterPorts cluster;
+  std::unique_ptr<JobService> job_service;
+  std::unique_ptr<DatasetService> dataset_service;
+  std::unique_ptr<ModelService> model_service;
+  std::unique_ptr<NodeService> node_service;
+  std::unique_ptr<ClusterService> cluster_service;
+  std::unique_ptr<WorkerService> worker_service;
+  std::unique_ptr<TrainerService> trainer_service;
+  std::unique_ptr<grpc::Server> server;
+  std::string address, metrics_address;
+
+  Status OpenState();
+  Status MakeController();
+  Status StartMetrics();
+  void MakeServices();
+  Status Serve();
+};
+
+Status CoordinatorServer::Parts::OpenState() {
+  ATTUNE_ASSIGN_OR_RETURN(StateFolder folder, StateFolder::Open(config.storage));
+  state.emplace(std::move(folder));
+  std::vector<Migration> migrations = jobs::Migrations();
+  std::vector<Migration> more = versions::Migrations();
+  migrations.insert(migrations.end(), more.begin(), more.end());
+  ATTUNE_ASSIGN_OR_RETURN(database,
+                          Database::Open(state->path() / "attune.db", migrations, SystemClock()));
+  catalog = std::make_unique<datasets::Catalog>(database.get(), config.storage);
+  registry = std::make_unique<models::Registry>(database.get(), config.storage);
+  ATTUNE_RETURN_IF_ERROR(catalog->Reconcile());
+  return registry->Reconcile();
+}
+
+Status CoordinatorServer::Parts::MakeController() {
+  artifacts = std::make_unique<jobs::StoredArtifacts>(catalog.get(), registry.get());
+  metrics = std::make_unique<metrics::Metrics>(
+      kVersion, [this] { return TakeSnapshot(database.get(), &loop, SystemClock()); });
+  telemetry = std::make_unique<MetricsTelemetry>(metrics.get());
+  jobs::ControllerOptions options;
+  options.storage = config.storage;
+  options.liveness = {config.heartbeat_interval, config.lost_after};
+  options.attach_timeout = config.attach_timeout;
+  options.reattach_timeout = config.reattach_timeout;
+  options.missing_timeout = config.lost_after;
+  options.seed = static_cast<uint64_t>(ToMicros(SystemClock()->Now()));
+  jobs::ControllerPorts ports;
+  ports.database = database.get();
+  ports.clock = SystemClock();
+  ports.artifacts = artifacts.get();
+  ports.launcher = &launcher;
+  ports.workers = &worker_streams;
+  ports.trainers = &trainer_streams;
+  ports.background = &loop;
+  ports.telemetry = telemetry.get();
+  ports.rendezvous = &rendezvous;
+  ports.tokens = &run_tokens;
+  ports.free_bytes = [storage = config.storage]() -> Result<uint64_t> {
+    std::error_code error;
+    auto space = std::filesystem::space(storage, error);
+    if (error) return ErrnoStatus(error.value(), storage.string());
+    return static_cast<uint64_t>(space.available);
+  };
+  controller = std::make_unique<jobs::Controller>(options, ports);
+  return controller->Recover();
+}
+
+Status CoordinatorServer::Parts::StartMetrics() {
+  if (config.metrics_listen.empty()) return Status();
+  ATTUNE_RETURN_IF_ERROR(metrics->Start(config.metrics_listen));
+  metrics_address = metrics->address();
+  return Status();
+}
+
+void CoordinatorServer::Parts::MakeServices() {
+  logs = std::make_unique<LogStore>(config.storage);
+  cluster = {&loop,    database.get(),  authenticator.get(), config.storage,
+             kVersion, metrics_address, SystemClock()->Now()};
+  job_service = std::make_unique<JobService>(JobServicePorts{
+      &loop, database.get(), &pump, logs.get(), authenticator.get(), config.storage});
+  dataset_service = std::make_unique<DatasetService>(catalog.get());
+  model_service = std::make_unique<ModelService>(registry.get());
+  node_service = std::make_unique<NodeService>(&cluster);
+  cluster_service = std::make_unique<ClusterService>(&cluster);
+  worker_service =
+      std::make_unique<WorkerService>(&loop, &worker_streams, logs.get(), authenticator.get());
+  trainer_service =
+      std::make_unique<TrainerService>(&loop, &trainer_streams, &rendezvous, authenticator.get());
+  database->AddObserver([this](const std::vector<Event>&) { pump.Wake(); });
+}
+
+Status CoordinatorServer::Parts::Serve() {
+  ATTUNE_ASSIGN_OR_RETURN(auto credentials, MakeCredentials(config));
+  grpc::EnableDefaultHealthCheckService(true);
+  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  grpc::ServerBuilder builder;
+  SetLimits(&builder);
+  int port = 0;
+  builder.AddListeningPort(config.listen, credentials, &port);
+  builder.RegisterService(job_service.get());
+  builder.RegisterService(dataset_service.get());
+  builder.RegisterService(model_service.get());
+  builder.RegisterService(node_service.get());
+  builder.RegisterService(cluster_service.get());
+  builder.RegisterService(worker_service.get());
+  builder.RegisterService(trainer_service.get());
+  server = builder.BuildAndStart();
+  if (server == nullptr || port == 0) {
+    return Unavailable("cannot listen on " + config.listen +
+                       ": the port is taken or the address is not of this machine; stop what "
+                       "listens there or choose another port with `listen`");
+  }
+  address = config.listen.substr(0, config.listen.rfind(':')) + ":" + std::to_string(port);
+  return Status();
+}
+
+Result<std::unique_ptr<CoordinatorServer>> CoordinatorServer::Start(
+    const CoordinatorConfig& config) {
+  ATTUNE_RETURN_IF_ERROR(CheckExposure(config));
+  ATTUNE_ASSIGN_OR_RETURN(Tokens tokens, ReadTokens(config));
+  std::unique_ptr<CoordinatorServer> coordinator(new CoordinatorServer(std::make_unique<Parts>()));
+  Parts& parts = *coordinator->parts_;
+  parts.config = config;
+  parts.authenticator =
+      std::make_unique<Authenticator>(tokens.user, tokens.worker, &parts.run_tokens);
+  ATTUNE_RETURN_IF_ERROR(parts.OpenState());
+  ATTUNE_RETURN_IF_ERROR(parts.MakeController());
+  ATTUNE_RETURN_IF_ERROR(parts.StartMetrics());
+  parts.MakeServices();
+  parts.loop.Start(parts.controller.get());
+  parts.pump.Start();
+  ATTUNE_RETURN_IF_ERROR(parts.Serve());
+  ATTUNE_RETURN_IF_ERROR(parts.state->Announce(parts.address, parts.metrics_address));
+  return coordinator;
+}
+
+CoordinatorServer::CoordinatorServer(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+
+CoordinatorServer::~CoordinatorServer() {
+  Parts& parts = *parts_;
+  if (parts.server != nullptr) {
+    const grpc::Status leaving(grpc::StatusCode::UNAVAILABLE, "the coordinator shuts down");
+    parts.pump.Shutdown();
+    parts.worker_streams.hub().CloseAll(leaving);
+    parts.trainer_streams.hub().CloseAll(leaving);
+    parts.server->Shutdown(std::chrono::system_clock::now() + kShutdownTime);
+    parts.server->Wait();
+    parts.state->Withdraw();
+  }
+  if (parts.metrics != nullptr) parts.metrics->Shutdown();
+  parts.loop.Shutdown();
+}
+
+const std::string& CoordinatorServer::address() const {
+  return parts_->address;
+}
+const std::string& CoordinatorServer::metrics_address() const {
+  return parts_->metrics_address;
+}
+
+}  // namespace attune

@@ -1,0 +1,58 @@
+#include "coordinator/snapshot.h"
+
+#include "coordinator/jobs/repository.h"
+#include "coordinator/jobs/state_machine.h"
+
+namespace attune {
+namespace {
+
+double SecondsOf(const google::protobuf::Timestamp& time) {
+  return static_cast<double>(time.seconds()) + time.nanos() * 1e-9;
+}
+
+metrics::JobSample Sample(Transaction& transaction, const v1::Job& job, TimePoint now) {
+  metrics::JobSample sample;
+  sample.id = job.id();
+  sample.name = job.name();
+  auto loss = job.metrics().find("loss");
+  if (loss != job.metrics().end()) sample.train_loss = loss->second;
+  auto validation = job.metrics().find("validation_loss");
+  if (validation != job.metrics().end()) sample.validation_loss = validation->second;
+  double end = jobs::IsFinal(job.state()) ? SecondsOf(job.ended())
+                                          : static_cast<double>(ToMicros(now)) * 1e-6;
+  sample.seconds_since_placed = end - SecondsOf(job.started());
+  sample.seconds_applied = jobs::AppliedSeconds(transaction, job.id());
+  return sample;
+}
+
+}  // namespace
+
+Result<metrics::Snapshot> TakeSnapshot(Database* database, jobs::ControlLoop* loop, Clock* clock) {
+  metrics::Snapshot snapshot;
+  auto nodes = loop->Call<std::vector<v1::Node>>(
+      [](jobs::Controller& controller) -> Result<std::vector<v1::Node>> {
+        return controller.Nodes();
+      });
+  if (!nodes.ok()) return nodes.status();
+  for (const v1::Node& node : *nodes) {
+    ++snapshot.nodes[v1::Node::State_Name(node.state())];
+    if (node.state() != v1::Node::READY) continue;
+    snapshot.slots_used += node.slots_used();
+    snapshot.slots_free += node.slots() - std::min(node.slots(), node.slots_used());
+  }
+  ATTUNE_RETURN_IF_ERROR(database->Read([&](Transaction& transaction) {
+    for (const auto& [state, count] : jobs::CountJobsByState(transaction, false)) {
+      snapshot.jobs[state] = count;
+    }
+    for (const v1::Job& job :
+         jobs::RecentTrainJobs(transaction, metrics::kActiveJobsMax, metrics::kEndedJobs)) {
+      if (job.has_started()) {
+        snapshot.job_samples.push_back(Sample(transaction, job, clock->Now()));
+      }
+    }
+    return Status();
+  }));
+  return snapshot;
+}
+
+}  // namespace attune
