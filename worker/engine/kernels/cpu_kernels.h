@@ -31,6 +31,17 @@ struct CpuKernels {
   void (*dropout)(const float* x, float* out, int64_t count, uint64_t seed, uint64_t first,
                   float p);
   void (*axpy)(float alpha, const float* x, float* y, int64_t count);  // y += alpha * x
+
+  // The parts of a matrix product (gemm.cc). A panel holds, for each k, tile_rows elements of a
+  // column of A, or tile_cols elements of a row of B.
+  int tile_rows, tile_cols;
+  // panel[k][j] = source[k * step_k + j * step_j] for j < count, 0 for count <= j < width. One step
+  // is 1.
+  void (*pack)(const float* source, int64_t step_k, int64_t step_j, int64_t depth, int64_t width,
+               int64_t count, float* panel);
+  // c[tile_rows][tile_cols], rows stride apart, = or += the product of the two panels.
+  void (*multiply)(int64_t depth, const float* a, const float* b, float* c, int64_t stride,
+                   bool accumulate);
 };
 
 // The best set that this processor runs; ATTUNE_CPU=avx2 or baseline asks for less.

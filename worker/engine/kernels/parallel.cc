@@ -12,15 +12,9 @@ extern "C" int omp_get_num_threads();
 namespace attune::engine::kernels {
 namespace {
 
-struct Team {
-  int threads;
-  const std::function<void(int)>* body;
-};
-
 void RunMember(void* data) {
-  const Team& team = *static_cast<Team*>(data);
-  // libgomp may give fewer threads than asked for.
-  for (int i = omp_get_thread_num(); i < team.threads; i += omp_get_num_threads()) (*team.body)(i);
+  const auto& body = *static_cast<const std::function<void(int, int)>*>(data);
+  body(omp_get_thread_num(), omp_get_num_threads());
 }
 
 }  // namespace
@@ -29,13 +23,10 @@ int Threads() {
   return at::get_num_threads();
 }
 
-void RunParallel(int threads, const std::function<void(int)>& body) {
-  if (threads <= 1 || at::in_parallel_region()) {
-    for (int i = 0; i < threads; ++i) body(i);
-    return;
-  }
-  Team team{threads, &body};
-  GOMP_parallel(&RunMember, &team, static_cast<unsigned>(threads), 0);
+void RunParallel(int threads, const std::function<void(int, int)>& body) {
+  if (threads <= 1 || at::in_parallel_region()) return body(0, 1);
+  GOMP_parallel(&RunMember, const_cast<std::function<void(int, int)>*>(&body),
+                static_cast<unsigned>(threads), 0);
 }
 
 void ParallelRows(int64_t rows, int64_t grain, const std::function<void(int64_t, int64_t)>& body) {
@@ -43,8 +34,9 @@ void ParallelRows(int64_t rows, int64_t grain, const std::function<void(int64_t,
   const int64_t parts =
       std::clamp<int64_t>(rows / std::max<int64_t>(grain, 1), 1, std::max(Threads(), 1));
   if (parts == 1) return body(0, rows);
-  RunParallel(static_cast<int>(parts),
-              [&](int part) { body(rows * part / parts, rows * (part + 1) / parts); });
+  RunParallel(static_cast<int>(parts), [&](int member, int members) {
+    body(rows * member / members, rows * (member + 1) / members);
+  });
 }
 
 }  // namespace attune::engine::kernels

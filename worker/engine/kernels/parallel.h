@@ -9,9 +9,9 @@
 
 namespace attune::engine::kernels {
 
-// body(thread) on `threads` threads at once, the caller being one of them; returns when all are
-// done.
-void RunParallel(int threads, const std::function<void(int)>& body);
+// body(member, members) on up to `threads` threads at once, the caller being one of them; returns
+// when all are done. OpenMP may give fewer: members says how many there are.
+void RunParallel(int threads, const std::function<void(int, int)>& body);
 
 // Splits [0, rows) in contiguous parts of at least `grain`, one for each of torch's threads. The
 // parts depend on the number of threads, so body must not make results depend on them.

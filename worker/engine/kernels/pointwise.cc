@@ -60,8 +60,8 @@ void RmsNormBackward(const at::Tensor& dy, const at::Tensor& x, const at::Tensor
   const float* w = weight.const_data_ptr<float>();
   const float* scale = rstd.const_data_ptr<float>();
   float* out = dx.mutable_data_ptr<float>();
-  RunParallel(threads, [&](int t) {
-    const int64_t begin = rows * t / threads, end = rows * (t + 1) / threads;
+  RunParallel(threads, [&](int t, int members) {
+    const int64_t begin = rows * t / members, end = rows * (t + 1) / members;
     float* dw = partials == nullptr ? nullptr : partials + t * cols;
     Cpu().rms_norm_backward(g + begin * cols, in + begin * cols, w, scale + begin,
                             out + begin * cols, dw, end - begin, cols);
