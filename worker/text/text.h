@@ -1,7 +1,7 @@
 #pragma once
 
-// Tokenizers and chat templates. Behind it: the Rust crates `tokenizers` and `minijinja` (rust/), through a C
-// ABI that catches panics. Objects are immutable and may be shared between threads.
+// Tokenizers and chat templates. Behind it: the Rust crates `tokenizers` and `minijinja` (rust/),
+// through a C ABI that catches panics. Objects are immutable and may be shared between threads.
 
 #include <cstdint>
 #include <filesystem>
@@ -24,15 +24,19 @@ class Tokenizer {
  public:
   // Content of a tokenizer.json; at most 256 MiB.
   static Result<std::shared_ptr<const Tokenizer>> FromJson(std::string_view json);
+  // A copy whose add_special puts bos before and eos after a text (those not empty) and nothing
+  // else.
+  Result<std::shared_ptr<const Tokenizer>> Framed(std::string_view bos, std::string_view eos) const;
   ~Tokenizer();
 
-  // Special tokens written in the text are recognised; with add_special also what the post-processor adds.
+  // Special tokens written in the text are recognised; with add_special also what the
+  // post-processor adds.
   Result<Encoding> Encode(std::string_view text, bool add_special) const;
   // Ids only, without the cost of offsets; texts in parallel on the given number of threads.
   Result<std::vector<std::vector<uint32_t>>> EncodeBatch(const std::vector<std::string_view>& texts,
                                                          bool add_special, int threads) const;
   Result<std::string> Decode(const std::vector<uint32_t>& ids, bool skip_special) const;
-  uint32_t vocabulary_size() const;                       // added tokens included
+  uint32_t vocabulary_size() const;  // added tokens included
   // -1 when there is none.
   int64_t TokenToId(std::string_view token) const;
 
@@ -42,7 +46,8 @@ class Tokenizer {
 };
 
 // A Jinja chat template as transformers runs it (trim_blocks, lstrip_blocks, pycompat methods,
-// raise_exception, strftime_now, tojson, {% generation %} ignored). Execution is bounded in steps and output.
+// raise_exception, strftime_now, tojson, {% generation %} ignored). Execution is bounded in steps
+// and output.
 class ChatTemplate {
  public:
   static Result<std::shared_ptr<const ChatTemplate>> Parse(std::string_view source,
@@ -58,18 +63,21 @@ class ChatTemplate {
   void* handle_;
 };
 
-// What a model folder says about text: tokenizer.json, tokenizer_config.json (special tokens, chat template;
-// chat_template.jinja wins), config.json and generation_config.json (end tokens); or all of it from a GGUF file.
+// What a model folder says about text: tokenizer.json, tokenizer_config.json (special tokens, chat
+// template; chat_template.jinja wins), config.json and generation_config.json (end tokens); or all
+// of it from a GGUF file.
 struct TextAssets {
   std::shared_ptr<const Tokenizer> tokenizer;
-  std::shared_ptr<const ChatTemplate> chat_template;   // null when the model has none
-  std::string bos_token, eos_token;                    // empty when the model has none
-  std::vector<uint32_t> end_ids;                       // any of them ends a generation
-  std::string fingerprint;                             // sha256 over tokenizer and template
+  std::shared_ptr<const ChatTemplate> chat_template;  // null when the model has none
+  std::string bos_token, eos_token;                   // empty when the model has none
+  std::vector<uint32_t> end_ids;                      // any of them ends a generation
+  std::string fingerprint;                            // sha256 over tokenizer and template
   // The files as transformers expects them, to be written into exports: name -> content.
   std::vector<std::pair<std::string, std::string>> files;
 };
 
+// A folder with a tokenizer.json, a .gguf file, or a folder with one .gguf file and no
+// tokenizer.json.
 Result<TextAssets> LoadTextAssets(const std::filesystem::path& folder_or_gguf);
 
 }  // namespace attune::text

@@ -9,11 +9,13 @@
 namespace attune::text {
 namespace {
 
-// Texts that a thread takes at a time: enough to make the counter cheap, few enough to share the end.
+// Texts that a thread takes at a time: enough to make the counter cheap, few enough to share the
+// end.
 constexpr size_t kTextsATurn = 16;
 constexpr int kThreadsMax = 256;
 
-Result<std::vector<uint32_t>> EncodeIds(const void* handle, std::string_view text, bool add_special) {
+Result<std::vector<uint32_t>> EncodeIds(const void* handle, std::string_view text,
+                                        bool add_special) {
   OwnedIds ids;
   OwnedBytes error;
   int32_t code = attune_tokenizer_encode(handle, Bytes(text), text.size(), add_special, ids.out(),
@@ -32,7 +34,19 @@ Result<std::shared_ptr<const Tokenizer>> Tokenizer::FromJson(std::string_view js
   return std::shared_ptr<const Tokenizer>(new Tokenizer(handle));
 }
 
-Tokenizer::~Tokenizer() { attune_tokenizer_free(handle_); }
+Result<std::shared_ptr<const Tokenizer>> Tokenizer::Framed(std::string_view bos,
+                                                           std::string_view eos) const {
+  void* handle = nullptr;
+  OwnedBytes error;
+  int32_t code = attune_tokenizer_framed(handle_, Bytes(bos), bos.size(), Bytes(eos), eos.size(),
+                                         &handle, error.out());
+  ATTUNE_RETURN_IF_ERROR(ToStatus(code, error));
+  return std::shared_ptr<const Tokenizer>(new Tokenizer(handle));
+}
+
+Tokenizer::~Tokenizer() {
+  attune_tokenizer_free(handle_);
+}
 
 Result<Encoding> Tokenizer::Encode(std::string_view text, bool add_special) const {
   OwnedIds ids, offsets;
@@ -90,7 +104,9 @@ Result<std::string> Tokenizer::Decode(const std::vector<uint32_t>& ids, bool ski
   return text.ToString();
 }
 
-uint32_t Tokenizer::vocabulary_size() const { return attune_tokenizer_size(handle_); }
+uint32_t Tokenizer::vocabulary_size() const {
+  return attune_tokenizer_size(handle_);
+}
 
 int64_t Tokenizer::TokenToId(std::string_view token) const {
   return attune_tokenizer_token_to_id(handle_, Bytes(token), token.size());

@@ -36,6 +36,9 @@ void attune_bytes_free(AttuneBytes bytes);
 void attune_ids_free(AttuneIds ids);
 
 int32_t attune_tokenizer_new(const uint8_t* json, size_t json_size, void** tokenizer, AttuneBytes* error);
+/* A copy whose post-processor adds bos before and eos after a text; an empty one is not added. */
+int32_t attune_tokenizer_framed(const void* tokenizer, const uint8_t* bos, size_t bos_size,
+                                const uint8_t* eos, size_t eos_size, void** framed, AttuneBytes* error);
 void attune_tokenizer_free(void* tokenizer);
 /* offsets may be null; else it gets two byte positions for each id. */
 int32_t attune_tokenizer_encode(const void* tokenizer, const uint8_t* text, size_t text_size,

@@ -100,6 +100,24 @@ pub unsafe extern "C" fn attune_tokenizer_new(
 }
 
 #[no_mangle]
+pub unsafe extern "C" fn attune_tokenizer_framed(
+    tokenizer: *const c_void,
+    bos: *const u8,
+    bos_size: usize,
+    eos: *const u8,
+    eos_size: usize,
+    framed: *mut *mut c_void,
+    error: *mut Buffer<u8>,
+) -> i32 {
+    guard(error, || {
+        let tokenizer = &*tokenizer.cast::<TextTokenizer>();
+        let made = tokenizer.framed(text(bos, bos_size)?, text(eos, eos_size)?)?;
+        framed.write(Box::into_raw(Box::new(made)).cast());
+        Ok(())
+    })
+}
+
+#[no_mangle]
 pub unsafe extern "C" fn attune_tokenizer_free(tokenizer: *mut c_void) {
     // A panic in a destructor must not cross the border either.
     let _ = catch_unwind(AssertUnwindSafe(|| drop(Box::from_raw(tokenizer.cast::<TextTokenizer>()))));

@@ -1,3 +1,4 @@
+use tokenizers::processors::template::TemplateProcessing;
 use tokenizers::Tokenizer;
 
 use crate::failure::Failure;
@@ -28,6 +29,33 @@ impl TextTokenizer {
         let size = u32::try_from(inner.get_vocab_size(true))
             .map_err(|_| Failure::Limit("the vocabulary does not fit 32 bits".into()))?;
         Ok(TextTokenizer { inner, size })
+    }
+
+    /// A copy that adds `bos` before and `eos` after a text, those that are not empty.
+    pub fn framed(&self, bos: &str, eos: &str) -> Result<Self, Failure> {
+        let mut single = Vec::new();
+        let mut special = Vec::new();
+        for (token, place) in [(bos, 0), ("$A", 1), (eos, 2)] {
+            if token.is_empty() {
+                continue;
+            }
+            single.push(token.to_string());
+            if place != 1 && !special.iter().any(|(known, _)| known == token) {
+                let id = self.inner.token_to_id(token).ok_or_else(|| {
+                    Failure::Invalid(format!("the token {token:?} is not in the vocabulary"))
+                })?;
+                special.push((token.to_string(), id));
+            }
+        }
+        let post_processor = TemplateProcessing::builder()
+            .try_single(single)
+            .map_err(Failure::Invalid)?
+            .special_tokens(special)
+            .build()
+            .map_err(|e| Failure::Invalid(e.to_string()))?;
+        let mut inner = self.inner.clone();
+        inner.with_post_processor(Some(post_processor));
+        Ok(TextTokenizer { inner, size: self.size })
     }
 
     /// Ids and, two for each id, the byte positions in `text` where it starts and ends.
