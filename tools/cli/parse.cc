@@ -32,7 +32,7 @@ void Add(CLI::App* app, const Parameter& parameter, Values* values) {
     // others.
     option->expected(parameter.required ? 1 : 0,
                      parameter.repeated ? CLI::detail::expected_max_vector_size : 1);
-    option->allow_extra_args(parameter.repeated);
+    option->allow_extra_args(parameter.repeated || !parameter.required);
     if (parameter.required) option->required();
   }
 }
@@ -71,6 +71,9 @@ std::string CheckValue(const Parameter& parameter, const std::string& value) {
 Status CheckValues(const std::vector<Parameter>& parameters, Values* values) {
   for (const Parameter& parameter : parameters) {
     auto& given = (*values)[parameter.name];
+    if (parameter.name[0] != '-' && !parameter.repeated && given.size() > 1) {
+      return InvalidArgument("unexpected argument '" + given[1] + "'");
+    }
     for (const std::string& value : given) {
       std::string wrong = CheckValue(parameter, value);
       if (!wrong.empty()) return InvalidArgument(parameter.name + " must be " + wrong);

@@ -64,7 +64,7 @@ TEST_F(RegistryTest, GenerateSendsPromptsAndPrintsAnswers) {
             kExitOk)
       << cli_.err();
   EXPECT_EQ(cli_.out(), fake_.output);
-  const auto& generate = fake_.submits()[0].task().generate();
+  const v1::GenerateRequest generate = fake_.submits()[0].task().generate();
   EXPECT_THAT(generate.prompts(), ElementsAre("a", "b"));
   EXPECT_EQ(generate.max_tokens(), 9u);
   EXPECT_EQ(fake_.submits()[0].kind(), v1::Job::GENERATE);
