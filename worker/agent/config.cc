@@ -13,10 +13,21 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void ReadPath(yaml::Reader& reader, const char* key, fs::path* out) {
-  std::string text = out->string();
-  if (reader.Optional(key, &text)) *out = text;
-}
+class PathReader {
+ public:
+  explicit PathReader(const fs::path& folder) : folder_(folder) {}
+  void Read(yaml::Reader& reader, const char* key, fs::path* out) const {
+    std::string text;
+    if (reader.Optional(key, &text)) *out = folder_ / text;
+  }
+  void Read(yaml::Reader& reader, const char* key, std::string* out) const {
+    std::string text;
+    if (reader.Optional(key, &text)) *out = (folder_ / text).string();
+  }
+
+ private:
+  const fs::path& folder_;
+};
 
 std::string EnvironmentOr(const char* name, std::string otherwise) {
   const char* value = std::getenv(name);
@@ -79,23 +90,26 @@ Status CheckFiles(WorkerConfig* config) {
 
 }  // namespace
 
-Status ReadWorkerConfig(const yaml::Document& document, WorkerConfig* config) {
+Status ReadWorkerConfig(const yaml::Document& document, const fs::path& folder,
+                        WorkerConfig* config) {
   yaml::Reader reader(document);
+  const PathReader paths(folder);
   reader.Section("coordinator", [&](yaml::Reader& section) {
     section.Optional("address", &config->coordinator.address);
-    section.Optional("ca", &config->coordinator.ca_file);
-    section.Optional("cert", &config->coordinator.cert_file);
-    section.Optional("key", &config->coordinator.key_file);
-    ReadPath(section, "token_file", &config->token_file);
+    paths.Read(section, "ca", &config->coordinator.ca_file);
+    paths.Read(section, "cert", &config->coordinator.cert_file);
+    paths.Read(section, "key", &config->coordinator.key_file);
+    paths.Read(section, "token_file", &config->token_file);
   });
   reader.Optional("node", &config->node);
   reader.Optional("device", &config->device, yaml::OneOf{{"cpu", "cuda"}});
   reader.Optional("slots", &config->slots, yaml::Range{1, 1024});
   reader.Optional("cores", &config->cores, yaml::Range{1, 65536});
-  ReadPath(reader, "storage", &config->storage);
-  ReadPath(reader, "work_dir", &config->work_dir);
+  paths.Read(reader, "storage", &config->storage);
+  paths.Read(reader, "work_dir", &config->work_dir);
   reader.Optional("metrics_listen", &config->metrics_listen);
-  ReadPath(reader, "trainer", &config->trainer);
+  reader.Optional("metrics_public", &config->metrics_public);
+  paths.Read(reader, "trainer", &config->trainer);
   reader.Optional("log_level", &config->log_level, yaml::OneOf{{"debug", "info", "warn", "error"}});
   return reader.Finish();
 }
@@ -113,6 +127,12 @@ Status CompleteWorkerConfig(WorkerConfig* config) {
   }
   if (config->coordinator.cert_file.empty() != config->coordinator.key_file.empty()) {
     return InvalidArgument("coordinator.cert and coordinator.key go together: set both or neither");
+  }
+  if (!config->metrics_listen.empty() && !config->metrics_public &&
+      !rpc::IsLoopback(config->metrics_listen)) {
+    return InvalidArgument("metrics_listen " + config->metrics_listen +
+                           " would show /metrics to other machines in clear text: set "
+                           "metrics_public: true if that is meant");
   }
   ATTUNE_RETURN_IF_ERROR(ReadToken(config));
   ATTUNE_RETURN_IF_ERROR(CheckDevice(config));

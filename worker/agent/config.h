@@ -23,13 +23,15 @@ struct WorkerConfig {
   std::filesystem::path storage;     // the cluster's shared folder; empty: not checked
   std::filesystem::path work_dir;    // logs of running trainers; one worker a folder
   std::string metrics_listen;        // host:port of /metrics, port 0: any; empty: none
+  bool metrics_public = false;       // /metrics may leave this machine, in clear text
   std::filesystem::path trainer;     // default: attune-trainer beside this program
   std::string log_level = "info";
 };
 
 // Reads the file's keys over what config holds. Errors: kInvalidArgument with file, line and
 // column.
-Status ReadWorkerConfig(const yaml::Document& document, WorkerConfig* config);
+Status ReadWorkerConfig(const yaml::Document& document, const std::filesystem::path& folder,
+                        WorkerConfig* config);
 
 // Fills in the defaults that depend on the machine, reads the token, checks what must exist. Errors
 // say which key to change.

@@ -51,7 +51,8 @@ Result<WorkerConfig> MakeConfig(const Flags& flags) {
   WorkerConfig config;
   if (!flags.config.empty()) {
     ATTUNE_ASSIGN_OR_RETURN(auto document, yaml::ParseFile(flags.config));
-    ATTUNE_RETURN_IF_ERROR(ReadWorkerConfig(document, &config));
+    ATTUNE_RETURN_IF_ERROR(
+        ReadWorkerConfig(document, std::filesystem::absolute(flags.config).parent_path(), &config));
   }
   if (!flags.coordinator.empty()) config.coordinator.address = flags.coordinator;
   if (!flags.node.empty()) config.node = flags.node;

@@ -18,7 +18,7 @@ Result<WorkerConfig> Read(const std::string& text) {
   WorkerConfig config;
   auto document = yaml::Parse(text, "worker.yaml");
   if (!document.ok()) return document.status();
-  ATTUNE_RETURN_IF_ERROR(ReadWorkerConfig(*document, &config));
+  ATTUNE_RETURN_IF_ERROR(ReadWorkerConfig(*document, "/etc/attune", &config));
   return config;
 }
 
@@ -37,7 +37,7 @@ TEST(ReadWorkerConfig, ReadsTheSampleFile) {
   auto document = yaml::ParseFile("configs/clusters/worker.yaml");
   ASSERT_TRUE(document.ok()) << document.status().ToString();
   WorkerConfig config;
-  ASSERT_TRUE(ReadWorkerConfig(*document, &config).ok());
+  ASSERT_TRUE(ReadWorkerConfig(*document, "/etc/attune", &config).ok());
   EXPECT_EQ(config.coordinator.address, "127.0.0.1:7070");
   EXPECT_EQ(config.slots, 1u);
   EXPECT_EQ(config.metrics_listen, "127.0.0.1:7072");
@@ -54,6 +54,21 @@ TEST(ReadWorkerConfig, RefusesWhatIsOutOfBounds) {
   EXPECT_FALSE(Read("slots: 0\n").ok());
   EXPECT_FALSE(Read("device: tpu\n").ok());
   EXPECT_FALSE(Read("log_level: loud\n").ok());
+}
+
+TEST(ReadWorkerConfig, RelativePathsAreOfTheFilesFolder) {
+  auto config = Read("coordinator: {ca: ca.pem}\nstorage: /srv/attune\nwork_dir: work\n");
+  ASSERT_TRUE(config.ok());
+  EXPECT_EQ(config->coordinator.ca_file, "/etc/attune/ca.pem");
+  EXPECT_EQ(config->storage, "/srv/attune");
+  EXPECT_EQ(config->work_dir, "/etc/attune/work");
+}
+
+TEST_F(CompleteTest, MetricsStayOnThisMachineUnlessMeant) {
+  config_.metrics_listen = "0.0.0.0:7072";
+  EXPECT_THAT(CompleteWorkerConfig(&config_).message(), HasSubstr("metrics_public"));
+  config_.metrics_public = true;
+  EXPECT_TRUE(CompleteWorkerConfig(&config_).ok());
 }
 
 TEST_F(CompleteTest, FillsInTheMachine) {
