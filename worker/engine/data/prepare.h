@@ -1,12 +1,12 @@
 #pragma once
 
-// Tokenizing dataset versions into token shards, once per tokenizer, and opening what was tokenized. No torch
-// here. `Prepare` itself is declared in worker/engine/engine.h.
+// Tokenizing dataset versions into token shards, once per tokenizer, and opening what was
+// tokenized. No torch here. `Prepare` itself is declared in worker/engine/engine.h.
 //
-// A cache folder, token_cache/KEY/, holds `train.tokens`, `validation.tokens` and `prepared.json` (counts) of
-// one dataset. KEY is the sha256 of everything the tokens follow from: the dataset's checksum, the text
-// assets' fingerprint, sequence_length, loss_on and the version of the format. The folder appears whole, by a
-// rename, so that any number of processes may prepare at once.
+// A cache folder, token_cache/KEY/, holds `train.tokens`, `validation.tokens` and `prepared.json`
+// (counts) of one dataset. KEY is the sha256 of everything the tokens follow from: the dataset's
+// checksum, the text assets' fingerprint, sequence_length, loss_on and the version of the format.
+// The folder appears whole, by a rename, so that any number of processes may prepare at once.
 
 #include <memory>
 #include <string>
@@ -20,14 +20,14 @@ namespace attune::engine {
 
 // All datasets of a task as one. Neither shard is null; validation may be empty.
 struct PreparedData {
-  std::shared_ptr<const TokenShard> train;       // a dataset of weight w appears w times (see Weighted)
+  std::shared_ptr<const TokenShard> train;  // a dataset of weight w appears w times (see Weighted)
   std::shared_ptr<const TokenShard> validation;  // every dataset once, whatever its weight
   PrepareResult counts;
   std::string key;  // sha256 over the datasets' keys and weights: equal keys, equal data
 };
 
-// What an earlier Prepare with the same task made; kFailedPrecondition when it is not there, kDataLoss when
-// it is damaged.
+// What an earlier Prepare with the same task made; kFailedPrecondition when it is not there,
+// kDataLoss when it is damaged.
 Result<PreparedData> OpenPrepared(const PrepareTask& task);
 
 // Tokenizer, template and special tokens of a model. An adapter's own files win over its base's.
