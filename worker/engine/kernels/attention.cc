@@ -4,6 +4,8 @@
 
 #include <cmath>
 
+#include "worker/engine/kernels/attention_cpu.h"
+
 namespace attune::engine::kernels {
 namespace {
 
@@ -36,6 +38,10 @@ at::Tensor SumGroups(const at::Tensor& x, int64_t kv_heads) {
   return x.view({kv_heads, -1, x.size(2), x.size(3)}).sum(1);
 }
 
+bool UseCpu(const at::Tensor& qkv) {
+  return qkv.device().is_cpu() && qkv.scalar_type() == at::kFloat && qkv.is_contiguous();
+}
+
 at::Tensor Probabilities(const at::Tensor& q, const at::Tensor& k, double scale,
                          const at::Tensor& logsumexp) {
   at::Tensor scores = at::matmul(q, k.transpose(-1, -2)).to(at::kFloat) * scale;
@@ -54,6 +60,11 @@ Attended Attention(const at::Tensor& qkv, const std::vector<int64_t>& offsets,
   const double scale = 1 / std::sqrt(static_cast<double>(shape.dim));
   Attended result{at::empty({rows, shape.heads * shape.dim}, qkv.options()),
                   at::empty({shape.heads, rows}, qkv.options().dtype(at::kFloat))};
+  if (UseCpu(qkv)) {
+    AttentionCpu(qkv.const_data_ptr<float>(), offsets, shape, result.out.mutable_data_ptr<float>(),
+                 result.logsumexp.mutable_data_ptr<float>());
+    return result;
+  }
   for (size_t e = 0; e + 1 < offsets.size(); ++e) {
     const int64_t begin = offsets[e], length = offsets[e + 1] - begin;
     if (length == 0) continue;
@@ -82,6 +93,13 @@ at::Tensor AttentionBackward(const at::Tensor& dout, const at::Tensor& qkv, cons
   const int64_t groups = shape.heads / shape.kv_heads;
   const double scale = 1 / std::sqrt(static_cast<double>(shape.dim));
   at::Tensor gradient = at::empty_like(qkv);
+  if (UseCpu(qkv)) {
+    AttentionCpuBackward(dout.const_data_ptr<float>(), qkv.const_data_ptr<float>(),
+                         forward.out.const_data_ptr<float>(),
+                         forward.logsumexp.const_data_ptr<float>(), offsets, shape,
+                         gradient.mutable_data_ptr<float>());
+    return gradient;
+  }
   auto by_head = [&](const at::Tensor& x, int64_t begin, int64_t length) {
     return x.narrow(0, begin, length).view({1, length, shape.heads, shape.dim}).transpose(1, 2);
   };

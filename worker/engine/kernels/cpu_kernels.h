@@ -42,6 +42,21 @@ struct CpuKernels {
   // c[tile_rows][tile_cols], rows stride apart, = or += the product of the two panels.
   void (*multiply)(int64_t depth, const float* a, const float* b, float* c, int64_t stride,
                    bool accumulate);
+  // to[j * to_stride + i] = from[i * from_stride + j] for i < rows, j < cols.
+  void (*transpose)(const float* from, int64_t from_stride, int64_t rows, int64_t cols, float* to,
+                    int64_t to_stride);
+
+  // The parts of attention (attention_cpu.cc). Matrices of `rows` x tile_cols: a row is a key, a
+  // column a query; column j may see rows 0 .. diagonal + j. scores -> exp(scale * scores -
+  // largest), 0 where hidden; sums of columns, and log of the sum of exponentials.
+  void (*softmax_columns)(float* scores, int64_t rows, int64_t diagonal, float scale, float* sums,
+                          float* logsumexp);
+  // scores -> probabilities; dscores: from the gradient by the probabilities to that by the
+  // unscaled scores.
+  void (*softmax_columns_backward)(float* scores, float* dscores, int64_t rows, int64_t diagonal,
+                                   float scale, const float* logsumexp, const float* delta);
+  void (*divide_columns)(float* x, int64_t rows, const float* divisors);
+  float (*dot)(const float* x, const float* y, int64_t count);
 };
 
 // The best set that this processor runs; ATTUNE_CPU=avx2 or baseline asks for less.

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <atomic>
-#include <memory>
 #include <thread>
 
 #include "worker/engine/kernels/cpu_kernels.h"
 #include "worker/engine/kernels/parallel.h"
+#include "worker/engine/kernels/workspace.h"
 
 namespace attune::engine::kernels {
 namespace {
@@ -28,25 +28,6 @@ int64_t BlockLength(int64_t total, int64_t most, int64_t unit) {
   const int64_t parts = DivideUp(total, most);
   return DivideUp(DivideUp(total, parts), unit) * unit;
 }
-
-class Workspace {
- public:
-  float* Get(int64_t elements) {
-    if (elements > size_) {
-      data_.reset(static_cast<float*>(
-          ::operator new[](static_cast<size_t>(elements) * sizeof(float), std::align_val_t{64})));
-      size_ = elements;
-    }
-    return data_.get();
-  }
-
- private:
-  struct Free {
-    void operator()(float* p) const { ::operator delete[](p, std::align_val_t{64}); }
-  };
-  std::unique_ptr<float[], Free> data_;
-  int64_t size_ = 0;
-};
 
 // Tasks of one phase, taken in turn; Finish waits for all members and opens the next phase.
 class Phases {
