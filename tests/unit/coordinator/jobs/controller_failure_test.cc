@@ -1,0 +1,142 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/unit/coordinator/jobs/fake_cluster.h"
+
+namespace attune::jobs {
+namespace {
+
+using testing::HasSubstr;
+
+class ControllerFailureTest : public testing::Test {
+ protected:
+  // A job on two ranks that has a checkpoint of step 5 and is at step 7 or later.
+  std::string RunToStepSeven() {
+    cluster_.AddWorker("a", 1);
+    cluster_.AddWorker("b", 1);
+    std::string id = cluster_.Submit(2, 30);
+    EXPECT_TRUE(cluster_.RunUntil([&] { return cluster_.Job(id).step() >= 7; }));
+    return id;
+  }
+  FakeCluster cluster_;
+};
+
+TEST_F(ControllerFailureTest, DeadTrainerRestartsFromTheLastCheckpoint) {
+  const std::string id = RunToStepSeven();
+  cluster_.KillTrainer(id + "-g1-r1", 9);
+  ASSERT_TRUE(cluster_.RunUntil([&] { return cluster_.Job(id).restarts() == 1; }, 5));
+  v1::Job job = cluster_.Job(id);
+  ASSERT_EQ(job.incidents_size(), 1);
+  EXPECT_EQ(job.incidents(0).rank(), 1);
+  EXPECT_EQ(job.incidents(0).node(), "b");
+  EXPECT_EQ(job.incidents(0).cause(), "killed by signal 9 (SIGKILL)");
+  EXPECT_EQ(job.incidents(0).log_tail(0), "last words of " + id + "-g1-r1");
+  ASSERT_TRUE(cluster_.RunUntil([&] { return cluster_.Trainer(id + "-g2-r0") != nullptr; }));
+  EXPECT_EQ(cluster_.Trainer(id + "-g1-r0"), nullptr) << "the other rank was stopped first";
+  ASSERT_TRUE(cluster_.RunUntil([&] {
+    auto* trainer = cluster_.Trainer(id + "-g2-r0");
+    return trainer != nullptr && trainer->task && trainer->task->has_train();
+  }));
+  EXPECT_THAT(cluster_.Trainer(id + "-g2-r0")->task->train().resume_from(),
+              HasSubstr("step-00000005"));
+  ASSERT_TRUE(cluster_.RunUntilState(id, v1::Job::SUCCEEDED));
+  EXPECT_EQ(cluster_.Job(id).generation(), 2u);
+  EXPECT_EQ(cluster_.Job(id).step(), 30u);
+  EXPECT_EQ(cluster_.restarts_told, 1);
+}
+
+TEST_F(ControllerFailureTest, TheRestartBudgetIsBounded) {
+  cluster_.AddWorker("a", 1);
+  auto request = cluster_.TrainRequest(1, 1, 1000);
+  request.mutable_spec()->mutable_retry()->set_max_restarts(2);
+  auto job = cluster_.controller().Submit(request);
+  ASSERT_TRUE(job.ok());
+  const std::string id = job->id();
+  for (int generation = 1; generation <= 3; ++generation) {
+    const std::string trainer = id + "-g" + std::to_string(generation) + "-r0";
+    ASSERT_TRUE(cluster_.RunUntil([&] { return cluster_.Trainer(trainer) != nullptr; }));
+    cluster_.KillTrainer(trainer, 11);
+  }
+  ASSERT_TRUE(cluster_.RunUntilState(id, v1::Job::FAILED));
+  EXPECT_EQ(cluster_.Job(id).restarts(), 2u);
+  EXPECT_EQ(cluster_.Job(id).reason(),
+            "rank 0 on a: killed by signal 11 (SIGSEGV); restarted 2 times, the most allowed");
+}
+
+TEST_F(ControllerFailureTest, LostWorkerIsSeenByItsSilence) {
+  const std::string id = RunToStepSeven();
+  cluster_.KillWorker("b");
+  ASSERT_TRUE(cluster_.RunUntil([&] { return cluster_.Job(id).restarts() == 1; }, 12));
+  v1::Job job = cluster_.Job(id);
+  EXPECT_EQ(job.incidents(0).rank(), -1);
+  EXPECT_EQ(job.incidents(0).node(), "b");
+  EXPECT_THAT(job.incidents(0).cause(), HasSubstr("worker lost: b"));
+  ASSERT_TRUE(cluster_.RunUntil(
+      [&] { return cluster_.Job(id).reason() == "needs 2 slots; the cluster has 1 in total"; }));
+  cluster_.AddWorker("c", 1);
+  EXPECT_TRUE(cluster_.RunUntilState(id, v1::Job::SUCCEEDED));
+}
+
+TEST_F(ControllerFailureTest, InvalidInputIsNotRetried) {
+  const std::string id = RunToStepSeven();
+  cluster_.FailTask(id + "-g1-r0", v1::TaskFailed::INVALID, "no target token in the data");
+  ASSERT_TRUE(cluster_.RunUntilState(id, v1::Job::FAILED));
+  EXPECT_EQ(cluster_.Job(id).reason(), "no target token in the data");
+  EXPECT_EQ(cluster_.Job(id).restarts(), 0u);
+  EXPECT_TRUE(cluster_.RunUntil([&] { return cluster_.running() == 0; }));
+}
+
+TEST_F(ControllerFailureTest, AFullDiskPausesAndRoomResumes) {
+  const std::string id = RunToStepSeven();
+  cluster_.free_bytes = 1 << 20;
+  cluster_.FailTask(id + "-g1-r0", v1::TaskFailed::NO_SPACE, "checkpoint of step 10");
+  ASSERT_TRUE(cluster_.RunUntilState(id, v1::Job::PAUSED));
+  EXPECT_THAT(cluster_.Job(id).reason(), HasSubstr("no space on the storage"));
+  cluster_.free_bytes = 10 << 20;  // not enough more
+  EXPECT_FALSE(cluster_.RunUntil([&] { return cluster_.Job(id).state() != v1::Job::PAUSED; }, 20));
+  cluster_.free_bytes = 1 << 30;
+  EXPECT_TRUE(cluster_.RunUntilState(id, v1::Job::SUCCEEDED));
+  EXPECT_EQ(cluster_.Job(id).restarts(), 0u);
+}
+
+TEST_F(ControllerFailureTest, ALostPeerWaitsForItsCause) {
+  const std::string id = RunToStepSeven();
+  cluster_.FailTask(id + "-g1-r0", v1::TaskFailed::PEER_LOST, "connection reset");
+  cluster_.Step();
+  cluster_.Step();
+  EXPECT_EQ(cluster_.Job(id).restarts(), 0u);
+  cluster_.KillTrainer(id + "-g1-r1", 9);
+  ASSERT_TRUE(cluster_.RunUntil([&] { return cluster_.Job(id).restarts() == 1; }, 2));
+  EXPECT_EQ(cluster_.Job(id).incidents(0).rank(), 1);
+  EXPECT_EQ(cluster_.Job(id).incidents(0).cause(), "killed by signal 9 (SIGKILL)");
+}
+
+TEST_F(ControllerFailureTest, ALostPeerWithoutACauseIsOne) {
+  const std::string id = RunToStepSeven();
+  cluster_.FailTask(id + "-g1-r0", v1::TaskFailed::PEER_LOST, "connection reset");
+  ASSERT_TRUE(cluster_.RunUntil([&] { return cluster_.Job(id).restarts() == 1; }, 10));
+  EXPECT_EQ(cluster_.Job(id).incidents(0).cause(), "connection reset");
+}
+
+TEST_F(ControllerFailureTest, TrainersThatNeverDialInAreGivenUp) {
+  cluster_.AddWorker("a", 1);
+  cluster_.trainers_attach = false;
+  const std::string id = cluster_.Submit(1, 5);
+  ASSERT_TRUE(cluster_.RunUntil([&] { return cluster_.Job(id).restarts() == 1; }, 130));
+  EXPECT_THAT(cluster_.Job(id).incidents(0).cause(), HasSubstr("did not dial in"));
+  cluster_.trainers_attach = true;
+  EXPECT_TRUE(cluster_.RunUntilState(id, v1::Job::SUCCEEDED));
+}
+
+TEST_F(ControllerFailureTest, AWorkerThatComesBackIsToldToKillStrangers) {
+  const std::string id = RunToStepSeven();
+  cluster_.StopController();
+  cluster_.StartController();
+  v1::CancelJobRequest cancel;
+  cancel.set_id(id);
+  ASSERT_TRUE(cluster_.controller().Cancel(cancel).ok());
+  EXPECT_TRUE(cluster_.RunUntil([&] { return cluster_.running() == 0; }));
+}
+
+}  // namespace
+}  // namespace attune::jobs

@@ -1,0 +1,169 @@
+#include "coordinator/jobs/controller.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/unit/coordinator/jobs/fake_cluster.h"
+
+namespace attune::jobs {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+class ControllerTest : public testing::Test {
+ protected:
+  FakeCluster cluster_;
+};
+
+TEST_F(ControllerTest, TrainsFromSubmitToRegisteredModel) {
+  cluster_.AddWorker("a", 1);
+  cluster_.AddWorker("b", 1);
+  const std::string id = cluster_.Submit(2, 12);
+  ASSERT_TRUE(cluster_.RunUntilState(id, v1::Job::SUCCEEDED));
+  v1::Job job = cluster_.Job(id);
+  EXPECT_EQ(job.step(), 12u);
+  EXPECT_EQ(job.total_steps(), 12u);
+  EXPECT_EQ(job.ranks(), 2u);
+  EXPECT_EQ(job.generation(), 1u);
+  EXPECT_EQ(job.restarts(), 0u);
+  EXPECT_EQ(job.model(), "tune@1");
+  EXPECT_EQ(job.base(), "tiny@1");
+  EXPECT_THAT(job.datasets(), ElementsAre("docs@3"));
+  EXPECT_NEAR(job.metrics().at("loss"), 10.0 / 12, 1e-9);
+  EXPECT_TRUE(cluster_.registered_jobs.contains(id));
+  EXPECT_EQ(cluster_.steps_told, 12);
+  EXPECT_TRUE(cluster_.RunUntil([&] {
+    return cluster_.running() == 0 && cluster_.controller().Nodes()[0].slots_used() == 0;
+  }));
+}
+
+TEST_F(ControllerTest, QueuesBehindAndSaysWhy) {
+  cluster_.AddWorker("a", 2);
+  cluster_.Step();
+  const std::string first = cluster_.Submit(2, 200);
+  const std::string second = cluster_.Submit(1, 5);
+  ASSERT_TRUE(cluster_.RunUntilState(first, v1::Job::RUNNING));
+  v1::Job waiting = cluster_.Job(second);
+  EXPECT_EQ(waiting.state(), v1::Job::QUEUED);
+  EXPECT_EQ(waiting.reason(), "needs 1 slot; 0 of 2 slots free; " + first + " holds 2");
+  auto why = cluster_.controller().Explain(second);
+  ASSERT_TRUE(why.ok());
+  EXPECT_EQ(why->summary(), waiting.reason());
+  EXPECT_TRUE(cluster_.RunUntilState(second, v1::Job::SUCCEEDED));
+}
+
+TEST_F(ControllerTest, RefusesMoreRanksThanTheClusterHas) {
+  cluster_.AddWorker("a", 2);
+  cluster_.Step();
+  auto job = cluster_.controller().Submit(cluster_.TrainRequest(4, 4, 5));
+  EXPECT_EQ(job.status().code(), StatusCode::kFailedPrecondition);
+  EXPECT_EQ(job.status().field(), "ranks");
+  EXPECT_THAT(job.status().message(), HasSubstr("needs 4 slots"));
+  EXPECT_THAT(job.status().message(), HasSubstr("has 2 in total"));
+}
+
+TEST_F(ControllerTest, WaitsForTheFirstWorker) {
+  const std::string id = cluster_.Submit(2, 5);
+  cluster_.Step();
+  EXPECT_EQ(cluster_.Job(id).state(), v1::Job::QUEUED);
+  cluster_.AddWorker("a", 2);
+  EXPECT_TRUE(cluster_.RunUntilState(id, v1::Job::SUCCEEDED));
+}
+
+TEST_F(ControllerTest, TakesAsManyRanksAsFit) {
+  cluster_.AddWorker("a", 3);
+  cluster_.Step();
+  auto job = cluster_.controller().Submit(cluster_.TrainRequest(1, 8, 5));
+  ASSERT_TRUE(job.ok());
+  ASSERT_TRUE(cluster_.RunUntilState(job->id(), v1::Job::SUCCEEDED));
+  EXPECT_EQ(cluster_.Job(job->id()).ranks(), 3u);
+}
+
+TEST_F(ControllerTest, SubmitIsIdempotent) {
+  auto request = cluster_.TrainRequest(1, 1, 5);
+  request.set_request_id("r1");
+  auto first = cluster_.controller().Submit(request);
+  auto again = cluster_.controller().Submit(request);
+  ASSERT_TRUE(first.ok() && again.ok());
+  EXPECT_EQ(first->id(), again->id());
+  request.mutable_spec()->mutable_train()->set_max_steps(6);
+  EXPECT_EQ(cluster_.controller().Submit(request).status().code(), StatusCode::kAlreadyExists);
+}
+
+TEST_F(ControllerTest, RefusesUnknownInputs) {
+  auto request = cluster_.TrainRequest(1, 1, 5);
+  request.mutable_spec()->set_base("nothing");
+  auto job = cluster_.controller().Submit(request);
+  EXPECT_EQ(job.status().code(), StatusCode::kNotFound);
+  EXPECT_EQ(job.status().field(), "base");
+}
+
+TEST_F(ControllerTest, CancelStopsTrainersAndFreesSlots) {
+  cluster_.AddWorker("a", 2);
+  const std::string id = cluster_.Submit(2, 1000);
+  ASSERT_TRUE(cluster_.RunUntilState(id, v1::Job::RUNNING));
+  v1::CancelJobRequest request;
+  request.set_request_id("c1");
+  request.set_id("tune");  // by name
+  request.set_reason("wrong data");
+  auto job = cluster_.controller().Cancel(request);
+  ASSERT_TRUE(job.ok()) << job.status().ToString();
+  EXPECT_EQ(job->state(), v1::Job::CANCELLED);
+  EXPECT_EQ(job->reason(), "cancelled: wrong data");
+  EXPECT_TRUE(cluster_.RunUntil([&] { return cluster_.running() == 0; }));
+  auto again = cluster_.controller().Cancel(request);
+  ASSERT_TRUE(again.ok()) << "the same request gets the same answer";
+  request.set_request_id("c2");
+  EXPECT_EQ(cluster_.controller().Cancel(request).status().code(), StatusCode::kFailedPrecondition);
+}
+
+TEST_F(ControllerTest, PauseCheckpointsAndResumeGoesOnFromThere) {
+  cluster_.AddWorker("a", 2);
+  cluster_.checkpoint_every = 1000;
+  const std::string id = cluster_.Submit(2, 40);
+  ASSERT_TRUE(cluster_.RunUntil([&] { return cluster_.Job(id).step() >= 7; }));
+  v1::PauseJobRequest pause;
+  pause.set_id(id);
+  ASSERT_TRUE(cluster_.controller().Pause(pause).ok());
+  ASSERT_TRUE(cluster_.RunUntilState(id, v1::Job::PAUSED));
+  const uint32_t step = cluster_.Job(id).step();
+  EXPECT_EQ(cluster_.Job(id).incidents_size(), 0);
+  EXPECT_TRUE(cluster_.RunUntil([&] { return cluster_.running() == 0; }));
+  v1::ResumeJobRequest resume;
+  resume.set_id(id);
+  ASSERT_TRUE(cluster_.controller().Resume(resume).ok());
+  ASSERT_TRUE(cluster_.RunUntilState(id, v1::Job::RUNNING));
+  EXPECT_GT(cluster_.Job(id).step(), step);
+  ASSERT_TRUE(cluster_.RunUntilState(id, v1::Job::SUCCEEDED));
+  EXPECT_EQ(cluster_.steps_told, 40) << "no step was done twice";
+  EXPECT_EQ(cluster_.Job(id).restarts(), 0u);
+}
+
+TEST_F(ControllerTest, GenerateWritesItsOutput) {
+  cluster_.AddWorker("a", 1);
+  v1::SubmitJobRequest request;
+  request.set_kind(v1::Job::GENERATE);
+  auto* generate = request.mutable_task()->mutable_generate();
+  generate->set_model("tiny");
+  generate->set_max_tokens(5);
+  generate->add_prompts("one");
+  generate->add_prompts("two");
+  auto job = cluster_.controller().Submit(request);
+  ASSERT_TRUE(job.ok()) << job.status().ToString();
+  ASSERT_TRUE(cluster_.RunUntilState(job->id(), v1::Job::SUCCEEDED));
+  EXPECT_EQ(cluster_.Output(job->id()), "{\"prompt\": \"one\"}\n{\"prompt\": \"two\"}\n");
+}
+
+TEST_F(ControllerTest, EventsTellTheStory) {
+  cluster_.AddWorker("a", 1);
+  cluster_.Step();
+  const std::string id = cluster_.Submit(1, 4);
+  ASSERT_TRUE(cluster_.RunUntilState(id, v1::Job::SUCCEEDED));
+  EXPECT_THAT(cluster_.EventTypes(id),
+              ElementsAre("submitted", "placed", "preparing", "task-done", "started", "step",
+                          "task-done", "registering", "ended"));
+}
+
+}  // namespace
+}  // namespace attune::jobs

@@ -1,0 +1,131 @@
+#include "coordinator/jobs/repository.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "coordinator/jobs/schema.h"
+
+namespace attune::jobs {
+namespace {
+
+class RepositoryTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::filesystem::create_directories(folder_);
+    auto database = Database::Open(folder_ / "attune.db", Migrations(), &clock_);
+    ASSERT_TRUE(database.ok()) << database.status().ToString();
+    database_ = std::move(*database);
+  }
+  void TearDown() override {
+    database_.reset();
+    std::filesystem::remove_all(folder_);
+  }
+  void Write(const std::function<void(Transaction&)>& fn) {
+    Status status = database_->Write([&](Transaction& transaction) {
+      fn(transaction);
+      return Status();
+    });
+    ASSERT_TRUE(status.ok()) << status.ToString();
+  }
+  static JobRecord Record(const std::string& id, v1::Job::State state) {
+    JobRecord record;
+    record.job.set_id(id);
+    record.job.set_name("name-" + id);
+    record.job.set_kind(v1::Job::TRAIN);
+    record.job.set_state(state);
+    return record;
+  }
+
+  const std::filesystem::path folder_ =
+      std::filesystem::temp_directory_path() / ("attune-repository-" + std::to_string(getpid()));
+  FakeClock clock_{TimePoint(std::chrono::seconds(1000))};
+  std::unique_ptr<Database> database_;
+};
+
+TEST_F(RepositoryTest, JobsComeBackAsTheyWere) {
+  Write([&](Transaction& transaction) {
+    JobRecord record = Record("job-1", v1::Job::QUEUED);
+    record.spec_source = "name: x # it's \"quoted\"\n";
+    InsertJob(transaction, &record);
+    EXPECT_EQ(record.number, 1);
+    record.job.set_state(v1::Job::RUNNING);
+    record.phase = Phase::kWorking;
+    record.queued = TimePoint(std::chrono::seconds(5));
+    record.pause_requested = true;
+    record.checkpoint_step = 20;
+    record.checkpoint_path = "/x/step-00000020";
+    record.output_bytes = 123;
+    SaveJob(transaction, record);
+    auto loaded = LoadOpenJobs(transaction);
+    ASSERT_TRUE(loaded.ok());
+    ASSERT_EQ(loaded->size(), 1u);
+    const JobRecord& r = loaded->front();
+    EXPECT_EQ(r.job.SerializeAsString(), record.job.SerializeAsString());
+    EXPECT_EQ(r.spec_source, record.spec_source);
+    EXPECT_EQ(r.phase, Phase::kWorking);
+    EXPECT_EQ(r.queued, record.queued);
+    EXPECT_TRUE(r.pause_requested);
+    EXPECT_EQ(r.checkpoint_step, 20u);
+    EXPECT_EQ(r.checkpoint_path, record.checkpoint_path);
+    EXPECT_EQ(r.output_bytes, 123u);
+  });
+}
+
+TEST_F(RepositoryTest, ListsNewestFirstInPages) {
+  Write([&](Transaction& transaction) {
+    for (int i = 1; i <= 5; ++i) {
+      JobRecord record =
+          Record("job-" + std::to_string(i), i % 2 == 0 ? v1::Job::FAILED : v1::Job::QUEUED);
+      InsertJob(transaction, &record);
+    }
+    v1::ListJobsRequest request;
+    request.set_page_size(2);
+    std::string ids;
+    for (int page = 0; page < 3; ++page) {
+      auto response = ListJobs(transaction, request);
+      ASSERT_TRUE(response.ok());
+      for (const v1::Job& job : response->jobs()) ids += job.id() + " ";
+      request.set_page_token(response->next_page_token());
+    }
+    EXPECT_EQ(ids, "job-5 job-4 job-3 job-2 job-1 ");
+    EXPECT_TRUE(request.page_token().empty());
+    request.add_states(v1::Job::FAILED);
+    EXPECT_EQ(ListJobs(transaction, request)->jobs_size(), 2);
+    request.set_page_token("nonsense");
+    EXPECT_EQ(ListJobs(transaction, request).status().code(), StatusCode::kInvalidArgument);
+    EXPECT_EQ(CountJobsByState(transaction, false)["FAILED"], 2u);
+    EXPECT_EQ(LoadOpenJobs(transaction)->size(), 3u);
+    EXPECT_EQ(FindJob(transaction, "name-job-2")->id(), "job-2");
+    EXPECT_EQ(FindJob(transaction, "nothing").status().code(), StatusCode::kNotFound);
+  });
+}
+
+TEST_F(RepositoryTest, OfARedoneStepTheLastIsKept) {
+  Write([&](Transaction& transaction) {
+    JobRecord record = Record("job-1", v1::Job::RUNNING);
+    InsertJob(transaction, &record);
+    for (double loss : {3.0, 2.0}) {
+      v1::MetricPoint point;
+      point.set_step(4);
+      point.set_loss(loss);
+      point.set_seconds(1.5);
+      SaveMetric(transaction, "job-1", point);
+    }
+    v1::MetricPoint evaluation;
+    evaluation.set_step(4);
+    evaluation.set_validation_loss(2.5);
+    SaveMetric(transaction, "job-1", evaluation);
+    MetricPosition position;
+    auto points = ReadMetrics(transaction, "job-1", &position, 10);
+    ASSERT_EQ(points.size(), 2u);
+    EXPECT_EQ(points[0].loss(), 2.0);
+    EXPECT_EQ(points[1].validation_loss(), 2.5);
+    EXPECT_TRUE(ReadMetrics(transaction, "job-1", &position, 10).empty());
+    EXPECT_EQ(AppliedSeconds(transaction, "job-1"), 1.5);
+  });
+}
+
+}  // namespace
+}  // namespace attune::jobs
