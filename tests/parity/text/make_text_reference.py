@@ -3,9 +3,11 @@
 
 usage: make_text_reference.py OUT [--texts N] [--gguf FILE]
 
-OUT gets one folder a tokenizer: `small` (a byte-level BPE trained here, so that the fixtures need no model) and, with
---gguf, `smollm2` (the tokenizer inside the GGUF file, as transformers reads it). Each holds
+OUT gets one folder a tokenizer: `small` (a byte-level BPE trained here, so that the fixtures need no model), `spm`, `gpt-4o`
+and `dbrx` (small GGUF files made here, as transformers reads them) and, with --gguf, `smollm2` (the tokenizer inside that
+file). Each holds
   texts.jsonl   {"text", "ids", "special": ids with what the post-processor adds}
+and the first and the last also
   chats.jsonl   {"messages", "add_generation_prompt", "text", "ids"}
   masks.jsonl   {"example", "ids", "targets"}: what trl's SFTTrainer trains on
 and OUT/templates.json has chat templates and what they render.
@@ -19,6 +21,7 @@ import pathlib
 import random
 import sysconfig
 
+import gguf
 import jinja2
 import tokenizers
 import transformers
@@ -95,6 +98,59 @@ def small_tokenizer(folder):
     tokenizer.chat_template = CHATML
     tokenizer.save_pretrained(folder)
     return AutoTokenizer.from_pretrained(folder)
+
+
+def sentencepiece_vocabulary():
+    """Tokens, scores and types as a SentencePiece BPE model of Llama's kind has them; no merges."""
+    backend = Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.Metaspace()
+    backend.train_from_iterator(stdlib_texts(2000), trainers.BpeTrainer(vocab_size=500, show_progress=False))
+    merged = sorted(backend.get_vocab().items(), key=lambda item: item[1])
+    letters = [token for token, _ in merged if len(token) == 1]
+    pieces = [token for token, _ in merged if len(token) > 1] + letters
+    tokens = ["<unk>", "<s>", "</s>"] + [f"<0x{byte:02X}>" for byte in range(256)] + pieces
+    types = [2, 3, 3] + [6] * 256 + [1] * len(pieces)
+    return tokens, [0.0] * 259 + [-float(rank) for rank in range(len(pieces))], types
+
+
+def write_gguf(path, model, pre, tokens, types, scores=None, merges=None, special=(1, 2, 0)):
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_context_length(128)
+    writer.add_embedding_length(8)
+    writer.add_block_count(1)
+    writer.add_feed_forward_length(8)
+    writer.add_head_count(1)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_vocab_size(len(tokens))
+    writer.add_tokenizer_model(model)
+    if pre:
+        writer.add_tokenizer_pre(pre)
+    writer.add_token_list(tokens)
+    writer.add_token_types(types)
+    if scores:
+        writer.add_token_scores(scores)
+    if merges:
+        writer.add_token_merges(merges)
+    writer.add_bos_token_id(special[0])
+    writer.add_eos_token_id(special[1])
+    writer.add_unk_token_id(special[2])
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def small_gguf(name, folder, small):
+    """The small tokenizer's vocabulary with another split, or the SentencePiece one."""
+    path = folder / "model.gguf"
+    if name == "spm":
+        tokens, scores, types = sentencepiece_vocabulary()
+        write_gguf(path, "llama", None, tokens, types, scores)
+    else:
+        parts = json.loads((small / "tokenizer.json").read_text())["model"]
+        tokens = sorted(parts["vocab"], key=parts["vocab"].get)
+        write_gguf(path, "gpt2", name, tokens, [3, 3, 3] + [1] * (len(tokens) - 3), merges=[" ".join(m) for m in parts["merges"]])
+    return AutoTokenizer.from_pretrained(folder, gguf_file=path.name)
 
 
 def gguf_tokenizer(path):
@@ -256,6 +312,10 @@ def main():
         write_texts(folder, tokenizer, texts)
         write_chats(folder, tokenizer, chats)
         write_masks(folder, tokenizer, [text[:300] for text in texts[: len(texts) // 5]], chats)
+    for name in ("spm", "gpt-4o", "dbrx"):
+        folder = options.out / name
+        folder.mkdir(parents=True, exist_ok=True)
+        write_texts(folder, small_gguf(name, folder, options.out / "small"), texts[: max(30, len(texts) // 5)])
     write_templates(options.out / "templates.json", options.texts <= 200)
 
 

@@ -33,11 +33,17 @@ inline std::vector<Json> ReadLines(const std::filesystem::path& file) {
 struct Subject {
   std::string name;
   std::filesystem::path assets;
+  bool has_chats() const {
+    return std::filesystem::exists(ReferenceFolder() / name / "chats.jsonl");
+  }
   bool available() const { return std::filesystem::exists(assets); }
 };
 
 inline std::vector<Subject> Subjects() {
   return {{"small", ReferenceFolder() / "small"},
+          {"spm", ReferenceFolder() / "spm"},
+          {"gpt-4o", ReferenceFolder() / "gpt-4o"},
+          {"dbrx", ReferenceFolder() / "dbrx"},
           {"smollm2", ".deps/models/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"}};
 }
 

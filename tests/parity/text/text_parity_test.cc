@@ -27,7 +27,7 @@ class TextParity : public testing::TestWithParam<Subject> {
 
 TEST_P(TextParity, TokenIdsOfTextsAreEqual) {
   std::vector<Json> rows = Rows("texts.jsonl");
-  ASSERT_GE(rows.size(), 100u);
+  ASSERT_GE(rows.size(), 40u);
   std::vector<std::string> texts;
   for (const Json& row : rows) texts.push_back(row["text"]);
   std::vector<std::string_view> views(texts.begin(), texts.end());
@@ -51,6 +51,7 @@ TEST_P(TextParity, DecodingGivesTheTextBack) {
 }
 
 TEST_P(TextParity, ChatsAreRenderedAndTokenizedEqually) {
+  if (!GetParam().has_chats()) GTEST_SKIP() << "no chat template";
   std::vector<Json> rows = Rows("chats.jsonl");
   ASSERT_GE(rows.size(), 15u);
   ASSERT_NE(assets_.chat_template, nullptr);
@@ -66,7 +67,11 @@ TEST_P(TextParity, ChatsAreRenderedAndTokenizedEqually) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Tokenizers, TextParity, testing::ValuesIn(Subjects()),
-                         [](const auto& info) { return info.param.name; });
+                         [](const auto& info) {
+                           std::string name = info.param.name;
+                           std::erase(name, '-');
+                           return name;
+                         });
 
 TEST(TemplateParity, TemplatesRenderEqually) {
   std::ifstream stream(ReferenceFolder() / "templates.json");

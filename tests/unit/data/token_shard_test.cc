@@ -1,0 +1,174 @@
+#include "worker/engine/data/token_shard.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstring>
+#include <fstream>
+
+#include "common/base/files.h"
+#include "common/base/hash.h"
+#include "tests/unit/data/folder.h"
+#include "worker/engine/data/shard_writer.h"
+#include "worker/engine/data/weighted_shard.h"
+
+namespace attune::engine {
+namespace {
+
+struct Example {
+  std::vector<uint32_t> tokens;
+  std::vector<uint8_t> targets;
+  std::vector<uint8_t> id;
+};
+
+Example MakeExample(uint32_t length, uint8_t id) {
+  Example example;
+  for (uint32_t i = 0; i < length; ++i) example.tokens.push_back(100 * id + i);
+  example.targets.assign(length, 1);
+  example.targets[0] = 0;
+  example.id.assign(16, id);
+  return example;
+}
+
+void WriteShard(const std::filesystem::path& file, const std::vector<Example>& examples) {
+  auto writer = ShardWriter::Create(file);
+  ASSERT_TRUE(writer.ok());
+  for (const Example& e : examples) ASSERT_TRUE(writer->Add(e.tokens, e.targets, e.id).ok());
+  ASSERT_TRUE(writer->Commit().ok());
+}
+
+std::string Content(const std::filesystem::path& file) {
+  return *ReadFile(file);
+}
+
+// The footer's checksum made right again, as an attacker would.
+void Resign(std::string* content) {
+  std::string hex = Sha256Hex(std::string_view(*content).substr(0, content->size() - 64));
+  content->replace(content->size() - 64, 64, hex);
+}
+
+Status OpenContent(const Folder& folder, const std::string& content) {
+  auto file = folder.path() / "changed.tokens";
+  std::ofstream(file, std::ios::binary) << content;
+  return TokenShard::Open(file).status();
+}
+
+TEST(TokenShard, GivesBackWhatWasWritten) {
+  Folder folder;
+  std::vector<Example> examples = {MakeExample(2, 1), MakeExample(5, 2), MakeExample(8, 3)};
+  WriteShard(folder.path() / "a.tokens", examples);
+  auto shard = TokenShard::Open(folder.path() / "a.tokens");
+  ASSERT_TRUE(shard.ok()) << shard.status().ToString();
+  ASSERT_EQ((*shard)->size(), 3u);
+  for (size_t i = 0; i < 3; ++i) {
+    TokenExample example = (*shard)->Example(i);
+    EXPECT_TRUE(std::ranges::equal(example.tokens, examples[i].tokens));
+    EXPECT_TRUE(std::ranges::equal(example.targets, examples[i].targets));
+    EXPECT_TRUE(std::ranges::equal(example.id, examples[i].id));
+  }
+  EXPECT_THAT((*shard)->lengths(), testing::ElementsAre(2, 5, 8));
+  EXPECT_THAT((*shard)->target_counts(), testing::ElementsAre(1, 4, 7));
+}
+
+TEST(TokenShard, MayBeEmpty) {
+  Folder folder;
+  WriteShard(folder.path() / "a.tokens", {});
+  auto shard = TokenShard::Open(folder.path() / "a.tokens");
+  ASSERT_TRUE(shard.ok()) << shard.status().ToString();
+  EXPECT_EQ((*shard)->size(), 0u);
+}
+
+TEST(TokenShard, IsNotThereWithoutCommit) {
+  Folder folder;
+  {
+    auto writer = ShardWriter::Create(folder.path() / "a.tokens");
+    Example e = MakeExample(3, 1);
+    ASSERT_TRUE(writer->Add(e.tokens, e.targets, e.id).ok());
+  }
+  EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
+}
+
+TEST(TokenShard, RefusesEveryFlippedByteAndEveryTruncation) {
+  Folder folder;
+  WriteShard(folder.path() / "a.tokens", {MakeExample(3, 1), MakeExample(6, 2)});
+  const std::string content = Content(folder.path() / "a.tokens");
+  for (size_t i = 0; i < content.size(); ++i) {
+    std::string changed = content;
+    changed[i] = static_cast<char>(changed[i] ^ 0x41);
+    ASSERT_EQ(OpenContent(folder, changed).code(), StatusCode::kDataLoss) << "byte " << i;
+    ASSERT_EQ(OpenContent(folder, content.substr(0, i)).code(), StatusCode::kDataLoss) << i;
+  }
+}
+
+TEST(TokenShard, RefusesSignedLies) {
+  Folder folder;
+  WriteShard(folder.path() / "a.tokens", {MakeExample(3, 1), MakeExample(6, 2)});
+  const std::string content = Content(folder.path() / "a.tokens");
+  const size_t footer = content.size() - kShardFooterBytes;
+  uint64_t index;
+  std::memcpy(&index, content.data() + footer + 16, sizeof index);
+  struct Lie {
+    const char* what;
+    size_t at;
+    uint64_t value;
+    size_t size;
+  };
+  const Lie lies[] = {
+      {"examples", footer, 1ull << 60, 8},
+      {"examples", footer, 0, 8},
+      {"tokens", footer + 8, 1ull << 63, 8},
+      {"index before the header", footer + 16, 0, 8},
+      {"index beyond the file", footer + 16, ~0ull, 8},
+      {"index not aligned", footer + 16, index + 1, 8},
+      {"length of nothing", index, 0, 4},
+      {"length beyond the file", index, 0xffffffff, 4},
+      {"length of another", index, 4, 4},
+      {"count of targets", index + 8, 1, 4},
+      {"a target of 2", kShardHeaderBytes + 13, 2, 1},
+      {"a target at the start", kShardHeaderBytes + 12, 1, 1},
+      {"a token larger than the largest", kShardHeaderBytes, 1u << 30, 4},
+  };
+  for (const Lie& lie : lies) {
+    std::string changed = content;
+    std::memcpy(changed.data() + lie.at, &lie.value, lie.size);
+    Resign(&changed);
+    EXPECT_EQ(OpenContent(folder, changed).code(), StatusCode::kDataLoss) << lie.what;
+  }
+  std::string same = content;
+  Resign(&same);
+  EXPECT_TRUE(OpenContent(folder, same).ok());
+}
+
+TEST(Weighted, RepeatsAndDraws) {
+  Folder folder;
+  std::vector<Example> examples;
+  for (uint8_t i = 0; i < 10; ++i) examples.push_back(MakeExample(4, static_cast<uint8_t>(9 - i)));
+  WriteShard(folder.path() / "a.tokens", examples);
+  auto shard = *TokenShard::Open(folder.path() / "a.tokens");
+  auto ids = [](const TokenShard& shard) {
+    std::vector<int> ids;
+    for (size_t i = 0; i < shard.size(); ++i) ids.push_back(shard.Example(i).id[0]);
+    return ids;
+  };
+  EXPECT_EQ((*Weighted({{shard, 1}})).get(), shard.get());
+  auto half = *Weighted({{shard, 0.5}});
+  EXPECT_THAT(ids(*half), testing::ElementsAre(4, 3, 2, 1, 0));
+  EXPECT_EQ(half->lengths().size(), 5u);
+  auto more = *Weighted({{shard, 1.2}, {shard, 2}});
+  EXPECT_EQ(more->size(), 32u);
+  EXPECT_EQ(std::ranges::count(ids(*more), 0), 4);
+  EXPECT_EQ(std::ranges::count(ids(*more), 9), 3);
+}
+
+TEST(Weighted, RefusesWeightsThatMeanNothing) {
+  Folder folder;
+  WriteShard(folder.path() / "a.tokens", {MakeExample(4, 1)});
+  auto shard = *TokenShard::Open(folder.path() / "a.tokens");
+  for (double weight : {0.0, -1.0, 1e9, std::numeric_limits<double>::quiet_NaN()}) {
+    EXPECT_EQ(Weighted({{shard, weight}}).status().code(), StatusCode::kInvalidArgument) << weight;
+  }
+}
+
+}  // namespace
+}  // namespace attune::engine
