@@ -1,17 +1,30 @@
 #include "worker/engine/parallel/gradient_sync.h"
 
+#include <sys/mman.h>
 #include <torch/csrc/autograd/function_hook.h>
 #include <torch/csrc/autograd/variable.h>
 
 namespace attune::engine {
+namespace {
+
+// Pages of their own on the CPU: gone from the process as soon as they are freed.
+at::Tensor AllocateFlat(int64_t elements, const at::Tensor& like) {
+  const at::TensorOptions options = like.options().requires_grad(false);
+  if (!like.is_cpu()) return at::empty({elements}, options);
+  const size_t bytes = std::max<size_t>(1, static_cast<size_t>(elements) * like.element_size());
+  void* pages = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (pages == MAP_FAILED) throw std::bad_alloc();
+  return at::from_blob(
+      pages, {elements}, [bytes](void* p) { munmap(p, bytes); }, options);
+}
+
+}  // namespace
 
 // Runs on the thread of backward, after a parameter's gradient has been accumulated.
 class GradientSync::Hook : public torch::autograd::PostAccumulateGradHook {
  public:
   Hook(GradientSync* owner, size_t parameter) : owner_(owner), parameter_(parameter) {}
-  void operator()(const torch::autograd::Variable&) override {
-    if (owner_->last_backward_) owner_->Ready(parameter_);
-  }
+  void operator()(const torch::autograd::Variable&) override { owner_->Accumulated(parameter_); }
 
  private:
   GradientSync* const owner_;
@@ -20,7 +33,6 @@ class GradientSync::Hook : public torch::autograd::PostAccumulateGradHook {
 
 GradientSync::GradientSync(Group* group, std::vector<at::Tensor> parameters, int64_t bucket_bytes)
     : group_(group), parameters_(std::move(parameters)) {
-  if (group_->world_size() == 1) return;
   MakeBuckets(bucket_bytes);
   for (size_t i = 0; i < parameters_.size(); ++i) {
     torch::autograd::impl::set_post_acc_grad_hooks(parameters_[i], std::make_unique<Hook>(this, i));
@@ -28,7 +40,6 @@ GradientSync::GradientSync(Group* group, std::vector<at::Tensor> parameters, int
 }
 
 GradientSync::~GradientSync() {
-  if (group_->world_size() == 1) return;
   for (const at::Tensor& parameter : parameters_) {
     torch::autograd::impl::set_post_acc_grad_hooks(parameter, nullptr);
   }
@@ -41,6 +52,7 @@ GradientSync::~GradientSync() {
 void GradientSync::MakeBuckets(int64_t bucket_bytes) {
   bucket_of_.resize(parameters_.size());
   offset_of_.resize(parameters_.size());
+  is_in_bucket_.assign(parameters_.size(), false);
   is_ready_.assign(parameters_.size(), false);
   // A small first bucket starts the network early.
   int64_t limit = std::min<int64_t>(bucket_bytes, 1 << 20);
@@ -63,6 +75,11 @@ void GradientSync::StartLastBackward() {
   last_backward_ = true;
 }
 
+void GradientSync::Accumulated(size_t parameter) {
+  if (!is_in_bucket_[parameter]) MoveIntoBucket(parameter);
+  if (last_backward_) Ready(parameter);
+}
+
 void GradientSync::Ready(size_t parameter) {
   if (is_ready_[parameter]) {
     if (failure_.ok())
@@ -70,7 +87,6 @@ void GradientSync::Ready(size_t parameter) {
     return;
   }
   is_ready_[parameter] = true;
-  MoveIntoBucket(parameter);
   ++buckets_[bucket_of_[parameter]].ready;
   StartFullBuckets();
 }
@@ -80,7 +96,7 @@ void GradientSync::MoveIntoBucket(size_t parameter) {
   const at::Tensor& tensor = parameters_[parameter];
   Bucket& bucket = buckets_[bucket_of_[parameter]];
   if (!bucket.flat.defined()) {
-    bucket.flat = at::empty({bucket.elements}, tensor.options().requires_grad(false));
+    bucket.flat = AllocateFlat(bucket.elements, tensor);
   }
   at::Tensor view =
       bucket.flat.narrow(0, offset_of_[parameter], tensor.numel()).view(tensor.sizes());
@@ -90,6 +106,7 @@ void GradientSync::MoveIntoBucket(size_t parameter) {
     view.zero_();
   }
   tensor.mutable_grad() = view;
+  is_in_bucket_[parameter] = true;
 }
 
 void GradientSync::StartFullBuckets() {
@@ -107,10 +124,11 @@ void GradientSync::StartFullBuckets() {
 }
 
 Status GradientSync::Finish() {
-  if (group_->world_size() == 1) return Status();
   last_backward_ = false;
   for (size_t i = 0; i < parameters_.size(); ++i) {
-    if (!is_ready_[i]) Ready(i);
+    if (is_ready_[i]) continue;
+    if (!is_in_bucket_[i]) MoveIntoBucket(i);
+    Ready(i);
   }
   for (Bucket& bucket : buckets_) {
     if (!bucket.sum) continue;
@@ -127,6 +145,7 @@ void GradientSync::Release() {
     bucket.flat.reset();
     bucket.ready = 0;
   }
+  is_in_bucket_.assign(is_in_bucket_.size(), false);
   is_ready_.assign(is_ready_.size(), false);
   next_bucket_ = 0;
 }

@@ -3,12 +3,13 @@
 // Sums gradients over ranks while backward still runs.
 //
 // Parameters are grouped into buckets in the reverse of their order, which is about the order in
-// which backward finishes them. When all gradients of a bucket are there it is summed over ranks in
-// the background; buckets start in the same order on every rank. Like c10d::Reducer, with three
-// differences that this engine needs: sums, not means (a rank may have more target tokens than
-// another, or none); buckets exist only from backward to Release, so they never add to the
-// activations; and their layout never changes, so that a resumed run repeats the same additions bit
-// by bit. With one rank it does nothing, and autograd's own gradients are used as they are.
+// which backward finishes them; each gradient moves into its bucket as soon as it is there. In the
+// last backward of a step a full bucket is summed over ranks in the background; buckets start in
+// the same order on every rank. Like c10d::Reducer, with three differences that this engine needs:
+// sums, not means (a rank may have more target tokens than another, or none); buckets exist only
+// from backward to Release and outside of the heap, so that gradients neither add to the
+// activations' peak nor leave holes among them; and their layout never changes, so that a resumed
+// run repeats the same additions bit by bit.
 
 #include <ATen/core/Tensor.h>
 
@@ -50,6 +51,7 @@ class GradientSync {
   };
 
   void MakeBuckets(int64_t bucket_bytes);
+  void Accumulated(size_t parameter);
   void Ready(size_t parameter);
   void MoveIntoBucket(size_t parameter);
   void StartFullBuckets();
@@ -59,7 +61,7 @@ class GradientSync {
   std::vector<Bucket> buckets_;
   std::vector<size_t> bucket_of_;   // by parameter
   std::vector<int64_t> offset_of_;  // in its bucket
-  std::vector<bool> is_ready_;
+  std::vector<bool> is_in_bucket_, is_ready_;
   bool last_backward_ = false;
   size_t next_bucket_ = 0;  // the first that has not started
   Status failure_;          // the first, of a hook; Finish returns it

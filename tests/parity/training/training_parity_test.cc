@@ -1,0 +1,92 @@
+// 20 AdamW steps against transformers and peft: training.json of tests/parity/make_references.py.
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "common/base/files.h"
+#include "tests/unit/training/step_run.h"
+
+namespace attune::engine {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+const fs::path kFixtures = "tests/fixtures/model";
+
+// The reference's batches, an example a sequence.
+class FixedPlan : public StepPlan {
+ public:
+  int steps() const override { return static_cast<int>(steps_.size()); }
+  PlannedStep Step(int s) const override { return steps_[s]; }
+  std::string Digest() const override { return "fixed"; }
+  void Add(PlannedStep step) { steps_.push_back(std::move(step)); }
+
+ private:
+  std::vector<PlannedStep> steps_;
+};
+
+void AddBatches(const json& batches, testing::StepInput& input) {
+  auto shard = std::make_shared<testing::MemoryShard>();
+  auto plan = std::make_shared<FixedPlan>();
+  for (const json& batch : batches) {
+    PlannedStep step;
+    for (const json& example : batch) {
+      const auto index = static_cast<uint32_t>(shard->size());
+      shard->Add(example.at("tokens").get<std::vector<uint32_t>>(),
+                 example.at("targets").get<std::vector<uint8_t>>());
+      step.sequences.push_back({index});
+      step.tokens += shard->lengths()[index];
+      step.target_tokens += shard->target_counts()[index];
+    }
+    plan->Add(std::move(step));
+  }
+  input.shard = std::move(shard);
+  input.plan = std::move(plan);
+}
+
+testing::StepInput Input(const json& reference, const std::string& method) {
+  testing::StepInput input;
+  input.model = {.reference = "default@1", .path = kFixtures / "default", .format = "huggingface"};
+  if (method == "lora") {
+    auto base = std::make_shared<ModelFiles>(input.model);
+    input.model = {
+        .reference = "lora@1", .path = kFixtures / "lora", .format = "peft-adapter", .base = base};
+  }
+  AddBatches(reference.at("batches"), input);
+  input.task.method.type = method;
+  input.task.data.train.micro_batch = 2;
+  const json& o = reference.at("options");
+  input.task.optimizer = {.learning_rate = o.at("learning_rate").get<double>(),
+                          .weight_decay = o.at("weight_decay").get<double>(),
+                          .beta1 = o.at("beta1").get<double>(),
+                          .beta2 = o.at("beta2").get<double>(),
+                          .epsilon = o.at("epsilon").get<double>(),
+                          .schedule = o.at("schedule").get<std::string>(),
+                          .clip_norm = o.at("clip_norm").get<double>()};
+  return input;
+}
+
+class TrainingParity : public ::testing::TestWithParam<std::tuple<std::string, int>> {};
+
+TEST_P(TrainingParity, LossesOfTwentySteps) {
+  const auto& [method, ranks] = GetParam();
+  const json reference = json::parse(ReadFile(kFixtures / "training.json").value());
+  const testing::StepRun run = RunSteps(Input(reference, method), ranks, 20);
+  const json& expected = reference.at(method);
+  ASSERT_EQ(run.reports.size(), 20u);
+  for (size_t i = 0; i < 20; ++i) {
+    EXPECT_NEAR(run.reports[i].loss, expected.at("losses")[i].get<double>(), 1e-4)
+        << "step " << i + 1;
+    const double norm = expected.at("grad_norms")[i].get<double>();
+    EXPECT_NEAR(run.reports[i].grad_norm, norm, 1e-3 * norm) << "step " << i + 1;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Methods, TrainingParity,
+                         ::testing::Combine(::testing::Values("full", "lora"),
+                                            ::testing::Values(1, 2)));
+
+}  // namespace
+}  // namespace attune::engine

@@ -1,0 +1,67 @@
+#include "tests/unit/training/step_run.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <gtest/gtest.h>
+
+#include "tests/unit/training/ranks.h"
+
+namespace attune::engine::testing {
+namespace {
+
+Result<TrainingSetup> MakeSetup(const StepInput& input) {
+  TrainingSetup setup;
+  setup.data.train = input.shard;
+  setup.plan = input.plan;
+  const TrainTask& task = input.task;
+  if (!setup.plan) {
+    ATTUNE_ASSIGN_OR_RETURN(setup.plan, MakePlan(task, setup.data));
+  }
+  ATTUNE_ASSIGN_OR_RETURN(setup.model,
+                          CausalLM::Load(input.model, {.precision = task.data.train.precision}));
+  if (task.method.type == "lora" && !setup.model->has_adapter()) {
+    ATTUNE_RETURN_IF_ERROR(setup.model->AddLora(task.method, task.data.train.seed));
+  }
+  setup.trainable = setup.model->TrainableParameters();
+  setup.optimizer = std::make_unique<AdamW>(setup.trainable, task.optimizer);
+  return setup;
+}
+
+void RunRank(TrainingSetup& setup, const TrainTask& task, const Membership& membership,
+             KeyValueStore* store, int steps, StepRun& run) {
+  at::set_num_threads(1);  // of this rank
+  auto group = Group::Open(membership, store);
+  ASSERT_TRUE(group.ok()) << group.status().ToString();
+  StepRunner runner(task, setup, **group);
+  for (int step = 0; step < steps; ++step) {
+    const auto outcome = runner.Run(step, StopRequest::kNone);
+    ASSERT_TRUE(outcome.ok()) << outcome.status().ToString();
+    run.reports.push_back(outcome->report);
+  }
+  run.parameters = setup.trainable;
+}
+
+}  // namespace
+
+StepRun RunSteps(const StepInput& input, int world_size, int steps) {
+  std::vector<StepRun> runs(world_size);
+  RunRanks(world_size, [&](const Membership& membership, KeyValueStore* store) {
+    auto setup = MakeSetup(input);
+    ASSERT_TRUE(setup.ok()) << setup.status().ToString();
+    RunRank(*setup, input.task, membership, store, steps, runs[membership.rank]);
+  });
+  for (const StepRun& run : runs) {
+    EXPECT_EQ(run.reports.size(), static_cast<size_t>(steps));
+    for (size_t i = 0; i < std::min(run.reports.size(), runs[0].reports.size()); ++i) {
+      EXPECT_EQ(run.reports[i].loss, runs[0].reports[i].loss);
+      EXPECT_EQ(run.reports[i].grad_norm, runs[0].reports[i].grad_norm);
+    }
+    for (size_t p = 0; p < std::min(run.parameters.size(), runs[0].parameters.size()); ++p) {
+      EXPECT_TRUE(at::equal(run.parameters[p].second, runs[0].parameters[p].second))
+          << run.parameters[p].first;
+    }
+  }
+  return runs[0];
+}
+
+}  // namespace attune::engine::testing

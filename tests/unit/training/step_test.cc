@@ -1,0 +1,118 @@
+#include "worker/engine/tasks/step.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "tests/unit/training/folders.h"
+#include "tests/unit/training/step_run.h"
+
+namespace attune::engine {
+namespace {
+
+using testing::RunSteps;
+using testing::StepInput;
+using testing::StepRun;
+
+ModelFiles Tiny(const testing::TemporaryFolder& folder) {
+  return {.reference = "tiny@1", .path = folder.path(), .format = "huggingface"};
+}
+
+class RanksTest : public ::testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override { testing::WriteTinyLlama(folder_.path(), {}, 3); }
+
+  TrainTask Task(int micro_batch) const {
+    TrainTask task;
+    task.method = {.type = GetParam(), .rank = 4, .alpha = 8};
+    task.data.train = {.epochs = 20,
+                       .sequence_length = 48,
+                       .packing = true,
+                       .global_batch = 8,
+                       .micro_batch = micro_batch,
+                       .seed = 5};
+    task.optimizer = {.learning_rate = 2e-3, .weight_decay = 0.01, .warmup_steps = 2};
+    return task;
+  }
+  StepRun Run(int world_size, int micro_batch, int steps = 20) {
+    const StepInput input{.model = Tiny(folder_),
+                          .shard = testing::RandomExamples(50, 9, 97),
+                          .task = Task(micro_batch)};
+    return RunSteps(input, world_size, steps);
+  }
+
+  testing::TemporaryFolder folder_;
+};
+
+double LargestDifference(const NamedTensors& a, const NamedTensors& b) {
+  double largest = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    largest = std::max(largest, (a[i].second - b[i].second).abs().max().item<double>());
+  }
+  return largest;
+}
+
+TEST_P(RanksTest, LossesAgreeStepByStepForAnyRanksAndAccumulation) {
+  const StepRun one = Run(1, 8);
+  EXPECT_LT(one.reports.back().loss, one.reports.front().loss - 0.05);
+  const std::vector<std::pair<int, int>> others = {{1, 1}, {2, 4}, {3, 2}, {2, 1}};
+  for (const auto& [ranks, micro_batch] : others) {
+    const StepRun other = Run(ranks, micro_batch);
+    for (size_t i = 0; i < one.reports.size(); ++i) {
+      EXPECT_NEAR(other.reports[i].loss, one.reports[i].loss, 5e-5)
+          << ranks << " ranks, micro-batch " << micro_batch << ", step " << i + 1;
+      EXPECT_EQ(other.reports[i].target_tokens, one.reports[i].target_tokens);
+    }
+  }
+}
+
+// The first step has the learning rate 0 of warm-up; the second makes the update.
+TEST_P(RanksTest, OneUpdateAgrees) {
+  const StepRun one = Run(1, 8, 2), three = Run(3, 1, 2);
+  EXPECT_LT(LargestDifference(one.parameters, three.parameters), 1e-5);
+}
+
+INSTANTIATE_TEST_SUITE_P(Methods, RanksTest, ::testing::Values("full", "lora"));
+
+TEST(StepRunner, ALossThatIsNoNumberStopsWithTheStep) {
+  testing::TemporaryFolder folder;
+  testing::WriteTinyLlama(folder.path(), {}, 3);
+  TrainTask task;
+  task.method.type = "full";
+  task.data.train.sequence_length = 32;
+  TrainingSetup setup;
+  setup.data.train = testing::RandomExamples(4, 1, 97);
+  setup.plan = *MakePlan(task, setup.data);
+  setup.model = std::move(*CausalLM::Load(Tiny(folder), {}));
+  setup.trainable = setup.model->TrainableParameters();
+  setup.optimizer = std::make_unique<AdamW>(setup.trainable, task.optimizer);
+  {
+    at::NoGradGuard no_grad;
+    at::Tensor(setup.trainable[0].second).fill_(std::numeric_limits<float>::quiet_NaN());
+  }
+  auto group = std::move(*Group::Open({}, nullptr));
+  StepRunner runner(task, setup, *group);
+  const auto outcome = runner.Run(0, StopRequest::kNone);
+  EXPECT_EQ(outcome.status().code(), StatusCode::kFailedPrecondition);
+  EXPECT_THAT(outcome.status().message(), ::testing::HasSubstr("at step 1"));
+  EXPECT_THAT(outcome.status().message(), ::testing::HasSubstr("learning_rate"));
+}
+
+TEST(StepRunner, DropoutDoesNotDependOnRanks) {
+  testing::TemporaryFolder folder;
+  testing::WriteTinyLlama(folder.path(), {}, 3);
+  TrainTask task;
+  task.method = {.type = "lora", .rank = 4, .alpha = 8, .dropout = 0.3};
+  task.data.train = {.epochs = 4, .sequence_length = 48, .global_batch = 4, .micro_batch = 1};
+  const auto shard = testing::RandomExamples(30, 9, 97);
+  const StepInput input{.model = Tiny(folder), .shard = shard, .task = task};
+  const StepRun one = RunSteps(input, 1, 6);
+  const StepRun two = RunSteps(input, 2, 6);
+  for (size_t i = 0; i < 6; ++i) EXPECT_NEAR(one.reports[i].loss, two.reports[i].loss, 5e-5) << i;
+}
+
+}  // namespace
+}  // namespace attune::engine
