@@ -12,7 +12,7 @@
 namespace attune::engine::kernels {
 namespace {
 
-constexpr int64_t kChunkElements = int64_t{8} << 20;  // 32 MB of float32 logits
+constexpr int64_t kChunkElements = int64_t{14} << 20;  // 56 MB of float32 logits
 
 // Turns logits into their gradient where asked; returns the sum of losses, float64 on the host or a
 // tensor.
@@ -49,17 +49,21 @@ HeadLoss LinearCrossEntropy(const at::Tensor& hidden, const at::Tensor& weight,
                             const at::Tensor& targets, bool want_hidden_gradient,
                             const at::Tensor& weight_gradient) {
   const int64_t rows = hidden.size(0), vocabulary = weight.size(0);
-  const int64_t chunk =
-      std::clamp<int64_t>(kChunkElements / vocabulary, 16, std::max<int64_t>(rows, 16));
+  // Equal chunks; their buffer is reused.
+  const int64_t most = std::max<int64_t>(kChunkElements / vocabulary, 16);
+  const int64_t chunks = std::max<int64_t>((rows + most - 1) / most, 1);
+  const int64_t chunk = (rows + chunks - 1) / chunks;
   const bool gradient = want_hidden_gradient || weight_gradient.defined();
   HeadLoss result;
   if (want_hidden_gradient) result.hidden_gradient = at::empty_like(hidden);
   at::Tensor total = at::zeros({}, hidden.options().dtype(at::kDouble));
   if (rows == 0 && weight_gradient.defined()) weight_gradient.zero_();
+  const at::Tensor buffer = at::empty({chunk, vocabulary}, hidden.options());
   for (int64_t begin = 0; begin < rows; begin += chunk) {
     const int64_t count = std::min(chunk, rows - begin);
     const at::Tensor part = hidden.narrow(0, begin, count);
-    at::Tensor logits = MatMul(part, weight.t());
+    at::Tensor logits = buffer.narrow(0, 0, count);
+    MatMul(logits, part, weight.t());
     total.add_(ChunkLoss(logits, targets.narrow(0, begin, count), gradient));
     if (!gradient) continue;
     if (weight_gradient.defined()) {

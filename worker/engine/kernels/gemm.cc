@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <thread>
 
 #include "worker/engine/kernels/cpu_kernels.h"
 #include "worker/engine/kernels/parallel.h"
@@ -35,26 +34,26 @@ class Phases {
   int64_t Next() { return next_.fetch_add(1, std::memory_order_relaxed); }
 
   void Finish(int members) {
-    const uint32_t phase = phase_.load(std::memory_order_acquire);
+    const int phase = phase_.load(std::memory_order_acquire);
     if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == members) {
       arrived_.store(0, std::memory_order_relaxed);
       next_.store(0, std::memory_order_relaxed);
       phase_.store(phase + 1, std::memory_order_release);
+      if (members > 1) phase_.notify_all();
       return;
     }
-    for (int spins = 0; phase_.load(std::memory_order_acquire) == phase; ++spins) {
-      if (spins < 2000) {
-        __builtin_ia32_pause();
-      } else {
-        std::this_thread::yield();  // the other member's core is taken by another process
-      }
+    for (int spins = 0; spins < 1000; ++spins) {
+      if (phase_.load(std::memory_order_acquire) != phase) return;
+      __builtin_ia32_pause();
     }
+    // The other member's core is probably taken by another process.
+    phase_.wait(phase, std::memory_order_acquire);
   }
 
  private:
   alignas(64) std::atomic<int64_t> next_{0};
   alignas(64) std::atomic<int> arrived_{0};
-  alignas(64) std::atomic<uint32_t> phase_{0};
+  alignas(64) std::atomic<int> phase_{0};
 };
 
 struct Product {
