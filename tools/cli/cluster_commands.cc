@@ -22,6 +22,7 @@ constexpr int kDefaultMetricsPort = 9464;
 constexpr milliseconds kReadyTimeout{30000};
 constexpr milliseconds kPoll{100};
 constexpr milliseconds kLockWait{60000};
+constexpr milliseconds kGrace{20000};
 
 Result<int> PortFrom(const Arguments& arguments, const char* option) {
   double port = arguments.Number(option);
@@ -101,7 +102,7 @@ Status WaitReady(Session& session, const LocalCluster& cluster) {
   size_t ready = 0;
   const std::vector<Daemon> daemons = cluster.Daemons();
   while (steady_clock::now() < until) {
-    if (session.io().interrupted()) return Cancelled("interrupted; what was started goes on");
+    if (session.io().interrupted()) return Cancelled("interrupted");
     for (const Daemon& daemon : daemons) {
       if (!cluster.Running(daemon.name)) return Died(cluster, daemon.name);
     }
@@ -150,17 +151,29 @@ Result<std::vector<std::string>> StopAll(Session& session, const LocalCluster& c
   return stopped;
 }
 
+// Starts what is missing. When it does not become ready, stops again what this call has started.
 Result<std::vector<std::string>> BringUp(Session& session, const LocalCluster& cluster) {
+  for (const char* program : {"attune-coordinator", "attune-worker", "attune-trainer"}) {
+    auto found = FindProgram(program);
+    if (!found.ok()) return found.status();
+  }
   ATTUNE_RETURN_IF_ERROR(cluster.WriteFiles());
   std::vector<std::string> started;
+  Status status;
   for (const Daemon& daemon : cluster.Daemons()) {
-    ATTUNE_ASSIGN_OR_RETURN(bool fresh, cluster.Start(daemon));
-    if (fresh) started.push_back(daemon.name);
+    Result<bool> fresh = cluster.Start(daemon);
+    status = fresh.ok() ? Status() : fresh.status();
+    if (!status.ok()) break;
+    if (*fresh) started.push_back(daemon.name);
   }
-  auto surplus = StopAll(session, cluster, milliseconds(20000), true);
-  if (!surplus.ok()) return surplus.status();
-  ATTUNE_RETURN_IF_ERROR(WaitReady(session, cluster));
-  return started;
+  if (status.ok()) status = StopAll(session, cluster, kGrace, true).status();
+  if (status.ok()) status = WaitReady(session, cluster);
+  if (status.ok()) return started;
+  for (auto name = started.rbegin(); name != started.rend(); ++name) {
+    auto stopped = cluster.StopDaemon(*name, kGrace);
+    session.Say(*name + (stopped.ok() ? " " + *stopped : ": " + stopped.status().message()));
+  }
+  return status;
 }
 
 void Announce(Session& session, const LocalCluster& cluster,
@@ -209,7 +222,7 @@ Result<int> Stay(Session& session, const LocalCluster& cluster) {
       if (auto fresh = cluster.Start(daemon); !fresh.ok()) failure = fresh.status();
     }
   }
-  auto stopped = StopAll(session, cluster, milliseconds(20000), false);
+  auto stopped = StopAll(session, cluster, kGrace, false);
   if (!failure.ok()) return failure;
   if (!stopped.ok()) return stopped.status();
   return kExitOk;
@@ -226,8 +239,13 @@ Result<int> RunUp(Session& session, const Arguments& arguments) {
   ATTUNE_ASSIGN_OR_RETURN(ClusterFile file, PlanCluster(arguments, home, runs));
   LocalCluster cluster(home, file);
   LiveLine live(&session.io(), session.quiet());
-  live.Update("starting a coordinator and " + std::to_string(file.workers) + " workers ...",
-              "starting a coordinator and " + std::to_string(file.workers) + " workers");
+  size_t missing =
+      cluster.Daemons().size() - std::min(cluster.Daemons().size(), cluster.RunningNames().size());
+  if (missing > 0) {
+    std::string line =
+        "starting " + std::to_string(missing) + (missing == 1 ? " process" : " processes");
+    live.Update(line + " ...", line);
+  }
   auto started = BringUp(session, cluster);
   live.Clear();
   if (!started.ok()) return started.status();

@@ -70,11 +70,12 @@ std::string LocalCluster::WorkerConfig(int number) const {
   std::string name = "worker-" + std::to_string(number);
   int port = file_.metrics_port + number;
   bool usable = port <= 65535 && (Running(name) || IsPortFree(port));
+  auto trainer = FindProgram("attune-trainer");
   return "# Written by `attune up`.\ncoordinator: {address: " + Quoted(file_.Address()) +
          "}\nnode: " + name + "\nslots: 1\ncores: " +
          std::to_string(std::max(1, UsableCores() / std::max(1, file_.workers))) +
-         "\ndevice: " + file_.device + "\nstorage: " + Quoted(Storage()) +
-         "\nwork_dir: " + Quoted(home_ / "workers" / name) +
+         "\ndevice: " + file_.device + (trainer.ok() ? "\ntrainer: " + Quoted(*trainer) : "") +
+         "\nstorage: " + Quoted(Storage()) + "\nwork_dir: " + Quoted(home_ / "workers" / name) +
          "\nmetrics_listen: " + Quoted("127.0.0.1:" + std::to_string(usable ? port : 0)) + "\n";
 }
 

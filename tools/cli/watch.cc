@@ -35,6 +35,11 @@ bool MayComeBack(grpc::StatusCode code) {
          code == grpc::StatusCode::UNKNOWN || code == grpc::StatusCode::ABORTED;
 }
 
+// Events that the progress line tells, or that only say how the work is cut.
+bool IsDetail(const std::string& type) {
+  return type == "step" || type == "progress" || type == "task-done";
+}
+
 class Watcher {
  public:
   Watcher(Session& session, Client& client, v1::Job job, const WatchOptions& options)
@@ -100,7 +105,7 @@ class Watcher {
       *session_.io().out << spec::ToJsonText(event) << std::endl;
       return;
     }
-    if (options_.brief || event.type() == "step" || event.type() == "progress") return;
+    if (options_.brief || IsDetail(event.type())) return;
     std::string text = event.message();
     if (text.empty() && before != job_.state()) text = StateName(job_) + ": " + job_.reason();
     if (!text.empty()) live_.Print(ClockTime(event.time()) + "  " + text);
