@@ -6,7 +6,7 @@ usage: make_text_reference.py OUT [--texts N] [--gguf FILE]
 OUT gets one folder a tokenizer: `small` (a byte-level BPE trained here, so that the fixtures need no model), `spm`, `gpt-4o`
 and `dbrx` (small GGUF files made here, as transformers reads them) and, with --gguf, `smollm2` (the tokenizer inside that
 file). Each holds
-  texts.jsonl   {"text", "ids", "special": ids with what the post-processor adds}
+  texts.jsonl   {"text", "ids", "special": ids with what the post-processor adds, "decoded": where it is not the text}
 and the first and the last also
   chats.jsonl   {"messages", "add_generation_prompt", "text", "ids"}
   masks.jsonl   {"example", "ids", "targets"}: what trl's SFTTrainer trains on
@@ -186,6 +186,9 @@ def write_texts(folder, tokenizer, texts):
     rows = []
     for text in CURIOUS + texts:
         rows.append({"text": text, "ids": tokenizer.encode(text, add_special_tokens=False)})
+        decoded = tokenizer.decode(rows[-1]["ids"])
+        if decoded != text:
+            rows[-1]["decoded"] = decoded
         special = tokenizer.encode(text)
         if special != rows[-1]["ids"]:
             rows[-1]["special"] = special
@@ -296,7 +299,7 @@ def write_templates(path, small):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=pathlib.Path)
-    parser.add_argument("--texts", type=int, default=130)
+    parser.add_argument("--texts", type=int, default=110)
     parser.add_argument("--gguf", type=pathlib.Path)
     options = parser.parse_args()
     check_versions()

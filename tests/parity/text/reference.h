@@ -33,18 +33,20 @@ inline std::vector<Json> ReadLines(const std::filesystem::path& file) {
 struct Subject {
   std::string name;
   std::filesystem::path assets;
-  bool has_chats() const {
-    return std::filesystem::exists(ReferenceFolder() / name / "chats.jsonl");
-  }
   bool available() const { return std::filesystem::exists(assets); }
 };
 
-inline std::vector<Subject> Subjects() {
+inline std::vector<Subject> ChatSubjects() {
   return {{"small", ReferenceFolder() / "small"},
-          {"spm", ReferenceFolder() / "spm"},
-          {"gpt-4o", ReferenceFolder() / "gpt-4o"},
-          {"dbrx", ReferenceFolder() / "dbrx"},
           {"smollm2", ".deps/models/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"}};
+}
+
+inline std::vector<Subject> Subjects() {
+  std::vector<Subject> subjects = ChatSubjects();
+  for (const char* name : {"spm", "gpt-4o", "dbrx"}) {
+    subjects.push_back({name, ReferenceFolder() / name});
+  }
+  return subjects;
 }
 
 }  // namespace attune::parity

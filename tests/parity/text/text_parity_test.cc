@@ -4,12 +4,19 @@
 #include <gtest/gtest.h>
 
 #include "tests/parity/text/reference.h"
+#include "worker/engine/data/example_tokens.h"
 
 namespace attune::parity {
 namespace {
 
 using text::ChatTemplate;
 using text::TextAssets;
+
+std::string SubjectName(const testing::TestParamInfo<Subject>& info) {
+  std::string name = info.param.name;
+  std::erase(name, '-');
+  return name;
+}
 
 class TextParity : public testing::TestWithParam<Subject> {
  protected:
@@ -42,16 +49,20 @@ TEST_P(TextParity, TokenIdsOfTextsAreEqual) {
   }
 }
 
-TEST_P(TextParity, DecodingGivesTheTextBack) {
+TEST_P(TextParity, DecodedTextsAreEqual) {
   for (const Json& row : Rows("texts.jsonl")) {
     auto decoded = assets_.tokenizer->Decode(row["ids"].get<std::vector<uint32_t>>(), false);
     ASSERT_TRUE(decoded.ok());
-    ASSERT_EQ(*decoded, row["text"].get<std::string>());
+    const Json& expected = row.contains("decoded") ? row["decoded"] : row["text"];
+    ASSERT_EQ(*decoded, expected.get<std::string>());
   }
 }
 
-TEST_P(TextParity, ChatsAreRenderedAndTokenizedEqually) {
-  if (!GetParam().has_chats()) GTEST_SKIP() << "no chat template";
+INSTANTIATE_TEST_SUITE_P(Tokenizers, TextParity, testing::ValuesIn(Subjects()), SubjectName);
+
+class ChatParity : public TextParity {};
+
+TEST_P(ChatParity, ChatsAreRenderedAndTokenizedEqually) {
   std::vector<Json> rows = Rows("chats.jsonl");
   ASSERT_GE(rows.size(), 15u);
   ASSERT_NE(assets_.chat_template, nullptr);
@@ -66,12 +77,24 @@ TEST_P(TextParity, ChatsAreRenderedAndTokenizedEqually) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Tokenizers, TextParity, testing::ValuesIn(Subjects()),
-                         [](const auto& info) {
-                           std::string name = info.param.name;
-                           std::erase(name, '-');
-                           return name;
-                         });
+TEST_P(ChatParity, TokensAndTargetsOfExamplesAreThoseOfTrl) {
+  std::vector<Json> rows = Rows("masks.jsonl");
+  ASSERT_GE(rows.size(), 40u);
+  engine::TokenizeOptions options;
+  options.assets = assets_;
+  options.sequence_length = 1 << 20;
+  options.vocabulary_size = assets_.tokenizer->vocabulary_size();
+  for (const Json& row : rows) {
+    Json line = row["example"];
+    line["id"] = std::string(32, '0');
+    auto example = engine::TokenizeExample(line.dump(), options);
+    ASSERT_TRUE(example.ok()) << example.status().ToString();
+    ASSERT_EQ(example->tokens, row["ids"].get<std::vector<uint32_t>>()) << row["example"];
+    ASSERT_EQ(example->targets, row["targets"].get<std::vector<uint8_t>>()) << row["example"];
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Tokenizers, ChatParity, testing::ValuesIn(ChatSubjects()), SubjectName);
 
 TEST(TemplateParity, TemplatesRenderEqually) {
   std::ifstream stream(ReferenceFolder() / "templates.json");

@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -114,30 +113,6 @@ Json Chat(std::vector<std::pair<std::string, std::string>> turns) {
 }
 Json Pair(const std::string& prompt, const std::string& completion) {
   return {{"kind", "prompt_completion"}, {"prompt", prompt}, {"completion", completion}};
-}
-
-TEST_F(PrepareTest, TokensAndMasksAreThoseOfTrl) {
-  std::vector<Json> rows, expected;
-  std::ifstream stream("tests/fixtures/text/small/masks.jsonl");
-  for (std::string line; std::getline(stream, line);) {
-    expected.push_back(Json::parse(line));
-    rows.push_back(expected.back()["example"]);
-  }
-  ASSERT_GE(rows.size(), 40u);
-  PrepareTask task = Task({WriteDataset("data", rows)}, 1 << 16);
-  ASSERT_TRUE(Prepare(task, observer_).ok());
-  auto data = OpenPrepared(task);
-  ASSERT_TRUE(data.ok()) << data.status().ToString();
-  ASSERT_EQ(data->train->size(), rows.size());
-  for (size_t i = 0; i < rows.size(); ++i) {
-    TokenExample example = data->train->Example(i);
-    EXPECT_EQ(std::vector<uint32_t>(example.tokens.begin(), example.tokens.end()),
-              expected[i]["ids"].get<std::vector<uint32_t>>())
-        << rows[i];
-    EXPECT_EQ(std::vector<int>(example.targets.begin(), example.targets.end()),
-              expected[i]["targets"].get<std::vector<int>>())
-        << rows[i];
-  }
 }
 
 TEST_F(PrepareTest, AssistantTurnsAreTargetsWithTheirEnd) {
