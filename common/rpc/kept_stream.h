@@ -119,8 +119,8 @@ class KeptStream {
     std::unique_ptr<Stream> stream = handler_->Open(context);
     if (stream->Write(handler_->Hello())) {
       std::thread reader([this, &stream] { ReadAll(stream.get()); });
-      WriteWhileGood(stream.get());
-      context->TryCancel();
+      // A cancel after the peer ended the stream could hide the peer's status.
+      if (!WriteWhileGood(stream.get())) context->TryCancel();
       reader.join();
     }
     return FromGrpc(stream->Finish());
@@ -142,19 +142,19 @@ class KeptStream {
     changed_.NotifyAll();
   }
 
-  void WriteWhileGood(Stream* stream) EXCLUDES(mutex_) {
+  // True when the peer ended the stream.
+  bool WriteWhileGood(Stream* stream) EXCLUDES(mutex_) {
     while (true) {
       {
         MutexLock lock(&mutex_);
-        if (stopping_ || broken_) return;
+        if (stopping_ || broken_) return broken_;
         woken_ = false;
       }
       const SteadyTime now = std::chrono::steady_clock::now();
       SteadyTime wake_at = now + std::chrono::seconds(30);
       if (std::optional<Out> message = handler_->Next(now, &wake_at)) {
         if (stream->Write(*message)) continue;
-        AwaitEnd();  // the peer's own status is on its way; a cancel now would hide it
-        return;
+        return AwaitEnd();
       }
       MutexLock lock(&mutex_);
       while (!woken_ && !stopping_ && !broken_) {
@@ -163,12 +163,14 @@ class KeptStream {
     }
   }
 
-  void AwaitEnd() EXCLUDES(mutex_) {
+  // After a write that failed: the peer's own status is on its way.
+  bool AwaitEnd() EXCLUDES(mutex_) {
     const SteadyTime until = std::chrono::steady_clock::now() + std::chrono::seconds(2);
     MutexLock lock(&mutex_);
     while (!broken_ && !stopping_) {
-      if (!changed_.WaitUntil(&mutex_, until)) return;
+      if (!changed_.WaitUntil(&mutex_, until)) break;
     }
+    return broken_;
   }
 
   // False when told to stop meanwhile.

@@ -93,7 +93,7 @@ Status Agent::Start() {
                  static_cast<uint64_t>(SystemClock()->Now().time_since_epoch().count());
   connection_ = std::make_unique<Connection>(options, static_cast<Connection::Handler*>(this));
   metrics_->SetSlots(config_.slots);
-  metrics_->SetHost(ReadHostFacts());
+  metrics_->SetHost({config_.cores, ReadHostFacts().memory_bytes});
   metrics_->SetHostLoad(ReadHostLoad());
   ATTUNE_RETURN_IF_ERROR(supervisor_.Start());
   connection_->Start();
