@@ -1,0 +1,99 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "worker/text/text.h"
+
+namespace attune::text {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr char kMessages[] = R"([{"role":"user","content":"hi"}])";
+
+Result<std::string> Render(std::string_view source, std::string_view messages = kMessages,
+                           bool prompt = false, std::string_view tools = "") {
+  auto parsed = ChatTemplate::Parse(source, "<s>", "");
+  if (!parsed.ok()) return parsed.status();
+  return (*parsed)->Render(messages, prompt, tools);
+}
+
+TEST(ChatTemplate, SeesWhatTransformersGivesIt) {
+  EXPECT_EQ(*Render("{{ bos_token }}{{ messages[0].content }}{{ add_generation_prompt }}"
+                    "{{ tools is none }}{{ documents is none }}{{ eos_token is defined }}",
+                    kMessages, true),
+            "<s>hiTrueTrueTrueFalse");
+  EXPECT_EQ(*Render("{{ tools[0].name }}", kMessages, false, R"([{"name":"f"}])"), "f");
+}
+
+TEST(ChatTemplate, BlocksAreTrimmedAsTransformersDoes) {
+  EXPECT_EQ(*Render("  {% if true %}\nx\n  {% endif %}\ny\n"), "x\ny");
+}
+
+TEST(ChatTemplate, KeysKeepTheirOrderInJson) {
+  EXPECT_EQ(*Render("{{ messages | tojson }}", R"([{"z":1,"a":{"y":"é<&>","b":null}}])"),
+            R"([{"z": 1, "a": {"y": "é<&>", "b": null}}])");
+}
+
+TEST(ChatTemplate, GenerationTagsPrintTheirBlock) {
+  EXPECT_EQ(*Render("a{% generation %}b{%- endgeneration -%} c"),
+            "ab"
+            "c");
+  EXPECT_EQ(*Render("{%- generation -%}x{% endgeneration %}"), "x");
+}
+
+TEST(ChatTemplate, RaisedExceptionsAreErrorsWithTheirMessage) {
+  auto rendered = Render("\n{{ raise_exception('roles must alternate') }}");
+  EXPECT_EQ(rendered.status().code(), StatusCode::kInvalidArgument);
+  EXPECT_THAT(rendered.status().message(), HasSubstr("roles must alternate"));
+  EXPECT_THAT(rendered.status().message(), HasSubstr("line 2"));
+}
+
+TEST(ChatTemplate, StrftimeNowGivesTheYear) {
+  EXPECT_THAT(*Render("{{ strftime_now('%Y') }}"), testing::MatchesRegex("2[0-9][0-9][0-9]"));
+  EXPECT_EQ(*Render("{{ strftime_now('') }}"), "");
+}
+
+TEST(ChatTemplate, ReasoningIsFoundUnderItsOldNames) {
+  EXPECT_EQ(*Render("{{ messages[0].reasoning_content }}{{ messages[0].thinking }}",
+                    R"([{"role":"assistant","content":"","reasoning":"why"}])"),
+            "whywhy");
+}
+
+TEST(ChatTemplate, BadSourcesAreErrorsWithTheirLine) {
+  auto parsed = ChatTemplate::Parse("x\n{% if %}", "", "");
+  EXPECT_EQ(parsed.status().code(), StatusCode::kInvalidArgument);
+  EXPECT_THAT(parsed.status().message(), HasSubstr("line 2"));
+  EXPECT_FALSE(ChatTemplate::Parse("{% for x in y %}", "", "").ok());
+  EXPECT_FALSE(ChatTemplate::Parse("\xff", "", "").ok());
+}
+
+TEST(ChatTemplate, BadMessagesAreErrors) {
+  for (const char* messages : {"", "{}", "[1]", "[{]", "\"x\""}) {
+    EXPECT_EQ(Render("x", messages).status().code(), StatusCode::kInvalidArgument) << messages;
+  }
+  EXPECT_FALSE(Render("x", kMessages, false, "{").ok());
+}
+
+TEST(ChatTemplate, EndlessWorkIsStopped) {
+  auto rendered = Render(
+      "{% for a in range(9999) %}{% for b in range(9999) %}{% set x = a %}{% endfor %}{% endfor "
+      "%}");
+  EXPECT_EQ(rendered.status().code(), StatusCode::kResourceExhausted);
+  EXPECT_THAT(rendered.status().message(), HasSubstr("steps"));
+}
+
+TEST(ChatTemplate, EndlessOutputIsStopped) {
+  auto rendered = Render("{% set x = 'y' * 100000 %}{% for a in range(9999) %}{{ x }}{% endfor %}");
+  EXPECT_EQ(rendered.status().code(), StatusCode::kResourceExhausted);
+  EXPECT_THAT(rendered.status().message(), HasSubstr("bytes"));
+}
+
+TEST(ChatTemplate, EndlessRecursionIsStopped) {
+  EXPECT_FALSE(Render("{% macro f(n) %}{{ f(n + 1) }}{% endmacro %}{{ f(0) }}").ok());
+  std::string deep;
+  for (int i = 0; i < 100000; ++i) deep += "(";
+  EXPECT_FALSE(ChatTemplate::Parse("{{ " + deep, "", "").ok());
+}
+
+}  // namespace
+}  // namespace attune::text
