@@ -1,0 +1,187 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "tests/unit/training/task_fixture.h"
+
+namespace attune::engine {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using testing::ReadAll;
+using testing::Recorder;
+
+class TrainTest : public testing::TaskTest {
+ protected:
+  ModelFiles Output(const TrainResult& result, const std::string& method) const {
+    if (method == "full")
+      return {.reference = "out@1", .path = result.output, .format = "huggingface"};
+    return {.reference = "out@1",
+            .path = result.output,
+            .format = "peft-adapter",
+            .base = std::make_shared<ModelFiles>(Base())};
+  }
+  static std::vector<int> EvaluatedSteps(const Recorder& observer) {
+    std::vector<int> steps;
+    for (const EvaluationReport& report : observer.evaluations) steps.push_back(report.step);
+    return steps;
+  }
+};
+
+class TrainMethodTest : public TrainTest, public ::testing::WithParamInterface<std::string> {};
+
+TEST_P(TrainMethodTest, LearnsAndWritesAModelThatHoldsWhatWasLearned) {
+  const auto ranks = TrainOn(1, Task(GetParam(), "run"));
+  const auto& [result, observer] = ranks[0];
+  ASSERT_TRUE(result.ok()) << result.status().ToString();
+  EXPECT_EQ(result->steps, 10);
+  EXPECT_EQ(observer.steps.size(), 10u);
+  EXPECT_EQ(observer.steps.back().loss, result->final_loss);
+  EXPECT_THAT(EvaluatedSteps(observer), ElementsAre(0, 4, 8, 10));
+  EXPECT_LT(*result->final_validation_loss, *result->first_validation_loss - 0.1);
+  const json lineage = json::parse(ReadAll(result->output / "attune.json"));
+  EXPECT_EQ(lineage.at("lineage").at("job"), "job-1");
+  EXPECT_EQ(lineage.at("base"), "tiny@1");
+
+  // Going on from the output begins where it ended.
+  TrainTask next = Task(GetParam(), "next");
+  next.data.base = Output(*result, GetParam());
+  Recorder prepared;
+  ASSERT_TRUE(Prepare(next.data, prepared).ok());
+  const auto again = TrainOn(1, next);
+  ASSERT_TRUE(again[0].result.ok()) << again[0].result.status().ToString();
+  EXPECT_NEAR(*again[0].result->first_validation_loss, *result->final_validation_loss, 1e-6);
+}
+
+TEST_P(TrainMethodTest, RanksReportTheSameAndOneAsMany) {
+  const auto one = TrainOn(1, Task(GetParam(), "one"));
+  const auto three = TrainOn(3, Task(GetParam(), "three"));
+  ASSERT_TRUE(one[0].result.ok()) << one[0].result.status().ToString();
+  for (const auto& [result, observer] : three) {
+    ASSERT_TRUE(result.ok()) << result.status().ToString();
+    EXPECT_NEAR(*result->first_validation_loss, *one[0].result->first_validation_loss, 1e-6);
+    EXPECT_NEAR(*result->final_validation_loss, *one[0].result->final_validation_loss, 5e-5);
+    EXPECT_EQ(result->final_loss, three[0].result->final_loss);
+    for (size_t i = 0; i < 10; ++i)
+      EXPECT_NEAR(observer.steps[i].loss, one[0].observer.steps[i].loss, 5e-5);
+  }
+}
+
+// The same bits: 10 steps, and 5 steps, a checkpoint, a new process's worth of state, 5 steps.
+TEST_P(TrainMethodTest, ResumeIsBitEqual) {
+  const std::string weights =
+      GetParam() == "full" ? "model.safetensors" : "adapter_model.safetensors";
+  for (const int world_size : {1, 3}) {
+    TrainTask task = Task(GetParam(), "straight" + std::to_string(world_size));
+    if (GetParam() == "lora") task.method.dropout = 0.1;
+    const auto straight = TrainOn(world_size, task);
+    ASSERT_TRUE(straight[0].result.ok()) << straight[0].result.status().ToString();
+
+    task.run_directory = folder_.path() / ("resumed" + std::to_string(world_size));
+    const auto half = TrainOn(world_size, task, [](int rank, TrainTask&, Recorder& observer) {
+      if (rank == 0) observer.stop = StopRequest::kCheckpointAndStop, observer.stop_after = 5;
+    });
+    EXPECT_EQ(half[0].result.status().code(), StatusCode::kCancelled);
+    EXPECT_THAT(half[0].observer.checkpoints, ElementsAre(5));
+    task.resume_from = task.run_directory / "checkpoints" / "step-00000005";
+    const auto resumed = TrainOn(world_size, task);
+    ASSERT_TRUE(resumed[0].result.ok()) << resumed[0].result.status().ToString();
+    EXPECT_EQ(resumed[0].observer.steps.size(), 5u);
+    EXPECT_EQ(resumed[0].observer.steps.front().step, 6);
+    EXPECT_TRUE(resumed[0].observer.warnings.empty());
+    EXPECT_EQ(resumed[0].result->first_validation_loss, straight[0].result->first_validation_loss);
+    EXPECT_EQ(resumed[0].result->final_validation_loss, straight[0].result->final_validation_loss);
+    EXPECT_EQ(resumed[0].result->final_loss, straight[0].result->final_loss);
+    EXPECT_TRUE(ReadAll(resumed[0].result->output / weights) ==
+                ReadAll(straight[0].result->output / weights));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Methods, TrainMethodTest, ::testing::Values("full", "lora"));
+
+TEST_F(TrainTest, ADamagedCheckpointIsPassedOverWithAWarning) {
+  TrainTask task = Task("full", "run");
+  task.checkpoint = {.every_steps = 3, .keep = 2};
+  const auto first = TrainOn(1, task);
+  ASSERT_TRUE(first[0].result.ok()) << first[0].result.status().ToString();
+  EXPECT_THAT(first[0].observer.checkpoints, ElementsAre(3, 6, 9));
+  const fs::path newest = task.run_directory / "checkpoints" / "step-00000009";
+  const std::string weights = ReadAll(first[0].result->output / "model.safetensors");
+  fs::resize_file(newest / "optimizer.safetensors", 100);
+  task.resume_from = newest;
+  const auto resumed = TrainOn(2, task);
+  ASSERT_TRUE(resumed[0].result.ok()) << resumed[0].result.status().ToString();
+  EXPECT_EQ(resumed[0].observer.steps.front().step, 7);
+  ASSERT_EQ(resumed[0].observer.warnings.size(), 1u);
+  EXPECT_THAT(resumed[0].observer.warnings[0], HasSubstr("optimizer.safetensors"));
+  EXPECT_NEAR(resumed[0].result->final_loss, first[0].result->final_loss, 5e-5);
+}
+
+TEST_F(TrainTest, ACheckpointOfOtherSettingsIsRefused) {
+  TrainTask task = Task("full", "run");
+  task.checkpoint.every_steps = 5;
+  ASSERT_TRUE(TrainOn(1, task)[0].result.ok());
+  task.resume_from = task.run_directory / "checkpoints" / "step-00000005";
+  task.optimizer.learning_rate = 1e-3;
+  const auto resumed = TrainOn(1, task);
+  EXPECT_EQ(resumed[0].result.status().code(), StatusCode::kFailedPrecondition);
+  EXPECT_THAT(resumed[0].result.status().message(), HasSubstr("belongs to another run"));
+}
+
+TEST_F(TrainTest, AStopThatOneRankHearsStopsAllAtTheSameStep) {
+  const auto ranks = TrainOn(3, Task("full", "run"), [](int rank, TrainTask&, Recorder& observer) {
+    if (rank == 1) observer.stop = StopRequest::kStop, observer.stop_after = 3;
+  });
+  for (const auto& [result, observer] : ranks) {
+    EXPECT_EQ(result.status().code(), StatusCode::kCancelled);
+    EXPECT_EQ(observer.steps.size(), 3u);
+  }
+  EXPECT_FALSE(fs::exists(folder_.path() / "run" / "checkpoints"));
+}
+
+TEST_F(TrainTest, RanksWithDifferentSettingsOrPlansAreRefused) {
+  const auto settings = TrainOn(2, Task("full", "a"), [](int rank, TrainTask& task, Recorder&) {
+    if (rank == 1) task.optimizer.weight_decay = 0.5;
+  });
+  const auto plans = TrainOn(2, Task("full", "b"), [](int rank, TrainTask& task, Recorder&) {
+    if (rank == 1) task.data.train.max_steps = 9;
+  });
+  for (int rank = 0; rank < 2; ++rank) {
+    EXPECT_THAT(settings[rank].result.status().message(), HasSubstr("rank 1 has another settings"));
+    EXPECT_THAT(plans[rank].result.status().message(), HasSubstr("rank 1 has another step plan"));
+  }
+}
+
+TEST_F(TrainTest, RefusesMoreRanksThanSequencesAndWrongValues) {
+  Recorder observer;
+  auto refuse = [&](const std::function<void(TrainTask&)>& change, int world_size,
+                    const std::string& field) {
+    TrainTask task = Task("lora", "run");
+    change(task);
+    const auto result = Train(task, {.world_size = world_size}, nullptr, observer);
+    EXPECT_EQ(result.status().code(), StatusCode::kInvalidArgument) << field;
+    EXPECT_EQ(result.status().field(), field) << result.status().ToString();
+  };
+  refuse([](TrainTask&) {}, 5, "ranks");
+  refuse([](TrainTask& task) { task.method.type = "lore"; }, 1, "method.type");
+  refuse([](TrainTask& task) { task.optimizer.schedule = "cosin"; }, 1, "optimizer.schedule");
+  refuse([](TrainTask& task) { task.optimizer.beta2 = 1; }, 1, "optimizer.betas");
+  refuse([](TrainTask& task) { task.evaluate.split = "test"; }, 1, "evaluate.split");
+  refuse([](TrainTask& task) { task.data.train.precision = "float16"; }, 1, "train.precision");
+  EXPECT_FALSE(fs::exists(folder_.path() / "run"));
+}
+
+TEST_F(TrainTest, BFloat16LearnsToo) {
+  TrainTask task = Task("full", "run");
+  task.data.train.precision = "bfloat16";
+  const auto ranks = TrainOn(2, task);
+  ASSERT_TRUE(ranks[0].result.ok()) << ranks[0].result.status().ToString();
+  EXPECT_LT(*ranks[0].result->final_validation_loss, *ranks[0].result->first_validation_loss - 0.1);
+}
+
+}  // namespace
+}  // namespace attune::engine
