@@ -1,6 +1,6 @@
 #pragma once
 
-// The references that make_text_reference.py wrote: the committed ones, or a fresh full set in the
+// The references that make_fixtures.py wrote: the committed ones, or a fresh full set in the
 // folder that ATTUNE_PARITY_DIR names (tools/test --reference).
 
 #include <cstdlib>

@@ -1,4 +1,4 @@
-// Token ids, chat renderings and templates against Hugging Face's (make_text_reference.py).
+// Token ids, chat renderings and templates against Hugging Face's (make_fixtures.py).
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

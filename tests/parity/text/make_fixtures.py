@@ -1,16 +1,18 @@
 #!/usr/bin/env python3
 """Reference token ids, chat renderings and loss masks, made by Hugging Face's own code.
 
-usage: make_text_reference.py OUT [--texts N] [--gguf FILE]
+usage: make_fixtures.py                the committed ones, in tests/fixtures/text
+       make_fixtures.py --compare      makes those afresh from their own texts; fails where they differ
+       make_fixtures.py --full FOLDER  10,000 texts in FOLDER/text, for text_parity_test with ATTUNE_PARITY_DIR=FOLDER
 
-OUT gets one folder a tokenizer: `small` (a byte-level BPE trained here, so that the fixtures need no model), `spm`, `gpt-4o`
-and `dbrx` (small GGUF files made here, as transformers reads them) and, with --gguf, `smollm2` (the tokenizer inside that
-file). Each holds
+There is a folder for each tokenizer: `small` (a byte-level BPE trained here, so that the fixtures need no model), `spm`,
+`gpt-4o` and `dbrx` (small GGUF files made here, as transformers reads them) and `smollm2` (the tokenizer inside the GGUF
+file that tools/setup brings). Each holds
   texts.jsonl   {"text", "ids", "special": ids with what the post-processor adds, "decoded": where it is not the text}
-and the first and the last also
+and `small` and `smollm2` also
   chats.jsonl   {"messages", "add_generation_prompt", "text", "ids"}
   masks.jsonl   {"example", "ids", "targets"}: what trl's SFTTrainer trains on
-and OUT/templates.json has chat templates and what they render.
+templates.json has chat templates and what they render.
 Pinned: transformers 5.24.0, tokenizers 0.23.3, trl 1.16.0, jinja2 3.1.6.
 """
 
@@ -30,6 +32,11 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from transformers.utils.chat_template_utils import render_jinja_template
 
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+FIXTURES = ROOT / "tests/fixtures/text"
+SMOLLM2 = ROOT / ".deps/models/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+TEXTS_COMMITTED = 110
+TEXTS_FULL = 10000
 PINNED = {"transformers": "5.24.0", "tokenizers": "0.23.3", "trl": "1.16.0", "jinja2": "3.1.6"}
 CHATML = (
     "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}"
@@ -153,10 +160,11 @@ def small_gguf(name, folder, small):
     return AutoTokenizer.from_pretrained(folder, gguf_file=path.name)
 
 
-def gguf_tokenizer(path):
-    tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
+def smollm2_tokenizer():
+    tokenizer = AutoTokenizer.from_pretrained(SMOLLM2.parent, gguf_file=SMOLLM2.name)
     # transformers has no entry for tokenizer.ggml.pre "smollm" and takes GPT-2's split. The model was trained, and llama.cpp
-    # runs it, with single digits split off first; ids differ only where spaces stand before a digit.
+    # runs it, with single digits split off first; ids differ only where more than one space stands before a digit (in
+    # 162 of 10,000 texts).
     tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
     )
@@ -176,15 +184,9 @@ def conversations(texts):
     return chats
 
 
-def write(path, rows):
-    with open(path, "w", encoding="utf-8") as file:
-        for row in rows:
-            file.write(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n")
-
-
-def write_texts(folder, tokenizer, texts):
+def text_rows(tokenizer, texts):
     rows = []
-    for text in CURIOUS + texts:
+    for text in texts:
         rows.append({"text": text, "ids": tokenizer.encode(text, add_special_tokens=False)})
         decoded = tokenizer.decode(rows[-1]["ids"])
         if decoded != text:
@@ -192,21 +194,17 @@ def write_texts(folder, tokenizer, texts):
         special = tokenizer.encode(text)
         if special != rows[-1]["ids"]:
             rows[-1]["special"] = special
-    write(folder / "texts.jsonl", rows)
+    return rows
 
 
-def write_chats(folder, tokenizer, chats):
-    rows = []
-    for number, messages in enumerate(chats):
-        prompt = number % 2 == 0
-        shown = messages[:-1] if prompt else messages
-        rows.append({
-            "messages": shown,
-            "add_generation_prompt": prompt,
-            "text": tokenizer.apply_chat_template(shown, add_generation_prompt=prompt, tokenize=False),
-            "ids": tokenizer.apply_chat_template(shown, add_generation_prompt=prompt, return_dict=False),
-        })
-    write(folder / "chats.jsonl", rows)
+def chat_rows(tokenizer, chats):
+    """`chats`: pairs of messages and whether the generation prompt follows."""
+    return [{
+        "messages": messages,
+        "add_generation_prompt": prompt,
+        "text": tokenizer.apply_chat_template(messages, add_generation_prompt=prompt, tokenize=False),
+        "ids": tokenizer.apply_chat_template(messages, add_generation_prompt=prompt, return_dict=False),
+    } for messages, prompt in chats]
 
 
 def common_prefix(a, b):
@@ -236,27 +234,40 @@ def generation_template(template):
     return template.replace(turn, marked)
 
 
-def write_masks(folder, tokenizer, texts, chats):
+def mask_rows(tokenizer, examples):
     rows = []
     marked = generation_template(tokenizer.chat_template)
-    for messages in chats:
-        out = tokenizer.apply_chat_template(
-            messages, chat_template=marked, return_dict=True, return_assistant_tokens_mask=True)
-        rows.append({"example": {"kind": "messages", "messages": messages}, "ids": out["input_ids"],
-                     "targets": out["assistant_masks"]})
-    for prompt, completion in zip(texts[0::2], texts[1::2]):
-        ids, start = trl_prompt_completion(tokenizer, prompt, completion)
-        rows.append({"example": {"kind": "prompt_completion", "prompt": prompt, "completion": completion}, "ids": ids,
-                     "targets": [0] * start + [1] * (len(ids) - start)})
-    for text in texts:
-        ids = tokenizer(text if text.endswith(tokenizer.eos_token) else text + tokenizer.eos_token)["input_ids"]
-        rows.append({"example": {"kind": "text", "text": text}, "ids": ids, "targets": [1] * len(ids)})
-    for row in rows:
-        row["targets"][0] = 0  # nothing stands before the first token
-    write(folder / "masks.jsonl", rows)
+    for example in examples:
+        if example["kind"] == "messages":
+            out = tokenizer.apply_chat_template(
+                example["messages"], chat_template=marked, return_dict=True, return_assistant_tokens_mask=True)
+            ids, targets = out["input_ids"], list(out["assistant_masks"])
+        elif example["kind"] == "prompt_completion":
+            ids, start = trl_prompt_completion(tokenizer, example["prompt"], example["completion"])
+            targets = [0] * start + [1] * (len(ids) - start)
+        else:
+            text = example["text"]
+            ids = tokenizer(text if text.endswith(tokenizer.eos_token) else text + tokenizer.eos_token)["input_ids"]
+            targets = [1] * len(ids)
+        targets[0] = 0  # nothing stands before the first token
+        rows.append({"example": example, "ids": ids, "targets": targets})
+    return rows
 
 
-def write_templates(path, small):
+def render_cases(source, cases):
+    results = []
+    for case in cases:
+        try:
+            rendered, _ = render_jinja_template(
+                [case["messages"]], tools=case["tools"], chat_template=source, bos_token="<s>", eos_token="</s>",
+                add_generation_prompt=case["add_generation_prompt"])
+            results.append({"text": rendered[0]})
+        except Exception as error:  # that a template raises is part of the reference
+            results.append({"error": str(error)})
+    return results
+
+
+def templates(small):
     """Every template that trl ships, and lines that try what templates use, rendered by transformers."""
     chat = [
         {"role": "system", "content": "Be brief."},
@@ -282,44 +293,93 @@ def write_templates(path, small):
     for name, source in sources.items():
         if "strftime_now" in source or (small and len(source) > 4000):
             continue  # the date of the day; the size of the fixtures
-        results = []
-        for case in cases:
-            try:
-                rendered, _ = render_jinja_template(
-                    [case["messages"]], tools=case["tools"], chat_template=source, bos_token="<s>", eos_token="</s>",
-                    add_generation_prompt=case["add_generation_prompt"])
-                results.append({"text": rendered[0]})
-            except Exception as error:  # that a template raises is part of the reference
-                results.append({"error": str(error)})
-        rows.append({"name": name, "template": source, "results": results})
+        rows.append({"name": name, "template": source, "results": render_cases(source, cases)})
+    return {"cases": cases, "templates": rows}
+
+
+def write(path, rows):
     with open(path, "w", encoding="utf-8") as file:
-        file.write(json.dumps({"cases": cases, "templates": rows}, ensure_ascii=False, indent=1) + "\n")
+        for row in rows:
+            file.write(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n")
+
+
+def read(path):
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def chats_and_examples(texts):
+    conversed = conversations([text[:600] for text in texts])
+    shown = [(chat[:-1], True) if number % 2 == 0 else (chat, False) for number, chat in enumerate(conversed)]
+    short = [text[:300] for text in texts[: len(texts) // 5]]
+    examples = [{"kind": "messages", "messages": chat} for chat in conversed]
+    examples += [{"kind": "prompt_completion", "prompt": prompt, "completion": completion}
+                 for prompt, completion in zip(short[0::2], short[1::2])]
+    examples += [{"kind": "text", "text": text} for text in short]
+    return shown, examples
+
+
+def make(out, count):
+    texts = stdlib_texts(count)
+    chats, examples = chats_and_examples(texts)
+    folder = {name: out / name for name in ("small", "smollm2", "spm", "gpt-4o", "dbrx")}
+    for path in folder.values():
+        path.mkdir(parents=True, exist_ok=True)
+    for name in ("small", "smollm2"):
+        tokenizer = small_tokenizer(folder[name]) if name == "small" else smollm2_tokenizer()
+        write(folder[name] / "texts.jsonl", text_rows(tokenizer, CURIOUS + texts))
+        write(folder[name] / "chats.jsonl", chat_rows(tokenizer, chats))
+        write(folder[name] / "masks.jsonl", mask_rows(tokenizer, examples))
+    for name in ("spm", "gpt-4o", "dbrx"):
+        tokenizer = small_gguf(name, folder[name], folder["small"])
+        write(folder[name] / "texts.jsonl", text_rows(tokenizer, CURIOUS + texts[: max(30, count // 5)]))
+    (out / "templates.json").write_text(
+        json.dumps(templates(count <= 200), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+def compare():
+    """Makes every committed reference afresh from its own input; the number of files that differ."""
+    different = 0
+
+    def check(path, committed, fresh):
+        nonlocal different
+        rows = [number for number, (a, b) in enumerate(zip(committed, fresh)) if a != b]
+        print(f"{path.relative_to(FIXTURES)}: {len(committed)} references, {len(rows)} differ", *rows[:5])
+        different += bool(rows)
+
+    for folder in sorted(path for path in FIXTURES.iterdir() if path.is_dir()):
+        if folder.name == "small":
+            tokenizer = AutoTokenizer.from_pretrained(folder)
+        elif folder.name == "smollm2":
+            tokenizer = smollm2_tokenizer()
+        else:
+            tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file="model.gguf")
+        rows = read(folder / "texts.jsonl")
+        check(folder / "texts.jsonl", rows, text_rows(tokenizer, [row["text"] for row in rows]))
+        if (folder / "chats.jsonl").exists():
+            rows = read(folder / "chats.jsonl")
+            shown = [(row["messages"], row["add_generation_prompt"]) for row in rows]
+            check(folder / "chats.jsonl", rows, chat_rows(tokenizer, shown))
+            rows = read(folder / "masks.jsonl")
+            check(folder / "masks.jsonl", rows, mask_rows(tokenizer, [row["example"] for row in rows]))
+    path = FIXTURES / "templates.json"
+    reference = json.loads(path.read_text(encoding="utf-8"))
+    committed = [row["results"] for row in reference["templates"]]
+    check(path, committed, [render_cases(row["template"], reference["cases"]) for row in reference["templates"]])
+    return different
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", type=pathlib.Path)
-    parser.add_argument("--texts", type=int, default=110)
-    parser.add_argument("--gguf", type=pathlib.Path)
+    parser.add_argument("--compare", action="store_true")
+    parser.add_argument("--full", type=pathlib.Path, metavar="FOLDER")
     options = parser.parse_args()
     check_versions()
-    texts = stdlib_texts(options.texts)
-    makers = {"small": small_tokenizer}
-    if options.gguf:
-        makers["smollm2"] = lambda _: gguf_tokenizer(options.gguf)
-    for name, maker in makers.items():
-        folder = options.out / name
-        folder.mkdir(parents=True, exist_ok=True)
-        tokenizer = maker(folder)
-        chats = conversations([text[:600] for text in texts])
-        write_texts(folder, tokenizer, texts)
-        write_chats(folder, tokenizer, chats)
-        write_masks(folder, tokenizer, [text[:300] for text in texts[: len(texts) // 5]], chats)
-    for name in ("spm", "gpt-4o", "dbrx"):
-        folder = options.out / name
-        folder.mkdir(parents=True, exist_ok=True)
-        write_texts(folder, small_gguf(name, folder, options.out / "small"), texts[: max(30, len(texts) // 5)])
-    write_templates(options.out / "templates.json", options.texts <= 200)
+    if options.compare:
+        raise SystemExit(1 if compare() else 0)
+    if options.full:
+        make(options.full / "text", TEXTS_FULL)
+    else:
+        make(FIXTURES, TEXTS_COMMITTED)
 
 
 if __name__ == "__main__":
