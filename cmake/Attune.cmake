@@ -27,7 +27,7 @@ if(ATTUNE_LLD)
 endif()
 if(ATTUNE_SANITIZER)
   target_compile_options(attune_options INTERFACE
-    "-fsanitize=${ATTUNE_SANITIZER}" -fno-omit-frame-pointer)
+    "-fsanitize=${ATTUNE_SANITIZER}" -fno-sanitize=vptr -fno-omit-frame-pointer)  # SOCI hides its typeinfo
   target_link_options(attune_options INTERFACE "-fsanitize=${ATTUNE_SANITIZER}")
   if(ATTUNE_SANITIZER MATCHES "address" AND CMAKE_CXX_COMPILER_ID MATCHES "Clang")
     # Lets the fuzz targets see which branches of the libraries an input takes.

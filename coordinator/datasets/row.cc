@@ -39,8 +39,10 @@ bool IsBlank(const std::string& text) {
   return text.find_first_not_of(" \t\r\n\v\f") == std::string::npos;
 }
 
-// The parser's own words without its class names: "at column 12: syntax error ...".
-std::string ParserReason(const std::string& what) {
+// The parser's own words without its class names: "at column 12: syntax error ...". It quotes what
+// it read so far, which may end inside a character.
+std::string ParserReason(std::string what) {
+  for (size_t bad; (bad = FindInvalidUtf8(what)) != std::string::npos;) what[bad] = '?';
   size_t column = what.find("column ");
   return "not valid JSON at " +
          Shorten(column == std::string::npos ? what : what.substr(column), kReasonBytesMax);

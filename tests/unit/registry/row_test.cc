@@ -49,6 +49,7 @@ struct BadRow {
 TEST(ParseRow, RefusesWithTheReason) {
   const BadRow rows[] = {
       {"{", "not valid JSON at column 2"},
+      {"\xd7\x82", "not valid JSON at column 1"},  // the parser quotes half a character
       {"[1]", "a JSON array?"},
       {"3", "not a JSON object"},
       {"{\"text\": \"\xff\"}", "not valid UTF-8 at byte 11"},

@@ -1,0 +1,142 @@
+// kill -9 in the middle of a run: nothing acknowledged is lost and the losses are those of an
+// undisturbed run.
+
+#include <gmock/gmock.h>
+
+#include "tests/cluster/harness.h"
+
+namespace attune::cluster {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+
+// Long enough for a test to strike in the middle.
+constexpr int kSteps = 1200;
+constexpr int kStrikeAt = 60;
+// For jobs that are not waited for.
+constexpr int kForever = 1000000;
+
+std::string LongSpec(const std::string& name, int ranks, int steps = kSteps) {
+  return Spec(name, ranks, steps,
+              "optimizer: {learning_rate: 1e-3}\nevaluate: {every_steps: 300, max_examples: 4}\n"
+              "checkpoint: {every_steps: 50, keep: 2}\n");
+}
+
+class FaultsTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_NO_FATAL_FAILURE(cluster_.Up(2));
+    ASSERT_NO_FATAL_FAILURE(cluster_.ImportTiny());
+  }
+
+  // A job in the middle of its steps.
+  std::string Started(const std::string& name, int steps = kSteps) {
+    std::string job = cluster_.Submit(LongSpec(name, 2, steps));
+    Json shown = cluster_.WaitForStep(job, kStrikeAt);
+    EXPECT_LT(shown.value("step", steps), steps / 2) << "the job is too short for this machine";
+    return job;
+  }
+
+  // Every step has the loss that a job without a fault has.
+  void ExpectUndisturbed(const std::string& job) {
+    Json ended = cluster_.WaitForEnd(job);
+    ASSERT_EQ(ended["state"], "SUCCEEDED") << ended.dump(1);
+    EXPECT_EQ(ended["step"], kSteps);
+    EXPECT_NE(ended["model"], "");
+    std::string reference = cluster_.Submit(LongSpec("reference", 2));
+    ASSERT_EQ(cluster_.WaitForEnd(reference)["state"], "SUCCEEDED");
+    std::map<int, double> expected = cluster_.Losses(reference), losses = cluster_.Losses(job);
+    EXPECT_EQ(losses.size(), static_cast<size_t>(kSteps));
+    for (const auto& [step, loss] : expected)
+      EXPECT_NEAR(losses[step], loss, 1e-6) << "step " << step;
+    std::map<int, double> validation = cluster_.ValidationLosses(job);
+    for (const auto& [step, loss] : cluster_.ValidationLosses(reference)) {
+      EXPECT_NEAR(validation[step], loss, 1e-6) << "validation at step " << step;
+    }
+  }
+
+  Cluster cluster_;
+};
+
+TEST_F(FaultsTest, KilledTrainer) {
+  std::string job = Started("trainer");
+  std::vector<pid_t> trainers = cluster_.Trainers("worker-2");
+  ASSERT_EQ(trainers.size(), 1u);
+  cluster_.Kill(trainers[0]);
+  Json restarted =
+      cluster_.WaitFor(job, [](const Json& shown) { return shown.value("restarts", 0) == 1; });
+  ASSERT_EQ(restarted["incidents"].size(), 1u) << restarted.dump(1);
+  EXPECT_THAT(restarted["incidents"][0]["cause"].get<std::string>(), HasSubstr("SIGKILL"));
+  EXPECT_EQ(restarted["incidents"][0]["node"], "worker-2");
+  ExpectUndisturbed(job);
+}
+
+TEST_F(FaultsTest, KilledWorker) {
+  std::string job = Started("worker");
+  std::vector<pid_t> trainers = cluster_.Trainers("worker-1");
+  ASSERT_EQ(trainers.size(), 1u);
+  cluster_.Kill(cluster_.Pid("worker-1"));
+  // A trainer does not outlive its worker.
+  EXPECT_TRUE(Eventually([&] { return !IsAlive(trainers[0]); }));
+  cluster_.WaitFor(job, [](const Json& shown) { return shown.value("restarts", 0) == 1; });
+  ASSERT_NO_FATAL_FAILURE(cluster_.UpAgain());
+  ExpectUndisturbed(job);
+}
+
+TEST_F(FaultsTest, KilledCoordinatorAndTrainersGoOn) {
+  std::string job = Started("coordinator");
+  std::vector<pid_t> before = cluster_.Trainers();
+  int step = cluster_.Show(job)["step"];
+  cluster_.Kill(cluster_.Pid("coordinator"));
+  ASSERT_NO_FATAL_FAILURE(cluster_.UpAgain());
+  Json shown = cluster_.Show(job);
+  EXPECT_EQ(shown["state"], "RUNNING");
+  EXPECT_GE(shown["step"], step) << "an acknowledged step was lost";
+  EXPECT_EQ(cluster_.Trainers(), before);
+  cluster_.WaitForStep(job, step + 20);
+  EXPECT_EQ(cluster_.Show(job).value("restarts", 0), 0);
+  ExpectUndisturbed(job);
+}
+
+TEST_F(FaultsTest, EverythingKilledAtOnce) {
+  std::string job = Started("all");
+  for (const char* daemon : {"coordinator", "worker-1", "worker-2"})
+    cluster_.Kill(cluster_.Pid(daemon));
+  EXPECT_TRUE(Eventually([&] { return cluster_.Trainers().empty(); }));
+  ASSERT_NO_FATAL_FAILURE(cluster_.UpAgain());
+  ExpectUndisturbed(job);
+}
+
+TEST_F(FaultsTest, RestartKeepsQueuedJobsInOrder) {
+  std::string running = Started("running", kForever);
+  std::string first = cluster_.Submit(Spec("first", 2, 5));
+  std::string second = cluster_.Submit(Spec("second", 2, 5));
+  EXPECT_EQ(cluster_.Show(second)["state"], "QUEUED");
+  cluster_.Kill(cluster_.Pid("coordinator"));
+  ASSERT_NO_FATAL_FAILURE(cluster_.UpAgain());
+  EXPECT_EQ(cluster_.Show(first)["state"], "QUEUED");
+  EXPECT_EQ(cluster_.Show(second)["state"], "QUEUED");
+  EXPECT_THAT(cluster_.Attune({"job", "why", first}).out, HasSubstr("slot"));
+  EXPECT_THAT(cluster_.Attune({"job", "why", second}).out, HasSubstr(first));
+  ASSERT_EQ(cluster_.Attune({"job", "cancel", running}).exit_code, 0);
+  EXPECT_EQ(cluster_.WaitForEnd(first)["state"], "SUCCEEDED");
+  EXPECT_EQ(cluster_.WaitForEnd(second)["state"], "SUCCEEDED");
+}
+
+TEST_F(FaultsTest, RetriesHaveABudget) {
+  std::string job =
+      cluster_.Submit(LongSpec("fragile", 2, kForever) + "retry: {max_restarts: 0}\n");
+  cluster_.WaitForStep(job, kStrikeAt);
+  std::vector<pid_t> trainers = cluster_.Trainers("worker-1");
+  ASSERT_EQ(trainers.size(), 1u);
+  cluster_.Kill(trainers[0]);
+  Json ended = cluster_.WaitForEnd(job);
+  EXPECT_EQ(ended["state"], "FAILED");
+  EXPECT_THAT(ended["reason"].get<std::string>(), HasSubstr("SIGKILL"));
+  EXPECT_THAT(ended["incidents"][0]["log_tail"], Not(IsEmpty()));
+}
+
+}  // namespace
+}  // namespace attune::cluster
