@@ -41,10 +41,15 @@ std::string DatasetCard(const v1::DatasetVersion& dataset, const ViewOptions& op
   card.Row("Size", FormatBytes(static_cast<double>(dataset.bytes())));
   if (dataset.duplicates() > 0)
     card.Row("Duplicates", std::to_string(dataset.duplicates()) + ", each kept once");
-  if (dataset.rejected() > 0)
-    card.Row("Rejected", std::to_string(dataset.rejected()) + " lines", Style::kYellow);
-  for (const auto& row : dataset.rejected_rows()) {
-    card.Row("", row.file() + ":" + std::to_string(row.line()) + ": " + row.reason());
+  if (dataset.rejected() > 0) {
+    std::string rejected =
+        std::to_string(dataset.rejected()) + (dataset.rejected() == 1 ? " line" : " lines");
+    for (const auto& row : dataset.rejected_rows()) {
+      rejected += "\n" + row.file() + ":" + std::to_string(row.line()) + ": " + row.reason();
+    }
+    if (dataset.rejected() > static_cast<uint64_t>(dataset.rejected_rows_size()))
+      rejected += "\n...";
+    card.Row("Rejected", rejected, Style::kYellow);
   }
   std::string sources;
   for (const std::string& source : dataset.sources())

@@ -44,8 +44,8 @@ Result<int> FollowToEnd(Session& session, Client& client, const v1::Job& start) 
   auto job = WatchJob(session, client, start, {.events_as_lines = lines});
   if (!job.ok()) {
     if (job.status().code() != StatusCode::kCancelled) return job.status();
-    session.Say("detached; the job goes on. Follow it again with `attune job watch " + start.id() +
-                "`, stop it with `attune job cancel " + start.id() + "`");
+    session.Say("detached; the job goes on\n  follow it again:  attune job watch " + start.id() +
+                "\n  stop it:          attune job cancel " + start.id());
     return kExitInterrupted;
   }
   if (session.printer().human()) {

@@ -8,6 +8,7 @@ namespace attune::cli {
 namespace {
 
 std::string StepText(const v1::Job& job) {
+  if (job.kind() != v1::Job::TRAIN) return "";
   if (job.total_steps() == 0) return job.step() == 0 ? "" : std::to_string(job.step());
   return std::to_string(job.step()) + "/" + std::to_string(job.total_steps());
 }
@@ -63,7 +64,7 @@ std::string PlacementText(const v1::Job& job) {
 }
 
 void AddProgress(const v1::Job& job, const ViewOptions& options, Card* card) {
-  if (job.total_steps() > 0) {
+  if (!StepText(job).empty() && job.total_steps() > 0) {
     double share = static_cast<double>(job.step()) / job.total_steps();
     card->Row("Step", StepText(job) + "  " + Bar(share, 20, true) + " " +
                           std::to_string(static_cast<int>(share * 100)) + "%");

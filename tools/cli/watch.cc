@@ -24,6 +24,10 @@ std::string Metric(const v1::Job& job, const char* name, std::string (*format)(d
   return it == job.metrics().end() ? "" : format(it->second);
 }
 
+std::string ShortLoss(double loss) {
+  return FormatLoss(loss).substr(0, FormatLoss(loss).size() - 1);
+}
+
 std::string ClockTime(const google::protobuf::Timestamp& time) {
   std::string local = FormatLocalTime(time);
   return local.size() > 11 ? local.substr(11) : local;
@@ -178,13 +182,13 @@ std::string ProgressView::Drawn(const v1::Job& job, double now, int width, bool 
   std::vector<std::string> parts;
   if (job.state() == v1::Job::RUNNING && job.total_steps() > 0) {
     double share = static_cast<double>(job.step()) / job.total_steps();
-    int bar = width >= 100 ? 24 : 12;
+    int bar = width >= 100 ? 24 : 8;
     parts.push_back(Bar(share, bar, true) + " " + std::to_string(job.step()) + "/" +
                     std::to_string(job.total_steps()));
     double left = SecondsLeft(job);
     if (left >= 0) parts.push_back("ETA " + FormatSeconds(left));
-    std::string loss = Metric(job, "loss", FormatLoss),
-                validation = Metric(job, "validation_loss", FormatLoss);
+    std::string loss = Metric(job, "loss", ShortLoss),
+                validation = Metric(job, "validation_loss", ShortLoss);
     std::string speed = Metric(job, "tokens_per_second", FormatRate);
     if (!loss.empty()) parts.push_back("loss " + loss);
     if (!validation.empty()) parts.push_back("val " + validation);
@@ -195,11 +199,12 @@ std::string ProgressView::Drawn(const v1::Job& job, double now, int width, bool 
     parts.push_back(FormatSeconds(std::max(0.0, now - state_since_)));
     if (!job.reason().empty()) parts.push_back(job.reason());
   }
+  const bool numbers = parts.size() > 2 || job.state() == v1::Job::RUNNING;
   for (const std::string& part : parts) {
-    size_t room = static_cast<size_t>(std::max(width, 1));
-    if (used + 2 + 8 > room) break;
-    std::string fitted = "  " + Fit(part, room - used - 2);
-    if (fitted.size() < part.size() && &part != &parts.back()) break;  // a cut number says nothing
+    size_t left = static_cast<size_t>(std::max(width, 1)) - std::min<size_t>(used, width);
+    if (left < 4 || (numbers && DisplayWidth(part) + 2 > left))
+      continue;  // a cut number says nothing
+    std::string fitted = "  " + Fit(part, left - 2);
     out += fitted;
     used += DisplayWidth(fitted);
   }

@@ -92,7 +92,7 @@ TEST_F(WatchTest, InterruptDetachesAndTheJobGoesOn) {
   int code = cli_.Run({"job", "watch", "job-a"});
   interrupter.join();
   EXPECT_EQ(code, kExitInterrupted);
-  EXPECT_THAT(cli_.err(), HasSubstr("`attune job watch job-a`"));
+  EXPECT_THAT(cli_.err(), HasSubstr("attune job watch job-a\n"));
   EXPECT_TRUE(fake_.cancelled().empty());
 }
 
