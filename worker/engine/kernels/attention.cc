@@ -38,8 +38,26 @@ at::Tensor SumGroups(const at::Tensor& x, int64_t kv_heads) {
   return x.view({kv_heads, -1, x.size(2), x.size(3)}).sum(1);
 }
 
-bool UseCpu(const at::Tensor& qkv) {
-  return qkv.device().is_cpu() && qkv.scalar_type() == at::kFloat && qkv.is_contiguous();
+at::Tensor Wide(const at::Tensor& x) { return x.to(at::kFloat).contiguous(); }
+
+// Our loops, in float32 whatever the type.
+Attended OnCpu(const at::Tensor& qkv, const std::vector<int64_t>& offsets, const AttentionShape& shape) {
+  const at::Tensor wide = Wide(qkv);
+  const at::Tensor out = at::empty({qkv.size(0), shape.heads * shape.dim}, wide.options());
+  at::Tensor logsumexp = at::empty({shape.heads, qkv.size(0)}, wide.options());
+  AttentionCpu(wide.const_data_ptr<float>(), offsets, shape, out.mutable_data_ptr<float>(),
+               logsumexp.mutable_data_ptr<float>());
+  return {out.to(qkv.scalar_type()), std::move(logsumexp)};
+}
+
+at::Tensor OnCpuBackward(const at::Tensor& dout, const at::Tensor& qkv, const Attended& forward,
+                         const std::vector<int64_t>& offsets, const AttentionShape& shape) {
+  const at::Tensor wide_dout = Wide(dout), wide_qkv = Wide(qkv), wide_out = Wide(forward.out);
+  const at::Tensor gradient = at::empty_like(wide_qkv);
+  AttentionCpuBackward(wide_dout.const_data_ptr<float>(), wide_qkv.const_data_ptr<float>(),
+                       wide_out.const_data_ptr<float>(), forward.logsumexp.const_data_ptr<float>(), offsets,
+                       shape, gradient.mutable_data_ptr<float>());
+  return gradient.to(qkv.scalar_type());
 }
 
 at::Tensor Probabilities(const at::Tensor& q, const at::Tensor& k, double scale,
@@ -54,32 +72,20 @@ at::Tensor Probabilities(const at::Tensor& q, const at::Tensor& k, double scale,
 
 }  // namespace
 
-Attended Attention(const at::Tensor& qkv, const std::vector<int64_t>& offsets,
-                   const AttentionShape& shape) {
+Attended Attention(const at::Tensor& qkv, const std::vector<int64_t>& offsets, const AttentionShape& shape) {
+  if (qkv.device().is_cpu()) return OnCpu(qkv, offsets, shape);
   const int64_t rows = qkv.size(0), groups = shape.heads / shape.kv_heads;
   const double scale = 1 / std::sqrt(static_cast<double>(shape.dim));
   Attended result{at::empty({rows, shape.heads * shape.dim}, qkv.options()),
                   at::empty({shape.heads, rows}, qkv.options().dtype(at::kFloat))};
-  if (UseCpu(qkv)) {
-    AttentionCpu(qkv.const_data_ptr<float>(), offsets, shape, result.out.mutable_data_ptr<float>(),
-                 result.logsumexp.mutable_data_ptr<float>());
-    return result;
-  }
   for (size_t e = 0; e + 1 < offsets.size(); ++e) {
     const int64_t begin = offsets[e], length = offsets[e + 1] - begin;
     if (length == 0) continue;
     const Heads heads = Split(qkv, begin, length, shape);
-    const at::Tensor q = heads.q.unsqueeze(0), k = Repeat(heads.k, groups),
-                     v = Repeat(heads.v, groups);
-    at::Tensor out, logsumexp;
-    if (qkv.device().is_cpu()) {
-      std::tie(out, logsumexp) = at::_scaled_dot_product_flash_attention_for_cpu(
-          q, k, v, 0.0, /*is_causal=*/true, {}, scale);
-    } else {
-      const at::Tensor scores = Probabilities(q, k, scale, {});
-      logsumexp = scores.logsumexp(-1);
-      out = at::matmul((scores - logsumexp.unsqueeze(-1)).exp().to(v.scalar_type()), v);
-    }
+    const at::Tensor q = heads.q.unsqueeze(0), k = Repeat(heads.k, groups), v = Repeat(heads.v, groups);
+    const at::Tensor scores = Probabilities(q, k, scale, {});
+    const at::Tensor logsumexp = scores.logsumexp(-1);
+    const at::Tensor out = at::matmul((scores - logsumexp.unsqueeze(-1)).exp().to(v.scalar_type()), v);
     result.out.narrow(0, begin, length)
         .view({length, shape.heads, shape.dim})
         .copy_(out.squeeze(0).transpose(0, 1));
@@ -90,16 +96,10 @@ Attended Attention(const at::Tensor& qkv, const std::vector<int64_t>& offsets,
 
 at::Tensor AttentionBackward(const at::Tensor& dout, const at::Tensor& qkv, const Attended& forward,
                              const std::vector<int64_t>& offsets, const AttentionShape& shape) {
+  if (qkv.device().is_cpu()) return OnCpuBackward(dout, qkv, forward, offsets, shape);
   const int64_t groups = shape.heads / shape.kv_heads;
   const double scale = 1 / std::sqrt(static_cast<double>(shape.dim));
   at::Tensor gradient = at::empty_like(qkv);
-  if (UseCpu(qkv)) {
-    AttentionCpuBackward(dout.const_data_ptr<float>(), qkv.const_data_ptr<float>(),
-                         forward.out.const_data_ptr<float>(),
-                         forward.logsumexp.const_data_ptr<float>(), offsets, shape,
-                         gradient.mutable_data_ptr<float>());
-    return gradient;
-  }
   auto by_head = [&](const at::Tensor& x, int64_t begin, int64_t length) {
     return x.narrow(0, begin, length).view({1, length, shape.heads, shape.dim}).transpose(1, 2);
   };
@@ -107,27 +107,17 @@ at::Tensor AttentionBackward(const at::Tensor& dout, const at::Tensor& qkv, cons
     const int64_t begin = offsets[e], length = offsets[e + 1] - begin;
     if (length == 0) continue;
     const Heads heads = Split(qkv, begin, length, shape);
-    const at::Tensor q = heads.q.unsqueeze(0), k = Repeat(heads.k, groups),
-                     v = Repeat(heads.v, groups);
+    const at::Tensor q = heads.q.unsqueeze(0), k = Repeat(heads.k, groups), v = Repeat(heads.v, groups);
     const at::Tensor d = by_head(dout, begin, length), out = by_head(forward.out, begin, length);
     const at::Tensor logsumexp = forward.logsumexp.narrow(1, begin, length).unsqueeze(0);
-    at::Tensor dq, dk, dv;
-    if (qkv.device().is_cpu()) {
-      std::tie(dq, dk, dv) = at::_scaled_dot_product_flash_attention_for_cpu_backward(
-          d, q, k, v, out, logsumexp, 0.0, /*is_causal=*/true, {}, scale);
-    } else {
-      const at::Tensor p = Probabilities(q, k, scale, logsumexp);
-      const at::Tensor pull = (d * out).to(at::kFloat).sum(-1, /*keepdim=*/true);
-      const at::Tensor ds = (p * (at::matmul(d, v.transpose(-1, -2)).to(at::kFloat) - pull) * scale)
-                                .to(q.scalar_type());
-      dv = at::matmul(p.to(d.scalar_type()).transpose(-1, -2), d);
-      dq = at::matmul(ds, k);
-      dk = at::matmul(ds.transpose(-1, -2), q);
-    }
+    const at::Tensor p = Probabilities(q, k, scale, logsumexp);
+    const at::Tensor pull = (d * out).to(at::kFloat).sum(-1, /*keepdim=*/true);
+    const at::Tensor ds =
+        (p * (at::matmul(d, v.transpose(-1, -2)).to(at::kFloat) - pull) * scale).to(q.scalar_type());
     const Heads to = Split(gradient, begin, length, shape);
-    to.q.copy_(dq.squeeze(0));
-    to.k.copy_(SumGroups(dk, shape.kv_heads));
-    to.v.copy_(SumGroups(dv, shape.kv_heads));
+    to.q.copy_(at::matmul(ds, k).squeeze(0));
+    to.k.copy_(SumGroups(at::matmul(ds.transpose(-1, -2), q), shape.kv_heads));
+    to.v.copy_(SumGroups(at::matmul(p.to(d.scalar_type()).transpose(-1, -2), d), shape.kv_heads));
   }
   return gradient;
 }

@@ -17,9 +17,18 @@ bool IsPlain(const at::Tensor& x) {
   return x.device().is_cpu() && x.scalar_type() == at::kFloat && x.is_contiguous();
 }
 
+// On the CPU, other types go through our loops as float32 copies.
+bool IsNarrow(const at::Tensor& x) { return x.device().is_cpu() && x.scalar_type() != at::kFloat; }
+
+at::Tensor Wide(const at::Tensor& x) { return x.to(at::kFloat).contiguous(); }
+
 }  // namespace
 
 Normalized RmsNorm(const at::Tensor& x, const at::Tensor& weight, double eps) {
+  if (IsNarrow(x)) {
+    Normalized out = RmsNorm(Wide(x), weight, eps);
+    return {out.value.to(x.scalar_type()), out.rstd};
+  }
   if (!IsPlain(x)) {
     const at::Tensor wide = x.to(at::kFloat);
     at::Tensor rstd = (wide.square().mean(1) + eps).rsqrt();
@@ -41,6 +50,12 @@ Normalized RmsNorm(const at::Tensor& x, const at::Tensor& weight, double eps) {
 void RmsNormBackward(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& weight,
                      const at::Tensor& rstd, const at::Tensor& dx,
                      const at::Tensor& weight_gradient) {
+  if (IsNarrow(x)) {
+    const at::Tensor wide = Wide(dx);
+    RmsNormBackward(Wide(dy), Wide(x), weight, rstd, wide, weight_gradient);
+    dx.copy_(wide);
+    return;
+  }
   if (!IsPlain(x)) {
     const at::Tensor normalized = x.to(at::kFloat) * rstd.unsqueeze(1);
     const at::Tensor wide = dy.to(at::kFloat);
@@ -72,7 +87,13 @@ void RmsNormBackward(const at::Tensor& dy, const at::Tensor& x, const at::Tensor
 void Rotate(const at::Tensor& x, int64_t heads, int64_t dim, const at::Tensor& cos,
             const at::Tensor& sin, bool inverse) {
   const int64_t rows = x.size(0), stride = x.stride(0), half = dim / 2;
-  if (!x.device().is_cpu() || x.scalar_type() != at::kFloat) {
+  if (IsNarrow(x)) {
+    const at::Tensor part = x.narrow(1, 0, heads * dim), wide = Wide(part);
+    Rotate(wide, heads, dim, cos, sin, inverse);
+    part.copy_(wide);
+    return;
+  }
+  if (!x.device().is_cpu()) {
     const at::Tensor vectors = x.narrow(1, 0, heads * dim).view({rows, heads, 2, half});
     const at::Tensor a = vectors.select(2, 0).to(at::kFloat),
                      b = vectors.select(2, 1).to(at::kFloat);
@@ -93,6 +114,7 @@ void Rotate(const at::Tensor& x, int64_t heads, int64_t dim, const at::Tensor& c
 
 at::Tensor Swiglu(const at::Tensor& gate_up) {
   const int64_t rows = gate_up.size(0), cols = gate_up.size(1) / 2;
+  if (IsNarrow(gate_up)) return Swiglu(Wide(gate_up)).to(gate_up.scalar_type());
   if (!IsPlain(gate_up)) {
     return at::silu(gate_up.narrow(1, 0, cols)) * gate_up.narrow(1, cols, cols);
   }
@@ -107,6 +129,7 @@ at::Tensor Swiglu(const at::Tensor& gate_up) {
 
 at::Tensor SwigluBackward(const at::Tensor& dout, const at::Tensor& gate_up) {
   const int64_t rows = gate_up.size(0), cols = gate_up.size(1) / 2;
+  if (IsNarrow(gate_up)) return SwigluBackward(Wide(dout), Wide(gate_up)).to(gate_up.scalar_type());
   at::Tensor gradient = at::empty_like(gate_up);
   if (!IsPlain(gate_up)) {
     const at::Tensor gate = gate_up.narrow(1, 0, cols).to(at::kFloat);
