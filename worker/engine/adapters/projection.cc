@@ -72,6 +72,17 @@ void Projection::AddLora(const LoraConfig& config) {
   }
 }
 
+void Projection::Merge() {
+  for (const size_t index : adapted_) {
+    Part& part = parts_[index];
+    part.weight.detach().copy_(MergedWeight(part));
+    part.lora_a.reset();
+    part.lora_b.reset();
+  }
+  adapted_.clear();
+  lora_a_.reset();
+}
+
 void Projection::StoreFrozenAs(at::ScalarType dtype) {
   if (train_base_) return;
   weight_ = weight_.to(dtype);

@@ -43,6 +43,8 @@ class Projection {
   void TrainBase(bool trains);
   // Adds A and B, uninitialised, to those of config.modules that are here.
   void AddLora(const LoraConfig& config);
+  // Adds the adapters' products to the weights and drops the adapters.
+  void Merge();
   void SetDropout(double dropout) { dropout_ = dropout; }
   // Frozen weights are kept in this type from now on.
   void StoreFrozenAs(at::ScalarType dtype);

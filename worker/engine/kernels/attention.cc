@@ -38,10 +38,13 @@ at::Tensor SumGroups(const at::Tensor& x, int64_t kv_heads) {
   return x.view({kv_heads, -1, x.size(2), x.size(3)}).sum(1);
 }
 
-at::Tensor Wide(const at::Tensor& x) { return x.to(at::kFloat).contiguous(); }
+at::Tensor Wide(const at::Tensor& x) {
+  return x.to(at::kFloat).contiguous();
+}
 
 // Our loops, in float32 whatever the type.
-Attended OnCpu(const at::Tensor& qkv, const std::vector<int64_t>& offsets, const AttentionShape& shape) {
+Attended OnCpu(const at::Tensor& qkv, const std::vector<int64_t>& offsets,
+               const AttentionShape& shape) {
   const at::Tensor wide = Wide(qkv);
   const at::Tensor out = at::empty({qkv.size(0), shape.heads * shape.dim}, wide.options());
   at::Tensor logsumexp = at::empty({shape.heads, qkv.size(0)}, wide.options());
@@ -55,8 +58,8 @@ at::Tensor OnCpuBackward(const at::Tensor& dout, const at::Tensor& qkv, const At
   const at::Tensor wide_dout = Wide(dout), wide_qkv = Wide(qkv), wide_out = Wide(forward.out);
   const at::Tensor gradient = at::empty_like(wide_qkv);
   AttentionCpuBackward(wide_dout.const_data_ptr<float>(), wide_qkv.const_data_ptr<float>(),
-                       wide_out.const_data_ptr<float>(), forward.logsumexp.const_data_ptr<float>(), offsets,
-                       shape, gradient.mutable_data_ptr<float>());
+                       wide_out.const_data_ptr<float>(), forward.logsumexp.const_data_ptr<float>(),
+                       offsets, shape, gradient.mutable_data_ptr<float>());
   return gradient.to(qkv.scalar_type());
 }
 
@@ -72,7 +75,8 @@ at::Tensor Probabilities(const at::Tensor& q, const at::Tensor& k, double scale,
 
 }  // namespace
 
-Attended Attention(const at::Tensor& qkv, const std::vector<int64_t>& offsets, const AttentionShape& shape) {
+Attended Attention(const at::Tensor& qkv, const std::vector<int64_t>& offsets,
+                   const AttentionShape& shape) {
   if (qkv.device().is_cpu()) return OnCpu(qkv, offsets, shape);
   const int64_t rows = qkv.size(0), groups = shape.heads / shape.kv_heads;
   const double scale = 1 / std::sqrt(static_cast<double>(shape.dim));
@@ -82,10 +86,12 @@ Attended Attention(const at::Tensor& qkv, const std::vector<int64_t>& offsets, c
     const int64_t begin = offsets[e], length = offsets[e + 1] - begin;
     if (length == 0) continue;
     const Heads heads = Split(qkv, begin, length, shape);
-    const at::Tensor q = heads.q.unsqueeze(0), k = Repeat(heads.k, groups), v = Repeat(heads.v, groups);
+    const at::Tensor q = heads.q.unsqueeze(0), k = Repeat(heads.k, groups),
+                     v = Repeat(heads.v, groups);
     const at::Tensor scores = Probabilities(q, k, scale, {});
     const at::Tensor logsumexp = scores.logsumexp(-1);
-    const at::Tensor out = at::matmul((scores - logsumexp.unsqueeze(-1)).exp().to(v.scalar_type()), v);
+    const at::Tensor out =
+        at::matmul((scores - logsumexp.unsqueeze(-1)).exp().to(v.scalar_type()), v);
     result.out.narrow(0, begin, length)
         .view({length, shape.heads, shape.dim})
         .copy_(out.squeeze(0).transpose(0, 1));
@@ -107,13 +113,14 @@ at::Tensor AttentionBackward(const at::Tensor& dout, const at::Tensor& qkv, cons
     const int64_t begin = offsets[e], length = offsets[e + 1] - begin;
     if (length == 0) continue;
     const Heads heads = Split(qkv, begin, length, shape);
-    const at::Tensor q = heads.q.unsqueeze(0), k = Repeat(heads.k, groups), v = Repeat(heads.v, groups);
+    const at::Tensor q = heads.q.unsqueeze(0), k = Repeat(heads.k, groups),
+                     v = Repeat(heads.v, groups);
     const at::Tensor d = by_head(dout, begin, length), out = by_head(forward.out, begin, length);
     const at::Tensor logsumexp = forward.logsumexp.narrow(1, begin, length).unsqueeze(0);
     const at::Tensor p = Probabilities(q, k, scale, logsumexp);
     const at::Tensor pull = (d * out).to(at::kFloat).sum(-1, /*keepdim=*/true);
-    const at::Tensor ds =
-        (p * (at::matmul(d, v.transpose(-1, -2)).to(at::kFloat) - pull) * scale).to(q.scalar_type());
+    const at::Tensor ds = (p * (at::matmul(d, v.transpose(-1, -2)).to(at::kFloat) - pull) * scale)
+                              .to(q.scalar_type());
     const Heads to = Split(gradient, begin, length, shape);
     to.q.copy_(at::matmul(ds, k).squeeze(0));
     to.k.copy_(SumGroups(at::matmul(ds.transpose(-1, -2), q), shape.kv_heads));

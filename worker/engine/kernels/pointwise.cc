@@ -18,9 +18,13 @@ bool IsPlain(const at::Tensor& x) {
 }
 
 // On the CPU, other types go through our loops as float32 copies.
-bool IsNarrow(const at::Tensor& x) { return x.device().is_cpu() && x.scalar_type() != at::kFloat; }
+bool IsNarrow(const at::Tensor& x) {
+  return x.device().is_cpu() && x.scalar_type() != at::kFloat;
+}
 
-at::Tensor Wide(const at::Tensor& x) { return x.to(at::kFloat).contiguous(); }
+at::Tensor Wide(const at::Tensor& x) {
+  return x.to(at::kFloat).contiguous();
+}
 
 }  // namespace
 

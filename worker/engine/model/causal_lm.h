@@ -46,6 +46,8 @@ class CausalLM {
   // Freezes the base and adds LoRA: A by Kaiming uniform from seed (as peft), B zero. Wrong target
   // modules are an error with the nearest names.
   virtual Status AddLora(const Method& method, uint64_t seed) = 0;
+  // Adds the adapter's product to the base and drops the adapter; the whole model trains again.
+  virtual Status MergeAdapter() = 0;
   virtual void SetTraining(bool training, uint64_t dropout_seed) = 0;
 
   // Sum over the targets of the negative log likelihood: float32 scalar, differentiable. Logits

@@ -66,14 +66,40 @@ std::vector<std::string> Llama::LinearModules() const {
 void Llama::AttachLora(LoraConfig config) {
   TrainBase(false);
   for (DecoderLayer& layer : layers_) {
-    for (Projection* projection : layer.projections()) {
-      projection->AddLora(config);
-      projection->StoreFrozenAs(dtype_);
-    }
+    for (Projection* projection : layer.projections()) projection->AddLora(config);
+  }
+  lora_ = std::move(config);
+}
+
+void Llama::NarrowFrozen() {
+  if (narrowed_ || !lora_) return;
+  for (DecoderLayer& layer : layers_) {
+    for (Projection* projection : layer.projections()) projection->StoreFrozenAs(dtype_);
   }
   embed_ = embed_.to(dtype_);
   if (head_.defined()) head_ = head_.to(dtype_);
-  lora_ = std::move(config);
+  narrowed_ = true;
+}
+
+Status Llama::MergeAdapter() {
+  if (!lora_) return {};
+  try {
+    at::NoGradGuard no_grad;
+    for (DecoderLayer& layer : layers_) {
+      for (Projection* projection : layer.projections()) {
+        projection->StoreFrozenAs(at::kFloat);
+        projection->Merge();
+      }
+    }
+    embed_ = embed_.to(at::kFloat);
+    if (head_.defined()) head_ = head_.to(at::kFloat);
+    lora_.reset();
+    narrowed_ = false;
+    TrainBase(true);
+  } catch (const std::exception& error) {
+    return Internal(std::string("merging the adapter: ") + error.what());
+  }
+  return {};
 }
 
 Status Llama::AddLora(const Method& method, uint64_t seed) {
@@ -192,6 +218,7 @@ at::Tensor Llama::Hidden(const PackedBatch& batch, const std::shared_ptr<TiedGra
   TORCH_CHECK(batch.offsets.size() >= 2 && batch.offsets.front() == 0 &&
                   batch.offsets.back() == batch.tokens.size(0),
               "the offsets of a packed batch must go from 0 to its token count");
+  NarrowFrozen();
   const std::shared_ptr<ForwardContext> context = MakeContext(batch.offsets, 0);
   context->dropout = training_ && lora_ && lora_->dropout > 0;
   context->seed = dropout_seed_ + 0x632BE59BD9B4E019ull * ++forwards_;

@@ -31,6 +31,7 @@ class Llama final : public CausalLM {
                      const std::string& where);
 
   Status AddLora(const Method& method, uint64_t seed) override;
+  Status MergeAdapter() override;
   void SetTraining(bool training, uint64_t dropout_seed) override;
   at::Tensor LossSum(const PackedBatch& batch) override;
   at::Tensor Logits(const PackedBatch& batch, const at::Tensor& rows) override;
@@ -56,6 +57,8 @@ class Llama final : public CausalLM {
   std::vector<std::string> LinearModules() const;
   void TrainBase(bool trains);
   void AttachLora(LoraConfig config);
+  // Before the first forward: frozen weights in the type of the computation, once and for all.
+  void NarrowFrozen();
   NamedTensors LoraParameters() const;
 
   std::shared_ptr<ForwardContext> MakeContext(const std::vector<int64_t>& offsets,
@@ -73,6 +76,7 @@ class Llama final : public CausalLM {
   at::Tensor embed_, norm_, head_;  // head_ is undefined when tied
   std::vector<DecoderLayer> layers_;
   std::optional<LoraConfig> lora_;
+  bool narrowed_ = false;
   bool training_ = false;
   uint64_t dropout_seed_ = 0;
   uint64_t forwards_ = 0;  // since SetTraining: each forward has other dropout masks

@@ -2,6 +2,7 @@
 // top.
 
 #include <ATen/ATen.h>
+#include <malloc.h>
 
 #include <set>
 #include <span>
@@ -47,6 +48,16 @@ Status RefuseUnknown(const WeightSource& source, const std::set<std::string>& kn
   return {};
 }
 
+// Every step allocates and frees the same large blocks. Left to its defaults glibc gives them back
+// to the kernel, which then clears every page again: some percent of a step.
+void KeepFreedMemory() {
+#ifdef __GLIBC__
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  mallopt(M_TRIM_THRESHOLD, 2047 << 20);
+  mallopt(M_TOP_PAD, 64 << 20);
+#endif
+}
+
 Status CheckOptions(const LoadOptions& options) {
   if (options.precision != "float32" && options.precision != "bfloat16") {
     return InvalidArgument("precision \"" + options.precision +
@@ -68,6 +79,7 @@ Result<std::unique_ptr<Llama>> LoadBase(const ModelFiles& files, const LoadOptio
 
 Result<std::unique_ptr<CausalLM>> LoadAny(const ModelFiles& files, const LoadOptions& options) {
   ATTUNE_RETURN_IF_ERROR(CheckOptions(options));
+  KeepFreedMemory();
   if (files.format != "peft-adapter") {
     ATTUNE_ASSIGN_OR_RETURN(std::unique_ptr<Llama> model, LoadBase(files, options));
     return std::unique_ptr<CausalLM>(std::move(model));

@@ -68,8 +68,11 @@ Status LoadModel(const TrainTask& task, TrainingSetup& setup) {
                            " positions of " + task.data.base.reference)
         .WithField("train.sequence_length");
   }
-  if (task.method.type == "lora")
+  if (task.method.type == "lora") {
     ATTUNE_RETURN_IF_ERROR(setup.model->AddLora(task.method, train.seed));
+  } else {
+    ATTUNE_RETURN_IF_ERROR(setup.model->MergeAdapter());
+  }
   setup.trainable = setup.model->TrainableParameters();
   setup.optimizer = std::make_unique<AdamW>(setup.trainable, task.optimizer);
   ReturnFreedMemory();

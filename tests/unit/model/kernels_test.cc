@@ -1,0 +1,250 @@
+// Every instruction set's loops against ATen.
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "worker/engine/kernels/attention.h"
+#include "worker/engine/kernels/cpu_kernels.h"
+#include "worker/engine/kernels/cross_entropy.h"
+#include "worker/engine/kernels/gemm.h"
+#include "worker/engine/kernels/matmul.h"
+#include "worker/engine/kernels/pointwise.h"
+
+namespace attune::engine::kernels {
+namespace {
+
+std::vector<const CpuKernels*> Runnable() {
+  std::vector<const CpuKernels*> sets = {&kCpuKernelsBaseline};
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    sets.push_back(&kCpuKernelsAvx2);
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
+    sets.push_back(&kCpuKernelsAvx512);
+  }
+  return sets;
+}
+
+at::Tensor Random(at::IntArrayRef shape, uint64_t seed) {
+  at::Generator generator = at::make_generator<at::CPUGeneratorImpl>(seed);
+  return at::randn(shape, generator, at::TensorOptions().dtype(at::kFloat));
+}
+
+double Error(const at::Tensor& got, const at::Tensor& expected) {
+  return (got - expected).abs().max().item<double>() /
+         std::max(1.0, expected.abs().max().item<double>());
+}
+
+class CpuKernelsTest : public testing::TestWithParam<const CpuKernels*> {};
+
+TEST_P(CpuKernelsTest, RmsNormAndItsGradientMatchAutograd) {
+  for (const int64_t cols : {1, 7, 16, 31, 48, 576}) {
+    at::Tensor x = Random({5, cols}, 1).requires_grad_(true);
+    at::Tensor w = Random({cols}, 2).requires_grad_(true);
+    const at::Tensor dy = Random({5, cols}, 3);
+    const at::Tensor expected = w * (x * (x.square().mean(1, true) + 1e-5).rsqrt());
+    expected.backward(dy);
+    at::Tensor h = at::empty({5, cols}), rstd = at::empty({5}), dx = at::ones({5, cols}),
+               dw = at::zeros({cols});
+    GetParam()->rms_norm(x.const_data_ptr<float>(), w.const_data_ptr<float>(),
+                         h.mutable_data_ptr<float>(), rstd.mutable_data_ptr<float>(), 5, cols,
+                         1e-5f);
+    EXPECT_LT(Error(h, expected.detach()), 1e-5) << cols;
+    GetParam()->rms_norm_backward(dy.const_data_ptr<float>(), x.const_data_ptr<float>(),
+                                  w.const_data_ptr<float>(), rstd.const_data_ptr<float>(),
+                                  dx.mutable_data_ptr<float>(), dw.mutable_data_ptr<float>(), 5,
+                                  cols);
+    EXPECT_LT(Error(dx, x.grad() + 1), 1e-4) << cols;
+    EXPECT_LT(Error(dw, w.grad()), 1e-4) << cols;
+  }
+}
+
+TEST_P(CpuKernelsTest, SwigluAndItsGradientMatchAutograd) {
+  for (const int64_t cols : {1, 15, 64, 113}) {
+    at::Tensor gate_up = (Random({3, 2 * cols}, 4) * 8).requires_grad_(true);
+    const at::Tensor dy = Random({3, cols}, 5);
+    const at::Tensor expected =
+        at::silu(gate_up.narrow(1, 0, cols)) * gate_up.narrow(1, cols, cols);
+    expected.backward(dy);
+    at::Tensor out = at::empty({3, cols}), gradient = at::empty({3, 2 * cols});
+    GetParam()->swiglu(gate_up.const_data_ptr<float>(), out.mutable_data_ptr<float>(), 3, cols);
+    EXPECT_LT(Error(out, expected.detach()), 1e-6);
+    GetParam()->swiglu_backward(dy.const_data_ptr<float>(), gate_up.const_data_ptr<float>(),
+                                gradient.mutable_data_ptr<float>(), 3, cols);
+    EXPECT_LT(Error(gradient, gate_up.grad()), 1e-6);
+  }
+}
+
+TEST_P(CpuKernelsTest, CrossEntropyAndItsGradientMatchAutograd) {
+  for (const int64_t cols : {1, 5, 64, 1003}) {
+    at::Tensor logits = (Random({1, cols}, 6) * 20).requires_grad_(true);
+    const int64_t target = cols / 2;
+    const at::Tensor loss = -at::log_softmax(logits, 1)[0][target];
+    loss.backward();
+    at::Tensor row = logits.detach().clone();
+    const float plain =
+        GetParam()->cross_entropy(row.mutable_data_ptr<float>(), cols, target, false);
+    EXPECT_TRUE(at::equal(row, logits.detach()));
+    const float with = GetParam()->cross_entropy(row.mutable_data_ptr<float>(), cols, target, true);
+    EXPECT_NEAR(plain, loss.item<float>(), 1e-5 * std::max(1.0f, loss.item<float>()));
+    EXPECT_EQ(plain, with);
+    EXPECT_LT(Error(row, logits.grad()), 1e-6);
+  }
+}
+
+TEST_P(CpuKernelsTest, CrossEntropyStandsExtremeLogits) {
+  at::Tensor row = at::tensor({-1e30f, 1e4f, 0.0f});
+  EXPECT_FLOAT_EQ(GetParam()->cross_entropy(row.mutable_data_ptr<float>(), 3, 1, true), 0.0f);
+  EXPECT_TRUE(at::isfinite(row).all().item<bool>());
+}
+
+TEST_P(CpuKernelsTest, RotateThenInverseIsIdentity) {
+  for (const int64_t dim : {2, 8, 18, 64}) {
+    const at::Tensor x = Random({4, 3 * dim + 5}, 7), angle = Random({4, dim / 2}, 8);
+    const at::Tensor cos = angle.cos(), sin = angle.sin();
+    at::Tensor y = x.clone();
+    auto rotate = [&](float sign) {
+      GetParam()->rotate(y.mutable_data_ptr<float>(), y.stride(0), 4, 2, dim,
+                         cos.const_data_ptr<float>(), sin.const_data_ptr<float>(), sign);
+    };
+    rotate(1);
+    const at::Tensor head = x.narrow(1, dim, dim);
+    const at::Tensor a = head.narrow(1, 0, dim / 2), b = head.narrow(1, dim / 2, dim / 2);
+    EXPECT_LT(Error(y.narrow(1, dim, dim), at::cat({a * cos - b * sin, b * cos + a * sin}, 1)),
+              1e-6);
+    EXPECT_TRUE(at::equal(y.narrow(1, 2 * dim, dim + 5), x.narrow(1, 2 * dim, dim + 5)));
+    rotate(-1);
+    EXPECT_LT(Error(y, x), 1e-5);
+  }
+}
+
+TEST_P(CpuKernelsTest, DropoutKeepsTheShareAndTheMean) {
+  const at::Tensor x = at::ones({100000});
+  at::Tensor out = at::empty_like(x);
+  GetParam()->dropout(x.const_data_ptr<float>(), out.mutable_data_ptr<float>(), x.numel(), 9, 0,
+                      0.25f);
+  EXPECT_NEAR((out == 0).sum().item<double>() / 100000, 0.25, 0.01);
+  EXPECT_NEAR(out.mean().item<double>(), 1.0, 0.01);
+  at::Tensor part = at::empty({1000});
+  GetParam()->dropout(x.const_data_ptr<float>(), part.mutable_data_ptr<float>(), 1000, 9, 5000,
+                      0.25f);
+  EXPECT_TRUE(at::equal(part, out.narrow(0, 5000, 1000)));
+}
+
+TEST_P(CpuKernelsTest, PackTransposesAndPads) {
+  const at::Tensor source = Random({13, 21}, 10);
+  const CpuKernels& cpu = *GetParam();
+  for (const int64_t width : {cpu.tile_rows, cpu.tile_cols}) {
+    const int64_t count = std::min<int64_t>(width, 13);
+    at::Tensor panel = at::full({21, width}, -1.0f);
+    cpu.pack(source.const_data_ptr<float>(), 1, 21, 21, width, count,
+             panel.mutable_data_ptr<float>());
+    EXPECT_TRUE(at::equal(panel.narrow(1, 0, count), source.narrow(0, 0, count).t()));
+    EXPECT_TRUE((panel.narrow(1, count, width - count) == 0).all().item<bool>());
+    const int64_t across = std::min<int64_t>(width, 21);
+    panel = at::full({13, width}, -1.0f);
+    cpu.pack(source.const_data_ptr<float>(), 21, 1, 13, width, across,
+             panel.mutable_data_ptr<float>());
+    EXPECT_TRUE(at::equal(panel.narrow(1, 0, across), source.narrow(1, 0, across)));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(InstructionSets, CpuKernelsTest, testing::ValuesIn(Runnable()),
+                         [](const auto& info) { return std::string(info.param->name); });
+
+TEST(Gemm, MatchesAtenForAllLayoutsAndOddShapes) {
+  const int64_t shapes[][3] = {{1, 1, 1},      {8, 48, 8},     {13, 61, 7},
+                               {130, 49, 331}, {257, 97, 640}, {2100, 50, 3}};
+  for (const auto& [m, n, k] : shapes) {
+    for (int layout = 0; layout < 4; ++layout) {
+      const at::Tensor a = (layout & 1) != 0 ? Random({k, m}, 1).t() : Random({m, k}, 1);
+      const at::Tensor b = (layout & 2) != 0 ? Random({n, k}, 2).t() : Random({k, n}, 2);
+      at::Tensor wide = at::ones({m, n + 3});
+      at::Tensor out = wide.narrow(1, 1, n);
+      auto run = [&](bool accumulate, int threads) {
+        Gemm({a.const_data_ptr<float>(), a.stride(0), a.stride(1)},
+             {b.const_data_ptr<float>(), b.stride(0), b.stride(1)}, out.mutable_data_ptr<float>(),
+             out.stride(0), m, n, k, accumulate, threads);
+      };
+      const at::Tensor expected = at::mm(a.to(at::kDouble), b.to(at::kDouble)).to(at::kFloat);
+      run(true, 2);
+      EXPECT_LT(Error(out, expected + 1), 1e-5) << m << " " << n << " " << k << " " << layout;
+      run(false, 2);
+      EXPECT_LT(Error(out, expected), 1e-5) << m << " " << n << " " << k << " " << layout;
+      const at::Tensor two = out.clone();
+      run(false, 1);
+      EXPECT_TRUE(at::equal(two, out)) << "the number of threads changes the result";
+      EXPECT_TRUE((wide.select(1, 0) == 1).all().item<bool>());
+      EXPECT_TRUE((wide.narrow(1, n + 1, 2) == 1).all().item<bool>());
+    }
+  }
+}
+
+// Attention of one example by its definition, differentiable.
+at::Tensor Reference(const at::Tensor& qkv, const std::vector<int64_t>& offsets,
+                     const AttentionShape& shape) {
+  std::vector<at::Tensor> outs;
+  for (size_t e = 0; e + 1 < offsets.size(); ++e) {
+    const int64_t length = offsets[e + 1] - offsets[e];
+    const at::Tensor rows =
+        qkv.narrow(0, offsets[e], length).view({length, -1, shape.dim}).transpose(0, 1);
+    const int64_t groups = shape.heads / shape.kv_heads;
+    const at::Tensor q = rows.narrow(0, 0, shape.heads);
+    const at::Tensor k = rows.narrow(0, shape.heads, shape.kv_heads).repeat_interleave(groups, 0);
+    const at::Tensor v =
+        rows.narrow(0, shape.heads + shape.kv_heads, shape.kv_heads).repeat_interleave(groups, 0);
+    const at::Tensor scores =
+        at::bmm(q, k.transpose(1, 2)) / std::sqrt(static_cast<double>(shape.dim));
+    const at::Tensor hidden = at::ones({length, length}, at::kBool).triu(1);
+    outs.push_back(at::bmm(scores.masked_fill(hidden, -INFINITY).softmax(-1), v)
+                       .transpose(0, 1)
+                       .reshape({length, -1}));
+  }
+  return at::cat(outs);
+}
+
+TEST(Attention, MatchesItsDefinitionAndAutograd) {
+  for (const AttentionShape& shape : {AttentionShape{4, 2, 8}, AttentionShape{3, 3, 64},
+                                      AttentionShape{6, 1, 20}, AttentionShape{2, 1, 130}}) {
+    const std::vector<int64_t> offsets = {0, 1, 50, 50, 98, 210};
+    at::Tensor qkv = Random({210, shape.row_size()}, 3).requires_grad_(true);
+    const at::Tensor dout = Random({210, shape.heads * shape.dim}, 4);
+    const at::Tensor expected = Reference(qkv, {0, 1, 50, 98, 210}, shape);
+    expected.backward(dout);
+    const Attended got = Attention(qkv.detach(), offsets, shape);
+    EXPECT_LT(Error(got.out, expected.detach()), 1e-5);
+    EXPECT_LT(Error(AttentionBackward(dout, qkv.detach(), got, offsets, shape), qkv.grad()), 1e-5);
+  }
+}
+
+TEST(Attention, LaterTokensAndOtherExamplesChangeNothing) {
+  const AttentionShape shape{4, 2, 16};
+  at::Tensor qkv = Random({120, shape.row_size()}, 5);
+  const at::Tensor before = Attention(qkv, {0, 70, 120}, shape).out;
+  qkv.narrow(0, 60, 60).fill_(7);
+  const at::Tensor after = Attention(qkv, {0, 70, 120}, shape).out;
+  EXPECT_TRUE(at::equal(before.narrow(0, 0, 60), after.narrow(0, 0, 60)));
+  EXPECT_FALSE(at::equal(before.narrow(0, 60, 60), after.narrow(0, 60, 60)));
+}
+
+TEST(LinearCrossEntropy, ChunksMatchTheWholeMatrix) {
+  // A vocabulary that is wide enough for several chunks.
+  const int64_t rows = 40, vocabulary = 700001;
+  at::Tensor hidden = Random({rows, 4}, 6), weight = Random({vocabulary, 4}, 7);
+  const at::Tensor targets = at::arange(rows, at::kLong) * 17001;
+  at::Tensor wide_hidden = hidden.to(at::kDouble).requires_grad_(true);
+  at::Tensor wide_weight = weight.to(at::kDouble).requires_grad_(true);
+  const at::Tensor expected = at::nll_loss(at::log_softmax(at::mm(wide_hidden, wide_weight.t()), 1),
+                                           targets, {}, at::Reduction::Sum);
+  expected.backward();
+  at::Tensor weight_gradient = at::empty({vocabulary, 4});
+  const HeadLoss got = LinearCrossEntropy(hidden, weight, targets, true, weight_gradient);
+  EXPECT_LT(Error(got.loss, expected.detach()), 1e-6);
+  // MKL, which lesser processors use, is less exact in sums of this length.
+  EXPECT_LT(Error(got.hidden_gradient, wide_hidden.grad()), GemmIsFast() ? 1e-5 : 2e-3);
+  EXPECT_LT(Error(weight_gradient, wide_weight.grad()), 1e-5);
+}
+
+}  // namespace
+}  // namespace attune::engine::kernels

@@ -1,0 +1,301 @@
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+
+#include "common/base/files.h"
+#include "tests/fixtures/tiny_llama.h"
+#include "worker/engine/model/causal_lm.h"
+
+namespace attune::engine {
+namespace {
+
+using ::testing::HasSubstr;
+
+class LlamaTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ =
+        std::filesystem::path(::testing::TempDir()) /
+        ("llama_" + std::string(::testing::UnitTest::GetInstance()->current_test_info()->name()));
+    std::filesystem::remove_all(folder_);
+    std::filesystem::create_directories(folder_);
+    ASSERT_TRUE(attune::testing::WriteTinyLlama(folder_).ok());
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  ModelFiles Files() const {
+    ModelFiles files;
+    files.reference = "tiny@1";
+    files.path = folder_;
+    files.format = "huggingface";
+    return files;
+  }
+
+  std::unique_ptr<CausalLM> Load(const LoadOptions& options = {}) const {
+    Result<std::unique_ptr<CausalLM>> model = CausalLM::Load(Files(), options);
+    EXPECT_TRUE(model.ok()) << model.status().ToString();
+    return std::move(model).value();
+  }
+
+  void ReplaceInConfig(const std::string& from, const std::string& to) const {
+    std::string json = ReadFile(folder_ / "config.json").value();
+    const size_t at = json.find(from);
+    ASSERT_NE(at, std::string::npos) << from << " in " << json;
+    json.replace(at, from.size(), to);
+    ASSERT_TRUE(WriteFileAtomically(folder_ / "config.json", json).ok());
+  }
+
+  std::filesystem::path folder_;
+};
+
+PackedBatch SmallBatch() {
+  PackedBatch batch;
+  batch.tokens = at::tensor({5, 9, 200, 31, 7, 7, 64, 12, 100, 3}, at::kLong);
+  batch.positions = at::tensor({0, 1, 2, 3, 0, 1, 2, 3, 4, 5}, at::kLong);
+  batch.offsets = {0, 4, 10};
+  batch.target_rows = at::tensor({0, 2, 5, 6, 8}, at::kLong);
+  batch.targets = at::tensor({9, 31, 64, 12, 3}, at::kLong);
+  return batch;
+}
+
+TEST_F(LlamaTest, LoadNamesTheTensorThatIsMissing) {
+  ReplaceInConfig("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3");
+  const auto model = CausalLM::Load(Files(), {});
+  ASSERT_FALSE(model.ok());
+  EXPECT_THAT(model.status().message(), HasSubstr("model.layers.2."));
+  EXPECT_THAT(model.status().message(), HasSubstr("is missing"));
+}
+
+TEST_F(LlamaTest, LoadNamesTheTensorThatIsUnknown) {
+  ReplaceInConfig("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 1");
+  const auto model = CausalLM::Load(Files(), {});
+  ASSERT_FALSE(model.ok());
+  EXPECT_THAT(model.status().message(), HasSubstr("model.layers.1."));
+}
+
+TEST_F(LlamaTest, LoadNamesTheTensorOfAnotherShape) {
+  ReplaceInConfig("\"intermediate_size\": 64", "\"intermediate_size\": 48");
+  const auto model = CausalLM::Load(Files(), {});
+  ASSERT_FALSE(model.ok());
+  EXPECT_THAT(model.status().message(), HasSubstr("mlp."));
+  EXPECT_THAT(model.status().message(), HasSubstr("[64, 32]"));
+  EXPECT_THAT(model.status().message(), HasSubstr("[48, 32]"));
+}
+
+TEST_F(LlamaTest, LoadRefusesAnUnknownPrecision) {
+  LoadOptions options;
+  options.precision = "float16";
+  const auto model = CausalLM::Load(Files(), options);
+  ASSERT_FALSE(model.ok());
+  EXPECT_EQ(model.status().field(), "train.precision");
+}
+
+TEST_F(LlamaTest, NewLoraChangesNothingAndIsSeeded) {
+  const auto base = Load(), first = Load(), second = Load(), other = Load();
+  ASSERT_TRUE(first->AddLora(Method{}, 3).ok());
+  ASSERT_TRUE(second->AddLora(Method{}, 3).ok());
+  ASSERT_TRUE(other->AddLora(Method{}, 4).ok());
+  EXPECT_TRUE(at::equal(base->LossSum(SmallBatch()), first->LossSum(SmallBatch())));
+  const NamedTensors a = first->TrainableParameters(), b = second->TrainableParameters();
+  ASSERT_EQ(a.size(), 2u * 2 * 7);
+  for (size_t i = 0; i < a.size(); ++i) EXPECT_TRUE(at::equal(a[i].second, b[i].second));
+  EXPECT_EQ(a[0].first, "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight");
+  EXPECT_FALSE(at::equal(a[0].second, other->TrainableParameters()[0].second));
+  // Kaiming uniform with a = sqrt(5): within 1 / sqrt(inputs).
+  const double largest = a[0].second.abs().max().item<double>();
+  EXPECT_LE(largest, 1 / std::sqrt(32.0));
+  EXPECT_GT(largest, 0.9 / std::sqrt(32.0));
+}
+
+TEST_F(LlamaTest, OnlyWhatTrainsHasGradients) {
+  const auto model = Load();
+  Method method;
+  method.target_modules = {"v_proj"};
+  ASSERT_TRUE(model->AddLora(method, 1).ok());
+  model->LossSum(SmallBatch()).backward();
+  for (const auto& [name, parameter] : model->TrainableParameters()) {
+    EXPECT_TRUE(parameter.grad().defined()) << name;
+  }
+  for (const auto& [name, parameter] : model->BaseParameters(false)) {
+    EXPECT_FALSE(parameter.requires_grad()) << name;
+  }
+}
+
+// Fills B with small numbers, so that A has gradients and the adapter has an effect.
+void FillAdapter(const CausalLM& model) {
+  int64_t seed = 1;
+  for (const auto& [name, parameter] : model.TrainableParameters()) {
+    if (name.find("lora_B") == std::string::npos) continue;
+    const at::Tensor values =
+        at::arange(parameter.numel(), at::kFloat) * 0.7 + static_cast<double>(seed++);
+    parameter.detach().copy_(values.sin().view(parameter.sizes()) * 0.05);
+  }
+}
+
+TEST_F(LlamaTest, LoraDropoutGradientIsThatOfTheMaskedForward) {
+  const auto model = Load();
+  Method method;
+  method.rank = 4;
+  method.dropout = 0.3;
+  ASSERT_TRUE(model->AddLora(method, 1).ok());
+  FillAdapter(*model);
+  auto loss = [&] {
+    model->SetTraining(true, 17);
+    return model->LossSum(SmallBatch());
+  };
+  EXPECT_TRUE(at::equal(loss(), loss()));
+  model->SetTraining(true, 18);
+  EXPECT_FALSE(at::equal(model->LossSum(SmallBatch()), loss()));
+  loss().backward();
+  for (const auto& [name, parameter] : model->TrainableParameters()) {
+    // The derivative along the gradient is its squared length.
+    const at::Tensor gradient = parameter.grad(), direction = gradient / gradient.norm();
+    const double step = 1e-2;
+    const at::Tensor kept = parameter.detach().clone();
+    parameter.detach().add_(direction, step);
+    const double above = loss().item<double>();
+    parameter.detach().copy_(kept).sub_(direction, step);
+    const double below = loss().item<double>();
+    parameter.detach().copy_(kept);
+    const double length = gradient.norm().item<double>();
+    EXPECT_NEAR((above - below) / (2 * step), length, 0.02 * length + 1e-3) << name;
+  }
+}
+
+TEST_F(LlamaTest, EvaluationHasNoDropout) {
+  const auto model = Load();
+  Method method;
+  method.dropout = 0.5;
+  ASSERT_TRUE(model->AddLora(method, 1).ok());
+  FillAdapter(*model);
+  model->SetTraining(false, 1);
+  EXPECT_TRUE(at::equal(model->LossSum(SmallBatch()), model->LossSum(SmallBatch())));
+}
+
+TEST_F(LlamaTest, MergedAdapterGivesTheSameLossAndTrainsTheBase) {
+  const auto model = Load();
+  ASSERT_TRUE(model->AddLora(Method{}, 1).ok());
+  FillAdapter(*model);
+  const double adapted = model->LossSum(SmallBatch()).item<double>();
+  ASSERT_TRUE(model->MergeAdapter().ok());
+  EXPECT_FALSE(model->has_adapter());
+  at::Tensor loss = model->LossSum(SmallBatch());
+  EXPECT_NEAR(loss.item<double>(), adapted, 1e-4);
+  loss.backward();
+  for (const auto& [name, parameter] : model->TrainableParameters()) {
+    EXPECT_TRUE(parameter.grad().defined()) << name;
+  }
+}
+
+TEST_F(LlamaTest, SecondLoraMustBeTheOneThatIsThere) {
+  const auto model = Load();
+  ASSERT_TRUE(model->AddLora(Method{}, 1).ok());
+  FillAdapter(*model);
+  const at::Tensor before = model->TrainableParameters()[1].second.clone();
+  ASSERT_TRUE(model->AddLora(Method{}, 2).ok());
+  EXPECT_TRUE(at::equal(before, model->TrainableParameters()[1].second));
+  Method other;
+  other.rank = 2;
+  EXPECT_EQ(model->AddLora(other, 1).code(), StatusCode::kInvalidArgument);
+}
+
+TEST_F(LlamaTest, Bfloat16IsNearFloat32) {
+  LoadOptions options;
+  options.precision = "bfloat16";
+  for (const bool lora : {false, true}) {
+    const auto wide = Load(), narrow = Load(options);
+    for (const auto* model : {&wide, &narrow}) {
+      if (!lora) continue;
+      ASSERT_TRUE((*model)->AddLora(Method{}, 1).ok());
+      FillAdapter(**model);
+    }
+    at::Tensor expected = wide->LossSum(SmallBatch()), got = narrow->LossSum(SmallBatch());
+    EXPECT_EQ(got.scalar_type(), at::kFloat);
+    EXPECT_NEAR(got.item<double>(), expected.item<double>(), 0.02 * expected.item<double>());
+    expected.backward();
+    got.backward();
+    const NamedTensors a = wide->TrainableParameters(), b = narrow->TrainableParameters();
+    for (size_t i = 0; i < a.size(); ++i) {
+      EXPECT_EQ(b[i].second.scalar_type(), at::kFloat);
+      const at::Tensor x = a[i].second.grad().flatten(), y = b[i].second.grad().flatten();
+      EXPECT_GT(at::cosine_similarity(x, y, 0).item<double>(), 0.98) << a[i].first;
+    }
+  }
+}
+
+TEST_F(LlamaTest, TokensOutsideTheVocabularyAreRefused) {
+  const auto model = Load();
+  PackedBatch batch = SmallBatch();
+  batch.targets[0] = model->vocabulary_size();
+  EXPECT_ANY_THROW(model->LossSum(batch));
+  CausalLM::GenerateOptions options;
+  EXPECT_EQ(model->Generate({100000}, options, [](uint32_t) { return true; }).code(),
+            StatusCode::kInvalidArgument);
+  EXPECT_EQ(model->Generate({}, options, [](uint32_t) { return true; }).code(),
+            StatusCode::kInvalidArgument);
+}
+
+TEST_F(LlamaTest, NoTargetsIsALossOfZero) {
+  const auto model = Load();
+  PackedBatch batch = SmallBatch();
+  batch.target_rows = batch.targets = at::empty({0}, at::kLong);
+  at::Tensor loss = model->LossSum(batch);
+  EXPECT_EQ(loss.item<double>(), 0);
+  loss.backward();
+  for (const auto& [name, parameter] : model->TrainableParameters()) {
+    EXPECT_EQ(parameter.grad().abs().max().item<double>(), 0) << name;
+  }
+}
+
+std::vector<uint32_t> GenerateTokens(CausalLM& model, const CausalLM::GenerateOptions& options,
+                                     size_t most = 1000) {
+  std::vector<uint32_t> tokens;
+  const Status status = model.Generate({5, 9, 200}, options, [&](uint32_t token) {
+    tokens.push_back(token);
+    return tokens.size() < most;
+  });
+  EXPECT_TRUE(status.ok()) << status.ToString();
+  return tokens;
+}
+
+TEST_F(LlamaTest, SamplingFollowsItsSeed) {
+  const auto model = Load();
+  CausalLM::GenerateOptions options;
+  options.max_tokens = 24;
+  options.temperature = 1.5;
+  options.top_p = 0.95;
+  const std::vector<uint32_t> first = GenerateTokens(*model, options);
+  EXPECT_EQ(first.size(), 24u);
+  EXPECT_EQ(GenerateTokens(*model, options), first);
+  options.seed = 2;
+  EXPECT_NE(GenerateTokens(*model, options), first);
+}
+
+TEST_F(LlamaTest, TinyTopPIsGreedy) {
+  const auto model = Load();
+  CausalLM::GenerateOptions options;
+  options.max_tokens = 12;
+  const std::vector<uint32_t> greedy = GenerateTokens(*model, options);
+  options.temperature = 1;
+  options.top_p = 1e-9;
+  EXPECT_EQ(GenerateTokens(*model, options), greedy);
+}
+
+TEST_F(LlamaTest, GenerationStopsAtAnEndOrWhenTold) {
+  const auto model = Load();
+  CausalLM::GenerateOptions options;
+  options.max_tokens = 12;
+  options.temperature = 1;
+  const std::vector<uint32_t> free = GenerateTokens(*model, options);
+  EXPECT_EQ(GenerateTokens(*model, options, 4).size(), 4u);
+  options.end_ids = {free[5]};
+  const std::vector<uint32_t> ended = GenerateTokens(*model, options);
+  EXPECT_LE(ended.size(), 5u);
+  EXPECT_THAT(ended, ::testing::Not(::testing::Contains(free[5])));
+}
+
+}  // namespace
+}  // namespace attune::engine
