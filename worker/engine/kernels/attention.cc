@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "worker/engine/kernels/attention_cpu.h"
+#include "worker/engine/kernels/cpu_kernels.h"
 
 namespace attune::engine::kernels {
 namespace {
@@ -42,6 +43,10 @@ at::Tensor Wide(const at::Tensor& x) {
   return x.to(at::kFloat).contiguous();
 }
 
+bool UseLoops(const at::Tensor& x) {
+  return x.device().is_cpu() && !UseAtenOnly();
+}
+
 // Our loops, in float32 whatever the type.
 Attended OnCpu(const at::Tensor& qkv, const std::vector<int64_t>& offsets,
                const AttentionShape& shape) {
@@ -77,7 +82,7 @@ at::Tensor Probabilities(const at::Tensor& q, const at::Tensor& k, double scale,
 
 Attended Attention(const at::Tensor& qkv, const std::vector<int64_t>& offsets,
                    const AttentionShape& shape) {
-  if (qkv.device().is_cpu()) return OnCpu(qkv, offsets, shape);
+  if (UseLoops(qkv)) return OnCpu(qkv, offsets, shape);
   const int64_t rows = qkv.size(0), groups = shape.heads / shape.kv_heads;
   const double scale = 1 / std::sqrt(static_cast<double>(shape.dim));
   Attended result{at::empty({rows, shape.heads * shape.dim}, qkv.options()),
@@ -102,7 +107,7 @@ Attended Attention(const at::Tensor& qkv, const std::vector<int64_t>& offsets,
 
 at::Tensor AttentionBackward(const at::Tensor& dout, const at::Tensor& qkv, const Attended& forward,
                              const std::vector<int64_t>& offsets, const AttentionShape& shape) {
-  if (qkv.device().is_cpu()) return OnCpuBackward(dout, qkv, forward, offsets, shape);
+  if (UseLoops(qkv)) return OnCpuBackward(dout, qkv, forward, offsets, shape);
   const int64_t groups = shape.heads / shape.kv_heads;
   const double scale = 1 / std::sqrt(static_cast<double>(shape.dim));
   at::Tensor gradient = at::empty_like(qkv);

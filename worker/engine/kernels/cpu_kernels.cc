@@ -26,4 +26,12 @@ const CpuKernels& Cpu() {
   return chosen;
 }
 
+bool UseAtenOnly() {
+  static const bool only = [] {
+    const char* wish = std::getenv("ATTUNE_CPU");
+    return wish != nullptr && std::string_view(wish) == "aten";
+  }();
+  return only;
+}
+
 }  // namespace attune::engine::kernels

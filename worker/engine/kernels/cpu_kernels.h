@@ -62,6 +62,9 @@ struct CpuKernels {
 // The best set that this processor runs; ATTUNE_CPU=avx2 or baseline asks for less.
 const CpuKernels& Cpu();
 
+// ATTUNE_CPU=aten: none of these loops, only what other devices run. For tests of that code.
+bool UseAtenOnly();
+
 extern const CpuKernels kCpuKernelsBaseline;
 extern const CpuKernels kCpuKernelsAvx2;
 extern const CpuKernels kCpuKernelsAvx512;

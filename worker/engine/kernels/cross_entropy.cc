@@ -18,7 +18,7 @@ constexpr int64_t kChunkElements = int64_t{14} << 20;  // 56 MB of float32 logit
 // tensor.
 at::Tensor ChunkLoss(at::Tensor& logits, const at::Tensor& targets, bool gradient) {
   const int64_t rows = logits.size(0), cols = logits.size(1);
-  if (!logits.device().is_cpu()) {
+  if (!logits.device().is_cpu() || UseAtenOnly()) {
     const at::Tensor log_probability = at::log_softmax(logits, 1, at::kFloat);
     const at::Tensor index = targets.unsqueeze(1);
     const at::Tensor loss = -log_probability.gather(1, index).sum(at::kDouble);

@@ -146,7 +146,7 @@ void RunMember(const Product& p, int members, Phases& phases) {
 }  // namespace
 
 bool GemmIsFast() {
-  return Cpu().tile_cols == 48;
+  return Cpu().tile_cols == 48 && !UseAtenOnly();
 }
 
 void Gemm(const GemmOperand& a, const GemmOperand& b, float* c, int64_t c_stride, int64_t m,

@@ -13,13 +13,18 @@ int64_t Grain(int64_t cols) {
   return std::max<int64_t>(1, 16384 / std::max<int64_t>(cols, 1));
 }
 
+// Whether our loops run for this tensor's device.
+bool OnCpu(const at::Tensor& x) {
+  return x.device().is_cpu() && !UseAtenOnly();
+}
+
 bool IsPlain(const at::Tensor& x) {
-  return x.device().is_cpu() && x.scalar_type() == at::kFloat && x.is_contiguous();
+  return OnCpu(x) && x.scalar_type() == at::kFloat && x.is_contiguous();
 }
 
 // On the CPU, other types go through our loops as float32 copies.
 bool IsNarrow(const at::Tensor& x) {
-  return x.device().is_cpu() && x.scalar_type() != at::kFloat;
+  return OnCpu(x) && x.scalar_type() != at::kFloat;
 }
 
 at::Tensor Wide(const at::Tensor& x) {
@@ -97,14 +102,16 @@ void Rotate(const at::Tensor& x, int64_t heads, int64_t dim, const at::Tensor& c
     part.copy_(wide);
     return;
   }
-  if (!x.device().is_cpu()) {
+  if (!OnCpu(x)) {
     const at::Tensor vectors = x.narrow(1, 0, heads * dim).view({rows, heads, 2, half});
     const at::Tensor a = vectors.select(2, 0).to(at::kFloat),
                      b = vectors.select(2, 1).to(at::kFloat);
     const at::Tensor c = cos.unsqueeze(1);
     const at::Tensor s = inverse ? -sin.unsqueeze(1) : sin.unsqueeze(1);
-    vectors.select(2, 0).copy_(a * c - b * s);
-    vectors.select(2, 1).copy_(b * c + a * s);
+    // Both before either is written: a and b may be views of x.
+    const at::Tensor first = a * c - b * s, second = b * c + a * s;
+    vectors.select(2, 0).copy_(first);
+    vectors.select(2, 1).copy_(second);
     return;
   }
   float* data = x.mutable_data_ptr<float>();
