@@ -216,8 +216,8 @@ void CoordinatorServer::Parts::MakeServices() {
              kVersion, metrics_address, SystemClock()->Now()};
   job_service = std::make_unique<JobService>(JobServicePorts{
       &loop, database.get(), &pump, logs.get(), authenticator.get(), config.storage});
-  dataset_service = std::make_unique<DatasetService>(catalog.get());
-  model_service = std::make_unique<ModelService>(registry.get());
+  dataset_service = std::make_unique<DatasetService>(catalog.get(), authenticator.get());
+  model_service = std::make_unique<ModelService>(registry.get(), authenticator.get());
   node_service = std::make_unique<NodeService>(&cluster);
   cluster_service = std::make_unique<ClusterService>(&cluster);
   worker_service =

@@ -40,6 +40,8 @@ Status ReadChunks(grpc::ServerReader<v1::ImportDatasetRequest>* reader, datasets
 grpc::Status DatasetService::ImportDataset(grpc::ServerContext* context,
                                            grpc::ServerReader<v1::ImportDatasetRequest>* reader,
                                            v1::DatasetVersion* response) {
+  grpc::Status allowed = authenticator_->CheckUser(*context);
+  if (!allowed.ok()) return allowed;
   v1::ImportDatasetRequest first;
   if (!reader->Read(&first)) return Answer(Cancelled(kCutOff));
   if (!first.has_header()) return Answer(InvalidArgument("the first message must be the header"));
@@ -58,6 +60,8 @@ grpc::Status DatasetService::ImportDataset(grpc::ServerContext* context,
 grpc::Status DatasetService::GetDataset(grpc::ServerContext* context,
                                         const v1::GetDatasetRequest* request,
                                         v1::DatasetVersion* response) {
+  grpc::Status allowed = authenticator_->CheckUser(*context);
+  if (!allowed.ok()) return allowed;
   Result<v1::DatasetVersion> version = catalog_->Get(request->name());
   if (!version.ok()) return Answer(version.status());
   *response = *std::move(version);
@@ -67,6 +71,8 @@ grpc::Status DatasetService::GetDataset(grpc::ServerContext* context,
 grpc::Status DatasetService::ListDatasets(grpc::ServerContext* context,
                                           const v1::ListDatasetsRequest* request,
                                           v1::ListDatasetsResponse* response) {
+  grpc::Status allowed = authenticator_->CheckUser(*context);
+  if (!allowed.ok()) return allowed;
   Result<v1::ListDatasetsResponse> list = catalog_->List(*request);
   if (!list.ok()) return Answer(list.status());
   *response = *std::move(list);

@@ -1,14 +1,16 @@
 #pragma once
 
 #include "attune/v1/datasets.grpc.pb.h"
+#include "coordinator/api/authenticator.h"
 #include "coordinator/datasets/catalog.h"
 
 namespace attune {
 
-// Translates only; authentication is an interceptor's matter. The catalog outlives the service.
+// Authenticates and translates. The catalog and the authenticator outlive the service.
 class DatasetService final : public v1::DatasetService::Service {
  public:
-  explicit DatasetService(datasets::Catalog* catalog) : catalog_(catalog) {}
+  DatasetService(datasets::Catalog* catalog, const Authenticator* authenticator)
+      : catalog_(catalog), authenticator_(authenticator) {}
 
   grpc::Status ImportDataset(grpc::ServerContext* context,
                              grpc::ServerReader<v1::ImportDatasetRequest>* reader,
@@ -20,6 +22,7 @@ class DatasetService final : public v1::DatasetService::Service {
 
  private:
   datasets::Catalog* const catalog_;
+  const Authenticator* const authenticator_;
 };
 
 }  // namespace attune

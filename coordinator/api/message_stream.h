@@ -29,6 +29,7 @@ class MessageStream : public grpc::ServerBidiReactor<Incoming, Outgoing> {
     if (closing_) return;
     if (queue_.size() >= kQueueMax) {
       CloseLocked(grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "does not read its commands"));
+      context_->TryCancel();  // the write under way would never end
       return;
     }
     queue_.push_back(message);
@@ -75,14 +76,13 @@ class MessageStream : public grpc::ServerBidiReactor<Incoming, Outgoing> {
     delete this;
   }
 
-  // Finish waits for a write under way; cancelling makes that write end.
+  // Finish waits for a write under way; one to a dead peer is ended by keepalive.
   void CloseLocked(const grpc::Status& status) REQUIRES(mutex_) {
     if (closing_) return;
     closing_ = true;
     status_ = status;
     if (queue_.empty()) return FinishLocked();
     queue_.erase(queue_.begin() + 1, queue_.end());
-    context_->TryCancel();
   }
   void FinishLocked() REQUIRES(mutex_) {
     if (finished_) return;

@@ -1,14 +1,16 @@
 #pragma once
 
 #include "attune/v1/models.grpc.pb.h"
+#include "coordinator/api/authenticator.h"
 #include "coordinator/models/registry.h"
 
 namespace attune {
 
-// Translates only; authentication is an interceptor's matter. The registry outlives the service.
+// Authenticates and translates. The registry and the authenticator outlive the service.
 class ModelService final : public v1::ModelService::Service {
  public:
-  explicit ModelService(models::Registry* registry) : registry_(registry) {}
+  ModelService(models::Registry* registry, const Authenticator* authenticator)
+      : registry_(registry), authenticator_(authenticator) {}
 
   grpc::Status ImportModel(grpc::ServerContext* context, const v1::ImportModelRequest* request,
                            v1::ModelVersion* response) override;
@@ -19,6 +21,7 @@ class ModelService final : public v1::ModelService::Service {
 
  private:
   models::Registry* const registry_;
+  const Authenticator* const authenticator_;
 };
 
 }  // namespace attune

@@ -219,6 +219,8 @@ class Controller {
   void LoseNode(const std::string& node);
   void CheckTrainers(Time now);
   void CheckJobs(Time now);
+  bool PeerIsAway(const OpenJob& job);
+  std::chrono::milliseconds LossTime() const;
   void CheckSpace(Time now);
 
   Time Now() { return ports_.clock->Monotonic(); }

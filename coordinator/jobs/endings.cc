@@ -69,9 +69,10 @@ Status Controller::EndAttempt(OpenJob& job, Ending ending) {
     if (!gone) stopping.push_back(trainer_id);
     change.trainers.push_back(std::move(changed));
   }
-  const std::string outcome = std::string(Name(ending.event)) + ": " + ending.reason;
   change.also = [&, also = std::move(ending.also)](Transaction& transaction, JobRecord* saved) {
     if (also) ATTUNE_RETURN_IF_ERROR(also(transaction, saved));
+    ending.reason = saved->job.reason();
+    const std::string outcome = std::string(Name(ending.event)) + ": " + ending.reason;
     if (was_active) jobs::EndAttempt(transaction, id, generation, outcome);
     return Status();
   };

@@ -26,6 +26,14 @@ void Controller::OnWorkerRegistered(const v1::RegisterWorker& worker, const std:
       std::chrono::duration_cast<std::chrono::seconds>(options_.liveness.interval).count()));
   std::vector<std::string> unknown;
   SeeRunning(worker.node(), worker.running(), &unknown);
+  // A worker that starts lists all it has: what has dialled in before and is not listed died with
+  // the worker's last life. One that was not seen yet may just be on its way.
+  for (auto& [id, trainer] : trainers_) {
+    if (trainer.record.node == worker.node() && trainer.missing_since &&
+        trainer.record.state != TrainerState::kStarting) {
+      trainer.missing_since = now - options_.missing_timeout;
+    }
+  }
   for (const std::string& id : unknown) registered->add_unknown_trainer_ids(id);
   spdlog::info("node={} registered slots={} running={} unknown={}", worker.node(), worker.slots(),
                worker.running_size(), unknown.size());
@@ -147,6 +155,19 @@ void Controller::CheckTrainers(Time now) {
   }
 }
 
+// Longer than it takes to find out that a worker is lost.
+std::chrono::milliseconds Controller::LossTime() const {
+  return options_.liveness.lost_after + options_.missing_timeout;
+}
+
+// Whether the cause of a lost peer may still show: one of the ranks is not where it should be.
+bool Controller::PeerIsAway(const OpenJob& job) {
+  for (const Trainer* trainer : TrainersOf(job.record)) {
+    if (!trainer->attached || trainer->missing_since) return true;
+  }
+  return false;
+}
+
 void Controller::CheckJobs(Time now) {
   std::vector<std::string> active;
   for (const auto& [id, job] : jobs_) {
@@ -158,7 +179,8 @@ void Controller::CheckJobs(Time now) {
     if (open == nullptr || !IsActive(open->record.job.state())) continue;
     OpenJob& job = *open;
     if (job.record.phase == Phase::kRegistering) continue;
-    if (job.peer_lost && now >= job.peer_lost_until) {
+    if (job.peer_lost &&
+        now >= (PeerIsAway(job) ? job.peer_lost_until + LossTime() : job.peer_lost_until)) {
       (void)Fail(job, Failure(*job.peer_lost));
       continue;
     }

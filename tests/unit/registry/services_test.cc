@@ -52,8 +52,10 @@ class ServicesTest : public ::testing::Test {
   TemporaryStorage storage_;
   datasets::Catalog catalog_{storage_.database(), storage_.path()};
   models::Registry registry_{storage_.database(), storage_.path()};
-  DatasetService dataset_service_{&catalog_};
-  ModelService model_service_{&registry_};
+  security::RunTokens run_tokens_;
+  Authenticator authenticator_{"", "", &run_tokens_};
+  DatasetService dataset_service_{&catalog_, &authenticator_};
+  ModelService model_service_{&registry_, &authenticator_};
   std::unique_ptr<grpc::Server> server_;
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<v1::DatasetService::Stub> datasets_;

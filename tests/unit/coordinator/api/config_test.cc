@@ -1,0 +1,70 @@
+#include "coordinator/config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "tests/unit/coordinator/api/temporary_folder.h"
+
+namespace attune {
+namespace {
+
+using testing::HasSubstr;
+
+class ConfigTest : public testing::Test {
+ protected:
+  Result<CoordinatorConfig> Read(const std::string& text) {
+    std::ofstream(folder_.path() / "c.yaml") << text;
+    return ReadCoordinatorConfig(folder_.path() / "c.yaml");
+  }
+  TemporaryFolder folder_;
+};
+
+TEST_F(ConfigTest, PathsAreRelativeToTheFile) {
+  auto config = Read("storage: data\ntls: {cert: c.pem, key: /etc/k.pem}\nlost_after: 1m\n");
+  ASSERT_TRUE(config.ok()) << config.status().ToString();
+  EXPECT_EQ(config->storage, folder_.path() / "data");
+  EXPECT_EQ(config->tls_cert, folder_.path() / "c.pem");
+  EXPECT_EQ(config->tls_key, "/etc/k.pem");
+  EXPECT_EQ(config->lost_after, std::chrono::minutes(1));
+}
+
+TEST_F(ConfigTest, SaysWhatIsWrongAndWhere) {
+  struct Case {
+    const char* text;
+    const char* message;
+  };
+  for (const Case& c : {
+           Case{"listen: 127.0.0.1:1\n", "storage"},
+           Case{"storage: s\nlisten: nowhere\n", "c.yaml:2:"},
+           Case{"storage: s\nlog_level: loud\n", "log_level"},
+           Case{"storage: s\nlost_after: 3s\nheartbeat_interval: 2s\n", "twice"},
+           Case{"storage: s\nlisten_on: x\n", "unknown key 'listen_on'"},
+           Case{"storage: s\ntls: {cert: a}\n", "key"},
+       }) {
+    auto config = Read(c.text);
+    ASSERT_FALSE(config.ok()) << c.text;
+    EXPECT_EQ(config.status().code(), StatusCode::kInvalidArgument);
+    EXPECT_THAT(config.status().message(), HasSubstr(c.message));
+  }
+  EXPECT_EQ(ReadCoordinatorConfig(folder_.path() / "none.yaml").status().code(),
+            StatusCode::kNotFound);
+}
+
+TEST(SampleConfig, IsValidAndShowsTheDefaults) {
+  auto config = ReadCoordinatorConfig("configs/clusters/coordinator.yaml");
+  ASSERT_TRUE(config.ok()) << config.status().ToString();
+  const CoordinatorConfig defaults;
+  EXPECT_EQ(config->listen, defaults.listen);
+  EXPECT_EQ(config->metrics_listen, defaults.metrics_listen);
+  EXPECT_EQ(config->metrics_public, defaults.metrics_public);
+  EXPECT_EQ(config->heartbeat_interval, defaults.heartbeat_interval);
+  EXPECT_EQ(config->lost_after, defaults.lost_after);
+  EXPECT_EQ(config->attach_timeout, defaults.attach_timeout);
+  EXPECT_EQ(config->reattach_timeout, defaults.reattach_timeout);
+  EXPECT_EQ(config->log_level, defaults.log_level);
+}
+
+}  // namespace
+}  // namespace attune
