@@ -28,8 +28,9 @@ std::vector<std::string> TrainerEnvironment(const WorkerConfig& config,
   variables["OMP_NUM_THREADS"] = threads;
   variables["MKL_NUM_THREADS"] = threads;
   // libgomp's threads wait for each other by spinning, for milliseconds unless told: with more
-  // trainers than cores that takes the core from the one that is waited for.
-  variables.try_emplace("GOMP_SPINCOUNT", "1000");
+  // threads than cores on the host that takes the core from the one that is waited for, and steps
+  // took five to ten times as long. The worker's own environment may say otherwise.
+  if (!variables.contains("OMP_WAIT_POLICY")) variables.try_emplace("GOMP_SPINCOUNT", "1000");
   const auto& tls = config.coordinator;
   if (!tls.ca_file.empty()) variables["ATTUNE_COORDINATOR_CA"] = tls.ca_file;
   if (!tls.cert_file.empty()) variables["ATTUNE_COORDINATOR_CERT"] = tls.cert_file;

@@ -117,9 +117,18 @@ TEST(TrainerEnvironment, GivesTheRunTokenAndNotTheWorkers) {
   EXPECT_THAT(environment,
               IsSupersetOf({"ATTUNE_TRAINER_ID=job-g1-r0", "ATTUNE_RUN_TOKEN=run-secret",
                             "ATTUNE_SLOT=1", "ATTUNE_DEVICE=cpu", "ATTUNE_THREADS=4",
-                            "OMP_NUM_THREADS=4", "EXTRA=1", "PATH=/opt"}));
+                            "OMP_NUM_THREADS=4", "GOMP_SPINCOUNT=1000", "EXTRA=1", "PATH=/opt"}));
   EXPECT_THAT(environment, Not(Contains(HasSubstr("worker-secret"))));
   EXPECT_THAT(environment, Not(Contains(HasSubstr("user-secret"))));
+}
+
+TEST(TrainerEnvironment, TheHostsWayOfWaitingWins) {
+  WorkerConfig config;
+  config.slots = 1;
+  const char* spin[] = {"GOMP_SPINCOUNT=7", nullptr};
+  EXPECT_THAT(TrainerEnvironment(config, {}, "", {}, spin), Contains("GOMP_SPINCOUNT=7"));
+  const char* policy[] = {"OMP_WAIT_POLICY=active", nullptr};
+  EXPECT_THAT(TrainerEnvironment(config, {}, "", {}, policy), Not(Contains(HasSubstr("SPIN"))));
 }
 
 }  // namespace
