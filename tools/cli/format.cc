@@ -67,7 +67,9 @@ std::string FormatSeconds(double seconds) {
                static_cast<long long>(s % 86400 / 3600));
 }
 
-std::string FormatShort(double value) { return Print("%.3g", value); }
+std::string FormatShort(double value) {
+  return Print("%.3g", value);
+}
 std::string FormatLoss(double loss) {
   return Print("%.4f", loss);
 }

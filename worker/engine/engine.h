@@ -1,11 +1,12 @@
 #pragma once
 
-// The engine's whole public face: tasks in, events and files out. No torch, gRPC or protobuf here, so that
-// attune-trainer compiles fast and the engine can be used as a library.
+// The engine's whole public face: tasks in, events and files out. No torch, gRPC or protobuf here,
+// so that attune-trainer compiles fast and the engine can be used as a library.
 //
-// Each function runs one task to its end on the calling thread (rank r of w; the others run the same call in
-// their own process). Errors: kInvalidArgument is the user's input, kUnavailable a lost peer,
-// kResourceExhausted a full disk, kCancelled a stop that was asked for, kDataLoss damaged files.
+// Each function runs one task to its end on the calling thread (rank r of w; the others run the
+// same call in their own process). Errors: kInvalidArgument is the user's input, kUnavailable a
+// lost peer, kResourceExhausted a full disk, kCancelled a stop that was asked for, kDataLoss
+// damaged files.
 
 #include <chrono>
 #include <cstdint>
@@ -20,14 +21,16 @@
 
 namespace attune::engine {
 
-// What c10d bootstraps from. Implemented by the trainer over gRPC, and in memory for tests. Thread-safe.
+// What c10d bootstraps from. Implemented by the trainer over gRPC, and in memory for tests.
+// Thread-safe.
 class KeyValueStore {
  public:
   virtual ~KeyValueStore() = default;
   virtual Status Set(const std::string& key, const std::string& value) = 0;
   // Waits until the key exists; kDeadlineExceeded after timeout.
   virtual Result<std::string> Get(const std::string& key, std::chrono::milliseconds timeout) = 0;
-  // Sets desired where the value is expected (or the key is absent and expected is empty); the value after.
+  // Sets desired where the value is expected (or the key is absent and expected is empty); the
+  // value after.
   virtual Result<std::string> CompareAndSet(const std::string& key, const std::string& expected,
                                             const std::string& desired) = 0;
   virtual Result<int64_t> Add(const std::string& key, int64_t amount) = 0;
@@ -39,21 +42,21 @@ class KeyValueStore {
 std::unique_ptr<KeyValueStore> NewMemoryStore();
 
 struct ModelFiles {
-  std::string reference;                 // "name@version", for messages and lineage
-  std::filesystem::path path;            // folder
-  std::string format;                    // "huggingface", "gguf" or "peft-adapter"
-  std::shared_ptr<ModelFiles> base;      // of an adapter
+  std::string reference;             // "name@version", for messages and lineage
+  std::filesystem::path path;        // folder
+  std::string format;                // "huggingface", "gguf" or "peft-adapter"
+  std::shared_ptr<ModelFiles> base;  // of an adapter
 };
 
 struct DatasetFiles {
   std::string reference;
-  std::filesystem::path path;            // folder of a dataset version
+  std::filesystem::path path;  // folder of a dataset version
   std::string checksum;
   double weight = 1;
 };
 
 struct Method {
-  std::string type = "lora";             // "full" or "lora"
+  std::string type = "lora";  // "full" or "lora"
   int rank = 16;
   double alpha = 32;
   double dropout = 0;
@@ -62,15 +65,15 @@ struct Method {
 
 struct TrainOptions {
   double epochs = 1;
-  int max_steps = 0;                     // 0: no limit
+  int max_steps = 0;  // 0: no limit
   int sequence_length = 1024;
   bool packing = true;
   int global_batch = 16;
   int micro_batch = 1;
-  std::string precision = "float32";     // or "bfloat16"
+  std::string precision = "float32";  // or "bfloat16"
   uint64_t seed = 1;
-  std::string loss_on = "targets";       // or "all"
-  int threads = 0;                       // 0: torch's default
+  std::string loss_on = "targets";  // or "all"
+  int threads = 0;                  // 0: torch's default
   bool activation_checkpointing = false;
 };
 
@@ -80,9 +83,9 @@ struct OptimizerOptions {
   double weight_decay = 0;
   double beta1 = 0.9, beta2 = 0.999;
   double epsilon = 1e-8;
-  std::string schedule = "cosine";       // "linear", "cosine" or "constant"
+  std::string schedule = "cosine";  // "linear", "cosine" or "constant"
   int warmup_steps = 0;
-  double clip_norm = 1;                  // 0: none
+  double clip_norm = 1;  // 0: none
 };
 
 struct EvaluateOptions {
@@ -97,9 +100,9 @@ struct CheckpointOptions {
 };
 
 struct StepReport {
-  int step = 0;                          // 1 is the first applied step
-  double loss = 0;                       // mean over the global step's target tokens
-  int64_t tokens = 0, target_tokens = 0; // of the global step
+  int step = 0;                           // 1 is the first applied step
+  double loss = 0;                        // mean over the global step's target tokens
+  int64_t tokens = 0, target_tokens = 0;  // of the global step
   double learning_rate = 0, grad_norm = 0;
   double seconds = 0;
   double seconds_data = 0, seconds_forward = 0, seconds_backward = 0, seconds_sync = 0,
@@ -108,12 +111,12 @@ struct StepReport {
 
 struct EvaluationReport {
   int step = 0;
-  double loss = 0;                       // mean over target tokens
+  double loss = 0;  // mean over target tokens
   int64_t target_tokens = 0;
 };
 
 struct Progress {
-  std::string phase;                     // "loading", "tokenizing", "training", "evaluating", "saving", ...
+  std::string phase;  // "loading", "tokenizing", "training", "evaluating", "saving", ...
   double done = 0, total = 0;
   int step = 0, total_steps = 0;
 };
@@ -121,8 +124,8 @@ struct Progress {
 // What a stop asks for; the engine looks after every step.
 enum class StopRequest { kNone, kStop, kCheckpointAndStop };
 
-// Called on the engine's thread; must return quickly. Steps and evaluations are reported on every rank with
-// the same numbers; checkpoints on rank 0, once durable.
+// Called on the engine's thread; must return quickly. Steps and evaluations are reported on every
+// rank with the same numbers; checkpoints on rank 0, once durable.
 class Observer {
  public:
   virtual ~Observer() = default;
@@ -130,7 +133,7 @@ class Observer {
   virtual void OnStep(const StepReport&) {}
   virtual void OnEvaluation(const EvaluationReport&) {}
   virtual void OnCheckpoint(int step, const std::filesystem::path&) {}
-  virtual void OnOutput(const std::string& line) {}   // one JSON object, no newline
+  virtual void OnOutput(const std::string& line) {}      // one JSON object, no newline
   virtual void OnWarning(const std::string& message) {}  // work goes on, but a person should know
   virtual StopRequest ShouldStop() { return StopRequest::kNone; }
 };
@@ -138,7 +141,7 @@ class Observer {
 struct Membership {
   int rank = 0;
   int world_size = 1;
-  std::string device = "cpu";            // or "cuda:N"
+  std::string device = "cpu";                // or "cuda:N"
   std::chrono::milliseconds timeout{60000};  // of a collective
 };
 
@@ -146,45 +149,48 @@ struct PrepareTask {
   ModelFiles base;
   std::vector<DatasetFiles> datasets;
   std::filesystem::path token_cache;
-  TrainOptions train;                    // sequence_length, loss_on
+  TrainOptions train;  // sequence_length, loss_on
 };
 struct PrepareResult {
-  int64_t examples = 0, tokens = 0, target_tokens = 0;   // of the training split
-  int64_t truncated = 0, without_target = 0;             // examples cut, examples dropped
+  int64_t examples = 0, tokens = 0, target_tokens = 0;  // of the training split
+  int64_t truncated = 0, without_target = 0;            // examples cut, examples dropped
   int64_t validation_examples = 0;
-  bool cached = false;                                    // everything was there
+  bool cached = false;  // everything was there
 };
-// Tokenizes what the cache lacks. Safe when several processes do it at once: the first to finish wins.
+// Tokenizes what the cache lacks. Safe when several processes do it at once: the first to finish
+// wins.
 Result<PrepareResult> Prepare(const PrepareTask& task, Observer& observer);
 
 struct TrainTask {
-  PrepareTask data;                      // must be prepared
+  PrepareTask data;  // must be prepared
   Method method;
   OptimizerOptions optimizer;
   EvaluateOptions evaluate;
   CheckpointOptions checkpoint;
-  std::filesystem::path run_directory;   // checkpoints/step-00000020/, output/
-  std::filesystem::path resume_from;     // a checkpoint folder; empty: from the start
+  std::filesystem::path run_directory;         // checkpoints/step-00000020/, output/
+  std::filesystem::path resume_from;           // a checkpoint folder; empty: from the start
   std::map<std::string, std::string> lineage;  // written into the output's attune.json
 };
 struct TrainResult {
   int steps = 0;
-  double final_loss = 0;                 // of the last step
+  double final_loss = 0;  // of the last step
   std::optional<double> first_validation_loss, final_validation_loss;
-  std::filesystem::path output;          // run_directory/output: a folder that transformers or peft loads
+  std::filesystem::path output;  // run_directory/output: a folder that transformers or peft loads
 };
-// Evaluates, trains, evaluates, writes the output (rank 0). With world_size 1 the store may be null.
+// Evaluates, trains, evaluates, writes the output (rank 0). With world_size 1 the store may be
+// null.
 Result<TrainResult> Train(const TrainTask& task, const Membership& membership, KeyValueStore* store,
                           Observer& observer);
 
 struct MemoryPrediction {
-  int64_t weights = 0, gradients = 0, optimizer = 0, activations = 0, overhead = 0;  // bytes, per rank
+  int64_t weights = 0, gradients = 0, optimizer = 0, activations = 0,
+          overhead = 0;  // bytes, per rank
   int64_t total() const { return weights + gradients + optimizer + activations + overhead; }
 };
 struct PlanResult {
   int steps = 0;
   int64_t sequences = 0, examples = 0, tokens = 0, target_tokens = 0;
-  double fill = 0;                       // share of sequence_length x sequences that holds tokens
+  double fill = 0;  // share of sequence_length x sequences that holds tokens
   int64_t parameters = 0, trainable_parameters = 0;
   MemoryPrediction memory;
 };
@@ -195,20 +201,21 @@ struct GenerateTask {
   ModelFiles model;
   std::vector<std::string> prompts;
   int max_tokens = 128;
-  double temperature = 0;                // 0: greedy
+  double temperature = 0;  // 0: greedy
   double top_p = 1;
   uint64_t seed = 1;
-  bool raw = false;                      // true: no chat template
+  bool raw = false;  // true: no chat template
   int threads = 0;
   std::string device = "cpu";
 };
-// Reports a line per prompt through OnOutput: {"prompt", "text", "tokens", "finish": "stop"|"length"}.
+// Reports a line per prompt through OnOutput: {"prompt", "text", "tokens", "finish":
+// "stop"|"length"}.
 Status Generate(const GenerateTask& task, Observer& observer);
 
 struct ExportTask {
   ModelFiles model;
-  std::filesystem::path folder;          // must not exist or be empty
-  bool merge = false;                    // an adapter into its base
+  std::filesystem::path folder;  // must not exist or be empty
+  bool merge = false;            // an adapter into its base
 };
 // Writes what transformers (or peft, for an adapter that is not merged) loads as it is.
 Status Export(const ExportTask& task, Observer& observer);

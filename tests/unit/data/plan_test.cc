@@ -112,7 +112,8 @@ TEST(StepPlan, DigestIsTheSameOnEveryMachine) {
   options.sequence_length = 256;
   options.global_batch = 8;
   options.epochs = 2;
-  EXPECT_EQ(MakePlan(data, options)->Digest(), "55351756400ed579b7d4dea825a3f96e69b3c2f9c3b3f8291cef2057505fbb45");
+  EXPECT_EQ(MakePlan(data, options)->Digest(),
+            "55351756400ed579b7d4dea825a3f96e69b3c2f9c3b3f8291cef2057505fbb45");
 }
 
 TEST(StepPlan, FractionsOfAnEpochAreRoundedUpToSteps) {

@@ -1,8 +1,8 @@
 #pragma once
 
-// The step plan: which examples every optimizer step consumes, as a pure function of (lengths, seed, options).
-// It does not depend on the number of ranks, so neither does the loss curve, and the data position is the step
-// number. No torch here.
+// The step plan: which examples every optimizer step consumes, as a pure function of (lengths,
+// seed, options). It does not depend on the number of ranks, so neither does the loss curve, and
+// the data position is the step number. No torch here.
 
 #include <cstdint>
 #include <memory>
@@ -20,7 +20,7 @@ struct PlanOptions {
   bool packing = true;    // false: one example a sequence
   int global_batch = 16;  // sequences a step; the last step of an epoch may have fewer
   double epochs = 1;
-  int max_steps = 0;      // 0: no limit
+  int max_steps = 0;  // 0: no limit
 };
 
 // Examples that share a sequence (they never attend to each other), as indices into the shard.
@@ -46,8 +46,8 @@ class StepPlan {
   virtual std::string Digest() const = 0;
 };
 
-// Rank r's sequences of a step: contiguous parts of near equal tokens; all parts together are the step, and no
-// part is empty when the step has at least world_size sequences.
+// Rank r's sequences of a step: contiguous parts of near equal tokens; all parts together are the
+// step, and no part is empty when the step has at least world_size sequences.
 std::vector<Sequence> RankPart(const PlannedStep& step, std::span<const uint32_t> lengths, int rank,
                                int world_size);
 

@@ -1,6 +1,7 @@
 #pragma once
 
-// A tokenized split of a dataset version: memory-mapped, immutable, written once by Prepare. No torch here.
+// A tokenized split of a dataset version: memory-mapped, immutable, written once by Prepare. No
+// torch here.
 
 #include <cstdint>
 #include <filesystem>
@@ -14,8 +15,9 @@ namespace attune::engine {
 
 struct TokenExample {
   std::span<const uint32_t> tokens;  // at most sequence_length
-  std::span<const uint8_t> targets;  // 1 where the token is to be predicted from those before it; [0] is 0
-  std::span<const uint8_t> id;       // 16 bytes: the example's id in the dataset
+  std::span<const uint8_t>
+      targets;  // 1 where the token is to be predicted from those before it; [0] is 0
+  std::span<const uint8_t> id;  // 16 bytes: the example's id in the dataset
 };
 
 class TokenShard {
@@ -26,8 +28,9 @@ class TokenShard {
 
   virtual size_t size() const = 0;
   virtual TokenExample Example(size_t i) const = 0;
-  virtual std::span<const uint32_t> lengths() const = 0;        // tokens of each example
-  virtual std::span<const uint32_t> target_counts() const = 0;  // targets of each example, at least 1
+  virtual std::span<const uint32_t> lengths() const = 0;  // tokens of each example
+  virtual std::span<const uint32_t> target_counts()
+      const = 0;  // targets of each example, at least 1
 };
 
 }  // namespace attune::engine
