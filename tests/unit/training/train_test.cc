@@ -71,7 +71,7 @@ TEST_P(TrainMethodTest, RanksReportTheSameAndOneAsMany) {
   }
 }
 
-// The same bits: 10 steps, and 5 steps, a checkpoint, a new process's worth of state, 5 steps.
+// The same bits: 10 steps, and 6 steps, a checkpoint, everything loaded afresh, 4 steps.
 TEST_P(TrainMethodTest, ResumeIsBitEqual) {
   const std::string weights =
       GetParam() == "full" ? "model.safetensors" : "adapter_model.safetensors";
@@ -83,15 +83,15 @@ TEST_P(TrainMethodTest, ResumeIsBitEqual) {
 
     task.run_directory = folder_.path() / ("resumed" + std::to_string(world_size));
     const auto half = TrainOn(world_size, task, [](int rank, TrainTask&, Recorder& observer) {
-      if (rank == 0) observer.stop = StopRequest::kCheckpointAndStop, observer.stop_after = 5;
+      if (rank == 0) observer.stop = StopRequest::kCheckpointAndStop, observer.stop_after = 6;
     });
     EXPECT_EQ(half[0].result.status().code(), StatusCode::kCancelled);
-    EXPECT_THAT(half[0].observer.checkpoints, ElementsAre(5));
-    task.resume_from = task.run_directory / "checkpoints" / "step-00000005";
+    EXPECT_THAT(half[0].observer.checkpoints, ElementsAre(6));
+    task.resume_from = task.run_directory / "checkpoints" / "step-00000006";
     const auto resumed = TrainOn(world_size, task);
     ASSERT_TRUE(resumed[0].result.ok()) << resumed[0].result.status().ToString();
-    EXPECT_EQ(resumed[0].observer.steps.size(), 5u);
-    EXPECT_EQ(resumed[0].observer.steps.front().step, 6);
+    EXPECT_EQ(resumed[0].observer.steps.size(), 4u);
+    EXPECT_EQ(resumed[0].observer.steps.front().step, 7);
     EXPECT_TRUE(resumed[0].observer.warnings.empty());
     EXPECT_EQ(resumed[0].result->first_validation_loss, straight[0].result->first_validation_loss);
     EXPECT_EQ(resumed[0].result->final_validation_loss, straight[0].result->final_validation_loss);
@@ -141,6 +141,16 @@ TEST_F(TrainTest, AStopThatOneRankHearsStopsAllAtTheSameStep) {
     EXPECT_EQ(observer.steps.size(), 3u);
   }
   EXPECT_FALSE(fs::exists(folder_.path() / "run" / "checkpoints"));
+}
+
+TEST_F(TrainTest, AnEvaluationCanBeStopped) {
+  const auto ranks = TrainOn(2, Task("full", "run"), [](int rank, TrainTask&, Recorder& observer) {
+    if (rank == 1) observer.stop = StopRequest::kStop, observer.stop_after = 1;
+  });
+  for (const auto& [result, observer] : ranks) {
+    EXPECT_EQ(result.status().code(), StatusCode::kCancelled);
+    EXPECT_TRUE(observer.steps.empty() && observer.evaluations.empty());
+  }
 }
 
 TEST_F(TrainTest, RanksWithDifferentSettingsOrPlansAreRefused) {

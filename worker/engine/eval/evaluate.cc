@@ -8,9 +8,6 @@
 namespace attune::engine {
 namespace {
 
-// Ranks evaluate shares of equal tokens, but not at equal speed.
-constexpr std::chrono::minutes kSlack{30};
-
 std::vector<uint32_t> Sample(const TokenShard& shard, int max_examples) {
   std::vector<uint32_t> indices(shard.size());
   std::iota(indices.begin(), indices.end(), 0u);
@@ -33,6 +30,23 @@ int64_t Tokens(const TokenShard& shard, const std::vector<uint32_t>& group) {
   return tokens;
 }
 
+// The groups of each rank: the one whose part of all tokens holds a group's middle has it.
+std::vector<std::vector<size_t>> Share(const TokenShard& shard,
+                                       const std::vector<std::vector<uint32_t>>& groups,
+                                       int world_size) {
+  int64_t total = 0, before = 0;
+  for (const auto& group : groups) total += Tokens(shard, group);
+  const double part = static_cast<double>(total) / world_size;
+  std::vector<std::vector<size_t>> shares(world_size);
+  for (size_t g = 0; g < groups.size(); ++g) {
+    const int64_t tokens = Tokens(shard, groups[g]);
+    const double middle = static_cast<double>(before) + static_cast<double>(tokens) / 2;
+    shares[std::min(world_size - 1, static_cast<int>(middle / part))].push_back(g);
+    before += tokens;
+  }
+  return shares;
+}
+
 }  // namespace
 
 std::vector<std::vector<uint32_t>> EvaluationGroups(const TokenShard& shard, int max_examples,
@@ -51,34 +65,34 @@ std::vector<std::vector<uint32_t>> EvaluationGroups(const TokenShard& shard, int
   return groups;
 }
 
-Result<LossSum> EvaluateLoss(CausalLM& model, const TokenShard& shard,
-                             const std::vector<std::vector<uint32_t>>& groups, Group& ranks,
-                             const at::Device& device,
-                             const std::function<void(double, double)>& on_progress) {
+Result<EvaluatedLoss> EvaluateLoss(CausalLM& model, const TokenShard& shard,
+                                   const std::vector<std::vector<uint32_t>>& groups, Group& ranks,
+                                   const at::Device& device,
+                                   const std::function<void(double, double)>& on_progress,
+                                   const std::function<StopRequest()>& should_stop) {
   at::NoGradGuard no_grad;
-  int64_t total = 0;
-  for (const auto& group : groups) total += Tokens(shard, group);
-  const double share = static_cast<double>(total) / ranks.world_size();
-  double loss_sum = 0;
-  int64_t targets = 0, before = 0, done = 0;
-  for (const auto& group : groups) {
-    const int64_t tokens = Tokens(shard, group);
-    // The rank whose share holds the group's middle.
-    const double middle = static_cast<double>(before) + static_cast<double>(tokens) / 2;
-    const int rank = std::min(ranks.world_size() - 1, static_cast<int>(middle / share));
-    before += tokens;
-    if (rank != ranks.rank()) continue;
-    ATTUNE_ASSIGN_OR_RETURN(
-        const PackedBatch batch,
-        MakeBatch(shard, std::span<const Sequence>(&group, 1), model.vocabulary_size(), device));
-    loss_sum += model.LossSum(batch).item<double>();
-    targets += batch.targets.numel();
-    done += tokens;
-    on_progress(static_cast<double>(done), share);
+  const std::vector<std::vector<size_t>> shares = Share(shard, groups, ranks.world_size());
+  const std::vector<size_t>& mine = shares[ranks.rank()];
+  size_t rounds = 0;
+  for (const auto& share : shares) rounds = std::max(rounds, share.size());
+  EvaluatedLoss loss;
+  for (size_t round = 0; round < rounds; ++round) {
+    if (round < mine.size()) {
+      const std::span<const Sequence> group(&groups[mine[round]], 1);
+      ATTUNE_ASSIGN_OR_RETURN(const PackedBatch batch,
+                              MakeBatch(shard, group, model.vocabulary_size(), device));
+      loss.loss_sum += model.LossSum(batch).item<double>();
+      loss.target_tokens += batch.targets.numel();
+    }
+    ATTUNE_ASSIGN_OR_RETURN(loss.stop, ranks.AgreeOnStop(should_stop()));
+    if (loss.stop != StopRequest::kNone) return loss;
+    on_progress(static_cast<double>(round + 1), static_cast<double>(rounds));
   }
   ATTUNE_ASSIGN_OR_RETURN(const std::vector<double> sums,
-                          ranks.Sum({loss_sum, static_cast<double>(targets)}, kSlack));
-  return LossSum{.loss_sum = sums[0], .target_tokens = static_cast<int64_t>(sums[1])};
+                          ranks.Sum({loss.loss_sum, static_cast<double>(loss.target_tokens)}));
+  loss.loss_sum = sums[0];
+  loss.target_tokens = static_cast<int64_t>(sums[1]);
+  return loss;
 }
 
 }  // namespace attune::engine

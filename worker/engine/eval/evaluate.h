@@ -18,16 +18,21 @@ namespace attune::engine {
 std::vector<std::vector<uint32_t>> EvaluationGroups(const TokenShard& shard, int max_examples,
                                                     int64_t tokens_max);
 
-// Mean negative log likelihood over the groups' target tokens; collective, each rank computes a
-// share of near equal tokens. on_progress hears (tokens done, tokens in all) of this rank's share.
-struct LossSum {
-  double loss_sum = 0;
+struct EvaluatedLoss {
+  double loss_sum = 0;  // negative log likelihoods of the target tokens
   int64_t target_tokens = 0;
+  StopRequest stop =
+      StopRequest::kNone;  // when not kNone the evaluation ended early, and the sums are of no use
   double mean() const { return loss_sum / static_cast<double>(target_tokens); }
 };
-Result<LossSum> EvaluateLoss(CausalLM& model, const TokenShard& shard,
-                             const std::vector<std::vector<uint32_t>>& groups, Group& ranks,
-                             const at::Device& device,
-                             const std::function<void(double, double)>& on_progress);
+
+// Collective; each rank computes a share of near equal tokens. on_progress hears (groups done,
+// groups in all) of the longest share; should_stop is asked after every group, and what any rank
+// was asked ends it on all.
+Result<EvaluatedLoss> EvaluateLoss(CausalLM& model, const TokenShard& shard,
+                                   const std::vector<std::vector<uint32_t>>& groups, Group& ranks,
+                                   const at::Device& device,
+                                   const std::function<void(double, double)>& on_progress,
+                                   const std::function<StopRequest()>& should_stop);
 
 }  // namespace attune::engine

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "worker/engine/optim/adamw_kernel.h"
+#include "worker/engine/parallel/pages.h"
 
 namespace attune::engine {
 namespace {
@@ -31,8 +32,8 @@ AdamW::AdamW(NamedTensors parameters, const OptimizerOptions& options)
     : parameters_(std::move(parameters)), options_(options) {
   for (const auto& [name, parameter] : parameters_) {
     ATTUNE_CHECK(parameter.is_contiguous() && parameter.scalar_type() == at::kFloat);
-    first_.push_back(at::zeros_like(parameter.detach()));
-    second_.push_back(at::zeros_like(parameter.detach()));
+    first_.push_back(ZeroPages(parameter.sizes(), parameter));
+    second_.push_back(ZeroPages(parameter.sizes(), parameter));
   }
 }
 

@@ -1,24 +1,11 @@
 #include "worker/engine/parallel/gradient_sync.h"
 
-#include <sys/mman.h>
 #include <torch/csrc/autograd/function_hook.h>
 #include <torch/csrc/autograd/variable.h>
 
+#include "worker/engine/parallel/pages.h"
+
 namespace attune::engine {
-namespace {
-
-// Pages of their own on the CPU: gone from the process as soon as they are freed.
-at::Tensor AllocateFlat(int64_t elements, const at::Tensor& like) {
-  const at::TensorOptions options = like.options().requires_grad(false);
-  if (!like.is_cpu()) return at::empty({elements}, options);
-  const size_t bytes = std::max<size_t>(1, static_cast<size_t>(elements) * like.element_size());
-  void* pages = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (pages == MAP_FAILED) throw std::bad_alloc();
-  return at::from_blob(
-      pages, {elements}, [bytes](void* p) { munmap(p, bytes); }, options);
-}
-
-}  // namespace
 
 // Runs on the thread of backward, after a parameter's gradient has been accumulated.
 class GradientSync::Hook : public torch::autograd::PostAccumulateGradHook {
@@ -96,15 +83,11 @@ void GradientSync::MoveIntoBucket(size_t parameter) {
   const at::Tensor& tensor = parameters_[parameter];
   Bucket& bucket = buckets_[bucket_of_[parameter]];
   if (!bucket.flat.defined()) {
-    bucket.flat = AllocateFlat(bucket.elements, tensor);
+    bucket.flat = ZeroPages({bucket.elements}, tensor);
   }
   at::Tensor view =
       bucket.flat.narrow(0, offset_of_[parameter], tensor.numel()).view(tensor.sizes());
-  if (tensor.grad().defined()) {
-    view.copy_(tensor.grad());
-  } else {
-    view.zero_();
-  }
+  if (tensor.grad().defined()) view.copy_(tensor.grad());  // else zeros
   tensor.mutable_grad() = view;
   is_in_bucket_[parameter] = true;
 }

@@ -127,6 +127,14 @@ Result<std::vector<double>> Group::Sum(std::vector<double> values,
   }
 }
 
+Result<StopRequest> Group::AgreeOnStop(StopRequest mine) {
+  ATTUNE_ASSIGN_OR_RETURN(const std::vector<double> asked,
+                          Sum({mine == StopRequest::kStop ? 1.0 : 0.0,
+                               mine == StopRequest::kCheckpointAndStop ? 1.0 : 0.0}));
+  if (asked[1] > 0) return StopRequest::kCheckpointAndStop;
+  return asked[0] > 0 ? StopRequest::kStop : StopRequest::kNone;
+}
+
 Result<std::vector<std::string>> Group::Gather(const std::string& text) {
   if (!backends_) return std::vector<std::string>{text};
   try {

@@ -43,6 +43,8 @@ class Group {
   // timeout where ranks may arrive far apart.
   Result<std::vector<double>> Sum(std::vector<double> values,
                                   std::chrono::milliseconds slack = std::chrono::milliseconds(0));
+  // What any rank was asked to do; a stop with a checkpoint, the safer one, wins.
+  Result<StopRequest> AgreeOnStop(StopRequest mine);
   // Every rank's text, by rank.
   Result<std::vector<std::string>> Gather(const std::string& text);
   // Rank 0's text, on every rank. Others wait for rank 0 for timeout + slack.

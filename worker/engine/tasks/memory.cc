@@ -9,12 +9,10 @@ namespace {
 using nlohmann::json;
 
 constexpr int64_t kFloat = 4;
-// Code of libtorch, threads, tokenizer, network buffers: resident size of a trainer before it has a
-// model.
-constexpr int64_t kProcess = 260 << 20;
-// Rows of logits that exist at a time (CausalLM::LossSum), and copies of them in backward.
-constexpr int64_t kLogitRows = 256;
-constexpr int64_t kLogitCopies = 3;
+// Resident size of a process before it has a model: libtorch, tokenizer, threads, network buffers.
+constexpr int64_t kProcess = 200 << 20;
+// The loss makes its logits in chunks of at most so many bytes.
+constexpr int64_t kLogitBytes = 56 << 20;
 
 // The module of "model.layers.0.self_attn.q_proj.weight" is "q_proj"; empty when it is no linear
 // layer of a block.
@@ -44,28 +42,41 @@ int64_t LoraParameters(const std::map<std::string, TensorInfo>& tensors, const M
   return count;
 }
 
-// Floats that one token leaves in one layer for backward: inputs of the two norms and of the four
-// groups of matrices, queries, keys, values, attention's output, gate, up and their product; LoRA
-// adds its rank a module.
-int64_t ActivationsPerToken(const ModelShape& model, const Method& method) {
-  const int64_t residual = 7 * model.hidden;
-  const int64_t attention = 2 * (model.hidden + 2 * model.key_value_width);
-  const int64_t feed_forward = 4 * model.intermediate;
+// Floats that a token leaves in a layer for backward: the inputs of both halves and attention's
+// output, queries, keys and values, gate and up, what the softmaxes and norms keep; of LoRA the
+// rank of each of 7 modules.
+int64_t KeptPerToken(const ModelShape& model, const Method& method) {
   const int64_t lora = method.type == "lora" ? 7 * method.rank : 0;
-  return residual + attention + feed_forward + lora;
+  return 2 * model.hidden + 2 * model.query_width + 2 * model.key_value_width +
+         2 * model.intermediate + model.attention_heads + 2 + lora;
+}
+
+// Floats of a token that live only while backward is in its layer.
+int64_t PassingPerToken(const ModelShape& model) {
+  return 4 * model.hidden + 6 * model.intermediate;
+}
+
+int64_t LayerActivations(const ModelShape& model, const MicroBatchShape& batch,
+                         const TrainTask& task) {
+  const int64_t kept = KeptPerToken(model, task.method);
+  const int64_t width = task.data.train.precision == "bfloat16" ? 2 : kFloat;
+  // With checkpointing a layer keeps its input only, and is run again when backward comes to it.
+  const int64_t all_layers = task.data.train.activation_checkpointing
+                                 ? model.layers * model.hidden + kept
+                                 : model.layers * kept;
+  return batch.tokens * width * (all_layers + PassingPerToken(model));
 }
 
 int64_t Activations(const ModelShape& model, const MicroBatchShape& batch, const TrainTask& task) {
-  const int64_t per_token = ActivationsPerToken(model, task.method);
-  const bool half = task.data.train.precision == "bfloat16";
-  const int64_t width = half ? 2 : kFloat;
-  // With checkpointing a layer keeps its input, and one layer at a time is recomputed.
-  const int64_t layers = task.data.train.activation_checkpointing
-                             ? model.layers * model.hidden + per_token
-                             : model.layers * per_token;
-  const int64_t logits =
-      std::min(batch.targets, kLogitRows) * model.vocabulary * kFloat * kLogitCopies;
-  return batch.tokens * layers * width + logits;
+  const int64_t logits = std::min(batch.targets * model.vocabulary * kFloat, kLogitBytes);
+  int64_t bytes = LayerActivations(model, batch, task) + logits;
+  if (task.method.type == "lora") return bytes;
+  bytes += model.vocabulary * model.hidden * kFloat;  // the head's gradient, made with the loss
+  if (batch.micro_batches_max > 1) return bytes;
+  // With one micro-batch a step, gradients grow while activations go: only what is more than them
+  // adds to the peak.
+  const int64_t passing = batch.tokens * kFloat * PassingPerToken(model);
+  return std::max(passing, bytes - model.trainable_parameters * kFloat);
 }
 
 }  // namespace
@@ -89,6 +100,7 @@ Result<ModelShape> ShapeOf(const std::map<std::string, TensorInfo>& tensors,
         "num_attention_heads");
   }
   const int64_t head = number("head_dim", shape.hidden / shape.attention_heads);
+  shape.query_width = head * shape.attention_heads;
   shape.key_value_width = head * number("num_key_value_heads", shape.attention_heads);
   const bool tied = config.value("tie_word_embeddings", json(false)) == json(true);
   for (const auto& [name, info] : tensors) {
@@ -102,15 +114,17 @@ Result<ModelShape> ShapeOf(const std::map<std::string, TensorInfo>& tensors,
 }
 
 MemoryPrediction PredictMemory(const ModelShape& model, const MicroBatchShape& batch,
-                               const TrainTask& task, int world_size) {
+                               const TrainTask& task) {
+  const bool frozen_half = task.method.type == "lora" && task.data.train.precision == "bfloat16";
+  const int64_t frozen =
+      task.method.type == "lora" ? model.parameters - model.trainable_parameters : 0;
   MemoryPrediction memory;
-  memory.weights = model.parameters * kFloat;
+  memory.weights = model.trainable_parameters * kFloat;
+  memory.weights += task.method.type == "lora" ? frozen * (frozen_half ? 2 : kFloat) : 0;
   memory.gradients = model.trainable_parameters * kFloat;
   memory.optimizer = model.trainable_parameters * 2 * kFloat;
   memory.activations = Activations(model, batch, task);
   memory.overhead = kProcess;
-  // bfloat16 computes with a copy of the weights.
-  if (task.data.train.precision == "bfloat16") memory.overhead += model.parameters * 2;
   return memory;
 }
 

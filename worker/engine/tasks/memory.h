@@ -14,8 +14,8 @@ namespace attune::engine {
 struct ModelShape {
   int64_t parameters = 0;
   int64_t trainable_parameters = 0;
-  int64_t layers = 0, hidden = 0, intermediate = 0, attention_heads = 0, key_value_width = 0,
-          vocabulary = 0;
+  int64_t layers = 0, hidden = 0, intermediate = 0, attention_heads = 0, query_width = 0,
+          key_value_width = 0, vocabulary = 0;
 };
 
 // config_json as transformers has it. kInvalidArgument when it lacks a size.
@@ -24,11 +24,12 @@ Result<ModelShape> ShapeOf(const std::map<std::string, TensorInfo>& tensors,
 
 struct MicroBatchShape {
   int64_t tokens = 0, targets = 0;  // of the largest one
-  int64_t longest_example = 0;
+  int64_t micro_batches_max = 0;    // of a rank in a step
 };
 
-// Peak bytes of one rank. The constants were measured on SmolLM2-135M (see memory.cc).
+// Peak bytes of one rank. Within 5 % of what was measured (peak resident size) on SmolLM2-135M,
+// full and LoRA, with sequences of 512; docs/benchmarks.md.
 MemoryPrediction PredictMemory(const ModelShape& model, const MicroBatchShape& batch,
-                               const TrainTask& task, int world_size);
+                               const TrainTask& task);
 
 }  // namespace attune::engine

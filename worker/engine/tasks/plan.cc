@@ -15,10 +15,8 @@ MicroBatchShape Measure(const TokenShard& shard, std::span<const Sequence> seque
   MicroBatchShape shape;
   for (const Sequence& sequence : sequences) {
     for (const uint32_t index : sequence) {
-      const int64_t length = shard.lengths()[index];
-      shape.tokens += length;
+      shape.tokens += shard.lengths()[index];
       shape.targets += shard.target_counts()[index];
-      shape.longest_example = std::max(shape.longest_example, length);
     }
   }
   return shape;
@@ -37,11 +35,13 @@ MicroBatchShape CountSteps(const TrainTask& task, const TokenShard& shard, const
       result.examples += static_cast<int64_t>(sequence.size());
     for (int rank = 0; rank < world_size; ++rank) {
       const std::vector<Sequence> part = RankPart(step, shard.lengths(), rank, world_size);
-      for (const auto micro_batch : MicroBatches(part, task.data.train.micro_batch)) {
+      const auto micro_batches = MicroBatches(part, task.data.train.micro_batch);
+      largest.micro_batches_max =
+          std::max(largest.micro_batches_max, static_cast<int64_t>(micro_batches.size()));
+      for (const auto micro_batch : micro_batches) {
         const MicroBatchShape shape = Measure(shard, micro_batch);
         largest.tokens = std::max(largest.tokens, shape.tokens);
         largest.targets = std::max(largest.targets, shape.targets);
-        largest.longest_example = std::max(largest.longest_example, shape.longest_example);
       }
     }
   }
@@ -68,7 +68,7 @@ Result<PlanResult> Plan(const TrainTask& task, int world_size) {
                             ShapeOf(weights->tensors(), config, task.method));
     result.parameters = model.parameters;
     result.trainable_parameters = model.trainable_parameters;
-    result.memory = PredictMemory(model, largest, task, world_size);
+    result.memory = PredictMemory(model, largest, task);
     return result;
   });
 }

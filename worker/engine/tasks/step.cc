@@ -106,12 +106,9 @@ Result<StepRunner::Outcome> StepRunner::Run(int step, StopRequest wish) {
   ATTUNE_ASSIGN_OR_RETURN(const double loss_sum, Accumulate(step, planned, report));
 
   watch.Lap();
-  ATTUNE_ASSIGN_OR_RETURN(const std::vector<double> sums,
-                          group_.Sum({loss_sum, wish == StopRequest::kStop ? 1.0 : 0.0,
-                                      wish == StopRequest::kCheckpointAndStop ? 1.0 : 0.0}));
+  ATTUNE_ASSIGN_OR_RETURN(const std::vector<double> sums, group_.Sum({loss_sum}));
+  ATTUNE_ASSIGN_OR_RETURN(outcome.stop, group_.AgreeOnStop(wish));
   report.seconds_sync += watch.Lap();
-  if (sums[1] > 0) outcome.stop = StopRequest::kStop;
-  if (sums[2] > 0) outcome.stop = StopRequest::kCheckpointAndStop;  // the safer of the two
   report.loss = sums[0] / static_cast<double>(planned.target_tokens);
   if (!std::isfinite(report.loss)) return NotFinite("the loss", step, report.loss, task_);
 

@@ -43,14 +43,18 @@ class Trainer {
 
   Result<TrainResult> Run() {
     if (state_.step == 0) {
-      ATTUNE_RETURN_IF_ERROR(Evaluate());
+      ATTUNE_ASSIGN_OR_RETURN(const StopRequest stop, Evaluate());
+      if (stop != StopRequest::kNone) return Stop(stop);
       state_.first_validation_loss = state_.last_validation_loss;
     }
     while (state_.step < total_steps_) {
       ATTUNE_ASSIGN_OR_RETURN(const StopRequest stop, Step());
       if (stop != StopRequest::kNone) return Stop(stop);
     }
-    if (!state_.last_validation_loss) ATTUNE_RETURN_IF_ERROR(Evaluate());
+    if (!state_.last_validation_loss) {
+      ATTUNE_ASSIGN_OR_RETURN(const StopRequest stop, Evaluate());
+      if (stop != StopRequest::kNone) return Stop(stop);
+    }
     ATTUNE_RETURN_IF_ERROR(WriteOutput());
     return TrainResult{.steps = state_.step,
                        .final_loss = state_.loss,
@@ -76,7 +80,7 @@ class Trainer {
 
   Result<StopRequest> Step();
   Result<TrainResult> Stop(StopRequest stop);
-  Status Evaluate();
+  Result<StopRequest> Evaluate();  // unless it was stopped
   Status Checkpoint();
   Status WriteOutput();
   std::string AttuneJson() const;
@@ -104,10 +108,13 @@ Result<StopRequest> Trainer::Step() {
   state_.last_validation_loss.reset();
   observer_.OnStep(outcome.report);
   Report("training", state_.step, total_steps_);
-  if (outcome.stop == StopRequest::kStop) return outcome.stop;
-  if (IsDue(task_.evaluate.every_steps, state_.step)) ATTUNE_RETURN_IF_ERROR(Evaluate());
+  if (outcome.stop != StopRequest::kNone) return outcome.stop;
+  if (IsDue(task_.evaluate.every_steps, state_.step)) {
+    ATTUNE_ASSIGN_OR_RETURN(const StopRequest stop, Evaluate());
+    if (stop != StopRequest::kNone) return stop;
+  }
   if (IsDue(task_.checkpoint.every_steps, state_.step)) ATTUNE_RETURN_IF_ERROR(Checkpoint());
-  return outcome.stop;
+  return StopRequest::kNone;
 }
 
 Result<TrainResult> Trainer::Stop(StopRequest stop) {
@@ -119,19 +126,22 @@ Result<TrainResult> Trainer::Stop(StopRequest stop) {
   return Cancelled(message);
 }
 
-Status Trainer::Evaluate() {
-  if (validation_.empty()) return Status();
+Result<StopRequest> Trainer::Evaluate() {
+  if (validation_.empty()) return StopRequest::kNone;
   Report("evaluating", 0, 1);
   setup_.model->SetTraining(false, 0);
   ATTUNE_ASSIGN_OR_RETURN(
-      const LossSum loss,
-      EvaluateLoss(*setup_.model, EvaluationShard(), validation_, group_, setup_.device,
-                   [this](double done, double total) { Report("evaluating", done, total); }));
+      const EvaluatedLoss loss,
+      EvaluateLoss(
+          *setup_.model, EvaluationShard(), validation_, group_, setup_.device,
+          [this](double done, double total) { Report("evaluating", done, total); },
+          [this] { return observer_.ShouldStop(); }));
   ReturnFreedMemory();
+  if (loss.stop != StopRequest::kNone) return loss.stop;
   state_.last_validation_loss = loss.mean();
   observer_.OnEvaluation(
       {.step = state_.step, .loss = loss.mean(), .target_tokens = loss.target_tokens});
-  return Status();
+  return StopRequest::kNone;
 }
 
 Status Trainer::Checkpoint() {
