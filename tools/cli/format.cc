@@ -67,6 +67,9 @@ std::string FormatSeconds(double seconds) {
                static_cast<long long>(s % 86400 / 3600));
 }
 
+std::string FormatFixed(double value, int digits) {
+  return Print("%.*f", digits, value);
+}
 std::string FormatShort(double value) {
   return Print("%.3g", value);
 }

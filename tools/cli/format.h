@@ -19,6 +19,7 @@ std::string FormatLoss(double loss);        // "2.3141"
 std::string FormatRate(double per_second);  // "1.2k"
 std::string FormatNumber(double value);     // shortest, at most 6 digits
 std::string FormatShort(double value);      // at most 3 digits
+std::string FormatFixed(double value, int digits);
 std::string FormatAge(const google::protobuf::Timestamp& time,
                       TimePoint now);                                  // "3m20s", "" when unset
 std::string FormatLocalTime(const google::protobuf::Timestamp& time);  // "2026-11-24 18:06:24"

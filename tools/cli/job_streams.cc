@@ -82,7 +82,7 @@ Table MetricsTable(const std::vector<v1::MetricPoint>& points, bool all) {
     table.Add({std::to_string(step), cell(row.has_loss(), FormatLoss(row.loss())),
                cell(row.has_validation_loss(), FormatLoss(row.validation_loss())),
                cell(speed > 0, FormatRate(speed)),
-               cell(row.has_seconds(), FormatNumber(std::round(row.seconds() * 1000) / 1000)),
+               cell(row.has_seconds(), FormatFixed(row.seconds(), 2)),
                cell(row.has_learning_rate(), FormatShort(row.learning_rate())),
                cell(row.has_grad_norm(), FormatLoss(row.grad_norm())),
                cell(row.has_ranks(), std::to_string(row.ranks()))});

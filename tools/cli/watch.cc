@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <optional>
 #include <thread>
 
 #include "common/spec/json.h"
@@ -17,7 +18,8 @@ using std::chrono::steady_clock;
 
 constexpr milliseconds kTick{200};
 constexpr milliseconds kStreamDeadline{3600 * 1000};  // then the stream is opened anew
-constexpr std::chrono::minutes kPatience{15};         // with a coordinator that stays away
+constexpr std::chrono::seconds kBriefSilence{5};
+constexpr std::chrono::minutes kPatience{15};  // with a coordinator that stays away
 
 std::string Metric(const v1::Job& job, const char* name, std::string (*format)(double)) {
   auto it = job.metrics().find(name);
@@ -57,16 +59,19 @@ class Watcher {
   }
 
   Result<v1::Job> Run() {
-    Redraw();
     while (!IsFinal(job_.state())) {
-      grpc::Status status = ReadStream();
-      if (session_.io().interrupted()) return Cancelled("interrupted");
+      if (away_since_) {
+        ATTUNE_RETURN_IF_ERROR(Knock());
+      } else {
+        Redraw();
+        grpc::Status status = ReadStream();
+        bool broken = !status.ok() && status.error_code() != grpc::StatusCode::DEADLINE_EXCEEDED;
+        if (broken && !MayComeBack(status.error_code())) return client_.Explain(status);
+        if (broken && !session_.io().interrupted()) NoteAway();
+        // A stream that ran into its deadline was fine until then.
+        if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) continue;
+      }
       if (IsFinal(job_.state())) break;
-      bool away = !status.ok();
-      if (away && !MayComeBack(status.error_code())) return client_.Explain(status);
-      // A stream that ran into its deadline was fine until then.
-      if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) continue;
-      if (away) ATTUNE_RETURN_IF_ERROR(NoteAway(status));
       if (!Pause(backoff_.Next())) return Cancelled("interrupted");
     }
     return job_;
@@ -89,16 +94,12 @@ class Watcher {
       Event next = reader.Next(&event, kTick);
       if (next == Event::kEnd) return reader.status();
       if (next == Event::kItem) OnEvent(event);
-      if (away_since_ == steady_clock::time_point()) Redraw();
+      Redraw();
     }
     return grpc::Status::OK;
   }
 
   void OnEvent(const v1::JobEvent& event) {
-    if (away_since_ != steady_clock::time_point()) {
-      live_.Print("coordinator is back");
-      away_since_ = {};
-    }
     backoff_.Reset();
     v1::Job::State before = job_.state();
     job_ = event.job();
@@ -115,14 +116,27 @@ class Watcher {
     if (!text.empty()) live_.Print(ClockTime(event.time()) + "  " + text);
   }
 
-  Status NoteAway(const grpc::Status& status) {
-    auto now = steady_clock::now();
-    if (away_since_ == steady_clock::time_point()) {
-      away_since_ = now;
-      live_.Clear();
-      session_.Say("coordinator away, retrying");
+  void NoteAway() {
+    away_since_ = steady_clock::now();
+    live_.Clear();
+    session_.Say("coordinator away, retrying");
+  }
+
+  // Asks whether the coordinator is back. Fails when it answers that there is nothing to watch, or
+  // when it has been away for too long.
+  Status Knock() {
+    v1::GetJobRequest request;
+    request.set_id(job_.id());
+    auto job = client_.Call(client_.jobs(), &v1::JobService::Stub::GetJob, request);
+    if (job.ok()) {
+      away_since_.reset();
+      backoff_.Reset();
+      live_.Print("coordinator is back");
+      return Status();
     }
-    if (now - away_since_ > kPatience) return client_.Explain(status);
+    StatusCode code = job.status().code();
+    bool away = code == StatusCode::kUnavailable || code == StatusCode::kDeadlineExceeded;
+    if (!away || steady_clock::now() - *away_since_ > kPatience) return job.status();
     return Status();
   }
 
@@ -138,6 +152,9 @@ class Watcher {
 
   void Redraw() {
     if (options_.events_as_lines) return;
+    // A log need not hold that a short task has been waited for.
+    bool early = session_.io().clock->Monotonic() - started_ < kBriefSilence;
+    if (options_.brief && early && !session_.io().err_is_terminal) return;
     live_.Update(view_.Drawn(job_, Now(), session_.io().width() - 1, session_.err_color()),
                  view_.Plain(job_));
   }
@@ -149,7 +166,8 @@ class Watcher {
   LiveLine live_;
   ProgressView view_;
   Backoff backoff_;
-  steady_clock::time_point away_since_{};
+  const steady_clock::time_point started_ = session_.io().clock->Monotonic();
+  std::optional<steady_clock::time_point> away_since_;
 };
 
 }  // namespace
@@ -240,8 +258,11 @@ std::string OutcomeLine(const v1::Job& job) {
       job.has_started() && job.has_ended() ? SecondsOf(job.ended()) - SecondsOf(job.started()) : -1;
   std::string after = seconds >= 0 ? " after " + FormatSeconds(seconds) : "";
   if (job.state() != v1::Job::SUCCEEDED) {
+    std::string reason = job.reason();
+    const std::string cancelled = "cancelled: ";  // said already
+    if (reason.starts_with(cancelled)) reason.erase(0, cancelled.size());
     return out + (job.state() == v1::Job::CANCELLED ? "was cancelled" : "failed") + after +
-           (job.reason().empty() ? "" : ": " + job.reason());
+           (reason.empty() ? "" : ": " + reason);
   }
   out += "succeeded" + after;
   std::string loss = Metric(job, "loss", FormatLoss),
