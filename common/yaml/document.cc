@@ -4,6 +4,7 @@
 #include <yaml-cpp/exceptions.h>
 #include <yaml-cpp/parser.h>
 
+#include <algorithm>
 #include <sstream>
 
 #include "common/base/files.h"
@@ -177,6 +178,83 @@ Status ParseInto(const Source* source, Node* root) {
   return problems.ToStatus();
 }
 
+Status OneProblem(const Position& position, const std::string& field, const std::string& message) {
+  Problems problems;
+  problems.Add(position, field, message);
+  return problems.ToStatus();
+}
+
+// Positions point into source from now on.
+void Relocate(Node* node, const Source* source) {
+  node->position.source = source;
+  for (Node& item : node->items) Relocate(&item, source);
+  for (Entry& entry : node->entries) {
+    entry.key_position.source = source;
+    Relocate(&entry.value, source);
+  }
+}
+
+// One key of a dotted path.
+struct Step {
+  std::string key;
+  Position position;
+};
+
+std::vector<Step> SplitPath(const std::string& path, const Source* source) {
+  std::vector<Step> steps;
+  for (size_t start = 0; start <= path.size();) {
+    size_t dot = std::min(path.find('.', start), path.size());
+    steps.push_back({path.substr(start, dot - start), {source, 1, static_cast<int>(start) + 1}});
+    start = dot + 1;
+  }
+  return steps;
+}
+
+// Whether the path can be set, before anything is.
+Status CheckSteps(const Node& root, const std::vector<Step>& steps, const std::string& path) {
+  if (steps.size() > static_cast<size_t>(kMaxDepth)) {
+    return OneProblem(steps.front().position, path, "nested deeper than 32 levels");
+  }
+  for (const Step& step : steps) {
+    if (step.key.empty()) {
+      return OneProblem(step.position, path, "an empty key: write it as section.key=value");
+    }
+  }
+  const Node* at = &root;
+  std::string walked;
+  for (const Step& step : steps) {
+    if (at->kind == Node::Kind::kNull) return Status();
+    if (at->kind != Node::Kind::kMap) {
+      return OneProblem(
+          step.position, path,
+          "'" + walked + "' is " + at->Describe() + ", so it has no key '" + step.key + "'");
+    }
+    const Entry* entry = at->Find(step.key);
+    if (entry == nullptr) return Status();
+    at = &entry->value;
+    walked += (walked.empty() ? "" : ".") + step.key;
+  }
+  return Status();
+}
+
+// The node at the path, made with the sections above it where it was not there.
+Node* Reach(Node* root, const std::vector<Step>& steps) {
+  Node* at = root;
+  for (const Step& step : steps) {
+    at->kind = Node::Kind::kMap;
+    auto entry = std::find_if(at->entries.begin(), at->entries.end(),
+                              [&](const Entry& other) { return other.key == step.key; });
+    if (entry == at->entries.end()) {
+      at->entries.push_back({step.key, step.position, Node{}});
+      entry = at->entries.end() - 1;
+      entry->value.position = step.position;
+    }
+    entry->key_position = step.position;
+    at = &entry->value;
+  }
+  return at;
+}
+
 }  // namespace
 
 const Entry* Node::Find(std::string_view key) const {
@@ -206,12 +284,9 @@ Status Document::Set(std::string_view assignment) {
   auto source = std::make_unique<Source>(Source{"--set", std::string(assignment)});
   size_t equals = assignment.find('=');
   std::string path(assignment.substr(0, equals));
-  Problems problems;
-  auto fail = [&](size_t column, const std::string& message) {
-    problems.Add({source.get(), 1, static_cast<int>(column) + 1}, path, message);
-    return problems.ToStatus();
-  };
-  if (equals == std::string_view::npos) return fail(0, "write it as key=value");
+  if (equals == std::string_view::npos) {
+    return OneProblem({source.get(), 1, 1}, path, "write it as key=value");
+  }
   // The value keeps its column: the key before it is blanked out.
   Source blanked{"--set",
                  std::string(equals + 1, ' ') + std::string(assignment.substr(equals + 1))};
@@ -221,46 +296,13 @@ Status Document::Set(std::string_view assignment) {
                            std::string(assignment.substr(equals + 1)))
         .WithField(path);
   }
-  // Positions of the value point to the assignment as it was typed.
-  auto relocate = [&](auto&& self, Node* node) -> void {
-    node->position.source = source.get();
-    for (Node& item : node->items) self(self, &item);
-    for (Entry& entry : node->entries) {
-      entry.key_position.source = source.get();
-      self(self, &entry.value);
-    }
-  };
-  relocate(relocate, &value);
+  Relocate(&value, source.get());
   if (value.kind == Node::Kind::kNull) {
     value.position = {source.get(), 1, static_cast<int>(equals) + 2};
   }
-
-  Node* at = &root_;
-  for (size_t start = 0; start <= path.size();) {
-    size_t dot = std::min(path.find('.', start), path.size());
-    std::string key = path.substr(start, dot - start);
-    if (key.empty()) return fail(start, "an empty key: write it as section.key=value");
-    if (at->kind == Node::Kind::kNull) at->kind = Node::Kind::kMap;
-    if (at->kind != Node::Kind::kMap) {
-      return fail(start, "'" + path.substr(0, start ? start - 1 : 0) + "' is " + at->Describe() +
-                             ", so it has no key '" + key + "'");
-    }
-    Node* next = nullptr;
-    for (Entry& entry : at->entries) {
-      if (entry.key == key) {
-        entry.key_position = {source.get(), 1, static_cast<int>(start) + 1};
-        next = &entry.value;
-      }
-    }
-    if (next == nullptr) {
-      Position position{source.get(), 1, static_cast<int>(start) + 1};
-      next = &at->entries.emplace_back(Entry{key, position, Node{}}).value;
-      next->position = position;
-    }
-    at = next;
-    start = dot + 1;
-  }
-  *at = std::move(value);
+  const std::vector<Step> steps = SplitPath(path, source.get());
+  ATTUNE_RETURN_IF_ERROR(CheckSteps(root_, steps, path));
+  *Reach(&root_, steps) = std::move(value);
   sources_.push_back(std::move(source));
   return Status();
 }

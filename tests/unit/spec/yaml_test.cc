@@ -180,6 +180,15 @@ TEST(YamlSet, RefusesWhatIsNoAssignment) {
   EXPECT_THAT(document->Set("a=[1").message(), HasSubstr("not valid YAML"));
 }
 
+TEST(YamlSet, ARefusedOneChangesNothing) {
+  auto document = Parse("train:\nlisten: x\n", "f.yaml");
+  ASSERT_TRUE(document.ok());
+  EXPECT_FALSE(document->Set("train[.=x").ok());
+  EXPECT_FALSE(document->Set("train.a..b=x").ok());
+  EXPECT_EQ(document->root().entries.size(), 2u);
+  EXPECT_EQ(document->root().Find("train")->value.kind, Node::Kind::kNull);
+}
+
 TEST(Nearest, FindsTyposAndParts) {
   std::vector<std::string> keys = {"epochs", "max_steps", "sequence_length", "seed"};
   EXPECT_EQ(Nearest("epoch", keys), "epochs");
