@@ -145,7 +145,8 @@ Result<std::vector<std::string>> StopAll(Session& session, const LocalCluster& c
   }
   for (const std::string& name : names) {
     ATTUNE_ASSIGN_OR_RETURN(std::string word, cluster.StopDaemon(name, grace));
-    session.Say(name + " " + word);
+    // It may have gone between the signal above and now.
+    session.Say(name + " " + (word == "not running" ? "stopped" : word));
     stopped.push_back(name);
   }
   return stopped;
@@ -192,7 +193,9 @@ void Announce(Session& session, const LocalCluster& cluster,
              .color = session.printer().color()});
   card.Title(started.empty() ? "The cluster runs already" : "The cluster is up");
   card.Row("Coordinator", file.Address());
-  card.Row("Workers", std::to_string(file.workers) + ", one slot each, on " + file.device);
+  card.Row("Workers", file.workers == 0
+                          ? "none"
+                          : std::to_string(file.workers) + ", one slot each, on " + file.device);
   card.Row("Metrics", "http://127.0.0.1:" + std::to_string(file.metrics_port) + "/metrics");
   card.Row("Storage", cluster.Storage());
   card.Row("Logs", cluster.home() / "logs");
