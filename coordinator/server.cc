@@ -97,6 +97,17 @@ Status CheckExposure(const CoordinatorConfig& config) {
                             "metrics_public: true if that is meant, or listen on 127.0.0.1");
 }
 
+Result<uint64_t> FreeBytesOf(const std::filesystem::path& folder) {
+  std::filesystem::path existing = folder;
+  std::error_code error;
+  while (!std::filesystem::exists(existing, error) && existing.has_relative_path()) {
+    existing = existing.parent_path();
+  }
+  auto space = std::filesystem::space(existing, error);
+  if (error) return ErrnoStatus(error.value(), existing.string());
+  return static_cast<uint64_t>(space.available);
+}
+
 void SetLimits(grpc::ServerBuilder* builder) {
   builder->SetMaxReceiveMessageSize(rpc::kMaxMessageBytes);
   builder->SetMaxSendMessageSize(2 * rpc::kMaxMessageBytes);
@@ -193,12 +204,7 @@ Status CoordinatorServer::Parts::MakeController() {
   ports.telemetry = telemetry.get();
   ports.rendezvous = &rendezvous;
   ports.tokens = &run_tokens;
-  ports.free_bytes = [storage = config.storage]() -> Result<uint64_t> {
-    std::error_code error;
-    auto space = std::filesystem::space(storage, error);
-    if (error) return ErrnoStatus(error.value(), storage.string());
-    return static_cast<uint64_t>(space.available);
-  };
+  ports.free_bytes = FreeBytesOf;
   controller = std::make_unique<jobs::Controller>(options, ports);
   return controller->Recover();
 }

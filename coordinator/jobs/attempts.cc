@@ -226,6 +226,10 @@ std::string Controller::FindCheckpoint(const JobRecord& record) {
   return std::filesystem::is_directory(record.checkpoint_path, error) ? record.checkpoint_path : "";
 }
 
+std::filesystem::path Controller::CheckpointFolder(const JobRecord& record) const {
+  return options_.storage / "runs" / record.job.id() / "checkpoints";
+}
+
 Result<TaskFiles> Controller::ResolveFiles(const v1::Job& job) {
   TaskFiles files;
   v1::ModelFiles* target = &files.base;

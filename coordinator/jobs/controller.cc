@@ -36,7 +36,13 @@ Status Controller::Commit(Change change) {
     return Status();
   });
   if (!status.ok()) {
-    spdlog::error("job={} change not committed: {}", change.record.job.id(), status.ToString());
+    // What cannot be committed is tried again every tick; say so when it changes, and now and then.
+    const std::string error = change.record.job.id() + " " + status.ToString();
+    if (error != commit_error_ || Now() - commit_error_logged_ > std::chrono::seconds(30)) {
+      commit_error_ = error;
+      commit_error_logged_ = Now();
+      spdlog::error("change not committed, will be tried again: job={}", error);
+    }
     return status;
   }
   for (const TrainerRecord& trainer : change.trainers) {

@@ -50,9 +50,10 @@ struct ControllerOptions {
   std::chrono::milliseconds pause_timeout{120'000};   // checkpoint and stop
   std::chrono::milliseconds exit_grace{10'000};       // between "exit" and a signal
   std::chrono::milliseconds space_check_interval{3'000};
-  uint32_t kill_grace_seconds = 5;  // between SIGTERM and SIGKILL
-  RetryPolicy retry;                // max_restarts comes from each spec
-  uint64_t seed = 1;                // of the jitter
+  std::chrono::seconds space_retry_min{300};  // tried anyway: a quota does not show as free space
+  uint32_t kill_grace_seconds = 5;            // between SIGTERM and SIGKILL
+  RetryPolicy retry;                          // max_restarts comes from each spec
+  uint64_t seed = 1;                          // of the jitter
 };
 
 // Everything that the controller uses; all outlive it.
@@ -194,6 +195,7 @@ class Controller {
   void SendTask(OpenJob& job, Trainer& trainer);
   Result<TaskFiles> ResolveFiles(const v1::Job& job);
   std::string FindCheckpoint(const JobRecord& record);
+  std::filesystem::path CheckpointFolder(const JobRecord& record) const;
 
   // endings.cc
   Status EndAttempt(OpenJob& job, Ending ending);
@@ -233,6 +235,8 @@ class Controller {
   std::map<std::string, Trainer> trainers_;  // not exited, by id
   std::vector<Report> pending_;
   Time next_space_check_{};
+  std::string commit_error_;  // the last, so that it is logged once
+  Time commit_error_logged_{};
   Time next_housekeeping_{};
 };
 

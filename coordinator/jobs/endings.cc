@@ -118,9 +118,10 @@ Status Controller::Fail(OpenJob& job, const Failure& failure,
   ending.counted = decision.event == JobEvent::kRequeued && decision.counted;
   if (failure.kind != Failure::Kind::kNoSpace) return EndAttempt(job, std::move(ending));
   ending.pause_cause = PauseCause::kNoSpace;
-  auto free = ports_.free_bytes();
+  auto free = ports_.free_bytes(CheckpointFolder(job.record));
   const uint64_t free_now = free.ok() ? *free : 0;
   const uint32_t pauses = job.record.no_space_pauses;
+  ending.not_before = ports_.clock->Now() + options_.space_retry_min * (1 << std::min(pauses, 4u));
   ending.also = [free_now, pauses](Transaction&, JobRecord* record) {
     record->free_bytes_wanted = FreeBytesWanted(free_now, pauses);
     record->no_space_pauses = pauses + 1;

@@ -84,7 +84,7 @@ class Telemetry {
   virtual void OnRestart() {}
 };
 
-// Free bytes of the storage.
-using FreeBytes = std::function<Result<uint64_t>()>;
+// Free bytes of the file system that holds a folder (or will: the nearest parent that exists).
+using FreeBytes = std::function<Result<uint64_t>(const std::filesystem::path&)>;
 
 }  // namespace attune::jobs

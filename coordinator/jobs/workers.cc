@@ -212,18 +212,20 @@ void Controller::CheckSpace(Time now) {
   for (const auto& [id, job] : jobs_) {
     if (job.record.pause_cause == PauseCause::kNoSpace) waiting.push_back(id);
   }
-  if (waiting.empty()) return;
-  auto free = ports_.free_bytes();
-  if (!free.ok()) return;
+  ports_.database->RestoreReserve();
   for (const std::string& id : waiting) {
     OpenJob& job = jobs_.at(id);
-    if (*free < job.record.free_bytes_wanted) continue;
+    auto free = ports_.free_bytes(CheckpointFolder(job.record));
+    const bool room = free.ok() && *free >= job.record.free_bytes_wanted;
+    if (!room && ports_.clock->Now() < job.record.not_before) continue;
+    const std::string why =
+        room ? "the storage has room again" : "tried again, for all that is known";
     Change change;
     change.record = job.record;
-    if (!ApplyEvent(&change.record, JobEvent::kResumed, "there is room again").ok()) continue;
+    if (!ApplyEvent(&change.record, JobEvent::kResumed, why).ok()) continue;
     change.record.pause_cause = PauseCause::kNone;
     change.record.not_before = TimePoint();
-    change.events.push_back({"resumed", "the storage has room again"});
+    change.events.push_back({"resumed", why});
     (void)Commit(std::move(change));
   }
 }

@@ -11,6 +11,7 @@ namespace attune {
 namespace {
 
 constexpr int kBusyTimeoutMs = 5000;
+constexpr uint64_t kReserveBytes = 4 << 20;
 
 std::unique_ptr<soci::session> OpenSession(const std::filesystem::path& path) {
   // SOCI reads "key=value" pairs; a quoted value may hold spaces.
@@ -51,7 +52,7 @@ Result<std::unique_ptr<Database>> Database::Open(const std::filesystem::path& pa
   try {
     auto writer = OpenSession(path);
     auto reader = OpenSession(path);
-    database.reset(new Database(std::move(writer), std::move(reader), clock));
+    database.reset(new Database(path, std::move(writer), std::move(reader), clock));
   } catch (const std::exception& exception) {
     return StatusOfException(exception).WithContext(path.string());
   }
@@ -62,9 +63,14 @@ Result<std::unique_ptr<Database>> Database::Open(const std::filesystem::path& pa
   return database;
 }
 
-Database::Database(std::unique_ptr<soci::session> writer, std::unique_ptr<soci::session> reader,
-                   Clock* clock)
-    : clock_(clock), writer_(std::move(writer)), reader_(std::move(reader)) {}
+Database::Database(const std::filesystem::path& path, std::unique_ptr<soci::session> writer,
+                   std::unique_ptr<soci::session> reader, Clock* clock)
+    : clock_(clock),
+      writer_(std::move(writer)),
+      reserve_(path.string() + ".reserve", kReserveBytes),
+      reader_(std::move(reader)) {
+  reserve_.Restore();
+}
 
 Database::~Database() = default;
 
@@ -81,7 +87,9 @@ Status Database::Write(const Function& fn) {
     *writer_ << "COMMIT";
   } catch (const std::exception& exception) {
     Rollback(*writer_);
-    return StatusOfException(exception);
+    Status status = StatusOfException(exception);
+    if (status.code() == StatusCode::kResourceExhausted) reserve_.Release();
+    return status;
   }
   if (!transaction.events_.empty()) {
     for (const Observer& observer : observers_) observer(transaction.events_);
@@ -101,6 +109,11 @@ Status Database::Read(const Function& fn) {
     Rollback(*reader_);
     return StatusOfException(exception);
   }
+}
+
+void Database::RestoreReserve() {
+  MutexLock lock(&write_mutex_);
+  reserve_.Restore();
 }
 
 void Database::AddObserver(Observer observer) {

@@ -20,6 +20,7 @@
 #include "common/base/clock.h"
 #include "common/base/mutex.h"
 #include "common/base/status.h"
+#include "coordinator/store/space_reserve.h"
 
 namespace attune {
 
@@ -85,19 +86,24 @@ class Database {
   // Runs fn on a snapshot of what is committed. fn must not change anything.
   Status Read(const Function& fn) EXCLUDES(read_mutex_);
 
+  // A write that found the disk full gave up a reserve, so that those after it (that the job is
+  // paused) fit. Takes it again when there is room; called now and then.
+  void RestoreReserve() EXCLUDES(write_mutex_);
+
   // Called after each commit, in commit order, with its events. Must not block or touch the
   // database.
   void AddObserver(Observer observer) EXCLUDES(write_mutex_);
 
  private:
-  Database(std::unique_ptr<soci::session> writer, std::unique_ptr<soci::session> reader,
-           Clock* clock);
+  Database(const std::filesystem::path& path, std::unique_ptr<soci::session> writer,
+           std::unique_ptr<soci::session> reader, Clock* clock);
   Status Migrate(const std::vector<Migration>& migrations) EXCLUDES(write_mutex_);
 
   Clock* const clock_;
   Mutex write_mutex_;
   const std::unique_ptr<soci::session> writer_ PT_GUARDED_BY(write_mutex_);
   std::vector<Observer> observers_ GUARDED_BY(write_mutex_);
+  SpaceReserve reserve_ GUARDED_BY(write_mutex_);
   Mutex read_mutex_;
   const std::unique_ptr<soci::session> reader_ PT_GUARDED_BY(read_mutex_);
 };

@@ -97,6 +97,34 @@ TEST_F(ControllerFailureTest, AFullDiskPausesAndRoomResumes) {
   cluster_.free_bytes = 1 << 30;
   EXPECT_TRUE(cluster_.RunUntilState(id, v1::Job::SUCCEEDED));
   EXPECT_EQ(cluster_.Job(id).restarts(), 0u);
+  EXPECT_THAT(cluster_.free_bytes_asked_of.string(), HasSubstr("runs/" + id));
+}
+
+TEST_F(ControllerFailureTest, AFullQuotaIsTriedAgainAfterAWhile) {
+  const std::string id = RunToStepSeven();
+  cluster_.FailTask(id + "-g1-r0", v1::TaskFailed::NO_SPACE, "disk quota exceeded");
+  ASSERT_TRUE(cluster_.RunUntilState(id, v1::Job::PAUSED));
+  EXPECT_FALSE(cluster_.RunUntil([&] { return cluster_.Job(id).state() != v1::Job::PAUSED; }, 290));
+  EXPECT_TRUE(cluster_.RunUntilState(id, v1::Job::SUCCEEDED));
+}
+
+TEST_F(ControllerFailureTest, ALostPeerOfALostWorkerWaitsUntilThatIsKnown) {
+  const std::string id = RunToStepSeven();
+  cluster_.KillWorker("b");
+  cluster_.controller().OnTrainerDetached(id + "-g1-r1");
+  cluster_.FailTask(id + "-g1-r0", v1::TaskFailed::PEER_LOST, "connection reset");
+  ASSERT_TRUE(cluster_.RunUntil([&] { return cluster_.Job(id).restarts() == 1; }, 30));
+  EXPECT_THAT(cluster_.Job(id).incidents(0).cause(), HasSubstr("worker lost: b"));
+}
+
+TEST_F(ControllerFailureTest, AWorkerThatStartsAgainWithoutItsTrainersIsKnownAtOnce) {
+  const std::string id = RunToStepSeven();
+  cluster_.KillWorker("b");
+  cluster_.AddWorker("b", 1);
+  ASSERT_TRUE(cluster_.RunUntil([&] { return cluster_.Job(id).restarts() == 1; }, 2));
+  EXPECT_EQ(cluster_.Job(id).incidents(0).rank(), 1);
+  EXPECT_THAT(cluster_.Job(id).incidents(0).cause(), HasSubstr("worker was restarted"));
+  EXPECT_TRUE(cluster_.RunUntilState(id, v1::Job::SUCCEEDED));
 }
 
 TEST_F(ControllerFailureTest, ALostPeerWaitsForItsCause) {

@@ -48,7 +48,10 @@ void FakeCluster::StartController() {
   ports.telemetry = this;
   ports.rendezvous = store_.get();
   ports.tokens = &tokens_;
-  ports.free_bytes = [this]() -> Result<uint64_t> { return free_bytes; };
+  ports.free_bytes = [this](const std::filesystem::path& folder) -> Result<uint64_t> {
+    free_bytes_asked_of = folder;
+    return free_bytes;
+  };
   controller_ = std::make_unique<Controller>(options, ports);
   Status recovered = controller_->Recover();
   ASSERT_TRUE(recovered.ok()) << recovered.ToString();

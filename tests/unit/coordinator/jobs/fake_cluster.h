@@ -72,6 +72,7 @@ class FakeCluster final : public launching::Launcher,
   bool steps_flow = true;    // trainers make progress
   bool reports_flow = true;  // what they make arrives
   uint64_t free_bytes = 1 << 30;
+  std::filesystem::path free_bytes_asked_of;
   int commits_left = -1;  // with events; at 0 the coordinator says nothing any more: it has died
   int restarts_told = 0;
   int steps_told = 0;

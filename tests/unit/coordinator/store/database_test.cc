@@ -150,6 +150,9 @@ TEST_F(DatabaseTest, FullDiskIsResourceExhausted) {
     return Status();
   });
   EXPECT_EQ(status.code(), StatusCode::kResourceExhausted) << status.ToString();
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "attune.db.reserve")) << "given up";
+  database->RestoreReserve();
+  EXPECT_EQ(std::filesystem::file_size(folder_ / "attune.db.reserve"), 4u << 20);
   EXPECT_EQ(Count(*database), 0);
 }
 
