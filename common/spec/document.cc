@@ -66,26 +66,44 @@ std::string MarkdownRow(const Field& field) {
          " | " + allowed + " | " + doc + " |\n";
 }
 
+Status CheckPath(const std::string& path) {
+  if (path.empty() || FindField(path) != nullptr || IsSection(path)) return Status();
+  std::vector<std::string> all;
+  for (const Field& field : Schema()) all.emplace_back(field.path);
+  for (const std::string& key : KeysOf("")) all.push_back(key);
+  std::string nearest = yaml::Nearest(path, all);
+  return NotFound(
+      "a job spec has no key '" + path + "'" +
+      (nearest.empty() ? "; `attune job explain` lists all" : "; did you mean '" + nearest + "'?"));
+}
+
 }  // namespace
 
 Result<std::string> Explain(const std::string& path) {
-  std::string out;
+  ATTUNE_RETURN_IF_ERROR(CheckPath(path));
   if (const Field* field = FindField(path)) return ExplainField(*field);
-  if (!path.empty() && !IsSection(path)) {
-    std::vector<std::string> all;
-    for (const Field& field : Schema()) all.emplace_back(field.path);
-    for (const std::string& key : KeysOf("")) all.push_back(key);
-    std::string nearest = yaml::Nearest(path, all);
-    return NotFound("a job spec has no key '" + path + "'" +
-                    (nearest.empty() ? "; `attune job explain` lists all"
-                                     : "; did you mean '" + nearest + "'?"));
-  }
+  std::string out;
   if (!path.empty()) out += path + ": " + std::string(SectionDoc(path)) + "\n\n";
   for (const Field& field : Schema()) {
     if (!path.empty() && !Under(field, path)) continue;
     out += (out.empty() || out.ends_with("\n\n") ? "" : "\n") + ExplainField(field);
   }
   return out;
+}
+
+Result<nlohmann::ordered_json> ExplainJson(const std::string& path) {
+  ATTUNE_RETURN_IF_ERROR(CheckPath(path));
+  auto list = nlohmann::ordered_json::array();
+  for (const Field& field : Schema()) {
+    if (!path.empty() && field.path != path && !Under(field, path)) continue;
+    nlohmann::ordered_json json = {{"key", field.path}, {"type", field.type}};
+    if (!field.required()) json["default"] = DefaultText(field);
+    if (std::string allowed = AllowedText(field); !allowed.empty()) json["allowed"] = allowed;
+    if (!field.applies_doc.empty()) json["applies"] = field.applies_doc;
+    json["doc"] = field.doc;
+    list.push_back(std::move(json));
+  }
+  return list;
 }
 
 std::string Markdown() {

@@ -13,15 +13,21 @@ using std::chrono::steady_clock;
 
 constexpr milliseconds kReadPatience{1500};  // a read fails fast: nothing is lost by asking again
 
-// What of gRPC's message helps a person; "" when nothing does.
-std::string WhyUnreachable(const std::string& message) {
-  for (const char* known :
-       {"Connection refused", "No route to host", "Network is unreachable", "Connection timed out",
-        "CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER", "Ssl handshake failed",
-        "DNS resolution failed"}) {
-    if (message.find(known) != std::string::npos) return " (" + std::string(known) + ")";
+// Why a call did not get through, as far as gRPC's message tells, and what to do about it.
+std::string ExplainUnreachable(const rpc::Endpoint& endpoint, const std::string& message) {
+  const std::string at = " the coordinator at " + endpoint.address;
+  auto has = [&](const char* part) { return message.find(part) != std::string::npos; };
+  if (has("andshake failed") || has("CERTIFICATE_VERIFY_FAILED") || has("WRONG_VERSION_NUMBER")) {
+    return "no TLS connection to" + at + ": is " + endpoint.ca_file +
+           " the CA of its certificate, made for this host name, and does it speak TLS?";
   }
-  return "";
+  for (const char* known : {"Connection refused", "No route to host", "Network is unreachable",
+                            "Connection timed out", "DNS resolution failed"}) {
+    if (!has(known)) continue;
+    return "cannot reach" + at + " (" + known + "): start one with `attune up`, or set --address";
+  }
+  const char* tls = endpoint.ca_file.empty() ? "; one that speaks TLS needs --ca" : "";
+  return "cannot reach" + at + ": start one with `attune up`, or set --address" + tls;
 }
 
 bool CameFromServer(const grpc::Status& status) {
@@ -75,9 +81,7 @@ Status Client::Explain(const grpc::Status& status) const {
   if (CameFromServer(status)) return plain;
   switch (status.error_code()) {
     case grpc::StatusCode::UNAVAILABLE:
-      return Unavailable("cannot reach the coordinator at " + endpoint_.address +
-                         WhyUnreachable(status.error_message()) +
-                         ": start one with `attune up`, or set --address");
+      return Unavailable(ExplainUnreachable(endpoint_, status.error_message()));
     case grpc::StatusCode::DEADLINE_EXCEEDED:
       return DeadlineExceeded("no answer from the coordinator at " + endpoint_.address +
                               " in time: try again, or give it longer with --timeout");

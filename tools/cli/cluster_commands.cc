@@ -31,15 +31,6 @@ Result<int> PortFrom(const Arguments& arguments, const char* option) {
   return static_cast<int>(port);
 }
 
-std::string ResolveDevice(const std::string& device) {
-  if (device != "auto") return device;
-  auto trainer = FindProgram("attune-trainer");
-  // A GPU is of use only to a trainer that was built for it.
-  std::error_code error;
-  bool cuda = trainer.ok() && fs::exists(trainer->parent_path() / "libattune_cuda.so", error);
-  return cuda && CountGpus() > 0 ? "cuda" : "cpu";
-}
-
 // What was asked for, over what is there from before, over the defaults.
 Result<ClusterFile> PlanCluster(const Arguments& arguments, const fs::path& home,
                                 bool coordinator_runs) {
@@ -52,7 +43,6 @@ Result<ClusterFile> PlanCluster(const Arguments& arguments, const fs::path& home
     file.workers = static_cast<int>(arguments.Number("--workers"));
   }
   if (arguments.Has("--device")) file.device = arguments.Get("--device");
-  file.device = ResolveDevice(file.device);
   int port = file.port;
   if (arguments.Has("--port")) {
     bool any = arguments.Number("--port") == 0;
@@ -184,7 +174,7 @@ void Announce(Session& session, const LocalCluster& cluster,
       {"address", file.Address()},
       {"metrics_address", "127.0.0.1:" + std::to_string(file.metrics_port)},
       {"workers", file.workers},
-      {"device", file.device},
+      {"device", cluster.Device()},
       {"home", cluster.home().string()},
       {"storage", cluster.Storage().string()},
       {"started", started}};
@@ -193,9 +183,9 @@ void Announce(Session& session, const LocalCluster& cluster,
              .color = session.printer().color()});
   card.Title(started.empty() ? "The cluster runs already" : "The cluster is up");
   card.Row("Coordinator", file.Address());
-  card.Row("Workers", file.workers == 0
-                          ? "none"
-                          : std::to_string(file.workers) + ", one slot each, on " + file.device);
+  card.Row("Workers", file.workers == 0 ? "none"
+                                        : std::to_string(file.workers) + ", one slot each, on " +
+                                              cluster.Device());
   card.Row("Metrics", "http://127.0.0.1:" + std::to_string(file.metrics_port) + "/metrics");
   card.Row("Storage", cluster.Storage());
   card.Row("Logs", cluster.home() / "logs");
@@ -270,6 +260,9 @@ Result<int> RunDown(Session& session, const Arguments& arguments) {
   milliseconds grace(static_cast<int64_t>(arguments.Number("--grace") * 1000));
   ATTUNE_ASSIGN_OR_RETURN(auto stopped, StopAll(session, LocalCluster(home, {}), grace, false));
   if (stopped.empty()) session.Say("nothing runs in " + home.string());
+  std::vector<nlohmann::ordered_json> items;
+  for (const std::string& name : stopped) items.push_back({{"name", name}, {"state", "stopped"}});
+  if (!session.printer().human()) session.printer().List(items, stopped, Table({}), "");
   return kExitOk;
 }
 

@@ -146,7 +146,14 @@ Result<int> RunJobExplain(Session& session, const Arguments& arguments) {
     return kExitOk;
   }
   ATTUNE_ASSIGN_OR_RETURN(std::string text, spec::Explain(arguments.Get("KEY")));
-  session.printer().out() << text;
+  ATTUNE_ASSIGN_OR_RETURN(nlohmann::ordered_json keys, spec::ExplainJson(arguments.Get("KEY")));
+  if (session.printer().human()) {
+    session.printer().out() << text;
+    return kExitOk;
+  }
+  std::vector<std::string> names;
+  for (const auto& key : keys) names.push_back(key["key"]);
+  session.printer().List(keys, names, Table({}), "");
   return kExitOk;
 }
 

@@ -38,6 +38,15 @@ int CountGpus() {
   return error ? 0 : static_cast<int>(std::distance(gpus, fs::directory_iterator()));
 }
 
+std::string LocalCluster::Device() const {
+  if (file_.device != "auto") return file_.device;
+  auto trainer = FindProgram("attune-trainer");
+  std::error_code error;
+  // A GPU is of use only to a trainer that was built for it.
+  bool cuda = trainer.ok() && fs::exists(trainer->parent_path() / "libattune_cuda.so", error);
+  return cuda && CountGpus() > 0 ? "cuda" : "cpu";
+}
+
 std::vector<Daemon> LocalCluster::Daemons() const {
   std::vector<Daemon> daemons = {{"coordinator", "attune-coordinator"}};
   for (int i = 1; i <= file_.workers; ++i)
@@ -74,7 +83,7 @@ std::string LocalCluster::WorkerConfig(int number) const {
   return "# Written by `attune up`.\ncoordinator: {address: " + Quoted(file_.Address()) +
          "}\nnode: " + name + "\nslots: 1\ncores: " +
          std::to_string(std::max(1, UsableCores() / std::max(1, file_.workers))) +
-         "\ndevice: " + file_.device + (trainer.ok() ? "\ntrainer: " + Quoted(*trainer) : "") +
+         "\ndevice: " + Device() + (trainer.ok() ? "\ntrainer: " + Quoted(*trainer) : "") +
          "\nstorage: " + Quoted(Storage()) + "\nwork_dir: " + Quoted(home_ / "workers" / name) +
          "\nmetrics_listen: " + Quoted("127.0.0.1:" + std::to_string(usable ? port : 0)) + "\n";
 }
@@ -100,7 +109,7 @@ Result<bool> LocalCluster::Start(const Daemon& daemon) const {
   ATTUNE_ASSIGN_OR_RETURN(launch.program, FindProgram(daemon.program));
   launch.arguments = {"--config", home_ / (daemon.name + ".yaml")};
   launch.log = LogOf(daemon.name);
-  if (int gpus = CountGpus(); file_.device == "cuda" && gpus > 0 && daemon.name != "coordinator") {
+  if (int gpus = CountGpus(); Device() == "cuda" && gpus > 0 && daemon.name != "coordinator") {
     launch.environment["CUDA_VISIBLE_DEVICES"] = std::to_string((NumberOf(daemon.name) - 1) % gpus);
   }
   ATTUNE_ASSIGN_OR_RETURN(ProcessId process, StartDetached(launch));

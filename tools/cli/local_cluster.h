@@ -36,6 +36,8 @@ class LocalCluster {
     return home_ / "logs" / (name + ".log");
   }
   std::filesystem::path Storage() const { return home_ / "storage"; }
+  // "cpu" or "cuda": what `auto` comes to on this machine.
+  std::string Device() const;
   // The coordinator first.
   std::vector<Daemon> Daemons() const;
   // Also those of an earlier, larger cluster that still run.

@@ -33,6 +33,17 @@ TEST(Explain, EverythingAndNothing) {
   EXPECT_THAT(Explain("train.epoch").status().message(), HasSubstr("did you mean 'train.epochs'?"));
 }
 
+TEST(ExplainJson, HasTheSameKeys) {
+  auto keys = ExplainJson("checkpoint");
+  ASSERT_TRUE(keys.ok());
+  ASSERT_EQ(keys->size(), 2u);
+  EXPECT_EQ((*keys)[0]["key"], "checkpoint.every_steps");
+  EXPECT_EQ((*keys)[1]["default"], "2");
+  EXPECT_FALSE((*ExplainJson("base"))[0].contains("default"));
+  EXPECT_EQ(ExplainJson("")->size(), Schema().size());
+  EXPECT_EQ(ExplainJson("nope").status().code(), StatusCode::kNotFound);
+}
+
 TEST(JobSpecPage, IsUpToDate) {
   auto page = ReadFile("docs/job-spec.md");
   ASSERT_TRUE(page.ok()) << page.status().message();
