@@ -107,8 +107,10 @@ Status Controller::Fail(OpenJob& job, const Failure& failure,
   RetryPolicy policy = options_.retry;
   policy.max_restarts = MaxRestarts(job.record.job.spec());
   double jitter = static_cast<double>(random_.Below(1 << 20)) / (1 << 20);
-  RetryDecision decision =
-      DecideRetry(failure, job.record.job.restarts(), policy, ports_.clock->Now(), jitter);
+  const v1::Job& now = job.record.job;
+  const Attempts before{now.restarts(),
+                        now.generation() - std::min(now.generation(), now.restarts() + 1)};
+  RetryDecision decision = DecideRetry(failure, before, policy, ports_.clock->Now(), jitter);
   ending.event = decision.event;
   ending.event_type = decision.event == JobEvent::kFailed   ? "ended"
                       : decision.event == JobEvent::kPaused ? "paused"

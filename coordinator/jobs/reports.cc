@@ -294,6 +294,9 @@ void Controller::OnTaskFailed(OpenJob& job, const std::string& trainer_id,
     case v1::TaskFailed::NO_SPACE:
       failure.kind = Failure::Kind::kNoSpace;
       break;
+    case v1::TaskFailed::KIND_UNSPECIFIED:  // a stop that we did not ask for
+      failure.kind = Failure::Kind::kStopped;
+      break;
     case v1::TaskFailed::PEER_LOST:
       failure.kind = Failure::Kind::kPeerLost;
       break;

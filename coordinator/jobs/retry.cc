@@ -20,9 +20,10 @@ std::string SignalName(int signal) {
 
 }  // namespace
 
-RetryDecision DecideRetry(const Failure& failure, uint32_t restarts, const RetryPolicy& policy,
+RetryDecision DecideRetry(const Failure& failure, const Attempts& before, const RetryPolicy& policy,
                           TimePoint now, double jitter) {
   RetryDecision decision;
+  const uint32_t restarts = before.restarts;
   switch (failure.kind) {
     case Failure::Kind::kInvalid:
       decision.reason = failure.cause;
@@ -34,9 +35,10 @@ RetryDecision DecideRetry(const Failure& failure, uint32_t restarts, const Retry
           "no space on the storage: " + failure.cause + "; goes on by itself when there is room";
       return decision;
     case Failure::Kind::kNotStarted:
+    case Failure::Kind::kStopped:
       decision.event = JobEvent::kRequeued;
       decision.counted = false;
-      decision.not_before = now + Backoff(0, policy, jitter);
+      decision.not_before = now + Backoff(before.uncounted, policy, jitter);
       decision.reason = "tried again, because " + Describe(failure);
       return decision;
     case Failure::Kind::kPeerLost:
@@ -68,7 +70,12 @@ std::string Describe(const Failure& failure) {
   return "rank " + std::to_string(failure.rank) + " on " + failure.node + ": " + failure.cause;
 }
 
+bool IsStop(bool signaled, int code) {
+  return signaled ? code == SIGTERM : code == 128 + SIGTERM;
+}
+
 std::string DescribeExit(bool signaled, int code) {
+  if (IsStop(signaled, code)) return "stopped from outside (SIGTERM)";
   if (signaled) return "killed by signal " + std::to_string(code) + SignalName(code);
   return "exit code " + std::to_string(code);
 }

@@ -18,6 +18,7 @@ struct Failure {
     kTrainer,     // a trainer ended, or failed, by itself
     kWorker,      // a whole worker is gone
     kNotStarted,  // the trainer never ran, through no fault of the job
+    kStopped,     // by SIGTERM from outside: a host that shuts down, `attune down`
   };
   Kind kind = Kind::kTrainer;
   int rank = -1;  // -1: the whole worker
@@ -39,9 +40,14 @@ struct RetryDecision {
   std::string reason;
 };
 
-// restarts: attempts lost before this one. jitter in [0, 1) spreads the backoff over its upper
-// half.
-RetryDecision DecideRetry(const Failure& failure, uint32_t restarts, const RetryPolicy& policy,
+// Attempts that ended before this one.
+struct Attempts {
+  uint32_t restarts = 0;   // lost to failures
+  uint32_t uncounted = 0;  // through no fault of the job
+};
+
+// jitter in [0, 1) spreads the backoff over its upper half.
+RetryDecision DecideRetry(const Failure& failure, const Attempts& before, const RetryPolicy& policy,
                           TimePoint now, double jitter);
 
 // A job paused for want of space goes on when the storage has this much. Each pause in a row
@@ -51,6 +57,8 @@ uint64_t FreeBytesWanted(uint64_t free_bytes, uint32_t pauses_before);
 
 // "rank 1 on node-a: killed by signal 9 (SIGKILL)"
 std::string Describe(const Failure& failure);
+// Whether a process was asked to end: SIGTERM, or the exit code that shells and trainers use.
+bool IsStop(bool signaled, int code);
 // "killed by signal 9 (SIGKILL)", "exit code 3"
 std::string DescribeExit(bool signaled, int code);
 

@@ -82,6 +82,7 @@ void Controller::OnTrainerExited(const std::string& node, const v1::TrainerExite
     failure.rank = static_cast<int>(trainer->record.rank);
     failure.node = trainer->record.node;
     failure.cause = DescribeExit(exited.signaled(), exited.code());
+    if (IsStop(exited.signaled(), exited.code())) failure.kind = Failure::Kind::kStopped;
     if (!exited.start_error().empty()) {
       failure.cause = "the trainer did not start: " + exited.start_error();
     }

@@ -63,6 +63,18 @@ TEST_F(ControllerFailureTest, TheRestartBudgetIsBounded) {
             "rank 0 on a: killed by signal 11 (SIGSEGV); restarted 2 times, the most allowed");
 }
 
+TEST_F(ControllerFailureTest, AStopFromOutsideCostsNoRestart) {
+  const std::string id = RunToStepSeven();
+  for (uint32_t generation = 1; generation <= 5; ++generation) {
+    const std::string trainer = TrainerId(id, generation, 1);
+    ASSERT_TRUE(cluster_.RunUntil([&] { return cluster_.Trainer(trainer) != nullptr; }));
+    cluster_.KillTrainer(trainer, 15);
+  }
+  ASSERT_TRUE(cluster_.RunUntilState(id, v1::Job::SUCCEEDED));
+  EXPECT_EQ(cluster_.Job(id).restarts(), 0u);
+  EXPECT_EQ(cluster_.Job(id).generation(), 6u);
+}
+
 TEST_F(ControllerFailureTest, LostWorkerIsSeenByItsSilence) {
   const std::string id = RunToStepSeven();
   cluster_.KillWorker("b");

@@ -8,10 +8,12 @@ namespace {
 const TimePoint kNow{std::chrono::seconds(1000)};
 using Kind = Failure::Kind;
 
-RetryDecision Decide(Kind kind, uint32_t restarts, uint32_t max_restarts, double jitter = 0) {
+RetryDecision Decide(Kind kind, uint32_t restarts, uint32_t max_restarts, double jitter = 0,
+                     uint32_t uncounted = 0) {
   RetryPolicy policy;
   policy.max_restarts = max_restarts;
-  return DecideRetry({kind, 1, "node-a", "the cause", {}}, restarts, policy, kNow, jitter);
+  return DecideRetry({kind, 1, "node-a", "the cause", {}}, {restarts, uncounted}, policy, kNow,
+                     jitter);
 }
 
 struct Case {
@@ -33,6 +35,7 @@ TEST(DecideRetry, Table) {
            {Kind::kPeerLost, 0, 1, JobEvent::kRequeued, true},
            {Kind::kWorker, 1, 1, JobEvent::kFailed, true},
            {Kind::kNotStarted, 3, 3, JobEvent::kRequeued, false},
+           {Kind::kStopped, 3, 3, JobEvent::kRequeued, false},
        }) {
     SCOPED_TRACE(static_cast<int>(c.kind) * 100 + c.restarts * 10 + c.max_restarts);
     RetryDecision decision = Decide(c.kind, c.restarts, c.max_restarts);
@@ -49,6 +52,7 @@ TEST(DecideRetry, BackoffDoublesWithinItsBounds) {
   EXPECT_EQ(Decide(Kind::kTrainer, 0, 99).not_before, kNow + std::chrono::milliseconds(500));
   EXPECT_EQ(Decide(Kind::kTrainer, 2, 99).not_before, kNow + std::chrono::milliseconds(2000));
   EXPECT_EQ(Decide(Kind::kTrainer, 98, 99).not_before, kNow + std::chrono::seconds(30));
+  EXPECT_EQ(Decide(Kind::kStopped, 3, 3, 0, 2).not_before, kNow + std::chrono::seconds(2));
   EXPECT_LE(Decide(Kind::kTrainer, 98, 99, 0.999).not_before, kNow + std::chrono::seconds(60));
 }
 
@@ -62,6 +66,8 @@ TEST(DecideRetry, TheReasonNamesRankHostAndCause) {
 TEST(DescribeExit, NamesSignals) {
   EXPECT_EQ(DescribeExit(true, 9), "killed by signal 9 (SIGKILL)");
   EXPECT_EQ(DescribeExit(false, 3), "exit code 3");
+  EXPECT_EQ(DescribeExit(true, 15), "stopped from outside (SIGTERM)");
+  EXPECT_EQ(DescribeExit(false, 143), "stopped from outside (SIGTERM)");
 }
 
 TEST(FreeBytesWanted, GrowsWithPausesInARow) {
