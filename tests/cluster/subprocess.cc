@@ -50,7 +50,7 @@ pid_t Spawn(std::vector<std::string> command, std::vector<std::string> environme
   dup2(null, 0);
   dup2(out, 1);
   dup2(err, 2);
-  execve(arguments[0], arguments.data(), variables.data());
+  execvpe(arguments[0], arguments.data(), variables.data());
   _exit(127);
 }
 

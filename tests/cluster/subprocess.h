@@ -17,7 +17,8 @@ struct Finished {
   std::string out, err;
 };
 
-// Runs a program with variables on top of this process's own. After the deadline it is killed.
+// Runs a program (found on the PATH unless it is a path) with variables on top of this process's
+// own. After the deadline it is killed.
 Finished Run(const std::vector<std::string>& command,
              const std::map<std::string, std::string>& environment, std::chrono::seconds timeout);
 
