@@ -10,6 +10,7 @@
 #include <charconv>
 #include <cstdlib>
 #include <fstream>
+#include <random>
 #include <sstream>
 #include <thread>
 
@@ -207,17 +208,16 @@ bool IsPortFree(int port) {
 }
 
 Result<int> FreePort() {
-  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return ErrnoStatus(errno, "socket");
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  bool found = bind(fd, reinterpret_cast<sockaddr*>(&address), size) == 0 &&
-               getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0;
-  close(fd);
-  if (!found) return Unavailable("no free port on this machine");
-  return ntohs(address.sin_port);
+  // Below the range that the kernel gives to outgoing connections: a daemon that is down for a
+  // moment must find its port again, and a client that knocks meanwhile must not be given that port
+  // as its own.
+  constexpr int kFirst = 20000, kCount = 12000;
+  std::random_device random;
+  for (int attempt = 0; attempt < 200; ++attempt) {
+    int port = kFirst + static_cast<int>(random() % kCount);
+    if (IsPortFree(port)) return port;
+  }
+  return Unavailable("no free port from 20000 to 31999 on this machine");
 }
 
 }  // namespace attune::cli

@@ -49,7 +49,7 @@ std::string Tail(const std::filesystem::path& file, size_t lines);
 // A program of this project: in $ATTUNE_BIN_DIR, beside the running program, or on the PATH.
 Result<std::filesystem::path> FindProgram(const std::string& name);
 
-// Whether nobody listens on a loopback port, and a port on which nobody does.
+// Whether nobody listens on a loopback port, and a port on which nobody does, from 20000 to 31999.
 bool IsPortFree(int port);
 Result<int> FreePort();
 
