@@ -64,7 +64,10 @@ def main():
     from trl import SFTConfig, SFTTrainer
 
     class Times(TrainerCallback):
-        ends = []
+        begins, ends = [], []
+
+        def on_step_begin(self, *unused, **also_unused):
+            Times.begins.append(time.time())
 
         def on_step_end(self, *unused, **also_unused):
             Times.ends.append(time.time())
@@ -92,6 +95,7 @@ def main():
             "tokens_per_second": tokens / measured,
             "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
             "first_step_seconds": Times.ends[0] - start,
+            "before_step_seconds": Times.begins[0] - start,
             "ranks": ranks, "threads": args.threads, "method": args.method,
         }))
 
