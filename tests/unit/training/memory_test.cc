@@ -61,15 +61,19 @@ TEST(PredictMemory, IsCloseToWhatWasMeasured) {
     const char* method;
     MicroBatchShape batch;
     double measured;
+    bool checkpointing = false;
   };
   const std::vector<Case> cases = {
       {"full", {.tokens = 500, .targets = 380, .micro_batches_max = 2}, 2.909e9},
+      {"full", {.tokens = 500, .targets = 380, .micro_batches_max = 2}, 2.645e9, true},
+      {"full", {.tokens = 510, .targets = 390, .micro_batches_max = 1}, 2.408e9},
       {"lora", {.tokens = 500, .targets = 380, .micro_batches_max = 2}, 1.277e9}};
   for (const Case& c : cases) {
-    const TrainTask task = Task(c.method);
+    TrainTask task = Task(c.method);
+    task.data.train.activation_checkpointing = c.checkpointing;
     const auto model = ShapeOf(SmolLM2Tensors(), kSmolLM2, task.method);
     const auto predicted = static_cast<double>(PredictMemory(*model, c.batch, task).total());
-    EXPECT_NEAR(predicted / c.measured, 1.0, 0.06) << c.method;
+    EXPECT_NEAR(predicted / c.measured, 1.0, 0.06) << c.method << " " << c.checkpointing;
   }
 }
 

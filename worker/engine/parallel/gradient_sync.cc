@@ -6,6 +6,11 @@
 #include "worker/engine/parallel/pages.h"
 
 namespace attune::engine {
+namespace {
+
+constexpr int64_t kRoomStep = int64_t{48} << 20;
+
+}  // namespace
 
 // Runs on the thread of backward, after a parameter's gradient has been accumulated.
 class GradientSync::Hook : public torch::autograd::PostAccumulateGradHook {
@@ -83,6 +88,7 @@ void GradientSync::MoveIntoBucket(size_t parameter) {
   const at::Tensor& tensor = parameters_[parameter];
   Bucket& bucket = buckets_[bucket_of_[parameter]];
   if (!bucket.flat.defined()) {
+    MakeRoom(bucket.elements * static_cast<int64_t>(sizeof(float)));
     bucket.flat = ZeroPages({bucket.elements}, tensor);
   }
   at::Tensor view =
@@ -90,6 +96,16 @@ void GradientSync::MoveIntoBucket(size_t parameter) {
   if (tensor.grad().defined()) view.copy_(tensor.grad());  // else zeros
   tensor.mutable_grad() = view;
   is_in_bucket_[parameter] = true;
+}
+
+// In a first backward that is also the last, gradients take the place of the activations that it
+// frees. Not for every bucket: pages that are given back cost time when they are needed again.
+void GradientSync::MakeRoom(int64_t bytes) {
+  if (!last_backward_) return;
+  bytes_without_room_ += bytes;
+  if (bytes_without_room_ < kRoomStep) return;
+  ReturnFreedMemory();
+  bytes_without_room_ = 0;
 }
 
 void GradientSync::StartFullBuckets() {

@@ -54,6 +54,7 @@ class GradientSync {
   void Accumulated(size_t parameter);
   void Ready(size_t parameter);
   void MoveIntoBucket(size_t parameter);
+  void MakeRoom(int64_t bytes);
   void StartFullBuckets();
 
   Group* const group_;
@@ -63,8 +64,9 @@ class GradientSync {
   std::vector<int64_t> offset_of_;  // in its bucket
   std::vector<bool> is_in_bucket_, is_ready_;
   bool last_backward_ = false;
-  size_t next_bucket_ = 0;  // the first that has not started
-  Status failure_;          // the first, of a hook; Finish returns it
+  int64_t bytes_without_room_ = 0;  // of buckets made since freed memory was given back
+  size_t next_bucket_ = 0;          // the first that has not started
+  Status failure_;                  // the first, of a hook; Finish returns it
 };
 
 }  // namespace attune::engine

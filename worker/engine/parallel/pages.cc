@@ -1,5 +1,6 @@
 #include "worker/engine/parallel/pages.h"
 
+#include <malloc.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -15,6 +16,10 @@ at::Tensor ZeroPages(at::IntArrayRef shape, const at::Tensor& like) {
   if (pages == MAP_FAILED) throw std::bad_alloc();
   return at::from_blob(
       pages, shape, [bytes](void* p) { munmap(p, bytes); }, options);
+}
+
+void ReturnFreedMemory() {
+  malloc_trim(0);
 }
 
 }  // namespace attune::engine

@@ -1,6 +1,6 @@
 #pragma once
 
-// Large tensors outside of the heap.
+// Memory of the process: large tensors outside of the heap, and the heap's own free pages.
 
 #include <ATen/core/Tensor.h>
 
@@ -10,5 +10,9 @@ namespace attune::engine {
 // own: none is resident before it is written, they leave no hole in the heap, and freeing gives
 // them back at once.
 at::Tensor ZeroPages(at::IntArrayRef shape, const at::Tensor& like);
+
+// Gives pages that the heap holds free back to the system, so that a peak that has passed does not
+// add to the next.
+void ReturnFreedMemory();
 
 }  // namespace attune::engine

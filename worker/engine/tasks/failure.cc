@@ -1,7 +1,6 @@
 #include "worker/engine/tasks/failure.h"
 
 #include <c10/util/Exception.h>
-#include <malloc.h>
 
 #include <new>
 #include <string>
@@ -31,10 +30,6 @@ Status FailureStatus(const std::exception& error) {
                              "train.activation_checkpointing, or use method lora");
   }
   return Internal(what);
-}
-
-void ReturnFreedMemory() {
-  malloc_trim(0);
 }
 
 }  // namespace attune::engine

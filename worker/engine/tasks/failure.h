@@ -20,7 +20,4 @@ auto Guarded(Function&& function) -> decltype(function()) {
   }
 }
 
-// Gives memory that was freed back to the system: peaks of loading and evaluating do not stay.
-void ReturnFreedMemory();
-
 }  // namespace attune::engine

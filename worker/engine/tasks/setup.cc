@@ -3,6 +3,7 @@
 #include <bit>
 #include <nlohmann/json.hpp>
 
+#include "worker/engine/parallel/pages.h"
 #include "worker/engine/tasks/failure.h"
 
 namespace attune::engine {

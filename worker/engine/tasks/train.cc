@@ -6,6 +6,7 @@
 #include "common/base/files.h"
 #include "common/base/version.h"
 #include "worker/engine/eval/evaluate.h"
+#include "worker/engine/parallel/pages.h"
 #include "worker/engine/tasks/check.h"
 #include "worker/engine/tasks/failure.h"
 #include "worker/engine/tasks/output.h"
