@@ -98,7 +98,9 @@ grpc::Status WorkerStream::TakeLog(const v1::LogData& log) {
 
 void WorkerStream::OnEnd() {
   if (node_.empty()) return;
-  if (streams_->hub().Unbind(node_, this)) spdlog::info("node={} stream ended", node_);
+  if (!streams_->hub().Unbind(node_, this)) return;
+  spdlog::info("node={} stream ended", node_);
+  loop_->Post([node = node_](jobs::Controller& controller) { controller.OnWorkerDetached(node); });
 }
 
 }  // namespace attune

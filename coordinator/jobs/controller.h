@@ -90,6 +90,7 @@ class Controller {
   // Workers. Answers go through WorkerLink.
   void OnWorkerRegistered(const v1::RegisterWorker& worker, const std::string& address);
   void OnHeartbeat(const std::string& node, const v1::Heartbeat& heartbeat);
+  void OnWorkerDetached(const std::string& node) { nodes_.Detach(node); }
   void OnTrainerExited(const std::string& node, const v1::TrainerExited& exited);
 
   // Trainers. Answers go through TrainerLink.

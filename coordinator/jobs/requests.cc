@@ -79,7 +79,8 @@ Status Controller::ResolveInputs(v1::Job* job) {
 
 Status Controller::CheckRanks(const v1::Job& job) {
   if (nodes_.empty()) return Status();  // no worker has ever come: it may wait for the first
-  uint32_t total = scheduling::TotalSlots(View(Now()));
+  uint32_t total = 0;
+  for (const auto& [name, entry] : nodes_.entries()) total += entry.lost ? 0 : entry.node.slots();
   if (total == 0) return Status();  // all away for the moment
   uint32_t wanted = RanksOf(job).min();
   if (wanted <= total) return Status();

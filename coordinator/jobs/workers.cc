@@ -27,12 +27,12 @@ void Controller::OnWorkerRegistered(const v1::RegisterWorker& worker, const std:
   std::vector<std::string> unknown;
   SeeRunning(worker.node(), worker.running(), &unknown);
   // A worker that starts lists all it has: what has dialled in before and is not listed died with
-  // the worker's last life. One that was not seen yet may just be on its way.
+  // the worker's last life. One that was not seen yet may be on its way, for a heartbeat or so.
+  const auto on_its_way = std::min(options_.missing_timeout, options_.liveness.interval * 3 / 2);
   for (auto& [id, trainer] : trainers_) {
-    if (trainer.record.node == worker.node() && trainer.missing_since &&
-        trainer.record.state != TrainerState::kStarting) {
-      trainer.missing_since = now - options_.missing_timeout;
-    }
+    if (trainer.record.node != worker.node() || !trainer.missing_since) continue;
+    trainer.missing_since = now - options_.missing_timeout;
+    if (trainer.record.state == TrainerState::kStarting) *trainer.missing_since += on_its_way;
   }
   for (const std::string& id : unknown) registered->add_unknown_trainer_ids(id);
   spdlog::info("node={} registered slots={} running={} unknown={}", worker.node(), worker.slots(),
@@ -136,7 +136,7 @@ void Controller::CheckTrainers(Time now) {
                       std::to_string(nodes_.Silence(node, now).count()) + " s";
     } else if (first->record.state == TrainerState::kStarting) {
       failure.kind = Failure::Kind::kNotStarted;
-      failure.cause = "the worker on " + node + " was not told to start it in time";
+      failure.cause = "the worker on " + node + " does not run it: it was not told in time";
     } else {
       failure.rank = static_cast<int>(first->record.rank);
       failure.cause = "the worker was restarted and the trainer is gone";

@@ -24,8 +24,14 @@ NodeTable::Entry& NodeTable::Register(const v1::RegisterWorker& worker, const st
   node.set_metrics_address(worker.metrics_address());
   entry.liveness = Liveness(options_, now);
   entry.registered = true;
+  entry.connected = true;
   entry.lost = false;
   return entry;
+}
+
+void NodeTable::Detach(const std::string& name) {
+  auto found = entries_.find(name);
+  if (found != entries_.end()) found->second.connected = false;
 }
 
 bool NodeTable::Heartbeat(const std::string& name, Time now) {
@@ -47,7 +53,7 @@ std::vector<std::string> NodeTable::TakeLost(Time now) {
 
 bool NodeTable::Ready(const std::string& name, Time now) const {
   auto found = entries_.find(name);
-  return found != entries_.end() && found->second.registered && !found->second.lost &&
+  return found != entries_.end() && found->second.connected && !found->second.lost &&
          found->second.liveness.At(now) == Tardiness::kOnTime;
 }
 

@@ -21,6 +21,7 @@ class NodeTable {
     v1::Node node;  // state and slots_used are filled in by List
     Liveness liveness;
     bool registered = false;  // since this coordinator started
+    bool connected = false;   // its stream is up
     bool lost = false;
   };
 
@@ -31,6 +32,8 @@ class NodeTable {
   // After a restart: a node known from before counts as there until grace has passed.
   void Restore(const v1::Node& node, Time now, std::chrono::milliseconds grace);
   Entry& Register(const v1::RegisterWorker& worker, const std::string& address, Time now);
+  // Its stream has ended: it gets nothing new, and what it runs goes on until it is lost.
+  void Detach(const std::string& name);
   // False for a node that is not registered.
   bool Heartbeat(const std::string& name, Time now);
   // Nodes that became lost since the last call.
