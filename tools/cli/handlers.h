@@ -10,6 +10,7 @@ namespace attune::cli {
 // cluster_commands.cc
 Result<int> RunUp(Session&, const Arguments&);
 Result<int> RunDown(Session&, const Arguments&);
+// cluster_status.cc
 Result<int> RunStatus(Session&, const Arguments&);
 Result<int> RunNodeList(Session&, const Arguments&);
 // doctor.cc
