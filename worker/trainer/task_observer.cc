@@ -1,3 +1,5 @@
+#include <spdlog/spdlog.h>
+
 #include <utility>
 
 #include "common/base/utf8.h"
@@ -31,6 +33,10 @@ void TaskObserver::OnStep(const engine::StepReport& step) {
   v1::TrainerMessage message;
   *message.mutable_metrics() = ToMetricPoint(step, task_);
   Report(std::move(message));
+}
+
+void TaskObserver::OnWarning(const std::string& message) {
+  spdlog::warn("{}", ToValidUtf8(message));
 }
 
 void TaskObserver::OnEvaluation(const engine::EvaluationReport& evaluation) {
