@@ -33,8 +33,7 @@ const std::vector<Field>& Table() {
       {.path = "dataset",
        .type = "string, or a list of {name, weight}",
        .doc = "What to train on: NAME (its newest version) or NAME@VERSION. A list mixes several; "
-              "weight is "
-              "a data set's share of the examples, relative to the other weights."},
+              "weight is how often an epoch has the data set: 1 once, 2 twice, 0.5 half of it."},
       {.path = "method.type",
        .type = "string",
        .values = {"lora", "full"},
