@@ -7,18 +7,18 @@
 #include <string_view>
 #include <vector>
 
+#include "common/safetensors/safetensors.h"
 #include "worker/engine/formats/convert.h"
 #include "worker/engine/formats/json.h"
-#include "worker/engine/formats/safetensors.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   (void)attune::engine::ParseJson(std::string_view(reinterpret_cast<const char*>(data), size)).ok();
-  auto file = attune::engine::SafetensorsFile::Parse(std::as_bytes(std::span(data, size)));
+  auto file = attune::SafetensorsFile::Parse(std::as_bytes(std::span(data, size)));
   if (!file.ok()) return 0;
   size_t total = 0;
   for (const auto& [name, tensor] : (*file)->tensors()) {
     total += tensor.data.size();
-    size_t element = attune::engine::SafetensorsElementBytes(tensor.dtype);
+    size_t element = attune::SafetensorsElementBytes(tensor.dtype);
     ATTUNE_CHECK(element > 0);
     std::vector<float> out(tensor.data.size() / element);
     (void)attune::engine::ConvertToFloat(tensor.dtype, tensor.data, out).ok();
