@@ -1,11 +1,5 @@
 #include "tests/unit/cli/cli_runner.h"
 
-#include <gtest/gtest.h>
-#include <stdlib.h>
-
-#include <filesystem>
-#include <fstream>
-
 namespace attune::cli {
 
 Io CliRunner::MakeIo() {
@@ -30,20 +24,6 @@ int CliRunner::Run(const std::vector<std::string>& args, const std::string& inpu
   in_.str(input);
   Io io = MakeIo();
   return cli::Run(args, &io);
-}
-
-TemporaryFolder::TemporaryFolder() {
-  std::string pattern = (std::filesystem::temp_directory_path() / "attune-cli-XXXXXX").string();
-  path_ = mkdtemp(pattern.data());
-}
-TemporaryFolder::~TemporaryFolder() {
-  std::error_code error;
-  std::filesystem::remove_all(path_, error);
-}
-std::string TemporaryFolder::Write(const std::string& name, const std::string& content) const {
-  std::string path = path_ + "/" + name;
-  std::ofstream(path) << content;
-  return path;
 }
 
 }  // namespace attune::cli

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/temporary_folder.h"
 #include "tools/cli/session.h"
 
 namespace attune::cli {
@@ -38,18 +39,6 @@ class CliRunner {
   std::istringstream in_;
   int terminal_width_ = 0;  // 0: no terminal
   std::atomic<bool> interrupted_{false};
-};
-
-// A folder that goes away with the test.
-class TemporaryFolder {
- public:
-  TemporaryFolder();
-  ~TemporaryFolder();
-  std::string path() const { return path_; }
-  std::string Write(const std::string& name, const std::string& content) const;
-
- private:
-  std::string path_;
 };
 
 }  // namespace attune::cli

@@ -59,7 +59,7 @@ TEST_F(JobsTest, InvalidSpecIsRefusedBeforeItIsSent) {
               HasSubstr("bad.yaml:4:9: unknown key 'epoch' in train; did you mean 'epochs'?"));
   EXPECT_EQ(cli_.out(), "");
   EXPECT_TRUE(fake_.submits().empty());
-  EXPECT_EQ(cli_.Run({"job", "submit", folder_.path() + "/absent.yaml"}), kExitNotFound);
+  EXPECT_EQ(cli_.Run({"job", "submit", folder_.path().string() + "/absent.yaml"}), kExitNotFound);
 }
 
 TEST_F(JobsTest, RefusalsBecomeExitCodes) {

@@ -28,7 +28,7 @@ class ProcessTest : public ::testing::Test {
     return StartDetached({.program = "/bin/sh",
                           .arguments = {"-c", script},
                           .environment = {{"WORD", "hello"}},
-                          .log = folder_.path() + "/log"});
+                          .log = folder_.path().string() + "/log"});
   }
   TemporaryFolder folder_;
 };
@@ -38,20 +38,21 @@ TEST_F(ProcessTest, StartsDetachedAndStops) {
   ASSERT_TRUE(process.ok()) << process.status().message();
   EXPECT_TRUE(IsAlive(*process));
   EXPECT_EQ(getsid(process->pid), process->pid);
-  ASSERT_TRUE(WritePidFile(folder_.path() + "/pid", *process).ok());
-  EXPECT_TRUE(ReadLivePidFile(folder_.path() + "/pid").has_value());
+  ASSERT_TRUE(WritePidFile(folder_.path().string() + "/pid", *process).ok());
+  EXPECT_TRUE(ReadLivePidFile(folder_.path().string() + "/pid").has_value());
   auto killed = Stop(*process, milliseconds(5000));
   ASSERT_TRUE(killed.ok());
   EXPECT_FALSE(*killed);
   EXPECT_FALSE(IsAlive(*process));
-  EXPECT_FALSE(ReadLivePidFile(folder_.path() + "/pid").has_value());
+  EXPECT_FALSE(ReadLivePidFile(folder_.path().string() + "/pid").has_value());
 }
 
 TEST_F(ProcessTest, KillsWhatIgnoresTheFirstSignal) {
   auto process = Shell("trap '' TERM; echo ready; while :; do sleep 0.1; done");
   ASSERT_TRUE(process.ok());
   auto until = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-  while (Tail(folder_.path() + "/log", 1) != "ready" && std::chrono::steady_clock::now() < until)
+  while (Tail(folder_.path().string() + "/log", 1) != "ready" &&
+         std::chrono::steady_clock::now() < until)
     usleep(2000);
   auto killed = Stop(*process, milliseconds(100));
   ASSERT_TRUE(killed.ok()) << killed.status().message();
@@ -61,12 +62,13 @@ TEST_F(ProcessTest, KillsWhatIgnoresTheFirstSignal) {
 TEST_F(ProcessTest, AReusedPidIsNotOurs) {
   ProcessId other{getpid(), 1};  // alive, but started at another time
   EXPECT_FALSE(IsAlive(other));
-  ASSERT_TRUE(WritePidFile(folder_.path() + "/pid", other).ok());
-  EXPECT_FALSE(ReadLivePidFile(folder_.path() + "/pid").has_value());
+  ASSERT_TRUE(WritePidFile(folder_.path().string() + "/pid", other).ok());
+  EXPECT_FALSE(ReadLivePidFile(folder_.path().string() + "/pid").has_value());
 }
 
 TEST_F(ProcessTest, SaysWhatCannotBeRun) {
-  auto process = StartDetached({.program = "/nonexistent/program", .log = folder_.path() + "/log"});
+  auto process =
+      StartDetached({.program = "/nonexistent/program", .log = folder_.path().string() + "/log"});
   ASSERT_FALSE(process.ok());
   EXPECT_THAT(process.status().message(), HasSubstr("cannot run /nonexistent/program"));
 }
@@ -75,7 +77,7 @@ TEST_F(ProcessTest, TailIsTheLastLines) {
   std::string file = folder_.Write("t", "a\nb\nc\n");
   EXPECT_EQ(Tail(file, 2), "b\nc");
   EXPECT_EQ(Tail(file, 9), "a\nb\nc");
-  EXPECT_EQ(Tail(folder_.path() + "/absent", 2), "");
+  EXPECT_EQ(Tail(folder_.path().string() + "/absent", 2), "");
 }
 
 TEST(LocalCluster, WritesItsFilesAndFindsThemAgain) {
@@ -83,7 +85,7 @@ TEST(LocalCluster, WritesItsFilesAndFindsThemAgain) {
   LocalCluster cluster(folder.path(),
                        {.port = 7001, .metrics_port = 9001, .workers = 2, .device = "cpu"});
   ASSERT_TRUE(cluster.WriteFiles().ok());
-  auto worker = ReadFile(folder.path() + "/worker-2.yaml");
+  auto worker = ReadFile(folder.path().string() + "/worker-2.yaml");
   ASSERT_TRUE(worker.ok());
   EXPECT_THAT(*worker, HasSubstr("node: worker-2"));
   EXPECT_THAT(*worker, HasSubstr("127.0.0.1:7001"));

@@ -35,7 +35,8 @@ TEST_F(RegistryTest, DatasetImportSendsEveryByteOfEveryFile) {
 }
 
 TEST_F(RegistryTest, DatasetImportChecksItsInput) {
-  EXPECT_EQ(cli_.Run({"dataset", "import", "docs", folder_.path() + "/absent"}), kExitNotFound);
+  EXPECT_EQ(cli_.Run({"dataset", "import", "docs", folder_.path().string() + "/absent"}),
+            kExitNotFound);
   EXPECT_EQ(cli_.Run({"dataset", "import", "docs", folder_.path()}), kExitUsage);
   EXPECT_THAT(cli_.err(), HasSubstr("is a folder"));
   std::string file = folder_.Write("a", "x");
@@ -51,7 +52,7 @@ TEST_F(RegistryTest, ModelImportSendsAnAbsolutePath) {
   ASSERT_EQ(code, kExitOk) << cli_.err();
   EXPECT_EQ(json::parse(cli_.out())["lineage"]["source"],
             std::filesystem::canonical(file).string());
-  EXPECT_EQ(cli_.Run({"model", "import", "m", folder_.path() + "/absent"}), kExitNotFound);
+  EXPECT_EQ(cli_.Run({"model", "import", "m", folder_.path().string() + "/absent"}), kExitNotFound);
   EXPECT_EQ(cli_.Run({"model", "show", "nope"}), kExitNotFound);
 }
 
@@ -92,9 +93,10 @@ TEST_F(RegistryTest, ExportRefusesAFolderThatIsNotEmpty) {
   EXPECT_EQ(cli_.Run({"model", "export", "m", folder_.path()}), kExitConflict);
   EXPECT_TRUE(fake_.submits().empty());
   fake_.events = {MakeEvent(1, "ended", "", MakeJob("job-submitted000", v1::Job::SUCCEEDED))};
-  ASSERT_EQ(cli_.Run({"model", "export", "m", folder_.path() + "/new", "--merge"}), kExitOk)
+  ASSERT_EQ(cli_.Run({"model", "export", "m", folder_.path().string() + "/new", "--merge"}),
+            kExitOk)
       << cli_.err();
-  EXPECT_EQ(cli_.out(), folder_.path() + "/new\n");
+  EXPECT_EQ(cli_.out(), folder_.path().string() + "/new\n");
   EXPECT_TRUE(fake_.submits()[0].task().export_().merge());
 }
 

@@ -17,9 +17,9 @@ class SettingsTest : public ::testing::Test {
  protected:
   SettingsTest() {
     cli_.SetEnv("HOME", folder_.path());
-    cli_.SetEnv("ATTUNE_HOME", folder_.path() + "/home");
-    std::filesystem::create_directories(folder_.path() + "/home");
-    cli_.SetEnv("ATTUNE_CONFIG", folder_.path() + "/config.yaml");
+    cli_.SetEnv("ATTUNE_HOME", folder_.path().string() + "/home");
+    std::filesystem::create_directories(folder_.path().string() + "/home");
+    cli_.SetEnv("ATTUNE_CONFIG", folder_.path().string() + "/config.yaml");
   }
   Result<Settings> Resolve(const std::map<std::string, std::string>& flags = {}) {
     std::map<std::string, std::vector<std::string>> values;
@@ -40,15 +40,15 @@ class SettingsTest : public ::testing::Test {
 
 TEST_F(SettingsTest, EachSourceWinsOverTheOnesBelow) {
   EXPECT_EQ(Resolve()->endpoint.address, "127.0.0.1:7070");
-  ASSERT_TRUE(
-      WriteClusterFile(folder_.path() + "/home", {.port = 4321, .metrics_port = 4322, .workers = 1})
-          .ok());
+  ASSERT_TRUE(WriteClusterFile(folder_.path().string() + "/home",
+                               {.port = 4321, .metrics_port = 4322, .workers = 1})
+                  .ok());
   EXPECT_EQ(Resolve()->endpoint.address, "127.0.0.1:4321");
   WriteConfig();
   auto lab = Resolve();
   ASSERT_TRUE(lab.ok()) << lab.status().message();
   EXPECT_EQ(lab->endpoint.address, "lab:1");
-  EXPECT_EQ(lab->endpoint.ca_file, folder_.path() + "/ca.pem");
+  EXPECT_EQ(lab->endpoint.ca_file, folder_.path().string() + "/ca.pem");
   EXPECT_EQ(lab->endpoint.token, "secret");
   EXPECT_EQ(Resolve({{"--context", "other"}})->endpoint.address, "other:2");
   cli_.SetEnv("ATTUNE_ADDRESS", "env:3");
@@ -66,7 +66,7 @@ TEST_F(SettingsTest, TokenOfTheEnvironment) {
   cli_.SetEnv("ATTUNE_TOKEN", "abc");
   EXPECT_EQ(Resolve()->endpoint.token, "abc");
   EXPECT_EQ(Resolve({{"--token-file", folder_.Write("t", "def\n")}})->endpoint.token, "def");
-  EXPECT_FALSE(Resolve({{"--token-file", folder_.path() + "/absent"}}).ok());
+  EXPECT_FALSE(Resolve({{"--token-file", folder_.path().string() + "/absent"}}).ok());
 }
 
 TEST_F(SettingsTest, MistakesAreNamed) {

@@ -8,7 +8,7 @@
 
 #include "common/base/files.h"
 #include "common/base/hash.h"
-#include "tests/unit/data/folder.h"
+#include "tests/support/temporary_folder.h"
 
 namespace attune::engine {
 namespace {
@@ -99,7 +99,7 @@ class PrepareTest : public testing::Test {
     return *assets->tokenizer->Decode(ids, false);
   }
 
-  Folder folder_;
+  TemporaryFolder folder_;
   CountingObserver observer_;
 };
 

@@ -9,7 +9,7 @@
 
 #include "common/base/files.h"
 #include "common/base/hash.h"
-#include "tests/unit/data/folder.h"
+#include "tests/support/temporary_folder.h"
 #include "worker/engine/data/shard_writer.h"
 #include "worker/engine/data/weighted_shard.h"
 
@@ -48,14 +48,14 @@ void Resign(std::string* content) {
   content->replace(content->size() - 64, 64, hex);
 }
 
-Status OpenContent(const Folder& folder, const std::string& content) {
+Status OpenContent(const TemporaryFolder& folder, const std::string& content) {
   auto file = folder.path() / "changed.tokens";
   std::ofstream(file, std::ios::binary) << content;
   return TokenShard::Open(file).status();
 }
 
 TEST(TokenShard, GivesBackWhatWasWritten) {
-  Folder folder;
+  TemporaryFolder folder;
   std::vector<Example> examples = {MakeExample(2, 1), MakeExample(5, 2), MakeExample(8, 3)};
   WriteShard(folder.path() / "a.tokens", examples);
   auto shard = TokenShard::Open(folder.path() / "a.tokens");
@@ -72,7 +72,7 @@ TEST(TokenShard, GivesBackWhatWasWritten) {
 }
 
 TEST(TokenShard, MayBeEmpty) {
-  Folder folder;
+  TemporaryFolder folder;
   WriteShard(folder.path() / "a.tokens", {});
   auto shard = TokenShard::Open(folder.path() / "a.tokens");
   ASSERT_TRUE(shard.ok()) << shard.status().ToString();
@@ -80,7 +80,7 @@ TEST(TokenShard, MayBeEmpty) {
 }
 
 TEST(TokenShard, IsNotThereWithoutCommit) {
-  Folder folder;
+  TemporaryFolder folder;
   {
     auto writer = ShardWriter::Create(folder.path() / "a.tokens");
     Example e = MakeExample(3, 1);
@@ -90,7 +90,7 @@ TEST(TokenShard, IsNotThereWithoutCommit) {
 }
 
 TEST(TokenShard, RefusesEveryFlippedByteAndEveryTruncation) {
-  Folder folder;
+  TemporaryFolder folder;
   WriteShard(folder.path() / "a.tokens", {MakeExample(3, 1), MakeExample(6, 2)});
   const std::string content = Content(folder.path() / "a.tokens");
   for (size_t i = 0; i < content.size(); ++i) {
@@ -102,7 +102,7 @@ TEST(TokenShard, RefusesEveryFlippedByteAndEveryTruncation) {
 }
 
 TEST(TokenShard, RefusesSignedLies) {
-  Folder folder;
+  TemporaryFolder folder;
   WriteShard(folder.path() / "a.tokens", {MakeExample(3, 1), MakeExample(6, 2)});
   const std::string content = Content(folder.path() / "a.tokens");
   const size_t footer = content.size() - kShardFooterBytes;
@@ -141,7 +141,7 @@ TEST(TokenShard, RefusesSignedLies) {
 }
 
 TEST(Weighted, RepeatsAndDraws) {
-  Folder folder;
+  TemporaryFolder folder;
   std::vector<Example> examples;
   for (uint8_t i = 0; i < 10; ++i) examples.push_back(MakeExample(4, static_cast<uint8_t>(9 - i)));
   WriteShard(folder.path() / "a.tokens", examples);
@@ -162,7 +162,7 @@ TEST(Weighted, RepeatsAndDraws) {
 }
 
 TEST(Weighted, RefusesWeightsThatMeanNothing) {
-  Folder folder;
+  TemporaryFolder folder;
   WriteShard(folder.path() / "a.tokens", {MakeExample(4, 1)});
   auto shard = *TokenShard::Open(folder.path() / "a.tokens");
   for (double weight : {0.0, -1.0, 1e9, std::numeric_limits<double>::quiet_NaN()}) {

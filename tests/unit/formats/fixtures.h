@@ -1,15 +1,15 @@
 #pragma once
 
-// Files that tests/parity/formats/make_fixtures.py made, a scratch folder, and reading tensors by
+// Files that tests/parity/formats/make_fixtures.py made, and reading tensors by
 // name.
 
 #include <gtest/gtest.h>
 
 #include <filesystem>
-#include <fstream>
 #include <string>
 #include <vector>
 
+#include "tests/support/temporary_folder.h"
 #include "worker/engine/formats/weights.h"
 
 namespace attune::engine {
@@ -17,24 +17,6 @@ namespace attune::engine {
 inline std::filesystem::path Fixture(const std::string& name) {
   return std::filesystem::path("tests/parity/formats/fixtures") / name;
 }
-
-// A fresh folder that is removed with the object.
-class ScratchFolder {
- public:
-  ScratchFolder() {
-    std::string pattern = testing::TempDir() + "/attune-formats-XXXXXX";
-    path_ = mkdtemp(pattern.data());
-  }
-  ~ScratchFolder() { std::filesystem::remove_all(path_); }
-  const std::filesystem::path& path() const { return path_; }
-  std::filesystem::path Write(const std::string& name, std::string_view content) const {
-    std::ofstream(path_ / name, std::ios::binary) << content;
-    return path_ / name;
-  }
-
- private:
-  std::filesystem::path path_;
-};
 
 inline std::vector<float> Read(const WeightSource& source, const std::string& name) {
   auto info = source.tensors().find(name);

@@ -150,7 +150,7 @@ struct LlamaBytes {
 };
 
 Result<std::string> ConfigOf(const LlamaBytes& llama) {
-  ScratchFolder folder;
+  TemporaryFolder folder;
   return ReadModelConfig(folder.Write("m.gguf", llama.Text()));
 }
 
@@ -201,7 +201,7 @@ TEST(GgufConfig, RecognisesLlama3InTheRopeDivisors) {
 }
 
 TEST(GgufWeights, RefusesRowsThatHeadsCannotShare) {
-  ScratchFolder folder;
+  TemporaryFolder folder;
   LlamaBytes llama;
   llama.extra_tensor = {"blk.0.attn_q.bias", 6};
   auto source = OpenWeights(folder.Write("m.gguf", llama.Text()));

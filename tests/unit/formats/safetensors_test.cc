@@ -55,14 +55,14 @@ TEST(Safetensors, WritesTheSameBytesAsThePackage) {
   for (const auto& [name, tensor] : (*file)->tensors()) {
     tensors.push_back({name, tensor.dtype, tensor.shape, tensor.data.data(), tensor.data.size()});
   }
-  ScratchFolder folder;
+  TemporaryFolder folder;
   Status status = WriteSafetensors(folder.path() / "out.safetensors", tensors);
   ASSERT_TRUE(status.ok()) << status.ToString();
   EXPECT_EQ(*ReadFile(folder.path() / "out.safetensors"), *ReadFile(Fixture("mixed.safetensors")));
 }
 
 TEST(Safetensors, WriterRefusesWrongTensors) {
-  ScratchFolder folder;
+  TemporaryFolder folder;
   auto path = folder.path() / "out.safetensors";
   float value = 1;
   auto error = [&](std::vector<TensorBytes> tensors) {

@@ -37,7 +37,7 @@ TEST(Half, EveryValueIsExact) {
 }
 
 TEST(OpenWeights, ReadsShards) {
-  ScratchFolder folder;
+  TemporaryFolder folder;
   WriteOne(folder.path() / "model-00001-of-00002.safetensors", "a", 1);
   WriteOne(folder.path() / "model-00002-of-00002.safetensors", "b", 2);
   folder.Write("model.safetensors.index.json",
@@ -50,7 +50,7 @@ TEST(OpenWeights, ReadsShards) {
 }
 
 TEST(OpenWeights, RefusesWrongIndex) {
-  ScratchFolder folder;
+  TemporaryFolder folder;
   WriteOne(folder.path() / "one.safetensors", "a", 1);
   auto error = [&](std::string_view index) {
     return OpenWeights(folder.Write("model.safetensors.index.json", index)).status().message();
@@ -68,7 +68,7 @@ TEST(OpenWeights, RefusesWrongIndex) {
 }
 
 TEST(OpenWeights, FindsTheFileOfAFolder) {
-  ScratchFolder folder;
+  TemporaryFolder folder;
   EXPECT_EQ(OpenWeights(folder.path()).status().code(), StatusCode::kNotFound);
   folder.Write("pytorch_model.bin", "x");
   EXPECT_THAT(OpenWeights(folder.path()).status().message(), HasSubstr("safe_serialization"));
@@ -86,7 +86,7 @@ TEST(OpenWeights, FindsTheFileOfAFolder) {
 }
 
 TEST(ReadModelConfig, ReadsAndChecksConfigJson) {
-  ScratchFolder folder;
+  TemporaryFolder folder;
   EXPECT_EQ(ReadModelConfig(folder.path()).status().code(), StatusCode::kNotFound);
   folder.Write("config.json", R"({"model_type": "llama"})");
   EXPECT_EQ(*ReadModelConfig(folder.path()), R"({"model_type": "llama"})");

@@ -8,13 +8,12 @@
 
 #include <fstream>
 
-#include "tests/unit/training/folders.h"
+#include "tests/support/temporary_folder.h"
 
 namespace attune::engine {
 namespace {
 
 namespace fs = std::filesystem;
-using testing::TemporaryFolder;
 
 CheckpointTensors Tensors(double value, int64_t size = 10) {
   return {.weights_file = "model.safetensors",

@@ -7,7 +7,7 @@
 
 #include <limits>
 
-#include "tests/unit/training/folders.h"
+#include "tests/support/temporary_folder.h"
 #include "tests/unit/training/step_run.h"
 
 namespace attune::engine {
@@ -17,7 +17,7 @@ using testing::RunSteps;
 using testing::StepInput;
 using testing::StepRun;
 
-ModelFiles Tiny(const testing::TemporaryFolder& folder) {
+ModelFiles Tiny(const TemporaryFolder& folder) {
   return {.reference = "tiny@1", .path = folder.path(), .format = "huggingface"};
 }
 
@@ -44,7 +44,7 @@ class RanksTest : public ::testing::TestWithParam<std::string> {
     return RunSteps(input, world_size, steps);
   }
 
-  testing::TemporaryFolder folder_;
+  TemporaryFolder folder_;
 };
 
 double LargestDifference(const NamedTensors& a, const NamedTensors& b) {
@@ -78,7 +78,7 @@ TEST_P(RanksTest, OneUpdateAgrees) {
 INSTANTIATE_TEST_SUITE_P(Methods, RanksTest, ::testing::Values("full", "lora"));
 
 TEST(StepRunner, ALossThatIsNoNumberStopsWithTheStep) {
-  testing::TemporaryFolder folder;
+  TemporaryFolder folder;
   testing::WriteTinyLlama(folder.path(), {}, 3);
   TrainTask task;
   task.method.type = "full";
@@ -102,7 +102,7 @@ TEST(StepRunner, ALossThatIsNoNumberStopsWithTheStep) {
 }
 
 TEST(StepRunner, DropoutDoesNotDependOnRanks) {
-  testing::TemporaryFolder folder;
+  TemporaryFolder folder;
   testing::WriteTinyLlama(folder.path(), {}, 3);
   TrainTask task;
   task.method = {.type = "lora", .rank = 4, .alpha = 8, .dropout = 0.3};

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/unit/training/folders.h"
+#include "tests/support/temporary_folder.h"
 #include "worker/engine/engine.h"
 
 namespace attune::engine::testing {

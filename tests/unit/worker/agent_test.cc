@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <atomic>
 
+#include "tests/support/temporary_folder.h"
 #include "tests/unit/worker/stream_peer.h"
-#include "tests/unit/worker/temporary_folder.h"
 
 namespace attune::worker {
 namespace {
@@ -131,7 +131,7 @@ class AgentTest : public ::testing::Test {
     });
   }
 
-  attune::testing::TemporaryFolder folder_;
+  attune::TemporaryFolder folder_;
   FakeCoordinator coordinator_;
   attune::testing::TestServer server_{&coordinator_};
   WorkerMetrics metrics_{"node-1"};

@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "tests/unit/worker/temporary_folder.h"
+#include "tests/support/temporary_folder.h"
 #include "worker/agent/environment.h"
 
 namespace attune::worker {
@@ -29,7 +29,7 @@ class CompleteTest : public ::testing::Test {
     config_.work_dir = folder_.path() / "work";
     config_.node = "node-1";
   }
-  attune::testing::TemporaryFolder folder_;
+  attune::TemporaryFolder folder_;
   WorkerConfig config_;
 };
 

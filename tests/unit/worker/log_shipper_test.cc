@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/unit/worker/temporary_folder.h"
+#include "tests/support/temporary_folder.h"
 
 namespace attune::worker {
 namespace {
@@ -15,7 +15,7 @@ class LogShipperTest : public ::testing::Test {
     wake_at_ = LogShipper::SteadyTime::max();
     return shipper_.Next(now_, &wake_at_);
   }
-  attune::testing::TemporaryFolder folder_;
+  attune::TemporaryFolder folder_;
   LogShipper shipper_{{.chunk_bytes = 4,
                        .poll = milliseconds(100),
                        .resend = milliseconds(1000),
@@ -41,7 +41,7 @@ TEST_F(LogShipperTest, SendsChunkAfterChunk) {
   EXPECT_FALSE(Next());
   EXPECT_EQ(wake_at_, now_ + milliseconds(100));
   EXPECT_TRUE(shipper_.AllShipped());
-  folder_.Write("a.log", "78");
+  folder_.Append("a.log", "78");
   now_ += milliseconds(100);
   chunk = Next();
   ASSERT_TRUE(chunk);

@@ -9,8 +9,8 @@
 #include <sstream>
 #include <thread>
 
+#include "tests/support/temporary_folder.h"
 #include "tests/unit/worker/stream_peer.h"
-#include "tests/unit/worker/temporary_folder.h"
 #include "worker/agent/log_tail.h"
 
 namespace attune::worker {
@@ -33,7 +33,7 @@ class ProcessTest : public ::testing::Test {
     text << std::ifstream(log_).rdbuf();
     return text.str();
   }
-  attune::testing::TemporaryFolder folder_;
+  attune::TemporaryFolder folder_;
   const std::filesystem::path log_ = folder_.path() / "trainer.log";
 };
 

@@ -5,7 +5,7 @@
 
 #include <fstream>
 
-#include "tests/unit/coordinator/api/temporary_folder.h"
+#include "tests/support/temporary_folder.h"
 
 namespace attune {
 namespace {

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "common/base/files.h"
-#include "tests/unit/coordinator/api/temporary_folder.h"
+#include "tests/support/temporary_folder.h"
 
 namespace attune {
 namespace {

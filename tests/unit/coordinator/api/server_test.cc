@@ -17,7 +17,7 @@
 #include "common/base/files.h"
 #include "common/log/log.h"
 #include "common/rpc/rpc.h"
-#include "tests/unit/coordinator/api/temporary_folder.h"
+#include "tests/support/temporary_folder.h"
 
 namespace attune {
 namespace {
