@@ -1,12 +1,10 @@
 // attune-coordinator --config FILE: the cluster's API, state and scheduling.
 // Exit codes: 0 stopped by a signal, 1 failed to start, 2 usage or configuration.
 
-#include <pthread.h>
-
 #include <CLI/CLI.hpp>
-#include <csignal>
 #include <cstdio>
 
+#include "common/base/signals.h"
 #include "common/base/version.h"
 #include "common/log/log.h"
 #include "coordinator/server.h"
@@ -25,13 +23,7 @@ int Run(const std::string& config_path) {
   if (Status logging = InitLogging("coordinator", config->log_level); !logging.ok()) {
     return Complain(logging, 2);
   }
-  // Before any thread starts, so that only the wait below takes them.
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  std::signal(SIGPIPE, SIG_IGN);
+  const sigset_t signals = BlockStopSignals();
   auto server = CoordinatorServer::Start(*config);
   if (!server.ok()) return Complain(server.status(), 1);
   std::printf("attune-coordinator ready address=%s metrics=%s storage=%s\n",

@@ -184,11 +184,16 @@ void Controller::Advance(const std::string& job_id) {
   }
 }
 
-void Controller::StartPreparing(OpenJob& job) {
+Controller::Change Controller::IntoPhase(const JobRecord& record, Phase phase, TimePoint now) {
   Change change;
-  change.record = job.record;
-  change.record.phase = Phase::kPreparing;
-  change.record.phase_since = ports_.clock->Now();
+  change.record = record;
+  change.record.phase = phase;
+  change.record.phase_since = now;
+  return change;
+}
+
+void Controller::StartPreparing(OpenJob& job) {
+  Change change = IntoPhase(job.record, Phase::kPreparing, ports_.clock->Now());
   change.record.job.set_reason("prepares the data");
   change.events.push_back({"preparing", "all trainers are there; rank 0 prepares the data"});
   if (!Commit(std::move(change)).ok()) return;
@@ -199,10 +204,7 @@ void Controller::StartPreparing(OpenJob& job) {
 
 void Controller::StartWork(OpenJob& job) {
   const std::string checkpoint = FindCheckpoint(job.record);
-  Change change;
-  change.record = job.record;
-  change.record.phase = Phase::kWorking;
-  change.record.phase_since = ports_.clock->Now();
+  Change change = IntoPhase(job.record, Phase::kWorking, ports_.clock->Now());
   change.record.checkpoint_path = checkpoint;
   if (checkpoint.empty()) change.record.checkpoint_step = 0;
   std::string message = "starts";
@@ -286,10 +288,7 @@ void Controller::SendTask(OpenJob& job, Trainer& trainer) {
 void Controller::StartRegistering(OpenJob& job) {
   const std::string id = job.record.job.id();
   if (job.record.phase != Phase::kRegistering) {
-    Change change;
-    change.record = job.record;
-    change.record.phase = Phase::kRegistering;
-    change.record.phase_since = ports_.clock->Now();
+    Change change = IntoPhase(job.record, Phase::kRegistering, ports_.clock->Now());
     change.record.job.set_reason("registers the model");
     change.events.push_back({"registering", "training is done; the output is checked"});
     if (!Commit(std::move(change)).ok()) return;

@@ -189,6 +189,8 @@ class Controller {
   void StartAttempt(OpenJob& job, const scheduling::Placement& placement);
   void SetWait(OpenJob& job, const scheduling::Wait& wait);
   void Advance(const std::string& job_id);
+  // The record moved into the phase, still to be committed.
+  static Change IntoPhase(const JobRecord& record, Phase phase, TimePoint now);
   void StartPreparing(OpenJob& job);
   void StartWork(OpenJob& job);
   void StartRegistering(OpenJob& job);

@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 
+#include "common/base/signals.h"
 #include "common/base/version.h"
 #include "common/log/log.h"
 #include "worker/agent/agent.h"
@@ -89,13 +90,7 @@ int Serve(Agent& agent, const sigset_t& signals) {
 }
 
 int Main(int argc, char** argv) {
-  // Before any thread, so that all inherit it and only Serve takes these signals.
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  signal(SIGPIPE, SIG_IGN);
+  const sigset_t signals = BlockStopSignals();
 
   CLI::App app("Offers this host's slots to an Attune coordinator and runs trainers in them.",
                "attune-worker");

@@ -1,8 +1,6 @@
 #include <algorithm>
-#include <atomic>
-#include <thread>
 
-#include "common/base/mutex.h"
+#include "common/base/parallel_for.h"
 #include "worker/text/rust_result.h"
 #include "worker/text/text.h"
 
@@ -66,33 +64,17 @@ Result<Encoding> Tokenizer::Encode(std::string_view text, bool add_special) cons
 Result<std::vector<std::vector<uint32_t>>> Tokenizer::EncodeBatch(
     const std::vector<std::string_view>& texts, bool add_special, int threads) const {
   std::vector<std::vector<uint32_t>> encoded(texts.size());
-  std::atomic<size_t> next{0};
-  std::atomic<bool> failed{false};
-  Mutex mutex;
-  Status failure;  // the first one seen
-  auto work = [&] {
-    while (!failed.load(std::memory_order_relaxed)) {
-      size_t begin = next.fetch_add(kTextsATurn);
-      if (begin >= texts.size()) return;
-      for (size_t i = begin; i < std::min(begin + kTextsATurn, texts.size()); ++i) {
-        auto ids = EncodeIds(handle_, texts[i], add_special);
-        if (!ids.ok()) {
-          MutexLock lock(&mutex);
-          if (failure.ok()) failure = ids.status().WithContext("text " + std::to_string(i));
-          failed = true;
-          return;
+  const size_t turns = (texts.size() + kTextsATurn - 1) / kTextsATurn;
+  ATTUNE_RETURN_IF_ERROR(
+      ParallelFor(turns, std::clamp(threads, 1, kThreadsMax), [&](size_t turn) -> Status {
+        const size_t begin = turn * kTextsATurn;
+        for (size_t i = begin; i < std::min(begin + kTextsATurn, texts.size()); ++i) {
+          auto ids = EncodeIds(handle_, texts[i], add_special);
+          if (!ids.ok()) return ids.status().WithContext("text " + std::to_string(i));
+          encoded[i] = std::move(*ids);
         }
-        encoded[i] = std::move(*ids);
-      }
-    }
-  };
-  size_t turns = (texts.size() + kTextsATurn - 1) / kTextsATurn;
-  int helpers = std::min<int>(std::clamp(threads, 1, kThreadsMax), static_cast<int>(turns)) - 1;
-  std::vector<std::thread> pool;
-  for (int i = 0; i < helpers; ++i) pool.emplace_back(work);
-  work();
-  for (std::thread& thread : pool) thread.join();
-  ATTUNE_RETURN_IF_ERROR(failure);
+        return Status();
+      }));
   return encoded;
 }
 

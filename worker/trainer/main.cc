@@ -13,6 +13,7 @@
 #include <memory>
 #include <string>
 
+#include "common/base/signals.h"
 #include "common/log/log.h"
 #include "worker/trainer/control.h"
 #include "worker/trainer/remote_store.h"
@@ -73,12 +74,7 @@ int Fail(const Status& status, int code) {
 }
 
 int Main() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  signal(SIGPIPE, SIG_IGN);
+  const sigset_t signals = BlockStopSignals();
 
   auto settings = ReadSettings([](const char* name) { return std::getenv(name); });
   if (!settings.ok()) return Fail(settings.status(), 2);

@@ -1,15 +1,10 @@
 #include "worker/engine/checkpoint/tensor_file.h"
 
 #include "common/safetensors/safetensors.h"
+#include "worker/engine/formats/weights.h"
 
 namespace attune::engine {
 namespace {
-
-std::string ShapeText(const std::vector<int64_t>& shape) {
-  std::string text = "[";
-  for (size_t i = 0; i < shape.size(); ++i) text += (i == 0 ? "" : ", ") + std::to_string(shape[i]);
-  return text + "]";
-}
 
 Status CheckMatches(const std::filesystem::path& path, const SafetensorsFile& file,
                     const NamedTensors& tensors) {

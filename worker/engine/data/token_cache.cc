@@ -7,7 +7,7 @@
 
 #include "common/base/files.h"
 #include "common/base/hash.h"
-#include "worker/engine/data/parallel_for.h"
+#include "common/base/parallel_for.h"
 #include "worker/engine/data/shard_writer.h"
 
 namespace attune::engine {

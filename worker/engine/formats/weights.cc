@@ -81,6 +81,12 @@ Result<std::string> GgufConfig(const fs::path& path) {
 
 }  // namespace
 
+std::string ShapeText(const std::vector<int64_t>& shape) {
+  std::string text = "[";
+  for (size_t i = 0; i < shape.size(); ++i) text += (i == 0 ? "" : ", ") + std::to_string(shape[i]);
+  return text + "]";
+}
+
 int64_t TensorInfo::elements() const {
   int64_t count = 1;
   for (int64_t dimension : shape) count *= dimension;

@@ -22,6 +22,9 @@ struct TensorInfo {
   int64_t elements() const;
 };
 
+// A shape for messages: "[2, 3]".
+std::string ShapeText(const std::vector<int64_t>& shape);
+
 // Read-only; thread-safe.
 class WeightSource {
  public:

@@ -13,12 +13,6 @@
 namespace attune::engine {
 namespace {
 
-std::string ShapeText(const std::vector<int64_t>& shape) {
-  std::string text = "[";
-  for (size_t i = 0; i < shape.size(); ++i) text += (i == 0 ? "" : ", ") + std::to_string(shape[i]);
-  return text + "]";
-}
-
 Status ReadTensor(const WeightSource& source, const std::string& name, const at::Tensor& tensor,
                   const std::string& where) {
   const auto found = source.tensors().find(name);

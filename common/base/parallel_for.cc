@@ -1,4 +1,4 @@
-#include "worker/engine/data/parallel_for.h"
+#include "common/base/parallel_for.h"
 
 #include <algorithm>
 #include <atomic>
@@ -7,7 +7,7 @@
 
 #include "common/base/mutex.h"
 
-namespace attune::engine {
+namespace attune {
 
 Status ParallelFor(size_t count, int threads, const std::function<Status(size_t)>& body) {
   std::atomic<size_t> next{0};
@@ -37,4 +37,4 @@ Status ParallelFor(size_t count, int threads, const std::function<Status(size_t)
   return failure;
 }
 
-}  // namespace attune::engine
+}  // namespace attune
