@@ -40,10 +40,10 @@ class KeptStream {
     virtual std::optional<Out> Next(SteadyTime now, SteadyTime* wake_at) = 0;
     // On the reading thread. Must not call Shutdown.
     virtual void OnMessage(const In& message) = 0;
-    // The stream ended. connected: it had carried a message from the peer. silence: since the last
-    // message of any stream, or since Start. False: do not dial again.
-    virtual bool OnBroken(const Status& status, bool connected,
-                          std::chrono::milliseconds silence) = 0;
+    // The stream ended. connected: it had carried a message from the peer. away: since the end of
+    // the last stream that had, or since Start; a peer that is there may be silent for long. False:
+    // do not dial again.
+    virtual bool OnBroken(const Status& status, bool connected, std::chrono::milliseconds away) = 0;
   };
 
   struct Options {
@@ -65,7 +65,7 @@ class KeptStream {
   void Start() EXCLUDES(mutex_) {
     {
       MutexLock lock(&mutex_);
-      last_heard_ = std::chrono::steady_clock::now();
+      away_since_ = std::chrono::steady_clock::now();
     }
     thread_ = std::thread([this] { Run(); });
   }
@@ -100,16 +100,17 @@ class KeptStream {
       }
       Status status = RunOnce(context.get());
       bool connected;
-      std::chrono::milliseconds silence;
+      std::chrono::milliseconds away;
       {
         MutexLock lock(&mutex_);
         context_ = nullptr;
         if (stopping_) return;
         connected = connected_;
-        silence = std::chrono::duration_cast<std::chrono::milliseconds>(
-            std::chrono::steady_clock::now() - last_heard_);
+        const SteadyTime now = std::chrono::steady_clock::now();
+        if (connected) away_since_ = now;
+        away = std::chrono::duration_cast<std::chrono::milliseconds>(now - away_since_);
       }
-      if (!handler_->OnBroken(status, connected, silence)) return;
+      if (!handler_->OnBroken(status, connected, away)) return;
       if (connected) backoff_.Reset();
       if (!Pause(backoff_.Next())) return;
     }
@@ -132,7 +133,6 @@ class KeptStream {
       {
         MutexLock lock(&mutex_);
         connected_ = true;
-        last_heard_ = std::chrono::steady_clock::now();
       }
       handler_->OnMessage(message);
       Wake();
@@ -195,7 +195,7 @@ class KeptStream {
   bool woken_ GUARDED_BY(mutex_) = false;
   bool broken_ GUARDED_BY(mutex_) = false;
   bool connected_ GUARDED_BY(mutex_) = false;
-  SteadyTime last_heard_ GUARDED_BY(mutex_);
+  SteadyTime away_since_ GUARDED_BY(mutex_);
   grpc::ClientContext* context_ GUARDED_BY(mutex_) = nullptr;
 };
 

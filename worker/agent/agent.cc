@@ -247,7 +247,7 @@ void Agent::OnStart(const v1::StartTrainer& start) {
   supervisor_.StartTrainer(identity, std::move(request));
 }
 
-bool Agent::OnBroken(const Status& status, bool connected, std::chrono::milliseconds silence) {
+bool Agent::OnBroken(const Status& status, bool connected, std::chrono::milliseconds away) {
   registered_ = false;
   metrics_->SetConnected(false);
   if (connected) metrics_->CountReconnect();

@@ -52,7 +52,7 @@ class Agent : private rpc::KeptStream<v1::WorkerMessage, v1::WorkerCommand>::Han
   v1::WorkerMessage Hello() override;
   std::optional<v1::WorkerMessage> Next(SteadyTime now, SteadyTime* wake_at) override;
   void OnMessage(const v1::WorkerCommand& command) override;
-  bool OnBroken(const Status& status, bool connected, std::chrono::milliseconds silence) override;
+  bool OnBroken(const Status& status, bool connected, std::chrono::milliseconds away) override;
 
   std::optional<v1::WorkerMessage> NextExit(SteadyTime now, SteadyTime* wake_at);
   v1::WorkerMessage MakeHeartbeat();

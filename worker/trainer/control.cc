@@ -99,7 +99,7 @@ void Control::OnMessage(const v1::TrainerCommand& command) {
   }
 }
 
-bool Control::OnBroken(const Status& status, bool connected, std::chrono::milliseconds silence) {
+bool Control::OnBroken(const Status& status, bool connected, std::chrono::milliseconds away) {
   if (connected) spdlog::warn("stream to the coordinator lost: {}", status.ToString());
   switch (status.code()) {
     case StatusCode::kUnauthenticated:
@@ -112,9 +112,9 @@ bool Control::OnBroken(const Status& status, bool connected, std::chrono::millis
     default:
       break;
   }
-  if (silence < options_.away_max) return true;
-  Finish(End::kAway, "nothing heard from " + options_.endpoint.address + " for " +
-                         std::to_string(silence.count() / 1000) + " s: " + status.message());
+  if (away < options_.away_max) return true;
+  Finish(End::kAway, "no stream to " + options_.endpoint.address + " for " +
+                         std::to_string(away.count() / 1000) + " s: " + status.message());
   return false;
 }
 

@@ -305,6 +305,23 @@ TEST_F(ControlTest, GivesUpWhenTheCoordinatorStaysAway) {
   EXPECT_TRUE(AwaitTrue([&] { return control_->end() == Control::End::kAway; }));
 }
 
+// A rank that sends no reports hears nothing for hours; that is no absence.
+TEST_F(ControlTest, ASilentStreamThatBreaksIsDialledAgain) {
+  options_.away_max = milliseconds(50);
+  TrainSteps(1);
+  StartTrainer();
+  Give(TrainTask());
+  ASSERT_TRUE(AwaitReport(v1::TrainerMessage::kMetrics));
+  Acknowledge(1);
+  ASSERT_TRUE(AwaitTrue([&] { return reports_.first_sequence() == 2; }));
+  const auto last_heard = std::chrono::steady_clock::now();
+  ASSERT_TRUE(
+      AwaitTrue([&] { return std::chrono::steady_clock::now() - last_heard > options_.away_max; }));
+  coordinator_.peer.Break();
+  EXPECT_TRUE(coordinator_.peer.AwaitStreams(2));
+  EXPECT_EQ(control_->end(), Control::End::kNone);
+}
+
 TEST_F(ControlTest, EndsWhenItsRunIsOver) {
   coordinator_.peer.set_refusal(grpc::Status(grpc::StatusCode::UNAUTHENTICATED, "the run is over"));
   StartTrainer();
