@@ -1,7 +1,5 @@
 #include "common/base/utf8.h"
 
-#include <cstddef>
-
 namespace attune {
 namespace {
 
@@ -43,6 +41,13 @@ std::string ToValidUtf8(std::string_view bytes) {
     bytes.remove_prefix(length);
   }
   return out;
+}
+
+std::string Shorten(std::string_view text, size_t limit) {
+  if (text.size() <= limit) return std::string(text);
+  size_t end = limit;
+  while (end > 0 && IsContinuation(static_cast<unsigned char>(text[end]))) --end;
+  return std::string(text.substr(0, end)) + "...";
 }
 
 }  // namespace attune

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "common/base/hash.h"
+#include "common/base/utf8.h"
 #include "coordinator/datasets/utf8.h"
 
 namespace attune::datasets {

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "common/base/hash.h"
+#include "common/base/utf8.h"
 #include "coordinator/datasets/utf8.h"
 
 namespace attune::datasets {

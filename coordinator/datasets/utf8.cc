@@ -46,11 +46,4 @@ uint64_t CountCodePoints(std::string_view text) {
   return count;
 }
 
-std::string Shorten(std::string_view text, size_t limit) {
-  if (text.size() <= limit) return std::string(text);
-  size_t end = limit;
-  while (end > 0 && IsContinuation(static_cast<unsigned char>(text[end]))) --end;
-  return std::string(text.substr(0, end)) + "...";
-}
-
 }  // namespace attune::datasets

@@ -2,7 +2,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <string>
 #include <string_view>
 
 namespace attune::datasets {
@@ -13,8 +12,5 @@ size_t FindInvalidUtf8(std::string_view bytes);
 
 // Code points of well-formed UTF-8.
 uint64_t CountCodePoints(std::string_view text);
-
-// At most limit bytes of well-formed UTF-8, cut between code points.
-std::string Shorten(std::string_view text, size_t limit);
 
 }  // namespace attune::datasets

@@ -109,7 +109,7 @@ Status Controller::Recover() {
   std::vector<TrainerRecord> trainers;
   std::vector<v1::Node> nodes;
   ATTUNE_RETURN_IF_ERROR(ports_.database->Read([&](Transaction& transaction) {
-    ATTUNE_ASSIGN_OR_RETURN(records, LoadOpenJobs(transaction));
+    records = LoadOpenJobs(transaction);
     trainers = LoadLiveTrainers(transaction);
     nodes = LoadNodes(transaction);
     return Status();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "common/base/utf8.h"
 #include "common/log/log.h"
 #include "coordinator/jobs/controller.h"
 #include "coordinator/jobs/repository.h"
@@ -31,7 +32,7 @@ void AddIncident(v1::Job* job, const Failure& failure, TimePoint now) {
   size_t first =
       failure.log_tail.size() > kLogTailLines ? failure.log_tail.size() - kLogTailLines : 0;
   for (size_t i = first; i < failure.log_tail.size(); ++i) {
-    incident->add_log_tail(failure.log_tail[i].substr(0, kLogLineBytesMax));
+    incident->add_log_tail(Shorten(failure.log_tail[i], kLogLineBytesMax));
   }
 }
 

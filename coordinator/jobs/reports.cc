@@ -5,6 +5,7 @@
 
 #include <cerrno>
 
+#include "common/base/utf8.h"
 #include "common/log/log.h"
 #include "coordinator/jobs/controller.h"
 #include "coordinator/jobs/repository.h"
@@ -15,6 +16,7 @@ namespace attune::jobs {
 namespace {
 
 constexpr int kStepEventsKept = 50;
+constexpr size_t kPhaseBytesMax = 100;
 
 std::string DescribePoint(const v1::MetricPoint& point, const v1::Job& job) {
   char text[128];
@@ -120,7 +122,8 @@ void Controller::OnProgress(const std::string& trainer_id, const v1::TaskProgres
   Change change;
   change.record = job->record;
   if (planned) change.record.job.set_total_steps(progress.total_steps());
-  if (!progress.phase().empty()) change.record.job.set_reason(progress.phase().substr(0, 100));
+  if (!progress.phase().empty())
+    change.record.job.set_reason(Shorten(progress.phase(), kPhaseBytesMax));
   change.events.push_back({"progress", ""});
   change.also = [](Transaction& transaction, JobRecord* record) {
     PruneEvents(transaction, "job", record->job.id(), "progress", kStepEventsKept);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "common/log/log.h"
 #include "coordinator/jobs/state_machine.h"
 
 namespace attune::jobs {
@@ -146,7 +147,7 @@ Result<v1::Job> FindJob(Transaction& transaction, const std::string& id_or_name)
   return Parse<v1::Job>(text);
 }
 
-Result<std::vector<JobRecord>> LoadOpenJobs(Transaction& transaction) {
+std::vector<JobRecord> LoadOpenJobs(Transaction& transaction) {
   std::vector<JobRecord> records;
   JobRow r;
   const int last = v1::Job::PAUSED;  // the final states come after it
@@ -159,7 +160,10 @@ Result<std::vector<JobRecord>> LoadOpenJobs(Transaction& transaction) {
   rows.execute();
   while (rows.fetch()) {
     auto record = r.ToRecord();
-    if (!record.ok()) return record.status().WithContext(r.id);
+    if (!record.ok()) {
+      spdlog::error("job={} is left out: {}", r.id, record.status().ToString());
+      continue;
+    }
     records.push_back(std::move(*record));
   }
   return records;
@@ -195,15 +199,17 @@ Result<v1::ListJobsResponse> ListJobs(Transaction& transaction,
        use(before), use(limit), into(number), into(text));
   rows.execute();
   long long last = 0;
-  while (rows.fetch()) {
-    if (response.jobs_size() == static_cast<int>(page)) {
+  for (uint32_t row = 0; rows.fetch(); ++row, last = number) {
+    if (row == page) {
       response.set_next_page_token(std::to_string(last));
       break;
     }
     auto job = Parse<v1::Job>(text);
-    if (!job.ok()) return job.status();
-    *response.add_jobs() = std::move(*job);
-    last = number;
+    if (job.ok()) {
+      *response.add_jobs() = std::move(*job);
+    } else {
+      spdlog::error("job number {} is left out of a list: {}", number, job.status().ToString());
+    }
   }
   return response;
 }

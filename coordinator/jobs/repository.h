@@ -20,9 +20,10 @@ void InsertJob(Transaction& transaction, JobRecord* record);
 void SaveJob(Transaction& transaction, const JobRecord& record);
 // By id, or by name (the newest of that name). kNotFound when there is none.
 Result<v1::Job> FindJob(Transaction& transaction, const std::string& id_or_name);
-// All jobs without a final state, by number.
-Result<std::vector<JobRecord>> LoadOpenJobs(Transaction& transaction);
-// Newest first. kInvalidArgument for a bad page token.
+// All jobs without a final state, by number. One that cannot be read is left out and logged: it
+// must not keep the others from going on.
+std::vector<JobRecord> LoadOpenJobs(Transaction& transaction);
+// Newest first, without those that cannot be read. kInvalidArgument for a bad page token.
 Result<v1::ListJobsResponse> ListJobs(Transaction& transaction, const v1::ListJobsRequest& request);
 std::map<std::string, uint32_t> CountJobsByState(Transaction& transaction, bool all_kinds);
 

@@ -7,6 +7,7 @@
 
 #include "common/base/files.h"
 #include "common/base/hash.h"
+#include "common/base/utf8.h"
 #include "common/log/log.h"
 #include "coordinator/models/checksum.h"
 #include "coordinator/models/copy.h"
@@ -168,7 +169,7 @@ Status Registry::ResolveBase(const std::string& given, const std::string& named,
     return InvalidArgument(
                "an adapter needs its base in the registry: import the base, then give its name "
                "(--base NAME); the adapter was made for the model that it calls \"" +
-               (named.size() <= 200 ? named : named.substr(0, 200)) + "\"")
+               Shorten(named, 200) + "\"")
         .WithField("base");
   }
   if (!base.ok()) return Status(base.status()).WithField("base");

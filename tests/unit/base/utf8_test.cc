@@ -24,5 +24,13 @@ TEST(ToValidUtf8, ReplacesEachBadByte) {
   EXPECT_EQ(ToValidUtf8(std::string("\0x", 2)), kBad + "x");
 }
 
+TEST(Shorten, CutsBetweenCharacters) {
+  EXPECT_EQ(Shorten("abc", 3), "abc");
+  EXPECT_EQ(Shorten("abcd", 3), "abc...");
+  EXPECT_EQ(Shorten("a\xe2\x82\xac!", 4), "a\xe2\x82\xac...");
+  EXPECT_EQ(Shorten("a\xe2\x82\xac!", 3), "a...");
+  EXPECT_EQ(Shorten("\xf0\x9f\x98\x80", 3), "...");
+}
+
 }  // namespace
 }  // namespace attune

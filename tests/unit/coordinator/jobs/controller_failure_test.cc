@@ -45,6 +45,17 @@ TEST_F(ControllerFailureTest, DeadTrainerRestartsFromTheLastCheckpoint) {
   EXPECT_EQ(cluster_.restarts_told, 1);
 }
 
+TEST_F(ControllerFailureTest, ALongLogLineIsCutBetweenCharacters) {
+  cluster_.last_words.clear();
+  for (int i = 0; i < 200; ++i) cluster_.last_words += "\u20ac";  // three bytes; 400 is no multiple
+  const std::string id = RunToStepSeven();
+  cluster_.KillTrainer(id + "-g1-r1", 9);
+  EXPECT_TRUE(cluster_.RunUntil([&] { return cluster_.Job(id).restarts() == 1; }, 5));
+  cluster_.StopController();
+  cluster_.StartController();
+  EXPECT_TRUE(cluster_.RunUntilState(id, v1::Job::SUCCEEDED));
+}
+
 TEST_F(ControllerFailureTest, TheRestartBudgetIsBounded) {
   cluster_.AddWorker("a", 1);
   auto request = cluster_.TrainRequest(1, 1, 1000);

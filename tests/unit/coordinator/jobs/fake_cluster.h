@@ -74,6 +74,7 @@ class FakeCluster final : public launching::Launcher,
   uint64_t free_bytes = 1 << 30;
   std::filesystem::path free_bytes_asked_of;
   int commits_left = -1;  // with events; at 0 the coordinator says nothing any more: it has died
+  std::string last_words = "last words";  // in the logs of trainers
   int restarts_told = 0;
   int steps_told = 0;
   std::set<std::string> registered_jobs;

@@ -58,10 +58,9 @@ TEST_F(RepositoryTest, JobsComeBackAsTheyWere) {
     record.checkpoint_path = "/x/step-00000020";
     record.output_bytes = 123;
     SaveJob(transaction, record);
-    auto loaded = LoadOpenJobs(transaction);
-    ASSERT_TRUE(loaded.ok());
-    ASSERT_EQ(loaded->size(), 1u);
-    const JobRecord& r = loaded->front();
+    const std::vector<JobRecord> loaded = LoadOpenJobs(transaction);
+    ASSERT_EQ(loaded.size(), 1u);
+    const JobRecord& r = loaded.front();
     EXPECT_EQ(r.job.SerializeAsString(), record.job.SerializeAsString());
     EXPECT_EQ(r.spec_source, record.spec_source);
     EXPECT_EQ(r.phase, Phase::kWorking);
@@ -96,9 +95,29 @@ TEST_F(RepositoryTest, ListsNewestFirstInPages) {
     request.set_page_token("nonsense");
     EXPECT_EQ(ListJobs(transaction, request).status().code(), StatusCode::kInvalidArgument);
     EXPECT_EQ(CountJobsByState(transaction, false)["FAILED"], 2u);
-    EXPECT_EQ(LoadOpenJobs(transaction)->size(), 3u);
+    EXPECT_EQ(LoadOpenJobs(transaction).size(), 3u);
     EXPECT_EQ(FindJob(transaction, "name-job-2")->id(), "job-2");
     EXPECT_EQ(FindJob(transaction, "nothing").status().code(), StatusCode::kNotFound);
+  });
+}
+
+TEST_F(RepositoryTest, AJobThatCannotBeReadHidesNoOther) {
+  Write([&](Transaction& transaction) {
+    for (int i = 1; i <= 4; ++i) {
+      JobRecord record = Record("job-" + std::to_string(i), v1::Job::QUEUED);
+      InsertJob(transaction, &record);
+    }
+    transaction.session() << "UPDATE jobs SET job = 'garbage!' WHERE number = 3";
+    EXPECT_EQ(LoadOpenJobs(transaction).size(), 3u);
+    v1::ListJobsRequest request;
+    request.set_page_size(2);
+    auto page = ListJobs(transaction, request);
+    ASSERT_TRUE(page.ok()) << page.status().ToString();
+    ASSERT_EQ(page->jobs_size(), 1);
+    EXPECT_EQ(page->jobs(0).id(), "job-4");
+    request.set_page_token(page->next_page_token());
+    EXPECT_EQ(ListJobs(transaction, request)->jobs_size(), 2);
+    EXPECT_EQ(FindJob(transaction, "job-3").status().code(), StatusCode::kDataLoss);
   });
 }
 
