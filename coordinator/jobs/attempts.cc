@@ -90,8 +90,16 @@ void Controller::StartAttempt(OpenJob& job, const scheduling::Placement& placeme
     placed->set_rank(rank);
     placed->set_node(slot.node);
     placed->set_slot(slot.slot);
-    change.trainers.push_back({TrainerId(job_id, generation, rank), job_id, generation, rank,
-                               slot.node, slot.slot, TrainerState::kStarting, 0, ""});
+    change.trainers.push_back({TrainerId(job_id, generation, rank),
+                               job_id,
+                               generation,
+                               rank,
+                               slot.node,
+                               slot.slot,
+                               TrainerState::kStarting,
+                               0,
+                               "",
+                               {}});
   }
   std::string where;
   for (const auto& [node, count] : per_node) {
@@ -108,7 +116,7 @@ void Controller::StartAttempt(OpenJob& job, const scheduling::Placement& placeme
   if (!Commit(std::move(change)).ok()) return;
   const Time now = Now();
   job.attempt_since = now;
-  job.peer_lost.reset();
+  job.peer_lost_since.reset();
   job.registering = false;
   job.shown_phase.clear();
   const std::string run = RunName(job_id, generation);
@@ -138,6 +146,9 @@ void Controller::Advance(const std::string& job_id) {
   std::vector<Trainer*> trainers = TrainersOf(record);
   const bool have_zero = !trainers.empty() && trainers[0]->record.rank == 0;
   const std::string done = have_zero ? trainers[0]->record.done_task_id : "";
+  // Once rank 0 has the output, the others are needed no more.
+  const bool worked = record.phase == Phase::kRegistering || done == MainTaskId(record);
+  if (!worked && TakeFailure(*job)) return;
   switch (record.phase) {
     case Phase::kNone:
       return;

@@ -118,9 +118,8 @@ class Controller {
   };
   struct OpenJob {
     JobRecord record;
-    Time attempt_since{};              // placed, or recovered
-    std::optional<Failure> peer_lost;  // waits for its cause
-    Time peer_lost_until{};
+    Time attempt_since{};                 // placed, or recovered
+    std::optional<Time> peer_lost_since;  // a rank said so; its cause is waited for
     Time pause_until{};
     bool registering = false;              // in the background
     std::string shown_phase;               // of rank 0's progress
@@ -135,7 +134,6 @@ class Controller {
     std::vector<v1::MetricPoint> points;
     std::string output;
     bool stepped = false;
-    std::optional<std::pair<std::string, v1::TaskFailed>> failed;  // trainer, failure
   };
   // The request that a change answers, so that its repetition gets the same answer.
   struct RequestKey {
@@ -214,7 +212,9 @@ class Controller {
                    Batch* batch);
   Status WriteOutput(JobRecord* record, const std::string& bytes);
   void AcknowledgeReports(const std::string& trainer_id);
-  void OnTaskFailed(OpenJob& job, const std::string& trainer_id, const v1::TaskFailed& failed);
+  Trainer* FailedTrainer(const JobRecord& record);
+  bool TakeFailure(OpenJob& job);
+  bool AwaitsCause(OpenJob& job);
   void OnProgress(const std::string& trainer_id, const v1::TaskProgress& progress);
 
   // workers.cc

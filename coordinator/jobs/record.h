@@ -3,10 +3,12 @@
 // What the store keeps of a job and of its trainers. The public part is the Job message itself.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "attune/v1/jobs.pb.h"
+#include "attune/v1/trainer.pb.h"
 #include "common/base/clock.h"
 
 namespace attune::jobs {
@@ -56,8 +58,9 @@ struct TrainerRecord {
   std::string node;
   uint32_t slot = 0;
   TrainerState state = TrainerState::kStarting;
-  uint64_t last_sequence = 0;  // newest report that is committed
-  std::string done_task_id;    // the last task it reported as done
+  uint64_t last_sequence = 0;            // newest report that is committed
+  std::string done_task_id;              // the last task it reported as done
+  std::optional<v1::TaskFailed> failed;  // reported, and kept until its attempt has ended of it
 };
 
 inline void SetTimestamp(google::protobuf::Timestamp* out, TimePoint time) {

@@ -44,6 +44,31 @@ void TakeMetrics(const v1::MetricPoint& point, v1::Job* job) {
   }
 }
 
+Failure ToFailure(const TrainerRecord& trainer) {
+  Failure failure;
+  failure.rank = static_cast<int>(trainer.rank);
+  failure.node = trainer.node;
+  failure.cause = trainer.failed->message();
+  switch (trainer.failed->kind()) {
+    case v1::TaskFailed::INVALID:
+      failure.kind = Failure::Kind::kInvalid;
+      break;
+    case v1::TaskFailed::NO_SPACE:
+      failure.kind = Failure::Kind::kNoSpace;
+      break;
+    case v1::TaskFailed::KIND_UNSPECIFIED:  // a stop that we did not ask for
+      failure.kind = Failure::Kind::kStopped;
+      break;
+    case v1::TaskFailed::PEER_LOST:
+      failure.kind = Failure::Kind::kPeerLost;
+      break;
+    default:
+      failure.kind = Failure::Kind::kTrainer;
+      break;
+  }
+  return failure;
+}
+
 }  // namespace
 
 void Controller::OnTrainerHello(const v1::TrainerHello& hello) {
@@ -181,11 +206,7 @@ Status Controller::ApplyReports(OpenJob& job, const std::vector<const Report*>& 
     if (Trainer* trainer = FindTrainer(trainer_id)) trainer->resend_at.reset();
     AcknowledgeReports(trainer_id);
   }
-  if (batch.failed) {
-    OnTaskFailed(job, batch.failed->first, batch.failed->second);
-  } else {
-    Advance(id);
-  }
+  Advance(id);
   return Status();
 }
 
@@ -230,13 +251,9 @@ void Controller::ApplyReport(const v1::TrainerMessage& message, TrainerRecord* t
       change->events.push_back({"task-done", done.task_id() + " is done"});
       return;
     }
-    case v1::TrainerMessage::kFailed: {
-      // The first that says why wins; that a peer was lost says little.
-      const bool better =
-          !batch->failed || batch->failed->second.kind() == v1::TaskFailed::PEER_LOST;
-      if (better) batch->failed = {trainer->id, message.failed()};
+    case v1::TrainerMessage::kFailed:
+      trainer->failed = message.failed();
       return;
-    }
     case v1::TrainerMessage::kOutput:
       if (trainer->rank != 0) return;
       batch->output += message.output().data();
@@ -282,33 +299,30 @@ void Controller::AcknowledgeReports(const std::string& trainer_id) {
   ports_.trainers->Send(trainer_id, command);
 }
 
-void Controller::OnTaskFailed(OpenJob& job, const std::string& trainer_id,
-                              const v1::TaskFailed& failed) {
-  Trainer* trainer = FindTrainer(trainer_id);
-  if (trainer == nullptr || job.record.phase == Phase::kRegistering) return;
-  Failure failure;
-  failure.rank = static_cast<int>(trainer->record.rank);
-  failure.node = trainer->record.node;
-  failure.cause = failed.message();
-  switch (failed.kind()) {
-    case v1::TaskFailed::INVALID:
-      failure.kind = Failure::Kind::kInvalid;
-      break;
-    case v1::TaskFailed::NO_SPACE:
-      failure.kind = Failure::Kind::kNoSpace;
-      break;
-    case v1::TaskFailed::KIND_UNSPECIFIED:  // a stop that we did not ask for
-      failure.kind = Failure::Kind::kStopped;
-      break;
-    case v1::TaskFailed::PEER_LOST:
-      failure.kind = Failure::Kind::kPeerLost;
-      break;
-    default:
-      failure.kind = Failure::Kind::kTrainer;
-      break;
+// The rank whose failure explains the attempt's. That a peer was lost says little; and in a pause,
+// rank 0 writes the checkpoint and is waited for.
+Controller::Trainer* Controller::FailedTrainer(const JobRecord& record) {
+  Trainer* found = nullptr;
+  for (Trainer* trainer : TrainersOf(record)) {
+    if (!trainer->record.failed) continue;
+    const v1::TaskFailed::Kind kind = trainer->record.failed->kind();
+    const bool as_asked = record.pause_requested && kind == v1::TaskFailed::KIND_UNSPECIFIED;
+    if (as_asked && trainer->record.rank != 0) continue;
+    const bool better = found != nullptr && kind != v1::TaskFailed::PEER_LOST &&
+                        found->record.failed->kind() == v1::TaskFailed::PEER_LOST;
+    if (found == nullptr || better) found = trainer;
   }
-  if (job.record.pause_requested && failed.kind() == v1::TaskFailed::KIND_UNSPECIFIED) {
-    if (trainer->record.rank != 0) return;  // rank 0 writes the checkpoint, and is waited for
+  return found;
+}
+
+// Ends the attempt when a trainer has said that its task failed, unless the cause is still waited
+// for. False: none has. What cannot be committed is tried again, as the record keeps the failure.
+bool Controller::TakeFailure(OpenJob& job) {
+  const Trainer* trainer = FailedTrainer(job.record);
+  if (trainer == nullptr) return false;
+  const v1::TaskFailed::Kind kind = trainer->record.failed->kind();
+  const bool pausing = job.record.pause_requested;
+  if (pausing && kind == v1::TaskFailed::KIND_UNSPECIFIED) {
     Ending ending;
     ending.event = JobEvent::kPaused;
     ending.event_type = "paused";
@@ -316,16 +330,18 @@ void Controller::OnTaskFailed(OpenJob& job, const std::string& trainer_id,
     ending.reason = "paused by the user";
     ending.orderly = true;
     (void)EndAttempt(job, std::move(ending));
-    return;
+  } else if (pausing || kind != v1::TaskFailed::PEER_LOST || !AwaitsCause(job)) {
+    (void)Fail(job, ToFailure(trainer->record));
   }
-  if (failure.kind == Failure::Kind::kPeerLost && !job.record.pause_requested) {
-    if (!job.peer_lost) {
-      job.peer_lost = failure;
-      job.peer_lost_until = Now() + options_.peer_lost_wait;
-    }
-    return;
-  }
-  (void)Fail(job, failure);
+  return true;
+}
+
+// Longer while a rank is not where it should be: then the cause may still show.
+bool Controller::AwaitsCause(OpenJob& job) {
+  if (!job.peer_lost_since) job.peer_lost_since = Now();
+  auto wait = options_.peer_lost_wait;
+  if (PeerIsAway(job)) wait += LossTime();
+  return Now() - *job.peer_lost_since < wait;
 }
 
 }  // namespace attune::jobs

@@ -265,13 +265,15 @@ void SaveTrainer(Transaction& transaction, const TrainerRecord& trainer) {
   int generation = static_cast<int>(trainer.generation), rank = static_cast<int>(trainer.rank);
   int slot = static_cast<int>(trainer.slot), state = static_cast<int>(trainer.state);
   long long last_sequence = static_cast<long long>(trainer.last_sequence);
+  std::string failed = trainer.failed ? EncodeBytes(trainer.failed->SerializeAsString()) : "";
   transaction.session()
       << "INSERT INTO trainers (id, job_id, generation, rank, node, slot, state, last_sequence, "
-         "done_task_id) VALUES (:id, :job, :generation, :rank, :node, :slot, :state, :sequence, "
-         ":done) ON CONFLICT (id) DO UPDATE SET state = excluded.state, last_sequence = "
-         "excluded.last_sequence, done_task_id = excluded.done_task_id",
+         "done_task_id, failed) VALUES (:id, :job, :generation, :rank, :node, :slot, :state, "
+         ":sequence, :done, :failed) ON CONFLICT (id) DO UPDATE SET state = excluded.state, "
+         "last_sequence = excluded.last_sequence, done_task_id = excluded.done_task_id, failed = "
+         "excluded.failed",
       use(trainer.id), use(trainer.job_id), use(generation), use(rank), use(trainer.node),
-      use(slot), use(state), use(last_sequence), use(trainer.done_task_id);
+      use(slot), use(state), use(last_sequence), use(trainer.done_task_id), use(failed);
 }
 
 std::vector<TrainerRecord> LoadLiveTrainers(Transaction& transaction) {
@@ -279,13 +281,14 @@ std::vector<TrainerRecord> LoadLiveTrainers(Transaction& transaction) {
   TrainerRecord t;
   int generation = 0, rank = 0, slot = 0, state = 0;
   long long last_sequence = 0;
+  std::string failed;
   const int exited = static_cast<int>(TrainerState::kExited);
   soci::statement rows =
       (transaction.session().prepare
            << "SELECT id, job_id, generation, rank, node, slot, state, last_sequence, "
-              "done_task_id FROM trainers WHERE state < :exited ORDER BY id",
+              "done_task_id, failed FROM trainers WHERE state < :exited ORDER BY id",
        use(exited), into(t.id), into(t.job_id), into(generation), into(rank), into(t.node),
-       into(slot), into(state), into(last_sequence), into(t.done_task_id));
+       into(slot), into(state), into(last_sequence), into(t.done_task_id), into(failed));
   rows.execute();
   while (rows.fetch()) {
     t.generation = static_cast<uint32_t>(generation);
@@ -293,6 +296,8 @@ std::vector<TrainerRecord> LoadLiveTrainers(Transaction& transaction) {
     t.slot = static_cast<uint32_t>(slot);
     t.state = static_cast<TrainerState>(state);
     t.last_sequence = static_cast<uint64_t>(last_sequence);
+    auto parsed = Parse<v1::TaskFailed>(failed);
+    t.failed = !failed.empty() && parsed.ok() ? std::optional(*parsed) : std::nullopt;
     trainers.push_back(t);
   }
   return trainers;

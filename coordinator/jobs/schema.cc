@@ -2,7 +2,8 @@
 
 namespace attune::jobs {
 
-// Times are microseconds since 1970; 0 is never. `job` and `point` are messages (EncodeBytes).
+// Times are microseconds since 1970; 0 is never. `job`, `point` and `failed` are messages
+// (EncodeBytes).
 std::vector<Migration> Migrations() {
   return {
       {"jobs",
@@ -63,6 +64,7 @@ std::vector<Migration> Migrations() {
                 name TEXT PRIMARY KEY,
                 node TEXT NOT NULL,
                 seen_us INTEGER NOT NULL))sql"}},
+      {"jobs", 2, {"ALTER TABLE trainers ADD COLUMN failed TEXT NOT NULL DEFAULT ''"}},
   };
 }
 

@@ -180,11 +180,6 @@ void Controller::CheckJobs(Time now) {
     if (open == nullptr || !IsActive(open->record.job.state())) continue;
     OpenJob& job = *open;
     if (job.record.phase == Phase::kRegistering) continue;
-    if (job.peer_lost &&
-        now >= (PeerIsAway(job) ? job.peer_lost_until + LossTime() : job.peer_lost_until)) {
-      (void)Fail(job, Failure(*job.peer_lost));
-      continue;
-    }
     if (job.record.pause_requested && now >= job.pause_until) {
       (void)Fail(job, {Failure::Kind::kTrainer, -1, "", "trainers did not stop in time", {}});
       continue;

@@ -169,6 +169,18 @@ TEST_F(ControllerFailureTest, ALostPeerWithoutACauseIsOne) {
   EXPECT_EQ(cluster_.Job(id).incidents(0).cause(), "connection reset");
 }
 
+TEST_F(ControllerFailureTest, AFailureIsActedOnOnceThatCanBeCommitted) {
+  const std::string id = RunToStepSeven();
+  cluster_.Execute("CREATE TRIGGER refuse BEFORE UPDATE ON jobs WHEN NEW.state = " +
+                   std::to_string(v1::Job::QUEUED) + " BEGIN SELECT RAISE(ABORT, 'refused'); END");
+  cluster_.FailTask(id + "-g1-r0", v1::TaskFailed::INTERNAL, "tensor trouble");
+  ASSERT_TRUE(cluster_.RunUntil([&] { return cluster_.Trainer(id + "-g1-r0")->kept.empty(); }, 2));
+  EXPECT_EQ(cluster_.Job(id).state(), v1::Job::RUNNING);
+  cluster_.Execute("DROP TRIGGER refuse");
+  ASSERT_TRUE(cluster_.RunUntil([&] { return cluster_.Job(id).restarts() == 1; }, 2));
+  EXPECT_EQ(cluster_.Job(id).incidents(0).cause(), "tensor trouble");
+}
+
 TEST_F(ControllerFailureTest, TrainersThatNeverDialInAreGivenUp) {
   cluster_.AddWorker("a", 1);
   cluster_.trainers_attach = false;

@@ -100,6 +100,18 @@ TEST_F(ControllerRestartTest, ATrainerThatDiedMeanwhileIsAnIncident) {
   EXPECT_EQ(cluster_.Job(id).incidents(0).cause(), "killed by signal 9 (SIGKILL)");
 }
 
+TEST_F(ControllerRestartTest, AFailureThatWaitedForItsCauseIsNotForgotten) {
+  cluster_.AddWorker("a", 2);
+  const std::string id = cluster_.Submit(2, 60);
+  ASSERT_TRUE(cluster_.RunUntil([&] { return cluster_.Job(id).step() >= 7; }));
+  cluster_.FailTask(id + "-g1-r0", v1::TaskFailed::PEER_LOST, "connection reset");
+  ASSERT_TRUE(cluster_.RunUntil([&] { return cluster_.Trainer(id + "-g1-r0")->kept.empty(); }, 2));
+  EXPECT_EQ(cluster_.Job(id).restarts(), 0u);
+  Restart(2);
+  ASSERT_TRUE(cluster_.RunUntil([&] { return cluster_.Job(id).restarts() == 1; }, 10));
+  EXPECT_EQ(cluster_.Job(id).incidents(0).cause(), "connection reset");
+}
+
 TEST_F(ControllerRestartTest, AWorkerThatDoesNotComeBackIsLost) {
   cluster_.AddWorker("a", 1);
   cluster_.AddWorker("b", 1);

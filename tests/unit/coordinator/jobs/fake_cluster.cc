@@ -100,6 +100,14 @@ std::string FakeCluster::Output(const std::string& id) {
   return content.ok() ? *content : content.status().ToString();
 }
 
+void FakeCluster::Execute(const std::string& statement) {
+  Status status = database_->Write([&](Transaction& transaction) {
+    transaction.session() << statement;
+    return Status();
+  });
+  EXPECT_TRUE(status.ok()) << status.ToString();
+}
+
 v1::SubmitJobRequest FakeCluster::TrainRequest(uint32_t ranks_min, uint32_t ranks_max,
                                                uint32_t steps) {
   auto spec = spec::ParseJobSpec(

@@ -47,6 +47,7 @@ class FakeCluster final : public launching::Launcher,
   v1::Job Job(const std::string& id);
   std::vector<std::string> EventTypes(const std::string& id);
   std::string Output(const std::string& id);
+  void Execute(const std::string& statement);  // on the state database
   v1::SubmitJobRequest TrainRequest(uint32_t ranks_min, uint32_t ranks_max, uint32_t steps);
   std::string Submit(uint32_t ranks, uint32_t steps);
 

@@ -101,6 +101,25 @@ TEST_F(RepositoryTest, ListsNewestFirstInPages) {
   });
 }
 
+TEST_F(RepositoryTest, TrainersComeBackAsTheyWere) {
+  Write([&](Transaction& transaction) {
+    JobRecord job = Record("job-1", v1::Job::RUNNING);
+    InsertJob(transaction, &job);
+    TrainerRecord trainer{"job-1-g1-r0", "job-1", 1, 0, "a", 2, TrainerState::kRunning, 7, "t", {}};
+    SaveTrainer(transaction, trainer);
+    EXPECT_FALSE(LoadLiveTrainers(transaction)[0].failed.has_value());
+    trainer.failed.emplace().set_task_id("job-1-g1-train");
+    SaveTrainer(transaction, trainer);
+    const std::vector<TrainerRecord> loaded = LoadLiveTrainers(transaction);
+    ASSERT_EQ(loaded.size(), 1u);
+    EXPECT_EQ(loaded[0].slot, 2u);
+    EXPECT_EQ(loaded[0].last_sequence, 7u);
+    EXPECT_EQ(loaded[0].done_task_id, "t");
+    ASSERT_TRUE(loaded[0].failed.has_value());
+    EXPECT_EQ(loaded[0].failed->task_id(), "job-1-g1-train");
+  });
+}
+
 TEST_F(RepositoryTest, AJobThatCannotBeReadHidesNoOther) {
   Write([&](Transaction& transaction) {
     for (int i = 1; i <= 4; ++i) {
