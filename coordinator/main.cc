@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
+#include "common/base/crash.h"
 #include "common/base/signals.h"
 #include "common/base/version.h"
 #include "common/log/log.h"
@@ -41,6 +42,7 @@ int Run(const std::string& config_path) {
 }  // namespace attune
 
 int main(int argc, char** argv) {
+  attune::ReportCrashes("attune-coordinator");
   CLI::App app("The coordinator of an Attune cluster: API, state, scheduling.");
   std::string config;
   app.add_option("--config", config, "Configuration file (YAML)")->required();

@@ -171,8 +171,10 @@ std::string EnvironmentOf(pid_t pid, const std::string& name) {
 }
 
 bool IsAlive(pid_t pid) {
+  // A killed process holds its ports and locks until the last of its threads has ended.
+  constexpr size_t kState = 0, kThreads = 17;
   std::vector<std::string> fields = StatFields(pid);
-  return !fields.empty() && fields[0] != "Z";
+  return fields.size() > kThreads && (fields[kState] != "Z" || fields[kThreads] != "1");
 }
 
 }  // namespace attune::cluster

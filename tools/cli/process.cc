@@ -10,6 +10,7 @@
 #include <charconv>
 #include <cstdlib>
 #include <fstream>
+#include <iterator>
 #include <random>
 #include <sstream>
 #include <thread>
@@ -76,16 +77,16 @@ std::optional<uint64_t> StartTicksOf(const std::string& stat) {
   size_t after = stat.rfind(')');
   if (after == std::string::npos) return std::nullopt;
   std::istringstream rest(stat.substr(after + 1));
-  std::string field, state;
-  for (int number = 3; rest >> field; ++number) {
-    if (number == 3 && (field == "Z" || field == "X")) return std::nullopt;
-    if (number != 22) continue;
-    uint64_t ticks = 0;
-    auto [end, error] = std::from_chars(field.data(), field.data() + field.size(), ticks);
-    if (error != std::errc()) return std::nullopt;
-    return ticks;
-  }
-  return std::nullopt;
+  std::vector<std::string> fields = {std::istream_iterator<std::string>(rest), {}};
+  constexpr size_t kState = 0, kThreads = 17, kStart = 19;
+  if (fields.size() <= kStart || fields[kState] == "X") return std::nullopt;
+  // A killed process still holds its port and its locks until the last of its threads has ended.
+  if (fields[kState] == "Z" && fields[kThreads] == "1") return std::nullopt;
+  const std::string& start = fields[kStart];
+  uint64_t ticks = 0;
+  auto [end, error] = std::from_chars(start.data(), start.data() + start.size(), ticks);
+  if (error != std::errc()) return std::nullopt;
+  return ticks;
 }
 
 bool IsAlive(const ProcessId& process) {

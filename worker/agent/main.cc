@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 
+#include "common/base/crash.h"
 #include "common/base/signals.h"
 #include "common/base/version.h"
 #include "common/log/log.h"
@@ -116,5 +117,6 @@ int Main(int argc, char** argv) {
 }  // namespace attune::worker
 
 int main(int argc, char** argv) {
+  attune::ReportCrashes("attune-worker");
   return attune::worker::Main(argc, argv);
 }

@@ -13,6 +13,7 @@
 #include <memory>
 #include <string>
 
+#include "common/base/crash.h"
 #include "common/base/signals.h"
 #include "common/log/log.h"
 #include "worker/trainer/control.h"
@@ -116,5 +117,6 @@ int Main() {
 }  // namespace attune::trainer
 
 int main() {
+  attune::ReportCrashes("attune-trainer");
   return attune::trainer::Main();
 }

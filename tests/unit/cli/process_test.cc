@@ -18,6 +18,8 @@ TEST(StartTicksOf, SurvivesNamesWithParenthesesAndSeesZombies) {
   std::string before = "12 (a (b) c) ", fields = " 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 98765 0 0";
   EXPECT_EQ(StartTicksOf(before + "S" + fields), 98765u);
   EXPECT_EQ(StartTicksOf(before + "Z" + fields), std::nullopt);
+  std::string others_live = " 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 3 0 98765 0 0";
+  EXPECT_EQ(StartTicksOf(before + "Z" + others_live), 98765u);
   EXPECT_EQ(StartTicksOf(""), std::nullopt);
   EXPECT_EQ(StartTicksOf("12 (x) S 1"), std::nullopt);
 }

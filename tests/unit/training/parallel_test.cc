@@ -137,7 +137,12 @@ TEST(GradientSync, APeerThatDiesInBackwardIsUnavailable) {
   RunRanks(2, [](const Membership& membership, KeyValueStore* store) {
     auto group = Group::Open(membership, store);
     ASSERT_TRUE(group.ok()) << group.status().ToString();
-    if (membership.rank == 1) return;
+    // A rank that leaves while the other still connects would fail that instead.
+    if (membership.rank == 1) {
+      EXPECT_TRUE(store->Get("rank 0 is connected", std::chrono::seconds(30)).ok());
+      return;
+    }
+    ASSERT_TRUE(store->Set("rank 0 is connected", "1").ok());
     Toy toy;
     GradientSync sync(group->get(), toy.parameters());
     sync.StartLastBackward();
