@@ -60,7 +60,9 @@ const std::vector<Field>& Table() {
        .range = {0, 0.9},
        .applies = IsLora,
        .applies_doc = kLora,
-       .doc = "Share of the adapter's inputs that is dropped at random while training."},
+       .doc = "Share of the adapter's inputs that is dropped at random while training. What is "
+              "dropped follows from seed, step, example and position, whatever the ranks and "
+              "micro_batch."},
       {.path = "method.target_modules",
        .type = "string or list of strings",
        .fallback = "all-linear",

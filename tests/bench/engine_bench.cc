@@ -2,7 +2,8 @@
 //
 // usage: engine_bench MODEL [--method lora|full] [--length 512] [--sequences 1] [--steps 4]
 // [--threads 2]
-//                     [--precision float32|bfloat16] [--checkpointing] [--targets 1.0]
+//                     [--precision float32|bfloat16] [--checkpointing] [--targets 1.0] [--dropout
+//                     0]
 //
 // "CPU tokens/s" divides by the processor time of all threads: it is what one core does, whatever
 // else runs on the machine.
@@ -29,7 +30,7 @@ struct Arguments {
   LoadOptions load;
   int64_t length = 512, sequences = 1;
   int steps = 4, threads = 2;
-  double targets = 1;
+  double targets = 1, dropout = 0;
 };
 
 Arguments Parse(int argc, char** argv) {
@@ -49,6 +50,7 @@ Arguments Parse(int argc, char** argv) {
       if (name == "--steps") arguments.steps = std::atoi(value);
       if (name == "--threads") arguments.threads = std::atoi(value);
       if (name == "--targets") arguments.targets = std::atof(value);
+      if (name == "--dropout") arguments.dropout = std::atof(value);
     }
   }
   return arguments;
@@ -70,6 +72,7 @@ PackedBatch RandomBatch(const Arguments& arguments, int64_t vocabulary, std::mt1
         targets.push_back(tokens.back());
       }
       rest -= length;
+      batch.examples.push_back(static_cast<uint32_t>(batch.examples.size()));
       batch.offsets.push_back(static_cast<int64_t>(tokens.size()));
     }
   }
@@ -100,7 +103,9 @@ int Run(const Arguments& arguments) {
     std::fprintf(stderr, "%s\n", model.status().ToString().c_str());
     return 1;
   }
-  if (arguments.method == "lora" && !(*model)->AddLora(Method{}, 1).ok()) return 1;
+  Method lora;
+  lora.dropout = arguments.dropout;
+  if (arguments.method == "lora" && !(*model)->AddLora(lora, 1).ok()) return 1;
   (*model)->SetTraining(true, 1);
   std::mt19937_64 random(1);
   double best_wall = 1e30, best_cpu = 1e30;

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 
 #include "worker/engine/kernels/attention.h"
@@ -119,17 +120,55 @@ TEST_P(CpuKernelsTest, RotateThenInverseIsIdentity) {
   }
 }
 
-TEST_P(CpuKernelsTest, DropoutKeepsTheShareAndTheMean) {
-  const at::Tensor x = at::ones({100000});
-  at::Tensor out = at::empty_like(x);
-  GetParam()->dropout(x.const_data_ptr<float>(), out.mutable_data_ptr<float>(), x.numel(), 9, 0,
-                      0.25f);
-  EXPECT_NEAR((out == 0).sum().item<double>() / 100000, 0.25, 0.01);
-  EXPECT_NEAR(out.mean().item<double>(), 1.0, 0.01);
-  at::Tensor part = at::empty({1000});
-  GetParam()->dropout(x.const_data_ptr<float>(), part.mutable_data_ptr<float>(), 1000, 9, 5000,
-                      0.25f);
-  EXPECT_TRUE(at::equal(part, out.narrow(0, 5000, 1000)));
+// Philox4x32-10 as its paper has it.
+std::array<uint32_t, 4> Philox(uint64_t seed, std::array<uint32_t, 4> c) {
+  auto key0 = static_cast<uint32_t>(seed), key1 = static_cast<uint32_t>(seed >> 32);
+  for (int round = 0; round < 10; ++round, key0 += 0x9E3779B9u, key1 += 0xBB67AE85u) {
+    const uint64_t a = uint64_t{0xD2511F53u} * c[0], b = uint64_t{0xCD9E8D57u} * c[2];
+    c = {static_cast<uint32_t>(b >> 32) ^ c[1] ^ key0, static_cast<uint32_t>(b),
+         static_cast<uint32_t>(a >> 32) ^ c[3] ^ key1, static_cast<uint32_t>(a)};
+  }
+  return c;
+}
+
+// The answers that Random123's authors give.
+TEST(Philox, TheReferenceOfTheseTestsGivesTheKnownAnswers) {
+  using Words = std::array<uint32_t, 4>;
+  EXPECT_EQ(Philox(0, {}), (Words{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
+  EXPECT_EQ(Philox(~uint64_t{0}, {~0u, ~0u, ~0u, ~0u}),
+            (Words{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}));
+  EXPECT_EQ(Philox(0x299f31d0a4093822, {0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}),
+            (Words{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}));
+}
+
+bool IsKept(const DropoutMask& mask, RowPlace place, uint32_t feature) {
+  const auto words = Philox(
+      mask.seed, {16 * (feature / 128) + feature % 16, place.position, place.example, mask.module});
+  const uint32_t half = feature % 128 / 16;
+  return (words[half / 2] >> (half % 2 * 16) & 0xffff) >= mask.threshold;
+}
+
+TEST_P(CpuKernelsTest, DropoutIsTheOneThatIsDocumented) {
+  const DropoutMask mask = MakeDropoutMask(0.3, 0x123456789abcdef, 77);
+  const std::vector<RowPlace> places = {{0, 0}, {0, 1}, {900000, 4095}};
+  for (const int64_t cols : {1, 15, 16, 130, 576}) {
+    const at::Tensor x = Random({3, cols}, 9);
+    at::Tensor expected = at::empty_like(x), out = at::empty_like(x);
+    for (int64_t row = 0; row < 3; ++row) {
+      for (int64_t f = 0; f < cols; ++f) {
+        const bool kept = IsKept(mask, places[row], static_cast<uint32_t>(f));
+        expected[row][f] = kept ? x[row][f].item<float>() * mask.scale : 0.0f;
+      }
+    }
+    auto run = [&](bool accumulate) {
+      GetParam()->dropout(mask, places.data(), x.const_data_ptr<float>(),
+                          out.mutable_data_ptr<float>(), 3, cols, accumulate);
+    };
+    run(false);
+    EXPECT_TRUE(at::equal(out, expected)) << cols;
+    run(true);
+    EXPECT_LT(Error(out, expected * 2), 1e-6) << cols;
+  }
 }
 
 TEST_P(CpuKernelsTest, PackTransposesAndPads) {
@@ -152,6 +191,60 @@ TEST_P(CpuKernelsTest, PackTransposesAndPads) {
 
 INSTANTIATE_TEST_SUITE_P(InstructionSets, CpuKernelsTest, testing::ValuesIn(Runnable()),
                          [](const auto& info) { return std::string(info.param->name); });
+
+// 1 where an element was dropped, minus the share p: [64 positions of 16 examples, 576].
+at::Tensor Dropped(double p, uint64_t seed, uint32_t module) {
+  std::vector<RowPlace> places;
+  for (uint32_t i = 0; i < 16 * 64; ++i) places.push_back({i / 64, i % 64});
+  const at::Tensor x = at::ones({16 * 64, 576});
+  Dropout(x, x, MakeDropoutMask(p, seed, module), places);
+  return (x == 0).to(at::kDouble) - p;
+}
+
+TEST(Dropout, DropsTheShareAndKeepsTheExpectation) {
+  for (const double p : {0.05, 0.3, 0.9}) {
+    const at::Tensor dropped = Dropped(p, 5, 3);
+    const double sigma = std::sqrt(p * (1 - p) / static_cast<double>(dropped.numel()));
+    EXPECT_NEAR(dropped.mean().item<double>(), 0, 4 * sigma + 1.0 / 65536) << p;
+    const DropoutMask mask = MakeDropoutMask(p, 5, 3);
+    EXPECT_NEAR(mask.scale * (1 - mask.threshold / 65536.0), 1, 1e-6);
+    // Every feature, and every row, has about its share.
+    EXPECT_LT(dropped.mean(0).abs().max().item<double>(), 5 * std::sqrt(p * (1 - p) / 1024));
+    EXPECT_LT(dropped.mean(1).abs().max().item<double>(), 5 * std::sqrt(p * (1 - p) / 576));
+  }
+  EXPECT_EQ(MakeDropoutMask(0, 1, 1).threshold, 0u);
+}
+
+TEST(Dropout, NeighboursAreNotCorrelated) {
+  for (const double p : {0.05, 0.5}) {
+    const at::Tensor here = Dropped(p, 5, 3);
+    auto expect_none = [&](const at::Tensor& a, const at::Tensor& b, const std::string& what) {
+      const double sigma = p * (1 - p) / std::sqrt(static_cast<double>(a.numel()));
+      EXPECT_LT(std::abs((a * b).mean().item<double>()), 4 * sigma + 1e-6) << what << " " << p;
+    };
+    for (const int64_t lag : {1, 2, 15, 16, 17, 32, 64, 128}) {
+      expect_none(here.slice(1, lag), here.slice(1, 0, 576 - lag), "features");
+    }
+    for (const int64_t lag : {1, 2, 64, 128}) {
+      expect_none(here.slice(0, lag), here.slice(0, 0, 1024 - lag), "positions and examples");
+    }
+    expect_none(here, Dropped(p, 5, 4), "modules");
+    expect_none(here, Dropped(p, 6, 3), "steps");
+    expect_none(here, Dropped(p, 5 + (uint64_t{1} << 32), 3), "high halves of seeds");
+  }
+}
+
+TEST(Dropout, IsTheSameInBfloat16) {
+  const std::vector<RowPlace> places = {{4, 0}, {4, 1}};
+  const DropoutMask mask = MakeDropoutMask(0.5, 9, 1);
+  const at::Tensor x = Random({2, 200}, 11).to(at::kBFloat16);
+  at::Tensor expected = at::empty({2, 200}), out = at::empty_like(x), sum = x.clone();
+  Dropout(expected, x.to(at::kFloat), mask, places);
+  Dropout(out, x, mask, places);
+  EXPECT_TRUE(at::equal(out.to(at::kFloat), expected));
+  Dropout(sum, x, mask, places, /*accumulate=*/true);
+  EXPECT_LT(Error(sum.to(at::kFloat), x.to(at::kFloat) + expected), 1e-2);
+}
 
 TEST(Gemm, MatchesAtenForAllLayoutsAndOddShapes) {
   const int64_t shapes[][3] = {{1, 1, 1},      {8, 48, 8},     {13, 61, 7},

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <limits>
 
 #include "tests/support/temporary_folder.h"
@@ -101,17 +102,27 @@ TEST(StepRunner, ALossThatIsNoNumberStopsWithTheStep) {
   EXPECT_THAT(outcome.status().message(), ::testing::HasSubstr("learning_rate"));
 }
 
-TEST(StepRunner, DropoutDoesNotDependOnRanks) {
+TEST(StepRunner, DropoutDoesNotDependOnRanksAndMicroBatches) {
   TemporaryFolder folder;
   testing::WriteTinyLlama(folder.path(), {}, 3);
-  TrainTask task;
-  task.method = {.type = "lora", .rank = 4, .alpha = 8, .dropout = 0.3};
-  task.data.train = {.epochs = 4, .sequence_length = 48, .global_batch = 4, .micro_batch = 1};
-  const auto shard = testing::RandomExamples(30, 9, 97);
-  const StepInput input{.model = Tiny(folder), .shard = shard, .task = task};
-  const StepRun one = RunSteps(input, 1, 6);
-  const StepRun two = RunSteps(input, 2, 6);
-  for (size_t i = 0; i < 6; ++i) EXPECT_NEAR(one.reports[i].loss, two.reports[i].loss, 5e-5) << i;
+  StepInput input{.model = Tiny(folder), .shard = testing::RandomExamples(30, 9, 97)};
+  input.task.method = {.type = "lora", .rank = 4, .alpha = 8, .dropout = 0.3};
+  input.task.data.train = {.epochs = 4, .sequence_length = 48, .global_batch = 4};
+  input.task.optimizer.learning_rate = 5e-3;
+  const StepRun one = RunSteps(input, 1, 8);
+  for (const int ranks : {1, 2, 3}) {
+    for (const int micro_batch : {1, 2, 4}) {
+      input.task.data.train.micro_batch = micro_batch;
+      const StepRun other = RunSteps(input, ranks, 8);
+      for (size_t i = 0; i < 8; ++i) {
+        EXPECT_NEAR(other.reports[i].loss, one.reports[i].loss, 5e-5)
+            << ranks << " ranks, micro-batch " << micro_batch << ", step " << i + 1;
+      }
+    }
+  }
+  input.task.method.dropout = 0;
+  const StepRun without = RunSteps(input, 1, 8);
+  EXPECT_GT(std::abs(without.reports[7].loss - one.reports[7].loss), 1e-3);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include "worker/engine/kernels/matmul.h"
 #include "worker/engine/kernels/pointwise.h"
+#include "worker/engine/kernels/workspace.h"
 
 namespace attune::engine {
 namespace {
@@ -22,15 +23,19 @@ at::Tensor Plain(const at::Tensor& parameter, at::ScalarType dtype) {
   return parameter.detach().to(dtype);
 }
 
-// Distinct masks for the parts of one call.
-uint64_t PartSeed(uint64_t seed, size_t part) {
-  return seed ^ ((part + 1) * 0xD1B54A32D192ED03ull);
+// Uninitialised, like x, until the next call on this thread. On the CPU it is memory that stays:
+// tensors that come and go here would leave holes among the activations that are kept.
+at::Tensor Scratch(const at::Tensor& x) {
+  if (!x.is_cpu() || x.scalar_type() != at::kFloat) return at::empty_like(x);
+  thread_local kernels::Workspace workspace;
+  return at::from_blob(workspace.Get(x.numel()), x.sizes(), x.options());
 }
 
 }  // namespace
 
 Projection::Projection(int64_t in, const std::vector<std::pair<std::string, int64_t>>& parts,
                        bool bias, const at::Device& device) {
+  TORCH_CHECK(parts.size() <= kPartsMost, "a projection has at most ", kPartsMost, " parts");
   int64_t out = 0;
   for (const auto& [name, rows] : parts) out += rows;
   const auto options = at::TensorOptions().dtype(at::kFloat).device(device);
@@ -94,7 +99,7 @@ void Projection::StoreFrozenAs(at::ScalarType dtype) {
 }
 
 at::Tensor Projection::Forward(const at::Tensor& x, const at::Tensor& residual, const Call& call,
-                               Saved* saved) const {
+                               at::Tensor* keep) const {
   const at::ScalarType dtype = x.scalar_type();
   at::Tensor out;
   if (residual.defined()) {
@@ -105,19 +110,27 @@ at::Tensor Projection::Forward(const at::Tensor& x, const at::Tensor& residual, 
     out = at::empty({x.size(0), weight_.size(0)}, x.options());
   }
   MatMul(out, x, weight_.to(dtype).t(), residual.defined() || bias_.defined());
-  if (!adapted_.empty()) LoraForward(x, call, out, saved);
+  if (!adapted_.empty()) {
+    at::Tensor scaled = LoraForward(x, call, out);
+    if (keep != nullptr) *keep = std::move(scaled);
+  }
   return out;
 }
 
-void Projection::LoraForward(const at::Tensor& x, const Call& call, const at::Tensor& out,
-                             Saved* saved) const {
+kernels::DropoutMask Projection::Mask(const Call& call, size_t part) const {
+  return kernels::MakeDropoutMask(dropout_, call.seed, call.module + static_cast<uint32_t>(part));
+}
+
+at::Tensor Projection::LoraForward(const at::Tensor& x, const Call& call,
+                                   const at::Tensor& out) const {
   const at::ScalarType dtype = x.scalar_type();
-  const bool dropout = call.dropout && dropout_ > 0;
+  const bool dropout = Drops(call);
   at::Tensor scaled = at::empty({x.size(0), lora_a_.size(0)}, x.options());
   if (!dropout) MatMul(scaled, x, lora_a_.to(dtype).t());
   for (size_t i = 0; i < adapted_.size(); ++i) {
     if (!dropout) break;
-    const at::Tensor dropped = kernels::Dropout(x, dropout_, PartSeed(call.seed, i));
+    const at::Tensor dropped = Scratch(x);
+    kernels::Dropout(dropped, x, Mask(call, adapted_[i]), call.places);
     MatMul(scaled.narrow(1, static_cast<int64_t>(i) * rank_, rank_), dropped,
            Plain(parts_[adapted_[i]].lora_a, dtype).t());
   }
@@ -128,11 +141,12 @@ void Projection::LoraForward(const at::Tensor& x, const Call& call, const at::Te
            scaled.narrow(1, static_cast<int64_t>(i) * rank_, rank_), Plain(part.lora_b, dtype).t(),
            /*accumulate=*/true);
   }
-  if (saved != nullptr) *saved = {scaled, call.seed, dropout};
+  return scaled;
 }
 
-at::Tensor Projection::Backward(const at::Tensor& dy, const at::Tensor& x, const Saved& saved,
-                                bool want_dx, std::vector<at::Tensor>& gradients) const {
+at::Tensor Projection::Backward(const at::Tensor& dy, const at::Tensor& x, const Call& call,
+                                const at::Tensor& kept, bool want_dx,
+                                std::vector<at::Tensor>& gradients) const {
   at::Tensor dx, weight_gradient, bias_gradient;
   if (train_base_) {
     weight_gradient = MatMul(dy.t(), x).to(at::kFloat);
@@ -140,7 +154,7 @@ at::Tensor Projection::Backward(const at::Tensor& dy, const at::Tensor& x, const
   }
   if (want_dx) dx = MatMul(dy, weight_.to(x.scalar_type()));
   std::vector<at::Tensor> a, b;
-  if (!adapted_.empty()) LoraBackward(dy, x, saved, dx, a, b);
+  if (!adapted_.empty()) LoraBackward(dy, x, call, kept, dx, a, b);
   size_t next = 0;
   for (size_t i = 0; i < parts_.size(); ++i) {
     const Part& part = parts_[i];
@@ -157,20 +171,20 @@ at::Tensor Projection::Backward(const at::Tensor& dy, const at::Tensor& x, const
 }
 
 // With u = scaled: dB = dy^T u; du = scale * dy B; dA = du^T drop(x); dx += undrop(du A).
-void Projection::LoraBackward(const at::Tensor& dy, const at::Tensor& x, const Saved& saved,
-                              const at::Tensor& dx, std::vector<at::Tensor>& a,
-                              std::vector<at::Tensor>& b) const {
+void Projection::LoraBackward(const at::Tensor& dy, const at::Tensor& x, const Call& call,
+                              const at::Tensor& scaled, const at::Tensor& dx,
+                              std::vector<at::Tensor>& a, std::vector<at::Tensor>& b) const {
   const at::ScalarType dtype = x.scalar_type();
-  at::Tensor du = at::empty_like(saved.scaled);
+  at::Tensor du = at::empty_like(scaled);
   for (size_t i = 0; i < adapted_.size(); ++i) {
     const Part& part = parts_[adapted_[i]];
     const at::Tensor slice = dy.narrow(1, part.begin, part.rows);
     const int64_t first = static_cast<int64_t>(i) * rank_;
-    b.push_back(MatMul(slice.t(), saved.scaled.narrow(1, first, rank_)).to(at::kFloat));
+    b.push_back(MatMul(slice.t(), scaled.narrow(1, first, rank_)).to(at::kFloat));
     MatMul(du.narrow(1, first, rank_), slice, Plain(part.lora_b, dtype));
   }
   du.mul_(scale_);
-  if (!saved.dropout) {
+  if (!Drops(call)) {
     const at::Tensor all = MatMul(du.t(), x).to(at::kFloat);
     for (size_t i = 0; i < adapted_.size(); ++i) {
       a.push_back(all.narrow(0, static_cast<int64_t>(i) * rank_, rank_));
@@ -179,12 +193,14 @@ void Projection::LoraBackward(const at::Tensor& dy, const at::Tensor& x, const S
     return;
   }
   for (size_t i = 0; i < adapted_.size(); ++i) {
-    const uint64_t seed = PartSeed(saved.dropout_seed, i);
+    const kernels::DropoutMask mask = Mask(call, adapted_[i]);
     const at::Tensor part = du.narrow(1, static_cast<int64_t>(i) * rank_, rank_);
-    a.push_back(MatMul(part.t(), kernels::Dropout(x, dropout_, seed)).to(at::kFloat));
+    const at::Tensor scratch = Scratch(x);
+    kernels::Dropout(scratch, x, mask, call.places);
+    a.push_back(MatMul(part.t(), scratch).to(at::kFloat));
     if (!dx.defined()) continue;
-    dx.add_(
-        kernels::Dropout(MatMul(part, Plain(parts_[adapted_[i]].lora_a, dtype)), dropout_, seed));
+    MatMul(scratch, part, Plain(parts_[adapted_[i]].lora_a, dtype));
+    kernels::Dropout(dx, scratch, mask, call.places, /*accumulate=*/true);
   }
 }
 

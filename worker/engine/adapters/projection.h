@@ -7,11 +7,13 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "worker/engine/adapters/lora_config.h"
+#include "worker/engine/kernels/cpu_kernels.h"
 
 namespace attune::engine {
 
@@ -23,15 +25,13 @@ class Projection {
     at::Tensor weight, bias;    // slices of the common ones; bias may be undefined
     at::Tensor lora_a, lora_b;  // float32 [rank, in], [rows, rank]; undefined without an adapter
   };
-  // What forward leaves for backward.
-  struct Saved {
-    at::Tensor scaled;  // [T, adapted parts * rank]: scale * drop(x) A^T
-    uint64_t dropout_seed = 0;
-    bool dropout = false;
-  };
+  static constexpr uint32_t kPartsMost = 4;
+
+  // What LoRA's dropout follows from. Backward gets the same as forward.
   struct Call {
-    bool dropout = false;  // training with a LoRA dropout above 0
-    uint64_t seed = 0;     // of this call
+    std::span<const kernels::RowPlace> places;  // of x's rows; empty: nothing is dropped
+    uint64_t seed = 0;                          // of the step
+    uint32_t module = 0;                        // of the first part; the next ones count up
   };
 
   Projection() = default;
@@ -50,12 +50,13 @@ class Projection {
   void StoreFrozenAs(at::ScalarType dtype);
 
   // x [T, in] -> residual + x W^T + bias + scale * drop(x) A^T B^T, [T, out]; residual may be
-  // undefined.
+  // undefined. keep (may be null) receives what Backward wants as `kept`.
   at::Tensor Forward(const at::Tensor& x, const at::Tensor& residual, const Call& call,
-                     Saved* saved) const;
+                     at::Tensor* keep) const;
   // Returns the gradient by x, undefined unless wanted. Appends one gradient for each of
   // Trainable().
-  at::Tensor Backward(const at::Tensor& dy, const at::Tensor& x, const Saved& saved, bool want_dx,
+  at::Tensor Backward(const at::Tensor& dy, const at::Tensor& x, const Call& call,
+                      const at::Tensor& kept, bool want_dx,
                       std::vector<at::Tensor>& gradients) const;
 
   // In a fixed order: of each part its weight and bias, or its A and B.
@@ -66,10 +67,12 @@ class Projection {
   const std::vector<Part>& parts() const { return parts_; }
 
  private:
-  void LoraForward(const at::Tensor& x, const Call& call, const at::Tensor& out,
-                   Saved* saved) const;
-  void LoraBackward(const at::Tensor& dy, const at::Tensor& x, const Saved& saved,
-                    const at::Tensor& dx, std::vector<at::Tensor>& a,
+  bool Drops(const Call& call) const { return dropout_ > 0 && !call.places.empty(); }
+  kernels::DropoutMask Mask(const Call& call, size_t part) const;
+  // Returns scale * drop(x) A^T, [T, adapted parts * rank].
+  at::Tensor LoraForward(const at::Tensor& x, const Call& call, const at::Tensor& out) const;
+  void LoraBackward(const at::Tensor& dy, const at::Tensor& x, const Call& call,
+                    const at::Tensor& scaled, const at::Tensor& dx, std::vector<at::Tensor>& a,
                     std::vector<at::Tensor>& b) const;
 
   at::Tensor weight_;  // [out, in]

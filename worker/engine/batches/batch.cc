@@ -63,6 +63,7 @@ Result<PackedBatch> MakeBatch(const TokenShard& shard, std::span<const Sequence>
   int64_t* const targets = batch.targets.data_ptr<int64_t>();
   int64_t row = 0, target = 0;
   batch.offsets.reserve(sizes.examples + 1);
+  batch.examples.reserve(sizes.examples);
   for (const Sequence& sequence : sequences) {
     for (const uint32_t index : sequence) {
       const TokenExample example = shard.Example(index);
@@ -70,6 +71,7 @@ Result<PackedBatch> MakeBatch(const TokenShard& shard, std::span<const Sequence>
       target += WriteExample(example, row, tokens, positions, rows + target, targets + target);
       row += static_cast<int64_t>(example.tokens.size());
       batch.offsets.push_back(row);
+      batch.examples.push_back(index);
     }
   }
   ATTUNE_CHECK(row == sizes.tokens && target == sizes.targets);

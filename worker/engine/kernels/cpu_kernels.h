@@ -8,6 +8,23 @@
 
 namespace attune::engine::kernels {
 
+// Where a row of activations comes from.
+struct RowPlace {
+  uint32_t example, position;
+};
+
+// What dropout drops, as a pure function: element `feature` of a row is dropped when 16 bits of
+// Philox4x32-10 (Salmon, Moraes, Dror and Shaw, "Parallel Random Numbers: As Easy as 1, 2, 3",
+// 2011) are below `threshold`. Its key is `seed`, its counter (16 * (feature / 128) + feature % 16,
+// position, example, module); of the 8 halves of its words, low ones first, it is number
+// feature % 128 / 16.
+struct DropoutMask {
+  uint64_t seed;
+  uint32_t module;
+  uint32_t threshold;  // of 65536
+  float scale;         // of what is kept
+};
+
 struct CpuKernels {
   const char* name;  // "avx512", "avx2" or "baseline"
 
@@ -27,9 +44,9 @@ struct CpuKernels {
                           int64_t cols);
   // Negative log likelihood of target. The row becomes its gradient, softmax - onehot, when asked.
   float (*cross_entropy)(float* logits, int64_t cols, int64_t target, bool gradient);
-  // out = x * mask / (1 - p); the mask of element i is a hash of (seed, first + i).
-  void (*dropout)(const float* x, float* out, int64_t count, uint64_t seed, uint64_t first,
-                  float p);
+  // out = or += mask * x.
+  void (*dropout)(const DropoutMask& mask, const RowPlace* places, const float* x, float* out,
+                  int64_t rows, int64_t cols, bool accumulate);
   void (*axpy)(float alpha, const float* x, float* y, int64_t count);  // y += alpha * x
 
   // The parts of a matrix product (gemm.cc). A panel holds, for each k, tile_rows elements of a

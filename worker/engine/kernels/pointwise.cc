@@ -2,6 +2,9 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include "worker/engine/kernels/cpu_kernels.h"
 #include "worker/engine/kernels/parallel.h"
 
@@ -160,21 +163,34 @@ at::Tensor SwigluBackward(const at::Tensor& dout, const at::Tensor& gate_up) {
   return gradient;
 }
 
-at::Tensor Dropout(const at::Tensor& x, double p, uint64_t seed) {
-  if (!x.device().is_cpu() || x.scalar_type() != at::kFloat) {
+DropoutMask MakeDropoutMask(double p, uint64_t seed, uint32_t module) {
+  const auto threshold = static_cast<uint32_t>(std::clamp(std::lround(p * 65536), 0L, 65535L));
+  return {seed, module, threshold, 65536.0f / static_cast<float>(65536 - threshold)};
+}
+
+void Dropout(const at::Tensor& out, const at::Tensor& x, const DropoutMask& mask,
+             std::span<const RowPlace> places, bool accumulate) {
+  const int64_t rows = x.size(0), cols = x.size(1);
+  if (!x.device().is_cpu() || x.scalar_type() != at::kFloat || !x.is_contiguous()) {
     // The mask comes from the host, so that it is the same on every device.
-    const at::Tensor mask = Dropout(at::ones(x.sizes(), at::kFloat), p, seed);
-    return x * mask.to(x.options());
+    const at::Tensor factors = at::ones(x.sizes(), at::kFloat);
+    Dropout(factors, factors, mask, places);
+    const at::Tensor kept = x * factors.to(x.options());
+    if (accumulate) {
+      out.add_(kept);
+    } else {
+      out.copy_(kept);
+    }
+    return;
   }
-  const at::Tensor from = x.contiguous();
-  at::Tensor out = at::empty_like(from);
-  const float* in = from.const_data_ptr<float>();
+  TORCH_CHECK(static_cast<int64_t>(places.size()) == rows, "dropout of ", rows, " rows has ",
+              places.size(), " places");
+  const float* in = x.const_data_ptr<float>();
   float* to = out.mutable_data_ptr<float>();
-  ParallelRows(from.numel(), 16384, [&](int64_t begin, int64_t end) {
-    Cpu().dropout(in + begin, to + begin, end - begin, seed, static_cast<uint64_t>(begin),
-                  static_cast<float>(p));
+  ParallelRows(rows, Grain(cols), [&](int64_t begin, int64_t end) {
+    Cpu().dropout(mask, places.data() + begin, in + begin * cols, to + begin * cols, end - begin,
+                  cols, accumulate);
   });
-  return out;
 }
 
 }  // namespace attune::engine::kernels

@@ -7,6 +7,9 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <span>
+
+#include "worker/engine/kernels/cpu_kernels.h"
 
 namespace attune::engine::kernels {
 
@@ -30,8 +33,11 @@ void Rotate(const at::Tensor& x, int64_t heads, int64_t dim, const at::Tensor& c
 at::Tensor Swiglu(const at::Tensor& gate_up);
 at::Tensor SwigluBackward(const at::Tensor& dout, const at::Tensor& gate_up);
 
-// x * mask / (1 - p); the mask is a pure function of seed and element index, so backward makes it
-// again.
-at::Tensor Dropout(const at::Tensor& x, double p, uint64_t seed);
+// Drops a share p, rounded to 1 / 65536, and scales the rest so that the expectation stays.
+DropoutMask MakeDropoutMask(double p, uint64_t seed, uint32_t module);
+// out = or += mask * x, both contiguous [T, H] of one type, row by row of places. Backward makes
+// the mask again.
+void Dropout(const at::Tensor& out, const at::Tensor& x, const DropoutMask& mask,
+             std::span<const RowPlace> places, bool accumulate = false);
 
 }  // namespace attune::engine::kernels

@@ -23,8 +23,9 @@ struct PackedBatch {
   at::Tensor positions;  // int64 [T], from 0 in each example
   std::vector<int64_t>
       offsets;  // [E + 1]: example e is rows offsets[e] .. offsets[e + 1]; attention stays in it
-  at::Tensor target_rows;  // int64 [N]: rows whose next token is a target
-  at::Tensor targets;      // int64 [N]: those tokens
+  std::vector<uint32_t> examples;  // [E]: their numbers in the dataset, which dropout follows
+  at::Tensor target_rows;          // int64 [N]: rows whose next token is a target
+  at::Tensor targets;              // int64 [N]: those tokens
 };
 
 struct LoadOptions {
@@ -48,6 +49,8 @@ class CausalLM {
   virtual Status AddLora(const Method& method, uint64_t seed) = 0;
   // Adds the adapter's product to the base and drops the adapter; the whole model trains again.
   virtual Status MergeAdapter() = 0;
+  // Only training has dropout. What is dropped follows from dropout_seed, the example's number, the
+  // position in it, the feature and the module: not from what else is in a batch.
   virtual void SetTraining(bool training, uint64_t dropout_seed) = 0;
 
   // Sum over the targets of the negative log likelihood: float32 scalar, differentiable. Logits

@@ -86,9 +86,9 @@ std::vector<at::Tensor> DecoderLayer::Trainable() const {
   return tensors;
 }
 
-Projection::Call DecoderLayer::Call(const ForwardContext& context, uint64_t projection) const {
-  const uint64_t place = static_cast<uint64_t>(index_) * 4 + projection + 1;
-  return {context.dropout, context.seed ^ (place * 0x9E3779B97F4A7C15ull)};
+Projection::Call DecoderLayer::Call(const ForwardContext& context, uint32_t projection) const {
+  const auto place = static_cast<uint32_t>(index_) * 4 + projection;
+  return {context.places, context.seed, place * Projection::kPartsMost};
 }
 
 at::Tensor DecoderLayer::Forward(const at::Tensor& x,
@@ -115,12 +115,12 @@ at::Tensor DecoderLayer::Forward(const at::Tensor& x,
 
 at::Tensor DecoderLayer::Compute(const at::Tensor& x, const ForwardContext& context,
                                  Activations* keep) const {
-  auto saved = [&](int i) { return keep == nullptr ? nullptr : &keep->saved[i]; };
+  auto keeper = [&](int i) { return keep == nullptr ? nullptr : &keep->projected[i]; };
   const kernels::Normalized normalized = kernels::RmsNorm(x, input_norm_, eps_);
-  at::Tensor qkv = qkv_.Forward(normalized.value, {}, Call(context, 0), saved(0));
+  at::Tensor qkv = qkv_.Forward(normalized.value, {}, Call(context, 0), keeper(0));
   kernels::Rotate(qkv, shape_.heads + shape_.kv_heads, shape_.dim, context.cos, context.sin, false);
   kernels::Attended attended = kernels::Attention(qkv, context.offsets, shape_);
-  at::Tensor middle = o_.Forward(attended.out, x, Call(context, 1), saved(1));
+  at::Tensor middle = o_.Forward(attended.out, x, Call(context, 1), keeper(1));
   if (keep != nullptr) {
     keep->x = x;
     keep->input_rstd = normalized.rstd;
@@ -133,14 +133,14 @@ at::Tensor DecoderLayer::Compute(const at::Tensor& x, const ForwardContext& cont
 
 at::Tensor DecoderLayer::Mlp(const at::Tensor& middle, const ForwardContext& context,
                              Activations* keep) const {
-  auto saved = [&](int i) { return keep == nullptr ? nullptr : &keep->saved[i]; };
+  auto keeper = [&](int i) { return keep == nullptr ? nullptr : &keep->projected[i]; };
   const kernels::Normalized normalized = kernels::RmsNorm(middle, post_norm_, eps_);
-  const at::Tensor gate_up = gate_up_.Forward(normalized.value, {}, Call(context, 2), saved(2));
+  const at::Tensor gate_up = gate_up_.Forward(normalized.value, {}, Call(context, 2), keeper(2));
   if (keep != nullptr) {
     keep->post_rstd = normalized.rstd;
     keep->gate_up = gate_up;
   }
-  return down_.Forward(kernels::Swiglu(gate_up), middle, Call(context, 3), saved(3));
+  return down_.Forward(kernels::Swiglu(gate_up), middle, Call(context, 3), keeper(3));
 }
 
 at::Tensor DecoderLayer::Backward(const at::Tensor& dy, const Activations& kept,
@@ -151,25 +151,27 @@ at::Tensor DecoderLayer::Backward(const at::Tensor& dy, const Activations& kept,
   };
   at::Tensor dmiddle = dy.clone();
   {
-    at::Tensor dgate_up =
-        down_.Backward(dy, kernels::Swiglu(kept.gate_up), kept.saved[3], true, gradients);
+    at::Tensor dgate_up = down_.Backward(dy, kernels::Swiglu(kept.gate_up), Call(context, 3),
+                                         kept.projected[3], true, gradients);
     dgate_up = kernels::SwigluBackward(dgate_up, kept.gate_up);
     const at::Tensor normalized = kernels::RmsNorm(kept.middle, post_norm_, eps_).value;
-    const at::Tensor dnormalized =
-        gate_up_.Backward(dgate_up, normalized, kept.saved[2], true, gradients);
+    const at::Tensor dnormalized = gate_up_.Backward(dgate_up, normalized, Call(context, 2),
+                                                     kept.projected[2], true, gradients);
     const at::Tensor dweight = norm_gradient(post_norm_);
     kernels::RmsNormBackward(dnormalized, kept.middle, post_norm_, kept.post_rstd, dmiddle,
                              dweight);
     if (dweight.defined()) gradients.push_back(dweight);
   }
-  at::Tensor dattended = o_.Backward(dmiddle, kept.attended.out, kept.saved[1], true, gradients);
+  at::Tensor dattended =
+      o_.Backward(dmiddle, kept.attended.out, Call(context, 1), kept.projected[1], true, gradients);
   at::Tensor dqkv =
       kernels::AttentionBackward(dattended, kept.qkv, kept.attended, context.offsets, shape_);
   kernels::Rotate(dqkv, shape_.heads + shape_.kv_heads, shape_.dim, context.cos, context.sin, true);
   const at::Tensor normalized = kernels::RmsNorm(kept.x, input_norm_, eps_).value;
   const at::Tensor dweight = norm_gradient(input_norm_);
   want_dx = want_dx || dweight.defined();
-  const at::Tensor dnormalized = qkv_.Backward(dqkv, normalized, kept.saved[0], want_dx, gradients);
+  const at::Tensor dnormalized =
+      qkv_.Backward(dqkv, normalized, Call(context, 0), kept.projected[0], want_dx, gradients);
   if (!want_dx) return {};
   kernels::RmsNormBackward(dnormalized, kept.x, input_norm_, kept.input_rstd, dmiddle, dweight);
   if (dweight.defined()) gradients.push_back(dweight);

@@ -19,10 +19,10 @@ namespace attune::engine {
 
 // What the layers of one forward share.
 struct ForwardContext {
-  at::Tensor cos, sin;           // float32 [T, head_dim / 2]
-  std::vector<int64_t> offsets;  // of PackedBatch
-  bool dropout = false;
-  uint64_t seed = 0;        // of dropout, for this forward
+  at::Tensor cos, sin;                    // float32 [T, head_dim / 2]
+  std::vector<int64_t> offsets;           // of PackedBatch
+  std::vector<kernels::RowPlace> places;  // of the rows, for dropout; empty: none is dropped
+  uint64_t seed = 0;                      // of dropout, for this step
   bool checkpoint = false;  // keep the layer's input only; backward runs forward again
 };
 
@@ -58,7 +58,7 @@ class DecoderLayer {
   struct Activations {
     at::Tensor x, input_rstd, qkv, middle, post_rstd, gate_up;
     kernels::Attended attended;
-    Projection::Saved saved[4];
+    at::Tensor projected[4];  // what the projections keep
   };
   at::Tensor Compute(const at::Tensor& x, const ForwardContext& context, Activations* keep) const;
   at::Tensor Mlp(const at::Tensor& middle, const ForwardContext& context, Activations* keep) const;
@@ -66,7 +66,7 @@ class DecoderLayer {
   at::Tensor Backward(const at::Tensor& dy, const Activations& kept, const ForwardContext& context,
                       bool want_dx, std::vector<at::Tensor>& gradients) const;
   std::vector<at::Tensor> Trainable() const;
-  Projection::Call Call(const ForwardContext& context, uint64_t projection) const;
+  Projection::Call Call(const ForwardContext& context, uint32_t projection) const;
 
   int64_t index_;
   double eps_;

@@ -145,7 +145,6 @@ Status Llama::AddLora(const Method& method, uint64_t seed) {
 void Llama::SetTraining(bool training, uint64_t dropout_seed) {
   training_ = training;
   dropout_seed_ = dropout_seed;
-  forwards_ = 0;
 }
 
 NamedTensors Llama::LoraParameters() const {
@@ -214,14 +213,30 @@ std::shared_ptr<ForwardContext> Llama::MakeContext(const std::vector<int64_t>& o
   return context;
 }
 
+namespace {
+
+std::vector<kernels::RowPlace> Places(const PackedBatch& batch) {
+  TORCH_CHECK(batch.examples.size() + 1 == batch.offsets.size(),
+              "dropout needs the number of every example of a packed batch");
+  std::vector<kernels::RowPlace> places;
+  places.reserve(static_cast<size_t>(batch.offsets.back()));
+  for (size_t e = 0; e < batch.examples.size(); ++e) {
+    const auto length = static_cast<uint32_t>(batch.offsets[e + 1] - batch.offsets[e]);
+    for (uint32_t i = 0; i < length; ++i) places.push_back({batch.examples[e], i});
+  }
+  return places;
+}
+
+}  // namespace
+
 at::Tensor Llama::Hidden(const PackedBatch& batch, const std::shared_ptr<TiedGradient>& tied) {
   TORCH_CHECK(batch.offsets.size() >= 2 && batch.offsets.front() == 0 &&
                   batch.offsets.back() == batch.tokens.size(0),
               "the offsets of a packed batch must go from 0 to its token count");
   NarrowFrozen();
   const std::shared_ptr<ForwardContext> context = MakeContext(batch.offsets, 0);
-  context->dropout = training_ && lora_ && lora_->dropout > 0;
-  context->seed = dropout_seed_ + 0x632BE59BD9B4E019ull * ++forwards_;
+  if (training_ && lora_ && lora_->dropout > 0) context->places = Places(batch);
+  context->seed = dropout_seed_;
   context->checkpoint = activation_checkpointing_;
   at::Tensor x = Embed(batch.tokens, embed_, dtype_, tied);
   for (const DecoderLayer& layer : layers_) x = layer.Forward(x, context);

@@ -79,7 +79,6 @@ class Llama final : public CausalLM {
   bool narrowed_ = false;
   bool training_ = false;
   uint64_t dropout_seed_ = 0;
-  uint64_t forwards_ = 0;  // since SetTraining: each forward has other dropout masks
 };
 
 }  // namespace attune::engine

@@ -31,19 +31,8 @@ std::vector<at::Tensor> Values(const NamedTensors& named) {
   return values;
 }
 
-// A rank's part of a step, and the place of its first sequence in the whole.
-struct Part {
-  std::vector<Sequence> sequences;
-  size_t first = 0;
-};
-
-Part PartOf(const PlannedStep& planned, std::span<const uint32_t> lengths, const Group& group) {
-  Part part;
-  for (int rank = 0; rank < group.rank(); ++rank) {
-    part.first += RankPart(planned, lengths, rank, group.world_size()).size();
-  }
-  part.sequences = RankPart(planned, lengths, group.rank(), group.world_size());
-  return part;
+uint64_t DropoutSeed(uint64_t seed, int step) {
+  return Random(Random(seed).Next() ^ static_cast<uint64_t>(step)).Next();
 }
 
 Status NotFinite(const char* what, int step, double value, const TrainTask& task) {
@@ -62,35 +51,26 @@ StepRunner::StepRunner(const TrainTask& task, TrainingSetup& setup, Group& group
       parameters_(Values(setup.trainable)),
       sync_(&group, parameters_) {}
 
-// Follows from the place in the step, not from the rank: with micro_batch 1 every number of ranks
-// drops the same.
-uint64_t StepRunner::DropoutSeed(int step, size_t first_sequence) const {
-  Random random(task_.data.train.seed);
-  const uint64_t base = random.Next();
-  return Random(base ^ (static_cast<uint64_t>(step) << 32) ^ first_sequence).Next();
-}
-
 Result<double> StepRunner::Accumulate(int step, const PlannedStep& planned, StepReport& report) {
   const TokenShard& shard = *setup_.data.train;
   CausalLM& model = *setup_.model;
   Stopwatch watch;
-  const Part part = PartOf(planned, shard.lengths(), group_);
-  const auto micro_batches = MicroBatches(part.sequences, task_.data.train.micro_batch);
+  const std::vector<Sequence> part =
+      RankPart(planned, shard.lengths(), group_.rank(), group_.world_size());
+  const auto micro_batches = MicroBatches(part, task_.data.train.micro_batch);
+  model.SetTraining(true, DropoutSeed(task_.data.train.seed, step));
   double loss_sum = 0;
-  size_t first = part.first;
   for (size_t i = 0; i < micro_batches.size(); ++i) {
     ATTUNE_ASSIGN_OR_RETURN(
         const PackedBatch batch,
         MakeBatch(shard, micro_batches[i], model.vocabulary_size(), setup_.device));
     report.seconds_data += watch.Lap();
-    model.SetTraining(true, DropoutSeed(step, first));
     at::Tensor loss = model.LossSum(batch);
     loss_sum += loss.item<double>();
     report.seconds_forward += watch.Lap();
     if (i + 1 == micro_batches.size()) sync_.StartLastBackward();
     loss.backward(at::full_like(loss, 1.0 / static_cast<double>(planned.target_tokens)));
     report.seconds_backward += watch.Lap();
-    first += micro_batches[i].size();
   }
   ATTUNE_RETURN_IF_ERROR(sync_.Finish());
   report.seconds_sync += watch.Lap();

@@ -27,7 +27,6 @@ class StepRunner {
   // Adds the gradients of this rank's part, divided by the step's target tokens; returns the sum of
   // its losses.
   Result<double> Accumulate(int step, const PlannedStep& planned, StepReport& report);
-  uint64_t DropoutSeed(int step, size_t first_sequence) const;
 
   const TrainTask& task_;
   TrainingSetup& setup_;
