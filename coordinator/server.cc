@@ -110,7 +110,7 @@ Result<uint64_t> FreeBytesOf(const std::filesystem::path& folder) {
 
 void SetLimits(grpc::ServerBuilder* builder) {
   builder->SetMaxReceiveMessageSize(rpc::kMaxMessageBytes);
-  builder->SetMaxSendMessageSize(2 * rpc::kMaxMessageBytes);
+  builder->SetMaxSendMessageSize(rpc::kMaxMessageBytes);
   builder->SetSyncServerOption(grpc::ServerBuilder::MIN_POLLERS, 1);
   builder->SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, 4);
   grpc::ResourceQuota quota("coordinator");

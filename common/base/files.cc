@@ -5,8 +5,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <cerrno>
+
+#include "common/base/hash.h"
 
 namespace attune {
 namespace {
@@ -14,8 +15,8 @@ namespace {
 constexpr size_t kWriteBuffer = 1 << 20;
 
 std::filesystem::path TemporaryName(const std::filesystem::path& path) {
-  static std::atomic<uint64_t> counter{0};
-  return path.string() + ".tmp." + std::to_string(getpid()) + "." + std::to_string(++counter);
+  // Random: a leftover of an earlier process, or another host, must never be in the way.
+  return path.string() + ".tmp." + NewToken().substr(0, 16);
 }
 
 std::filesystem::path FolderOf(const std::filesystem::path& path) {

@@ -1,7 +1,7 @@
 #pragma once
 
 // One log format for every program, on standard error:
-// 2026-11-24T18:06:24.123456Z INFO coordinator: message key=value. Use spdlog's calls directly.
+// 2026-11-24T18:06:24.123456Z info coordinator: message key=value. Use spdlog's calls directly.
 
 #include <spdlog/spdlog.h>
 

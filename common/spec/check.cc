@@ -80,8 +80,8 @@ void CheckDatasets(const v1::JobSpec& spec, const Wrong& wrong) {
       wrong(path,
             path + " must be a data set's NAME or NAME@VERSION, not '" + dataset.name() + "'");
     }
-    if (!(dataset.weight() > 0 && dataset.weight() <= 1e6)) {
-      wrong(path, path + ": weight must be a number above 0, at most 1e6, not '" +
+    if (!(dataset.weight() > 0 && dataset.weight() <= 1000)) {
+      wrong(path, path + ": weight must be a number above 0, at most 1000, not '" +
                       yaml::FormatNumber(dataset.weight()) + "'");
     }
     if (!seen.insert(dataset.name()).second) {

@@ -167,7 +167,7 @@ class Parser {
         if (entry.key == "name") {
           wrong = yaml::Convert(entry.value, &name);
         } else if (entry.key == "weight") {
-          wrong = yaml::Convert(entry.value, &weight, yaml::Range{1e-6, 1e6});
+          wrong = yaml::Convert(entry.value, &weight, yaml::Range{1e-6, 1000});
         } else {
           fail(entry.key_position,
                "unknown key '" + entry.key + "' in " + path + "; a data set has name and weight");
@@ -218,14 +218,17 @@ class Parser {
                       "missing key '" + path + "', which is required: " + FirstSentence(field.doc));
         continue;
       }
-      std::string text =
-          field.derive != nullptr ? field.derive(spec_) : std::string(field.fallback);
-      auto value = yaml::Parse(text, "default");
-      ATTUNE_CHECK(value.ok());
       // A default derived from a field that is wrong may be wrong too; that field has its message.
-      std::string wrong = Assign(value->root(), field, Resolve(&spec_, path));
+      std::string wrong = Assign(Default(field), field, Resolve(&spec_, path));
       ATTUNE_CHECK(wrong.empty() || !problems_.empty());
     }
+  }
+
+  Node Default(const Field& field) const {
+    if (field.derive != nullptr) return yaml::ScalarNode(field.derive(spec_));
+    auto value = yaml::Parse(std::string(field.fallback), "default");
+    ATTUNE_CHECK(value.ok());
+    return value->root();
   }
 
   static std::string FirstSentence(std::string_view doc) {
@@ -269,7 +272,7 @@ std::string ToYaml(const v1::JobSpec& spec) {
   for (const Field& field : Schema()) {
     if (field.applies != nullptr && !field.applies(spec)) continue;
     if (field.path == "dataset") {
-      if (spec.datasets_size() == 1) {
+      if (spec.datasets_size() == 1 && spec.datasets(0).weight() == 1) {
         out += "dataset: " + spec.datasets(0).name() + "\n";
         continue;
       }

@@ -19,7 +19,6 @@ Json Number(double value) {
   return std::isnan(value) ? "NaN" : value > 0 ? "Infinity" : "-Infinity";
 }
 
-// A float as the shortest decimal that reads back as it.
 Json Single(const Message& message, const FieldDescriptor* field) {
   const auto* r = message.GetReflection();
   switch (field->cpp_type()) {

@@ -180,6 +180,13 @@ Status ParseInto(const Source* source, Node* root) {
   return problems.ToStatus();
 }
 
+Node ScalarNode(std::string text) {
+  Node node;
+  node.kind = Node::Kind::kScalar;
+  node.scalar = std::move(text);
+  return node;
+}
+
 const Entry* Node::Find(std::string_view key) const {
   for (const Entry& entry : entries) {
     if (entry.key == key) return &entry;

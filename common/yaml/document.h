@@ -41,6 +41,9 @@ struct Node {
   std::string Describe() const;
 };
 
+// Text as a plain scalar, whatever YAML would make of its characters.
+Node ScalarNode(std::string text);
+
 struct Entry {
   std::string key;
   Position key_position;

@@ -18,15 +18,13 @@ class NodeTable {
  public:
   using Time = Liveness::Time;
   struct Entry {
-    v1::Node node;  // state and slots_used are filled in by List
+    v1::Node node;  // without state and slots_used, which depend on the moment
     Liveness liveness;
     bool registered = false;  // since this coordinator started
     bool connected = false;   // its stream is up
     bool lost = false;
   };
 
-  // grace: how long a node known from before may take to come back after a restart of the
-  // coordinator.
   explicit NodeTable(const LivenessOptions& options) : options_(options) {}
 
   // After a restart: a node known from before counts as there until grace has passed.

@@ -16,9 +16,9 @@ inline constexpr std::chrono::hours kRequestLifetime{24 * 7};
 inline constexpr size_t kRequestIdBytesMax = 128;
 
 // The stored answer of an earlier request with this id, or nothing when it is new. content: the
-// request's bytes, serialized deterministically. Errors: kAlreadyExists when the id was used for
-// something else, kInvalidArgument for an id that is too long. An empty id is never found: the
-// client does not retry.
+// request's bytes; equal requests have equal ones, as no request has a map field. Errors:
+// kAlreadyExists when the id was used for something else, kInvalidArgument for an id that is too
+// long. An empty id is never found: the client does not retry.
 Result<std::optional<std::string>> FindRequest(Transaction& transaction,
                                                const std::string& request_id,
                                                const std::string& method, std::string_view content);

@@ -67,6 +67,8 @@ class Arguments {
   const std::vector<std::string>& All(const std::string& name) const;
   // Of kWhole, kNumber and kDuration (seconds) parameters; 0 when absent.
   double Number(const std::string& name) const;
+  // Of a kWhole parameter, exactly; 0 when absent.
+  uint64_t Whole(const std::string& name) const;
 
  private:
   std::map<std::string, std::vector<std::string>> values_;

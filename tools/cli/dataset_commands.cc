@@ -169,7 +169,7 @@ Result<int> RunDatasetImport(Session& session, const Arguments& arguments) {
   const auto& files = arguments.All("FILES");
   ATTUNE_RETURN_IF_ERROR(CheckFiles(files));
   v1::ImportDatasetRequest header;
-  header.mutable_header()->set_request_id(NewId("req-"));
+  header.mutable_header()->set_request_id(NewId("req"));
   header.mutable_header()->set_name(arguments.Get("NAME"));
   if (arguments.Has("--validation")) {
     double share = arguments.Number("--validation");

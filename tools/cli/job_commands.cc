@@ -26,7 +26,7 @@ Result<v1::Job> GetJob(Client& client, const std::string& id) {
 template <typename Request, typename Method>
 Result<int> Act(Session& session, Request request, Method method, const std::string& id) {
   ATTUNE_ASSIGN_OR_RETURN(Client * client, session.client());
-  request.set_request_id(NewId("req-"));
+  request.set_request_id(NewId("req"));
   request.set_id(id);
   ATTUNE_ASSIGN_OR_RETURN(v1::Job job, client->Call(client->jobs(), method, request));
   std::string line = job.id() + "  " + job.name() + "  " +

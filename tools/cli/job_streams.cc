@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <limits>
 #include <map>
 #include <thread>
 
@@ -134,7 +136,8 @@ Result<int> RunJobMetrics(Session& session, const Arguments& arguments) {
   bool follow = arguments.Has("--follow");
   v1::ReadMetricsRequest request;
   request.set_id(arguments.Get("JOB"));
-  request.set_after_step(static_cast<uint32_t>(arguments.Number("--after")));
+  request.set_after_step(static_cast<uint32_t>(
+      std::min<uint64_t>(arguments.Whole("--after"), std::numeric_limits<uint32_t>::max())));
   request.set_follow(follow);
   bool as_they_come =
       session.printer().format() == Format::kJsonLines || (follow && session.printer().human());
@@ -179,13 +182,14 @@ class LogPrinter {
  public:
   LogPrinter(Session* session, bool prefix) : session_(session), prefix_(prefix) {}
   ~LogPrinter() {
-    for (auto& [rank, text] : partial_) {
-      if (!text.empty()) Line(rank, text);
+    for (auto& [of, log] : logs_) {
+      if (!log.partial.empty()) Line(of.first, log.partial);
     }
   }
 
   void Take(const v1::LogChunk& chunk) {
-    uint64_t& next = next_[{chunk.rank(), chunk.generation()}];
+    Log& log = logs_[{chunk.rank(), chunk.generation()}];
+    uint64_t& next = log.next;
     std::string_view data = chunk.data();
     if (chunk.offset() < next)
       data.remove_prefix(std::min<uint64_t>(next - chunk.offset(), data.size()));
@@ -198,7 +202,7 @@ class LogPrinter {
                                 << "\n";
       return;
     }
-    std::string& text = partial_[chunk.rank()];
+    std::string& text = log.partial;
     text += data;
     size_t start = 0;
     for (size_t end; (end = text.find('\n', start)) != std::string::npos; start = end + 1) {
@@ -218,9 +222,11 @@ class LogPrinter {
 
   Session* const session_;
   const bool prefix_;
-  std::map<std::pair<uint32_t, uint32_t>, uint64_t>
-      next_;  // of rank and generation: the offset after the last byte
-  std::map<uint32_t, std::string> partial_;
+  struct Log {
+    uint64_t next = 0;    // the offset after the last byte
+    std::string partial;  // a line without its end
+  };
+  std::map<std::pair<uint32_t, uint32_t>, Log> logs_;  // by rank and generation
 };
 
 }  // namespace
@@ -232,7 +238,8 @@ Result<int> RunJobLogs(Session& session, const Arguments& arguments) {
   request.set_all_ranks(!arguments.Has("--rank"));
   request.set_rank(static_cast<int32_t>(arguments.Number("--rank")));
   request.set_follow(arguments.Has("--follow"));
-  request.set_tail_lines(static_cast<uint32_t>(arguments.Number("--tail")));
+  request.set_tail_lines(static_cast<uint32_t>(
+      std::min<uint64_t>(arguments.Whole("--tail"), std::numeric_limits<uint32_t>::max())));
   LogPrinter printer(&session, request.all_ranks());
   bool any = false;
   Status status = ReadAll<v1::LogChunk>(

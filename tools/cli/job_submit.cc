@@ -52,7 +52,7 @@ Result<int> RunJobSubmit(Session& session, const Arguments& arguments) {
 
   ATTUNE_ASSIGN_OR_RETURN(Client * client, session.client());
   request.set_kind(v1::Job::TRAIN);
-  request.set_request_id(NewId("req-"));
+  request.set_request_id(NewId("req"));
   ATTUNE_ASSIGN_OR_RETURN(v1::Job job,
                           client->Call(client->jobs(), &v1::JobService::Stub::SubmitJob, request));
   if (arguments.Has("--watch")) {

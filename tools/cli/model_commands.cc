@@ -66,7 +66,7 @@ Result<int> RunModelImport(Session& session, const Arguments& arguments) {
     return NotFound("there is no file or folder " + path.string());
   }
   v1::ImportModelRequest request;
-  request.set_request_id(NewId("req-"));
+  request.set_request_id(NewId("req"));
   request.set_name(arguments.Get("NAME"));
   request.set_path(path);
   request.set_base(arguments.Get("--base"));

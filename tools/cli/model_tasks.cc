@@ -88,7 +88,7 @@ Result<int> RunModelGenerate(Session& session, const Arguments& arguments) {
   generate->set_max_tokens(static_cast<uint32_t>(arguments.Number("--max-tokens")));
   generate->set_temperature(arguments.Number("--temperature"));
   generate->set_top_p(arguments.Number("--top-p"));
-  generate->set_seed(static_cast<uint64_t>(arguments.Number("--seed")));
+  generate->set_seed(arguments.Whole("--seed"));
   generate->set_raw(arguments.Has("--raw"));
   if (generate->max_tokens() == 0) return InvalidArgument("--max-tokens must be at least 1");
   if (!(generate->temperature() >= 0)) return InvalidArgument("--temperature must be 0 or more");

@@ -37,13 +37,6 @@ void Add(CLI::App* app, const Parameter& parameter, Values* values) {
   }
 }
 
-yaml::Node ScalarNode(const std::string& text) {
-  yaml::Node node;
-  node.kind = yaml::Node::Kind::kScalar;
-  node.scalar = text;
-  return node;
-}
-
 // "" or what the value must be instead.
 std::string CheckValue(const Parameter& parameter, const std::string& value) {
   uint64_t whole;
@@ -51,11 +44,11 @@ std::string CheckValue(const Parameter& parameter, const std::string& value) {
   std::chrono::milliseconds duration;
   switch (parameter.type) {
     case ValueType::kWhole:
-      return yaml::Convert(ScalarNode(value), &whole);
+      return yaml::Convert(yaml::ScalarNode(value), &whole);
     case ValueType::kNumber:
-      return yaml::Convert(ScalarNode(value), &number);
+      return yaml::Convert(yaml::ScalarNode(value), &number);
     case ValueType::kDuration:
-      return yaml::Convert(ScalarNode(value), &duration);
+      return yaml::Convert(yaml::ScalarNode(value), &duration);
     case ValueType::kText:
       break;
   }
@@ -63,7 +56,7 @@ std::string CheckValue(const Parameter& parameter, const std::string& value) {
   std::string wrong;
   if (std::find(parameter.words.begin(), parameter.words.end(), value) == parameter.words.end()) {
     std::string ignored;
-    wrong = yaml::Convert(ScalarNode(value), &ignored, yaml::OneOf{parameter.words});
+    wrong = yaml::Convert(yaml::ScalarNode(value), &ignored, yaml::OneOf{parameter.words});
   }
   return wrong;
 }
@@ -208,12 +201,17 @@ const std::vector<std::string>& Arguments::All(const std::string& name) const {
 }
 
 double Arguments::Number(const std::string& name) const {
-  yaml::Node node = ScalarNode(Get(name));
+  yaml::Node node = yaml::ScalarNode(Get(name));
   double number = 0;
   std::chrono::milliseconds duration{0};
   if (yaml::Convert(node, &number).empty()) return number;
   if (yaml::Convert(node, &duration).empty()) return static_cast<double>(duration.count()) / 1000;
   return 0;
+}
+
+uint64_t Arguments::Whole(const std::string& name) const {
+  uint64_t number = 0;
+  return yaml::Convert(yaml::ScalarNode(Get(name)), &number).empty() ? number : 0;
 }
 
 }  // namespace attune::cli

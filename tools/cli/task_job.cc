@@ -47,14 +47,14 @@ Result<std::string> ReadOutput(Client& client, const std::string& id) {
 Result<std::string> RunTaskJob(Session& session, v1::SubmitJobRequest request) {
   CatchInterrupt catch_interrupt;
   ATTUNE_ASSIGN_OR_RETURN(Client * client, session.client());
-  request.set_request_id(NewId("req-"));
+  request.set_request_id(NewId("req"));
   ATTUNE_ASSIGN_OR_RETURN(v1::Job job,
                           client->Call(client->jobs(), &v1::JobService::Stub::SubmitJob, request));
   auto ended = WatchJob(session, *client, job, {.brief = true});
   if (!ended.ok()) {
     if (ended.status().code() != StatusCode::kCancelled) return ended.status();
     v1::CancelJobRequest cancel;
-    cancel.set_request_id(NewId("req-"));
+    cancel.set_request_id(NewId("req"));
     cancel.set_id(job.id());
     cancel.set_reason("interrupted by the user who waited for it");
     auto cancelled = client->Call(client->jobs(), &v1::JobService::Stub::CancelJob, cancel);

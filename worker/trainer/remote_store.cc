@@ -52,7 +52,6 @@ Status RemoteStore::Retry(milliseconds limit, Call call) {
   rpc::Backoff backoff(options_.backoff_initial, options_.backoff_max,
                        std::hash<std::string>()(run_));
   while (true) {
-    if (closed_) return Cancelled("the trainer stops");
     const auto left = std::chrono::ceil<milliseconds>(until - steady_clock::now());
     const auto timeout = std::clamp(left, milliseconds(1), options_.call_timeout);
     Status status = rpc::FromGrpc(call(timeout));
@@ -94,7 +93,6 @@ Result<std::string> RemoteStore::Get(const std::string& key, milliseconds timeou
   request.set_run(run_);
   request.set_key(key);
   while (true) {
-    if (closed_) return Cancelled("the trainer stops");
     const auto left = std::chrono::ceil<milliseconds>(until - steady_clock::now());
     const auto wait = std::clamp(left, milliseconds(0), options_.wait_at_most);
     request.set_wait_milliseconds(static_cast<uint32_t>(wait.count()));
@@ -115,7 +113,6 @@ Result<std::string> RemoteStore::Get(const std::string& key, milliseconds timeou
 }
 
 Result<int64_t> RemoteStore::Add(const std::string& key, int64_t amount) {
-  if (closed_) return Cancelled("the trainer stops");
   v1::StoreAddRequest request;
   request.set_run(run_);
   request.set_key(key);

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <atomic>
 #include <chrono>
 #include <memory>
 #include <string>
@@ -20,7 +19,7 @@ class RemoteStore : public engine::KeyValueStore {
   struct Options {
     std::chrono::milliseconds call_timeout{10'000};  // of one try
     std::chrono::milliseconds retry_for{60'000};     // all tries of a call that does not wait
-    std::chrono::milliseconds wait_at_most{2'000};   // one try of Get; how fast Close is seen
+    std::chrono::milliseconds wait_at_most{2'000};   // one try of Get
     std::chrono::milliseconds backoff_initial{50}, backoff_max{2'000};
   };
 
@@ -36,9 +35,6 @@ class RemoteStore : public engine::KeyValueStore {
   Result<bool> Check(const std::vector<std::string>& keys) override;
   Result<bool> Delete(const std::string& key) override;
 
-  // Calls under way and later ones fail with kCancelled.
-  void Close() { closed_ = true; }
-
  private:
   template <typename Call>
   Status Retry(std::chrono::milliseconds limit, Call call);
@@ -48,7 +44,6 @@ class RemoteStore : public engine::KeyValueStore {
   const rpc::Endpoint endpoint_;
   const std::string run_;
   const Options options_;
-  std::atomic<bool> closed_{false};
 };
 
 }  // namespace attune::trainer

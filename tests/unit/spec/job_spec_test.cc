@@ -206,9 +206,25 @@ TEST(ValidateJobSpec, RefusesAnEmptySpecWithoutCrash) {
 
 TEST(ToYaml, ParsesBackToTheSameSpec) {
   for (const char* text :
-       {kLeast, "base: m@2\ndataset: [{name: a, weight: 2}, b]\nmethod: full\nname: j\n"}) {
+       {kLeast, "base: m\ndataset: [{name: a, weight: 3}]\nmethod: full\n",
+        "base: m@2\ndataset: [{name: a, weight: 2}, b]\nmethod: full\nname: j\n"}) {
     v1::JobSpec spec = Parsed(text);
     EXPECT_EQ(ToJsonText(Parsed(ToYaml(spec))), ToJsonText(spec)) << ToYaml(spec);
+  }
+}
+
+// A default that derives from another field is text, not YAML.
+TEST(ParseJobSpec, DerivedNamesMayHoldAnyCharacter) {
+  const auto parse = [](const std::string& name) {
+    return ParseJobSpec("base: m\ndataset: d\nmethod: full\nname: \"" + name + "\"\n", "job.yaml");
+  };
+  for (const char* name : {"null", "true", "1"}) {
+    const auto spec = parse(name);
+    ASSERT_TRUE(spec.ok()) << spec.status().ToString();
+    EXPECT_EQ(spec->register_().model(), name);
+  }
+  for (const char* name : {"Job: v2", "[draft] x", "#3", "{{ model }}", "- a"}) {
+    EXPECT_EQ(parse(name).status().code(), StatusCode::kInvalidArgument) << name;
   }
 }
 

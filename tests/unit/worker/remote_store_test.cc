@@ -158,15 +158,5 @@ TEST_F(RemoteStoreTest, ARunThatEndedIsALostPeer) {
   EXPECT_EQ(store->Add("a", 1).status().code(), StatusCode::kUnavailable);
 }
 
-TEST_F(RemoteStoreTest, CloseEndsAWait) {
-  auto store = Make();
-  std::thread closer([&] {
-    service_.AwaitGets(1);
-    store->Close();
-  });
-  EXPECT_EQ(store->Get("never", std::chrono::hours(1)).status().code(), StatusCode::kCancelled);
-  closer.join();
-}
-
 }  // namespace
 }  // namespace attune::trainer
