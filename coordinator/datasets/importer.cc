@@ -13,10 +13,6 @@ namespace {
 constexpr size_t kFileNameBytesMax = 1024;
 constexpr int kReasonsInMessage = 3;
 
-bool IsBlank(std::string_view text) {
-  return text.find_first_not_of(" \t\r") == std::string_view::npos;
-}
-
 }  // namespace
 
 Importer::Importer(const std::filesystem::path& folder, double validation_fraction,

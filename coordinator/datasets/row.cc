@@ -1,128 +1,63 @@
 #include "coordinator/datasets/row.h"
 
 #include <cstdlib>
-#include <nlohmann/json.hpp>
-#include <optional>
 
 #include "common/base/hash.h"
 #include "common/base/utf8.h"
+#include "coordinator/datasets/messages.h"
+#include "coordinator/datasets/row_json.h"
 #include "coordinator/datasets/utf8.h"
 
 namespace attune::datasets {
 namespace {
 
-using Json = nlohmann::json;
-
-constexpr size_t kReasonBytesMax = 300;
 constexpr size_t kKeyBytesMax = 100;
 
-// Checked before the parser runs: its value tree is written back recursively.
-bool NestsTooDeep(std::string_view line) {
-  int depth = 0;
-  bool in_string = false;
-  for (size_t i = 0; i < line.size(); ++i) {
-    char c = line[i];
-    if (in_string) {
-      if (c == '\\') ++i;
-      if (c == '"') in_string = false;
-    } else if (c == '"') {
-      in_string = true;
-    } else if (c == '{' || c == '[') {
-      if (++depth > kNestingMax) return true;
-    } else if (c == '}' || c == ']') {
-      --depth;
-    }
-  }
-  return false;
+Result<RowJson> ParseObject(std::string_view line) {
+  ATTUNE_ASSIGN_OR_RETURN(RowJson json, ParseRowJson(line));
+  if (json.is_object()) return json;
+  std::string hint = json.is_array() ? " (a JSON array? write one object a line)" : "";
+  return InvalidArgument("the line is not a JSON object" + hint);
 }
 
-bool IsBlank(const std::string& text) {
-  return text.find_first_not_of(" \t\r\n\v\f") == std::string::npos;
+Result<uint64_t> CheckChat(const RowJson& row) {
+  ATTUNE_ASSIGN_OR_RETURN(Conversation chat, CheckMessages(row["messages"], "messages"));
+  if (chat.answers) return chat.characters;
+  return InvalidArgument("no assistant message with content or tool_calls: nothing to learn from");
 }
 
-// The parser's own words without its class names: "at column 12: syntax error ...". It quotes what
-// it read so far, which may end inside a character.
-std::string ParserReason(std::string what) {
-  for (size_t bad; (bad = FindInvalidUtf8(what)) != std::string::npos;) what[bad] = '?';
-  size_t column = what.find("column ");
-  return "not valid JSON at " +
-         Shorten(column == std::string::npos ? what : what.substr(column), kReasonBytesMax);
+Result<uint64_t> CheckChatPair(const RowJson& row) {
+  ATTUNE_ASSIGN_OR_RETURN(Conversation prompt, CheckMessages(row["prompt"], "prompt"));
+  ATTUNE_ASSIGN_OR_RETURN(Conversation completion, CheckMessages(row["completion"], "completion"));
+  if (!completion.says) return InvalidArgument("completion is empty: nothing to learn from");
+  return prompt.characters + completion.characters;
 }
 
-Result<Json> ParseObject(std::string_view line) {
-  if (size_t bad = FindInvalidUtf8(line); bad != std::string_view::npos) {
-    return InvalidArgument("not valid UTF-8 at byte " + std::to_string(bad + 1));
-  }
-  if (NestsTooDeep(line)) {
-    return InvalidArgument("nested deeper than " + std::to_string(kNestingMax) + " levels");
-  }
-  try {
-    Json json = Json::parse(line);
-    if (json.is_object()) return json;
-    std::string hint = json.is_array() ? " (a JSON array? write one object a line)" : "";
-    return InvalidArgument("the line is not a JSON object" + hint);
-  } catch (const Json::exception& e) {
-    return InvalidArgument(ParserReason(e.what()));
-  }
-}
-
-const std::string* StringAt(const Json& object, const char* key) {
-  auto it = object.find(key);
-  return it == object.end() ? nullptr : it->get_ptr<const std::string*>();
-}
-
-bool IsRole(const std::string& role) {
-  return role == "system" || role == "user" || role == "assistant" || role == "tool";
-}
-
-// Adds the message's characters; sets assistant when it is an assistant's turn that says something.
-Status CheckMessage(const Json& message, size_t index, uint64_t* characters, bool* assistant) {
-  std::string where = "messages[" + std::to_string(index) + "]";
-  if (!message.is_object()) return InvalidArgument(where + " is not an object");
-  const std::string* role = StringAt(message, "role");
-  if (role == nullptr) return InvalidArgument(where + ".role must be a string");
-  if (!IsRole(*role)) {
-    return InvalidArgument(where + ".role \"" + Shorten(*role, kKeyBytesMax) +
-                           "\" is not one of system, user, assistant, tool");
-  }
-  const std::string* content = StringAt(message, "content");
-  if (content == nullptr) return InvalidArgument(where + ".content must be a string");
-  *characters += CountCodePoints(*content);
-  if (*role == "assistant" && !IsBlank(*content)) *assistant = true;
-  return Status();
-}
-
-Result<uint64_t> CheckMessages(const Json& messages) {
-  if (!messages.is_array()) return InvalidArgument("messages must be an array");
-  if (messages.empty()) return InvalidArgument("messages is empty");
-  uint64_t characters = 0;
-  bool assistant = false;
-  for (size_t i = 0; i < messages.size(); ++i) {
-    ATTUNE_RETURN_IF_ERROR(CheckMessage(messages[i], i, &characters, &assistant));
-  }
-  if (!assistant)
-    return InvalidArgument("no assistant message with content: nothing to learn from");
-  return characters;
-}
-
-Result<uint64_t> CheckPair(const Json& row) {
+Result<uint64_t> CheckPair(const RowJson& row) {
+  if (row["prompt"].is_array() && row["completion"].is_array()) return CheckChatPair(row);
   const std::string* prompt = StringAt(row, "prompt");
   const std::string* completion = StringAt(row, "completion");
-  if (prompt == nullptr) return InvalidArgument("prompt must be a string");
-  if (completion == nullptr) return InvalidArgument("completion must be a string");
+  if (prompt == nullptr || completion == nullptr) {
+    return InvalidArgument("prompt and completion must be two strings or two lists of messages");
+  }
   if (IsBlank(*completion)) return InvalidArgument("completion is empty: nothing to learn from");
   return CountCodePoints(*prompt) + CountCodePoints(*completion);
 }
 
-Result<uint64_t> CheckText(const Json& row) {
+Result<uint64_t> CheckText(const RowJson& row) {
   const std::string* text = StringAt(row, "text");
   if (text == nullptr) return InvalidArgument("text must be a string");
   if (IsBlank(*text)) return InvalidArgument("text is empty");
   return CountCodePoints(*text);
 }
 
-Result<RowKind> KindOf(const Json& row) {
-  if (row.contains("messages")) return RowKind::kMessages;
+bool HasConversations(const RowJson& row) {
+  auto it = row.find("conversations");
+  return it != row.end() && it->is_array() && !row.contains("messages");
+}
+
+Result<RowKind> KindOf(const RowJson& row) {
+  if (row.contains("messages") || HasConversations(row)) return RowKind::kMessages;
   bool prompt = row.contains("prompt"), completion = row.contains("completion");
   if (prompt && completion) return RowKind::kPromptCompletion;
   if (row.contains("text")) return RowKind::kText;
@@ -131,10 +66,10 @@ Result<RowKind> KindOf(const Json& row) {
   return InvalidArgument("has none of: messages, prompt and completion, text");
 }
 
-Result<uint64_t> CheckKind(const Json& row, RowKind kind) {
+Result<uint64_t> CheckKind(const RowJson& row, RowKind kind) {
   switch (kind) {
     case RowKind::kMessages:
-      return CheckMessages(row["messages"]);
+      return CheckChat(row);
     case RowKind::kPromptCompletion:
       return CheckPair(row);
     case RowKind::kText:
@@ -155,6 +90,30 @@ bool IsContentKey(RowKind kind, const std::string& key) {
   return false;
 }
 
+// Tools belong to messages alone.
+bool TakesTools(const RowJson& row, RowKind kind) {
+  return kind == RowKind::kMessages ||
+         (kind == RowKind::kPromptCompletion && row["prompt"].is_array());
+}
+
+// What is learned from, in the row's own order; the other keys are only named.
+Result<RowJson> ContentOf(const RowJson& row, RowKind kind, std::vector<std::string>* ignored) {
+  RowJson content = RowJson::object();
+  for (const auto& [key, value] : row.items()) {
+    if (IsContentKey(kind, key)) {
+      content[key] = value;
+    } else if (kind == RowKind::kMessages && key == "conversations" && HasConversations(row)) {
+      content["messages"] = FromConversations(value);
+    } else if (key == "tools" && TakesTools(row, kind)) {
+      ATTUNE_ASSIGN_OR_RETURN(std::optional<RowJson> tools, ReadTools(value));
+      if (tools) content[key] = *std::move(tools);
+    } else {
+      ignored->push_back(Shorten(key, kKeyBytesMax));
+    }
+  }
+  return content;
+}
+
 }  // namespace
 
 std::string_view RowKindName(RowKind kind) {
@@ -170,20 +129,14 @@ std::string_view RowKindName(RowKind kind) {
 }
 
 Result<Row> ParseRow(std::string_view line) {
-  ATTUNE_ASSIGN_OR_RETURN(Json json, ParseObject(line));
-  ATTUNE_ASSIGN_OR_RETURN(RowKind kind, KindOf(json));
-  ATTUNE_ASSIGN_OR_RETURN(uint64_t characters, CheckKind(json, kind));
-  Row row{kind, "", "", characters, {}};
-  for (auto it = json.begin(); it != json.end();) {
-    if (IsContentKey(kind, it.key())) {
-      ++it;
-    } else {
-      row.ignored_keys.push_back(Shorten(it.key(), kKeyBytesMax));
-      it = json.erase(it);
-    }
-  }
-  row.content = json.dump();  // keys are sorted, as nlohmann::json keeps objects in a std::map
-  row.id = Sha256Hex(row.content).substr(0, 32);
+  ATTUNE_ASSIGN_OR_RETURN(const RowJson json, ParseObject(line));
+  ATTUNE_ASSIGN_OR_RETURN(const RowKind kind, KindOf(json));
+  Row row{kind, "", "", 0, {}};
+  ATTUNE_ASSIGN_OR_RETURN(const RowJson content, ContentOf(json, kind, &row.ignored_keys));
+  ATTUNE_ASSIGN_OR_RETURN(row.characters, CheckKind(content, kind));
+  row.content = content.dump();
+  // nlohmann::json sorts the keys, so that the order of a row's keys does not make another example.
+  row.id = Sha256Hex(nlohmann::json(content).dump()).substr(0, 32);
   return row;
 }
 

@@ -1,7 +1,7 @@
 #pragma once
 
-// One line of an imported JSONL file, checked and brought into canonical form. A pure function of
-// its bytes.
+// One line of an imported JSONL file, checked, identified and reduced to what is learned from. A
+// pure function of its bytes.
 
 #include <cstdint>
 #include <string>
@@ -13,7 +13,7 @@
 namespace attune::datasets {
 
 inline constexpr size_t kLineBytesMax = 8 << 20;
-inline constexpr int kNestingMax = 64;
+inline constexpr size_t kNestingMax = 64;
 
 enum class RowKind { kMessages, kPromptCompletion, kText };
 
@@ -22,16 +22,17 @@ std::string_view RowKindName(RowKind kind);
 
 struct Row {
   RowKind kind;
-  std::string id;       // the first 32 hexadecimal digits of content's SHA-256
-  std::string content;  // canonical JSON: {"messages":[...]}, {"completion":...,"prompt":...} or
-                        // {"text":...}
+  std::string id;  // the first 32 hexadecimal digits of the SHA-256 of content with sorted keys
+  std::string content;  // JSON, in the row's own order: messages, or prompt and completion, or
+                        // text; with messages also tools, if it has any
   uint64_t characters;  // Unicode code points that a model would read
   std::vector<std::string> ignored_keys;  // top-level keys that are no part of content
 };
 
-// A row with `messages` is a conversation, else one with `prompt` and `completion` is a pair, else
-// one with `text` is plain text. Errors (kInvalidArgument) say what is wrong with the row in words
-// for its author; they are valid UTF-8 whatever the bytes.
+// A row with `messages` (or `conversations`, see FromConversations) is a conversation, else one
+// with `prompt` and `completion` (two texts or two lists of messages) is a pair, else one with
+// `text` is plain text. Errors (kInvalidArgument) say what is wrong with the row in words for its
+// author; they are valid UTF-8 whatever the bytes.
 Result<Row> ParseRow(std::string_view line);
 
 // The line of a shard: content with id and kind in front.

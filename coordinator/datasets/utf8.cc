@@ -46,4 +46,8 @@ uint64_t CountCodePoints(std::string_view text) {
   return count;
 }
 
+bool IsBlank(std::string_view text) {
+  return text.find_first_not_of(" \t\r\n\v\f") == std::string_view::npos;
+}
+
 }  // namespace attune::datasets

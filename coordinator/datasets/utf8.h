@@ -13,4 +13,7 @@ size_t FindInvalidUtf8(std::string_view bytes);
 // Code points of well-formed UTF-8.
 uint64_t CountCodePoints(std::string_view text);
 
+// Nothing but ASCII white space.
+bool IsBlank(std::string_view text);
+
 }  // namespace attune::datasets

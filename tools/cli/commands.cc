@@ -236,13 +236,16 @@ void AddDatasetCommands(std::vector<Command>* commands) {
       {.noun = "dataset",
        .verb = "import",
        .summary = "make a data set version from JSONL files",
-       .details = "A line is an example: `messages` (a chat), `prompt` and `completion`, or "
-                  "`text`. The new version "
-                  "is immutable and checksummed; exact duplicates are kept once; the split follows "
-                  "from each "
-                  "example's content, so no example can be on both sides. Rejected lines are "
-                  "reported with file "
-                  "and line.",
+       .details =
+           "A line is an example: `messages` (a chat, with `tools` if it has some), `prompt` "
+           "and `completion` (two texts or two lists of messages), `conversations` "
+           "(ShareGPT) or `text`; docs/datasets.md says what is learned of each. The new "
+           "version "
+           "is immutable and checksummed; exact duplicates are kept once; the split follows "
+           "from each "
+           "example's content, so no example can be on both sides. Rejected lines are "
+           "reported with file "
+           "and line.",
        .arguments = {{.name = "NAME",
                       .doc = "The data set's name; a new version if it exists.",
                       .required = true,

@@ -1,5 +1,6 @@
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <thread>
 
 #include "common/spec/json.h"
@@ -24,6 +25,18 @@ std::string Reference(const v1::DatasetVersion& dataset) {
 uint64_t ExamplesOf(const v1::DatasetVersion& dataset, const char* split) {
   auto it = dataset.examples().find(split);
   return it == dataset.examples().end() ? 0 : it->second;
+}
+
+// "id (300 rows), source (12 rows)", by name.
+std::string IgnoredKeys(const v1::DatasetVersion& dataset) {
+  std::map<std::string, uint64_t> keys;
+  for (const auto& [key, rows] : dataset.ignored_keys()) keys[key] = rows;
+  std::string text;
+  for (const auto& [key, rows] : keys) {
+    text += (text.empty() ? "" : ", ") + key + " (" + std::to_string(rows) +
+            (rows == 1 ? " row)" : " rows)");
+  }
+  return text;
 }
 
 std::string DatasetCard(const v1::DatasetVersion& dataset, const ViewOptions& options) {
@@ -51,6 +64,7 @@ std::string DatasetCard(const v1::DatasetVersion& dataset, const ViewOptions& op
       rejected += "\n...";
     card.Row("Rejected", rejected, Style::kYellow);
   }
+  card.Row("Ignored", IgnoredKeys(dataset));
   std::string sources;
   for (const std::string& source : dataset.sources())
     sources += (sources.empty() ? "" : ", ") + source;

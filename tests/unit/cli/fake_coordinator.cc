@@ -144,6 +144,8 @@ class FakeCoordinator::Datasets final : public v1::DatasetService::Service {
     if (!ended) return rpc::ToGrpc(InvalidArgument("cut off"));
     version->set_version(1);
     (*version->mutable_examples())["train"] = 2;
+    (*version->mutable_ignored_keys())["source"] = 1;
+    (*version->mutable_ignored_keys())["id"] = 300;
     MutexLock lock(&fake_->seen_->mutex);
     fake_->seen_->uploaded = data;
     return grpc::Status::OK;

@@ -34,6 +34,12 @@ TEST_F(RegistryTest, DatasetImportSendsEveryByteOfEveryFile) {
   EXPECT_EQ(fake_.uploaded(), "{\"text\": \"in\"}\n");
 }
 
+TEST_F(RegistryTest, DatasetCardNamesIgnoredKeys) {
+  std::string file = folder_.Write("a.jsonl", "{\"text\": \"a\"}\n");
+  ASSERT_EQ(cli_.Run({"dataset", "import", "docs", file}), kExitOk) << cli_.err();
+  EXPECT_THAT(cli_.out(), HasSubstr("id (300 rows), source (1 row)"));
+}
+
 TEST_F(RegistryTest, DatasetImportChecksItsInput) {
   EXPECT_EQ(cli_.Run({"dataset", "import", "docs", folder_.path().string() + "/absent"}),
             kExitNotFound);

@@ -25,8 +25,9 @@ TEST(ParseRow, RecognisesEachKind) {
 
   Result<Row> pair = ParseRow(R"({"prompt": "", "completion": "b", "source": "x", "id": 7})");
   ASSERT_TRUE(pair.ok());
-  EXPECT_EQ(pair->content, R"({"completion":"b","prompt":""})");
-  EXPECT_THAT(pair->ignored_keys, ElementsAre("id", "source"));
+  EXPECT_EQ(pair->content, R"({"prompt":"","completion":"b"})");
+  EXPECT_EQ(pair->id, Sha256Hex(R"({"completion":"b","prompt":""})").substr(0, 32));
+  EXPECT_THAT(pair->ignored_keys, ElementsAre("source", "id"));
 
   Result<Row> chat = ParseRow(
       R"({"messages":[{"role":"user","content":"q","name":"Al"},{"role":"assistant","content":"a"}]})");
@@ -42,9 +43,97 @@ TEST(ParseRow, IdIgnoresSpellingAndUnusedKeys) {
   EXPECT_EQ(a->id, b->id);
 }
 
+// The ids that data sets were split and deduplicated by must stay what they were.
+TEST(ParseRow, IdsOfPlainRowsNeverChange) {
+  auto id = [](std::string_view line) { return ParseRow(line)->id; };
+  EXPECT_EQ(id(R"({"text":"t"})"), Sha256Hex(R"({"text":"t"})").substr(0, 32));
+  EXPECT_EQ(
+      id(R"({"messages":[{"role":"assistant","content":"a","weight":1.0}],"tools":null})"),
+      Sha256Hex(R"({"messages":[{"content":"a","role":"assistant","weight":1.0}]})").substr(0, 32));
+}
+
+TEST(ParseRow, KeysKeepTheRowsOrder) {
+  const std::string row =
+      R"({"tools":[{"z":1,"a":{"y":2,"b":null}}],)"
+      R"("messages":[{"role":"user","content":"q"},{"role":"assistant","content":null,)"
+      R"("tool_calls":[{"function":{"name":"f","arguments":{"to":"x","amount":1.5}}}]}]})";
+  EXPECT_EQ(ParseRow(row)->content, row);
+}
+
+constexpr char kAsk[] = R"({"messages":[{"role":"user","content":"q"},)";
+
+TEST(ParseRow, ToolsArePartOfTheExample) {
+  const std::string chat = std::string(kAsk) + R"({"role":"assistant","content":"a"}])";
+  Result<Row> none = ParseRow(chat + "}");
+  Result<Row> list = ParseRow(chat + R"(,"tools":[{"name":"f"}]})");
+  Result<Row> text = ParseRow(chat + R"(,"tools":"[{\"name\": \"f\"}]"})");
+  Result<Row> other = ParseRow(chat + R"(,"tools":[{"name":"g"}]})");
+  ASSERT_TRUE(none.ok() && list.ok() && text.ok() && other.ok()) << text.status().ToString();
+  EXPECT_THAT(list->content, HasSubstr(R"("tools":[{"name":"f"}])"));
+  EXPECT_EQ(text->content, list->content);
+  EXPECT_EQ(text->id, list->id);
+  EXPECT_NE(list->id, none->id);
+  EXPECT_NE(list->id, other->id);
+  EXPECT_THAT(list->ignored_keys, ElementsAre());
+  for (const char* absent : {"null", R"("")", R"("null")"}) {
+    EXPECT_EQ(ParseRow(chat + ",\"tools\":" + absent + "}")->id, none->id) << absent;
+  }
+  EXPECT_THAT(ParseRow(R"({"prompt":"p","completion":"c","tools":[]})")->ignored_keys,
+              ElementsAre("tools"));
+}
+
+TEST(ParseRow, ACallOfAToolIsSomethingToLearn) {
+  for (
+      const char* message : {
+          R"({"role":"assistant","content":null,"tool_calls":[{"function":{"name":"f"}}]})",
+          R"({"role":"assistant","tool_calls":[{"function":{"name":"f"}}]})",
+          R"({"role":"assistant","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]})",
+          R"({"role":"ipython","content":"4"},{"role":"assistant","content":"a"})",
+      }) {
+    Result<Row> row = ParseRow(std::string(kAsk) + message + "]}");
+    EXPECT_TRUE(row.ok()) << message << ": " << row.status().ToString();
+  }
+  EXPECT_EQ(
+      ParseRow(R"({"messages":[{"role":"assistant","content":[{"type":"text","text":"ab"}]}]})")
+          ->characters,
+      2u);
+}
+
+TEST(ParseRow, APairMayBeTwoListsOfMessages) {
+  const std::string row = R"({"prompt":[{"role":"user","content":"q"}],)"
+                          R"("completion":[{"role":"assistant","content":"a"}],"tools":[]})";
+  Result<Row> pair = ParseRow(row);
+  ASSERT_TRUE(pair.ok()) << pair.status().ToString();
+  EXPECT_EQ(pair->kind, RowKind::kPromptCompletion);
+  EXPECT_EQ(pair->content, row);
+  EXPECT_EQ(pair->characters, 2u);
+}
+
+TEST(ParseRow, ConversationsAreMessages) {
+  Result<Row> shared =
+      ParseRow(R"({"conversations":[{"from":"system","value":"s"},{"from":"human","value":"q"},)"
+               R"({"from":"gpt","value":"a","weight":0}],"id":"x"})");
+  ASSERT_TRUE(shared.ok()) << shared.status().ToString();
+  EXPECT_EQ(shared->content,
+            R"({"messages":[{"role":"system","content":"s"},{"role":"user","content":"q"},)"
+            R"({"role":"assistant","content":"a","weight":0}]})");
+  EXPECT_THAT(shared->ignored_keys, ElementsAre("id"));
+  EXPECT_EQ(ParseRow(shared->content)->id, shared->id);
+}
+
 struct BadRow {
   std::string line, reason;
 };
+
+std::string ManyKeys(int count) {
+  std::string row = "{\"text\":\"x\"";
+  for (int i = 0; i < count; ++i) row += ",\"" + std::to_string(i) + "\":0";
+  return row + "}";
+}
+
+TEST(ParseRow, TakesRowsOfManyColumns) {
+  EXPECT_EQ(ParseRow(ManyKeys(5'000))->ignored_keys.size(), 5'000u);
+}
 
 TEST(ParseRow, RefusesWithTheReason) {
   const BadRow rows[] = {
@@ -61,18 +150,43 @@ TEST(ParseRow, RefusesWithTheReason) {
       {R"({"prompt": "x"})", "prompt without completion"},
       {R"({"completion": "x"})", "completion without prompt"},
       {R"({"prompt": "x", "completion": " "})", "completion is empty"},
-      {R"({"prompt": ["x"], "completion": "a"})", "prompt must be a string"},
+      {R"({"prompt": ["x"], "completion": "a"})", "two strings or two lists of messages"},
+      {R"({"prompt": [], "completion": []})", "prompt is empty"},
+      {R"({"prompt": [{"role":"user","content":"q"}], "completion": [1]})",
+       "completion[0] is not an object"},
+      {R"({"prompt": [{"role":"user","content":"q"}],
+           "completion": [{"role":"assistant","content":""}]})",
+       "completion is empty"},
       {R"({"messages": {}})", "messages must be an array"},
       {R"({"messages": []})", "messages is empty"},
       {R"({"messages": [1]})", "messages[0] is not an object"},
       {R"({"messages": [{"content": "x"}]})", "messages[0].role must be a string"},
-      {R"({"messages": [{"role": "bot", "content": "x"}]})", "\"bot\" is not one of"},
+      {R"({"messages": [{"role": "", "content": "x"}]})", "messages[0].role must be a string"},
+      {R"({"messages": [{"role": "bot", "content": "x"}]})", "no assistant message"},
       {R"({"messages": [{"role": "user", "content": null}]})",
-       "messages[0].content must be a string"},
+       "messages[0].content must be a string or a list of text parts (it may be null beside"},
+      {R"({"messages": [{"role": "user", "content": 5}]})", "messages[0].content must be a string"},
+      {R"({"messages": [{"role": "user", "content": [{"type": "image"}]}]})",
+       "messages[0].content[0] is of type \"image\": only text can be learned"},
+      {R"({"messages": [{"role": "user", "content": ["x"]}]})", "is not an object with a type"},
+      {R"({"messages": [{"role": "user", "content": [{"type": "text"}]}]})",
+       "messages[0].content[0].text must be a string"},
+      {R"({"messages": [{"role": "assistant", "content": "", "tool_calls": [1]}]})",
+       "messages[0].tool_calls must be a list of objects"},
+      {R"({"messages": [{"role": "assistant", "content": null, "tool_calls": []}]})",
+       "messages[0].content must be"},
+      {R"({"messages": [{"role": "assistant", "content": "x"}], "tools": {}})",
+       "tools must be a list of objects"},
+      {R"({"messages": [{"role": "assistant", "content": "x"}], "tools": "[1]"})",
+       "tools must be a list of objects"},
+      {R"({"messages": [{"role": "assistant", "content": "x"}], "tools": "["})",
+       "tools: not valid JSON"},
+      {R"({"conversations": [{"from": "human", "value": "x"}]})", "no assistant message"},
       {R"({"messages": [{"role": "user", "content": "x"}]})", "no assistant message"},
       {R"({"messages": [{"role": "assistant", "content": ""}]})", "no assistant message"},
       {"{\"text\": " + std::string(100, '[') + std::string(100, ']') + "}", "nested deeper"},
       {std::string(1 << 20, '['), "nested deeper"},
+      {ManyKeys(20'000), "too many keys"},
   };
   for (const BadRow& row : rows) {
     Result<Row> result = ParseRow(row.line);
