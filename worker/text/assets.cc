@@ -83,6 +83,16 @@ void AddEndIds(const Json& config, std::vector<uint32_t>* ids) {
   }
 }
 
+// The first id under the name, in the model's configuration or the one of its generation: models
+// that come with a tokenizer.json alone say only this.
+std::optional<uint32_t> IdOf(const Json& config, const char* name) {
+  auto found = config.find(name);
+  if (found == config.end()) return std::nullopt;
+  const Json& value = found->is_array() && !found->empty() ? (*found)[0] : *found;
+  if (!value.is_number_unsigned() || value.get<uint64_t>() > UINT32_MAX) return std::nullopt;
+  return value.get<uint32_t>();
+}
+
 struct Configs {
   Json tokenizer, special, model, generation;
 };
@@ -120,6 +130,16 @@ Result<std::shared_ptr<const Tokenizer>> MakeTokenizer(const Files& files, const
   return framed;
 }
 
+// A special token by its id in the configurations; empty when they have none, or the id is no
+// token's.
+std::string TokenById(const Configs& configs, const char* name, const Tokenizer& tokenizer) {
+  std::optional<uint32_t> id = IdOf(configs.model, name);
+  if (!id) id = IdOf(configs.generation, name);
+  if (!id) return std::string();
+  auto text = tokenizer.Decode({*id}, /*skip_special=*/false);
+  return text.ok() && tokenizer.TokenToId(*text) == *id ? *text : std::string();
+}
+
 std::string Fingerprint(const TextAssets& assets, const Files& files, const Configs& configs,
                         std::string_view template_source) {
   Sha256 hash;
@@ -151,6 +171,12 @@ Result<TextAssets> AssetsFromFiles(const Files& files) {
   assets.bos_token = token("bos_token");
   assets.eos_token = token("eos_token");
   ATTUNE_ASSIGN_OR_RETURN(assets.tokenizer, MakeTokenizer(files, configs, assets));
+  if (assets.bos_token.empty()) {
+    assets.bos_token = TokenById(configs, "bos_token_id", *assets.tokenizer);
+  }
+  if (assets.eos_token.empty()) {
+    assets.eos_token = TokenById(configs, "eos_token_id", *assets.tokenizer);
+  }
   if (!assets.eos_token.empty()) {
     int64_t id = assets.tokenizer->TokenToId(assets.eos_token);
     if (id < 0) {

@@ -45,8 +45,15 @@ class Tokenizer {
   void* handle_;
 };
 
+// What a template printed, and the byte ranges of it, in order, that stand in {% generation %}
+// blocks: what its author says that the assistant is to learn.
+struct MarkedText {
+  std::string text;
+  std::vector<std::pair<size_t, size_t>> generated;
+};
+
 // A Jinja chat template as transformers runs it (trim_blocks, lstrip_blocks, pycompat methods,
-// raise_exception, strftime_now, tojson, {% generation %} ignored). Execution is bounded in steps
+// raise_exception, strftime_now, tojson, {% generation %}). Execution is bounded in steps
 // and output.
 class ChatTemplate {
  public:
@@ -58,9 +65,14 @@ class ChatTemplate {
   Result<std::string> Render(std::string_view messages_json, bool add_generation_prompt,
                              std::string_view tools_json = "") const;
 
+  bool marks_generation() const { return marked_ != nullptr; }
+  Result<MarkedText> RenderMarked(std::string_view messages_json,
+                                  std::string_view tools_json = "") const;
+
  private:
   explicit ChatTemplate(void* handle) : handle_(handle) {}
   void* handle_;
+  void* marked_ = nullptr;  // the template that marks, if it has {% generation %} blocks
 };
 
 // What a model folder says about text: tokenizer.json, tokenizer_config.json (special tokens, chat
@@ -69,9 +81,11 @@ class ChatTemplate {
 struct TextAssets {
   std::shared_ptr<const Tokenizer> tokenizer;
   std::shared_ptr<const ChatTemplate> chat_template;  // null when the model has none
-  std::string bos_token, eos_token;                   // empty when the model has none
-  std::vector<uint32_t> end_ids;                      // any of them ends a generation
-  std::string fingerprint;                            // sha256 over tokenizer and template
+  // As the tokenizer's configuration says, else by the ids in config.json or
+  // generation_config.json; empty when the model has none.
+  std::string bos_token, eos_token;
+  std::vector<uint32_t> end_ids;  // any of them ends a generation
+  std::string fingerprint;        // sha256 over tokenizer and template
   // The files as transformers expects them, to be written into exports: name -> content.
   std::vector<std::pair<std::string, std::string>> files;
 };

@@ -72,6 +72,21 @@ TEST_F(AssetsTest, EndIdsComeFromAllConfigurations) {
   EXPECT_THAT(assets.end_ids, ElementsAre(2, 5, 7));
 }
 
+TEST_F(AssetsTest, SpecialTokensAreFoundByTheirIds) {
+  Write("config.json", R"({"bos_token_id":1,"eos_token_id":[2,0]})");
+  Write("generation_config.json", R"({"bos_token_id":0,"eos_token_id":0})");
+  Write("chat_template.jinja", "{{ bos_token }}{{ eos_token }}");
+  TextAssets assets = Load();
+  EXPECT_EQ(assets.bos_token, "<|im_start|>");
+  EXPECT_EQ(assets.eos_token, "<|im_end|>");
+  EXPECT_EQ(*assets.chat_template->Render("[]", false), "<|im_start|><|im_end|>");
+  EXPECT_THAT(assets.tokenizer->Encode("", true)->ids, ElementsAre());
+  fs::remove(folder_ / "config.json");
+  EXPECT_EQ(Load().eos_token, "<|endoftext|>");
+  Write("generation_config.json", R"({"eos_token_id":100000})");
+  EXPECT_EQ(Load().eos_token, "");
+}
+
 TEST_F(AssetsTest, TheTemplateFileWinsOverTheConfiguration) {
   auto rendered = [&] { return *Load().chat_template->Render("[]", false); };
   Write(

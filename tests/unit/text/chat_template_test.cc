@@ -41,6 +41,46 @@ TEST(ChatTemplate, GenerationTagsPrintTheirBlock) {
   EXPECT_EQ(*Render("{%- generation -%}x{% endgeneration %}"), "x");
 }
 
+MarkedText RenderMarked(std::string_view source, std::string_view messages = kMessages) {
+  auto parsed = ChatTemplate::Parse(source, "<s>", "");
+  auto marked = (*parsed)->RenderMarked(messages);
+  EXPECT_TRUE(marked.ok()) << marked.status().ToString();
+  return marked.ok() ? *marked : MarkedText{};
+}
+
+TEST(ChatTemplate, MarksWhatGenerationTagsPrint) {
+  using testing::ElementsAre;
+  using testing::Pair;
+  MarkedText marked = RenderMarked(
+      "{% for m in messages %}\n"
+      "  {% if m.role == 'assistant' %}\n"
+      "<a>{%- generation -%}\n"
+      "{% set said = m.content %} {{ said }}{{ loop.index }}\n"
+      "    {%- endgeneration %}\n"
+      "</a>{% else %}<u>{{ m.content }}</u>{% endif %}\n"
+      "{% endfor %}",
+      R"([{"role":"user","content":"é"},{"role":"assistant","content":"A"},)"
+      R"({"role":"assistant","content":"B"}])");
+  EXPECT_EQ(marked.text, "<u>é</u><a> A2</a><a> B3</a>");
+  EXPECT_THAT(marked.generated, ElementsAre(Pair(12, 15), Pair(22, 25)));
+  EXPECT_THAT(RenderMarked("no tags").generated, ElementsAre());
+  EXPECT_FALSE(
+      (*ChatTemplate::Parse("{# no {% generation %} here #}x", "", ""))->marks_generation());
+  EXPECT_THAT(RenderMarked("{% generation %}{% endgeneration %}").generated,
+              ElementsAre(Pair(0, 0)));
+}
+
+TEST(ChatTemplate, MarksThatCannotBeToldApartAreAnError) {
+  auto parsed = ChatTemplate::Parse(
+      "{% set x %}{% generation %}{{ messages[0].content }}{% endgeneration %}{% endset %}"
+      "{{ x | length }}",
+      "", "");
+  EXPECT_EQ((*parsed)->RenderMarked(kMessages).status().code(), StatusCode::kInvalidArgument);
+  auto plain =
+      ChatTemplate::Parse("{% generation %}{{ messages[0].content }}{% endgeneration %}", "", "");
+  EXPECT_FALSE((*plain)->RenderMarked("[{\"content\":\"a\xef\xb7\x91z\"}]").ok());
+}
+
 TEST(ChatTemplate, RaisedExceptionsAreErrorsWithTheirMessage) {
   auto rendered = Render("\n{{ raise_exception('roles must alternate') }}");
   EXPECT_EQ(rendered.status().code(), StatusCode::kInvalidArgument);
