@@ -3,8 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
-#include <fstream>
 #include <set>
+
+#include "tests/support/temporary_folder.h"
 
 namespace attune {
 namespace {
@@ -21,9 +22,9 @@ TEST(Sha256, EqualsTheStandardsVectors) {
 }
 
 TEST(Sha256, OfAFile) {
-  std::string path = testing::TempDir() + "/attune-hash-test";
+  TemporaryFolder folder;
   std::string content(3'000'000, 'x');
-  std::ofstream(path) << content;
+  const std::string path = folder.Write("x", content);
   EXPECT_EQ(*Sha256OfFile(path), Sha256Hex(content));
   std::filesystem::remove(path);
   EXPECT_EQ(Sha256OfFile(path).status().code(), StatusCode::kNotFound);

@@ -3,10 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <filesystem>
 
 #include "common/base/files.h"
 #include "tests/fixtures/tiny_llama.h"
+#include "tests/support/temporary_folder.h"
 #include "worker/engine/model/causal_lm.h"
 
 namespace attune::engine {
@@ -16,20 +16,12 @@ using ::testing::HasSubstr;
 
 class LlamaTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    folder_ =
-        std::filesystem::path(::testing::TempDir()) /
-        ("llama_" + std::string(::testing::UnitTest::GetInstance()->current_test_info()->name()));
-    std::filesystem::remove_all(folder_);
-    std::filesystem::create_directories(folder_);
-    ASSERT_TRUE(attune::testing::WriteTinyLlama(folder_).ok());
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
+  void SetUp() override { ASSERT_TRUE(attune::testing::WriteTinyLlama(folder_.path()).ok()); }
 
   ModelFiles Files() const {
     ModelFiles files;
     files.reference = "tiny@1";
-    files.path = folder_;
+    files.path = folder_.path();
     files.format = "huggingface";
     return files;
   }
@@ -41,14 +33,14 @@ class LlamaTest : public ::testing::Test {
   }
 
   void ReplaceInConfig(const std::string& from, const std::string& to) const {
-    std::string json = ReadFile(folder_ / "config.json").value();
+    std::string json = ReadFile(folder_.path() / "config.json").value();
     const size_t at = json.find(from);
     ASSERT_NE(at, std::string::npos) << from << " in " << json;
     json.replace(at, from.size(), to);
-    ASSERT_TRUE(WriteFileAtomically(folder_ / "config.json", json).ok());
+    ASSERT_TRUE(WriteFileAtomically(folder_.path() / "config.json", json).ok());
   }
 
-  std::filesystem::path folder_;
+  TemporaryFolder folder_;
 };
 
 PackedBatch SmallBatch() {

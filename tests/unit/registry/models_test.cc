@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "common/base/files.h"
+#include "common/base/hash.h"
 #include "common/safetensors/safetensors.h"
 #include "coordinator/models/copy.h"
 #include "coordinator/models/inspect.h"

@@ -3,7 +3,6 @@
 // A storage folder with a database, removed afterwards.
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -11,53 +10,46 @@
 #include <string>
 
 #include "common/base/clock.h"
-#include "common/base/hash.h"
 #include "coordinator/store/database.h"
 #include "coordinator/versions/table.h"
+#include "tests/support/temporary_folder.h"
 
 namespace attune {
 
 class TemporaryStorage {
  public:
-  TemporaryStorage() : path_(std::filesystem::temp_directory_path() / NewId("attune-registry")) {
-    std::filesystem::create_directories(path_);
-    Reopen();
-  }
-  ~TemporaryStorage() {
-    database_.reset();
-    std::filesystem::remove_all(path_);
-  }
+  TemporaryStorage() { Reopen(); }
 
   // As a restart of the coordinator.
   void Reopen() {
     database_.reset();
     Result<std::unique_ptr<Database>> database =
-        Database::Open(path_ / "attune.db", versions::Migrations(), SystemClock());
+        Database::Open(path() / "attune.db", versions::Migrations(), SystemClock());
     ATTUNE_CHECK(database.ok());
     database_ = *std::move(database);
   }
 
-  const std::filesystem::path& path() const { return path_; }
+  const std::filesystem::path& path() const { return folder_.path(); }
   Database* database() { return database_.get(); }
 
   std::filesystem::path Write(const std::string& file, std::string_view content) {
-    std::filesystem::create_directories((path_ / file).parent_path());
-    std::ofstream(path_ / file, std::ios::binary) << content;
-    return path_ / file;
+    std::filesystem::create_directories((path() / file).parent_path());
+    std::ofstream(path() / file, std::ios::binary) << content;
+    return path() / file;
   }
 
   // Every file and folder below sub, as paths relative to it.
   std::set<std::string> Tree(const std::string& sub) const {
     std::set<std::string> names;
-    if (!std::filesystem::exists(path_ / sub)) return names;
-    for (const auto& entry : std::filesystem::recursive_directory_iterator(path_ / sub)) {
-      names.insert(std::filesystem::relative(entry.path(), path_ / sub).string());
+    if (!std::filesystem::exists(path() / sub)) return names;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(path() / sub)) {
+      names.insert(std::filesystem::relative(entry.path(), path() / sub).string());
     }
     return names;
   }
 
  private:
-  const std::filesystem::path path_;
+  const TemporaryFolder folder_;
   std::unique_ptr<Database> database_;
 };
 

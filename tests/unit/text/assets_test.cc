@@ -5,7 +5,7 @@
 #include <filesystem>
 
 #include "common/base/files.h"
-#include "common/base/hash.h"
+#include "tests/support/temporary_folder.h"
 #include "worker/text/pre_tokenizer.h"
 #include "worker/text/sentencepiece.h"
 #include "worker/text/text.h"
@@ -20,21 +20,18 @@ using testing::HasSubstr;
 class AssetsTest : public testing::Test {
  protected:
   void SetUp() override {
-    folder_ = fs::temp_directory_path() / NewId("attune-text-test");
-    fs::create_directories(folder_);
-    fs::copy_file("tests/fixtures/text/small/tokenizer.json", folder_ / "tokenizer.json");
+    fs::copy_file("tests/fixtures/text/small/tokenizer.json", folder_.path() / "tokenizer.json");
   }
-  void TearDown() override { fs::remove_all(folder_); }
   void Write(const char* name, const std::string& content) {
-    ASSERT_TRUE(WriteFileAtomically(folder_ / name, content).ok());
+    ASSERT_TRUE(WriteFileAtomically(folder_.path() / name, content).ok());
   }
   TextAssets Load() {
-    auto assets = LoadTextAssets(folder_);
+    auto assets = LoadTextAssets(folder_.path());
     EXPECT_TRUE(assets.ok()) << assets.status().ToString();
     return assets.ok() ? *assets : TextAssets{};
   }
-  std::string LoadError() { return LoadTextAssets(folder_).status().message(); }
-  fs::path folder_;
+  std::string LoadError() { return LoadTextAssets(folder_.path()).status().message(); }
+  TemporaryFolder folder_;
 };
 
 TEST_F(AssetsTest, ABareTokenizerIsEnough) {
@@ -122,7 +119,7 @@ TEST_F(AssetsTest, FilesAreCarriedOnAsTheyAre) {
   std::vector<std::string> names;
   for (const auto& [name, content] : Load().files) {
     names.push_back(name);
-    EXPECT_EQ(content, *ReadFile(folder_ / name));
+    EXPECT_EQ(content, *ReadFile(folder_.path() / name));
   }
   EXPECT_THAT(names, ElementsAre("tokenizer.json", "tokenizer_config.json"));
 }
@@ -136,20 +133,20 @@ TEST_F(AssetsTest, ErrorsNameTheFile) {
   EXPECT_THAT(LoadError(), HasSubstr("chat template"));
   Write("tokenizer.json", "{}");
   EXPECT_THAT(LoadError(), HasSubstr("tokenizer.json"));
-  fs::remove(folder_ / "tokenizer.json");
-  EXPECT_EQ(LoadTextAssets(folder_).status().code(), StatusCode::kNotFound);
-  EXPECT_EQ(LoadTextAssets(folder_ / "nothing").status().code(), StatusCode::kNotFound);
+  fs::remove(folder_.path() / "tokenizer.json");
+  EXPECT_EQ(LoadTextAssets(folder_.path()).status().code(), StatusCode::kNotFound);
+  EXPECT_EQ(LoadTextAssets(folder_.path() / "nothing").status().code(), StatusCode::kNotFound);
 }
 
 TEST_F(AssetsTest, AGgufFileInAFolderIsFound) {
-  fs::remove(folder_ / "tokenizer.json");
-  fs::copy_file("tests/fixtures/text/spm/model.gguf", folder_ / "model.gguf");
+  fs::remove(folder_.path() / "tokenizer.json");
+  fs::copy_file("tests/fixtures/text/spm/model.gguf", folder_.path() / "model.gguf");
   TextAssets assets = Load();
   EXPECT_EQ(assets.bos_token, "<s>");
   EXPECT_EQ(assets.eos_token, "</s>");
   EXPECT_THAT(assets.end_ids, ElementsAre(2));
   EXPECT_EQ(assets.tokenizer->Encode("a", true)->ids.front(), 1u);
-  fs::copy_file(folder_ / "model.gguf", folder_ / "second.gguf");
+  fs::copy_file(folder_.path() / "model.gguf", folder_.path() / "second.gguf");
   EXPECT_THAT(LoadError(), HasSubstr("2 .gguf files"));
 }
 
@@ -168,12 +165,12 @@ TEST_F(AssetsTest, FilesMadeFromGgufLoadAsAFolder) {
 }
 
 TEST_F(AssetsTest, TruncatedGgufFilesAreErrors) {
-  fs::remove(folder_ / "tokenizer.json");
+  fs::remove(folder_.path() / "tokenizer.json");
   const std::string whole = *ReadFile("tests/fixtures/text/spm/model.gguf");
   // The last bytes only pad.
   for (size_t size = 0; size + 64 < whole.size(); size += whole.size() / 37) {
     Write("model.gguf", whole.substr(0, size));
-    EXPECT_FALSE(LoadTextAssets(folder_).ok()) << size;
+    EXPECT_FALSE(LoadTextAssets(folder_.path()).ok()) << size;
   }
 }
 

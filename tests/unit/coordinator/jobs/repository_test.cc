@@ -1,11 +1,9 @@
 #include "coordinator/jobs/repository.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
-
-#include <filesystem>
 
 #include "coordinator/jobs/schema.h"
+#include "tests/support/temporary_folder.h"
 
 namespace attune::jobs {
 namespace {
@@ -13,14 +11,9 @@ namespace {
 class RepositoryTest : public testing::Test {
  protected:
   void SetUp() override {
-    std::filesystem::create_directories(folder_);
-    auto database = Database::Open(folder_ / "attune.db", Migrations(), &clock_);
+    auto database = Database::Open(folder_.path() / "attune.db", Migrations(), &clock_);
     ASSERT_TRUE(database.ok()) << database.status().ToString();
     database_ = std::move(*database);
-  }
-  void TearDown() override {
-    database_.reset();
-    std::filesystem::remove_all(folder_);
   }
   void Write(const std::function<void(Transaction&)>& fn) {
     Status status = database_->Write([&](Transaction& transaction) {
@@ -38,8 +31,7 @@ class RepositoryTest : public testing::Test {
     return record;
   }
 
-  const std::filesystem::path folder_ =
-      std::filesystem::temp_directory_path() / ("attune-repository-" + std::to_string(getpid()));
+  TemporaryFolder folder_;
   FakeClock clock_{TimePoint(std::chrono::seconds(1000))};
   std::unique_ptr<Database> database_;
 };

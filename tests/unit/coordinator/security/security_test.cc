@@ -1,13 +1,12 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include <filesystem>
 #include <fstream>
 
 #include "common/base/hash.h"
 #include "coordinator/security/bind_policy.h"
 #include "coordinator/security/tokens.h"
+#include "tests/support/temporary_folder.h"
 
 namespace attune::security {
 namespace {
@@ -47,9 +46,8 @@ class TokenFileTest : public testing::Test {
     std::ofstream(path_) << content;
     chmod(path_.c_str(), mode);
   }
-  void TearDown() override { std::filesystem::remove(path_); }
-  const std::string path_ =
-      std::filesystem::temp_directory_path() / ("attune-token-" + std::to_string(getpid()));
+  TemporaryFolder folder_;
+  const std::string path_ = folder_.path() / "token";
 };
 
 TEST_F(TokenFileTest, OneLongLineThatIsNotPublic) {

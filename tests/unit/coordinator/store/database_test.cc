@@ -8,19 +8,14 @@
 #include <fstream>
 
 #include "coordinator/store/events.h"
+#include "tests/support/temporary_folder.h"
 
 namespace attune {
 namespace {
 
 class DatabaseTest : public testing::Test {
  protected:
-  void SetUp() override {
-    folder_ =
-        std::filesystem::temp_directory_path() / ("attune store test " + std::to_string(getpid()));
-    std::filesystem::remove_all(folder_);
-    std::filesystem::create_directories(folder_);
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
+  void SetUp() override { std::filesystem::create_directories(folder_); }
 
   std::unique_ptr<Database> MustOpen(std::vector<Migration> migrations) {
     auto database = Database::Open(folder_ / "attune.db", migrations, &clock_);
@@ -40,7 +35,8 @@ class DatabaseTest : public testing::Test {
 
   const std::vector<Migration> things_ = {
       {"things", 1, {"CREATE TABLE things (name TEXT PRIMARY KEY)"}}};
-  std::filesystem::path folder_;
+  TemporaryFolder temporary_;
+  const std::filesystem::path folder_ = temporary_.path() / "with a space";
   FakeClock clock_{TimePoint(std::chrono::seconds(1000))};
 };
 

@@ -1,9 +1,8 @@
 #include "coordinator/store/requests.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <filesystem>
+#include "tests/support/temporary_folder.h"
 
 namespace attune {
 namespace {
@@ -11,17 +10,9 @@ namespace {
 class RequestsTest : public testing::Test {
  protected:
   void SetUp() override {
-    path_ = std::filesystem::temp_directory_path() /
-            ("attune-requests-" + std::to_string(getpid()) + ".db");
-    std::filesystem::remove(path_);
-    auto database = Database::Open(path_, {}, &clock_);
+    auto database = Database::Open(folder_.path() / "attune.db", {}, &clock_);
     ASSERT_TRUE(database.ok()) << database.status().ToString();
     database_ = std::move(*database);
-  }
-  void TearDown() override {
-    database_.reset();
-    for (const char* suffix : {"", "-wal", "-shm"})
-      std::filesystem::remove(path_.string() + suffix);
   }
   void Save(const std::string& id, const std::string& content, const std::string& answer) {
     ASSERT_TRUE(database_
@@ -41,7 +32,7 @@ class RequestsTest : public testing::Test {
     return found;
   }
 
-  std::filesystem::path path_;
+  TemporaryFolder folder_;
   FakeClock clock_{TimePoint(std::chrono::seconds(1000))};
   std::unique_ptr<Database> database_;
 };
