@@ -3,9 +3,11 @@
 
 namespace attune::models {
 
+extern const char kGitRevision[];  // cmake/Revision.cmake
+
 std::string CodeVersion() {
   std::string version = kVersion;
-  std::string revision = ATTUNE_GIT_REVISION;
+  std::string revision = kGitRevision;
   return revision.empty() ? version : version + "+" + revision;
 }
 
