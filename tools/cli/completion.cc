@@ -74,20 +74,20 @@ std::string ValueArms(const std::string& prefix, const std::vector<Parameter>& o
     std::string lister = Lister(option);
     std::string action = TakesFiles(option) ? "files=1"
                          : lister.empty()   ? ":"
-                                            : "words=$(" + lister + ")";
+                                            : "offers=$(" + lister + ")";
     out += "      " + pattern + ") " + action + "; return ;;\n";
   }
   return out;
 }
 
-// A function for bash and zsh: from the words before the cursor it sets `words` or `files`.
+// A function for bash and zsh: from the words before the cursor it sets `offers` or `files`.
 std::string SharedFunction() {
   std::string out =
-      "# Sets words (candidates, one a line) or files=1 from: the word before, then the words so "
+      "# Sets offers (candidates, one a line) or files=1 from: the word before, then the words so "
       "far.\n"
       "_attune_candidates() {\n"
       "  local previous=\"$1\" current=\"$2\" command=\"\" word skip=\"\"; shift 2\n"
-      "  words=\"\" files=\"\"\n"
+      "  offers=\"\" files=\"\"\n"
       "  for word in \"$@\"; do\n"
       "    case \"$word\" in -*) ;; *) command=\"${command:+$command }$word\" ;; esac\n"
       "  done\n";
@@ -111,36 +111,36 @@ std::string SharedFunction() {
       "  case \"$current\" in\n    -*) case \"$key\" in\n";
   std::string globals = Joined(OptionNames(GlobalOptions())) + " --help";
   for (const Command& command : Commands()) {
-    out += "      \"" + command.Name() + "\") words=\"" + Joined(OptionNames(command.options)) +
+    out += "      \"" + command.Name() + "\") offers=\"" + Joined(OptionNames(command.options)) +
            " " + globals + "\" ;;\n";
   }
-  out += "      *) words=\"" + globals +
-         "\" ;;\n    esac; words=$(printf '%s\\n' \"$words\" | tr ' ' '\\n'); return ;;\n  esac\n"
-         "  case \"$key\" in\n    \"\") words=\"" +
+  out += "      *) offers=\"" + globals +
+         "\" ;;\n    esac; offers=$(printf '%s\\n' \"$offers\" | tr ' ' '\\n'); return ;;\n  esac\n"
+         "  case \"$key\" in\n    \"\") offers=\"" +
          Joined(Verbs("")) + "\" ;;\n";
   for (const Noun& noun : Nouns()) {
-    out += "    \"" + noun.name + " \") words=\"" + Joined(Verbs(noun.name)) + "\" ;;\n";
+    out += "    \"" + noun.name + " \") offers=\"" + Joined(Verbs(noun.name)) + "\" ;;\n";
   }
   for (const Command& command : Commands()) {
     std::string action;
     for (const Parameter& argument : command.arguments) {
       if (TakesFiles(argument)) action += "files=1; ";
       std::string lister = Lister(argument);
-      if (!lister.empty()) action += "words=$(" + lister + "); ";
+      if (!lister.empty()) action += "offers=$(" + lister + "); ";
     }
     if (!action.empty()) out += "    \"" + command.Name() + "\") " + action + ";;\n";
   }
-  return out + "  esac\n  words=$(printf '%s\\n' \"$words\" | tr ' ' '\\n')\n}\n";
+  return out + "  esac\n  offers=$(printf '%s\\n' \"$offers\" | tr ' ' '\\n')\n}\n";
 }
 
 std::string Bash() {
   return "# bash completion for attune; made by `attune completion bash`.\n" + SharedFunction() +
          R"(_attune() {
-  local words files current="${COMP_WORDS[COMP_CWORD]}" previous=""
+  local offers files current="${COMP_WORDS[COMP_CWORD]}" previous=""
   [ "$COMP_CWORD" -gt 1 ] && previous="${COMP_WORDS[COMP_CWORD-1]}"
   _attune_candidates "$previous" "$current" "${COMP_WORDS[@]:1:COMP_CWORD-1}"
   COMPREPLY=()
-  [ -n "$words" ] && mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
+  [ -n "$offers" ] && mapfile -t COMPREPLY < <(compgen -W "$offers" -- "$current")
   if [ -n "$files" ]; then
     compopt -o filenames 2>/dev/null
     mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -f -- "$current")
@@ -154,14 +154,11 @@ std::string Zsh() {
   return "#compdef attune\n# zsh completion for attune; made by `attune completion zsh`.\n" +
          SharedFunction() +
          R"(_attune() {
-  emulate -L sh
-  local words_before files current="${words[CURRENT]}" previous=""
-  [ "$CURRENT" -gt 2 ] && previous="${words[CURRENT-1]}"
-  set -- "${words[@]:1:CURRENT-2}"
-  local words
-  _attune_candidates "$previous" "$current" "$@"
   emulate -L zsh
-  [ -n "$words" ] && compadd -- ${(f)words}
+  local offers files previous=""
+  (( CURRENT > 2 )) && previous="${words[CURRENT-1]}"
+  _attune_candidates "$previous" "${words[CURRENT]}" "${(@)words[2,CURRENT-1]}"
+  [ -n "$offers" ] && compadd -- ${(f)offers}
   [ -n "$files" ] && _files
   return 0
 }
