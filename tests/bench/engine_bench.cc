@@ -19,6 +19,7 @@
 #include <random>
 #include <string_view>
 
+#include "tests/support/packed_batch.h"
 #include "worker/engine/model/causal_lm.h"
 
 namespace attune::engine {
@@ -58,29 +59,22 @@ Arguments Parse(int argc, char** argv) {
 
 // Each sequence holds examples of 128 to 255 tokens, or one that is shorter at its end.
 PackedBatch RandomBatch(const Arguments& arguments, int64_t vocabulary, std::mt19937_64& random) {
-  std::vector<int64_t> tokens, positions, rows, targets;
-  PackedBatch batch;
-  batch.offsets = {0};
+  std::vector<MarkedTokens> examples;
   for (int64_t s = 0; s < arguments.sequences; ++s) {
     for (int64_t rest = arguments.length; rest > 0;) {
       const int64_t length = std::min<int64_t>(rest, 128 + static_cast<int64_t>(random() % 128));
+      MarkedTokens example;
       for (int64_t i = 0; i < length; ++i) {
-        tokens.push_back(static_cast<int64_t>(random() % static_cast<uint64_t>(vocabulary)));
-        positions.push_back(i);
-        if (i == 0 || static_cast<double>(random() % 1000) >= arguments.targets * 1000) continue;
-        rows.push_back(static_cast<int64_t>(tokens.size()) - 2);
-        targets.push_back(tokens.back());
+        example.tokens.push_back(
+            static_cast<int64_t>(random() % static_cast<uint64_t>(vocabulary)));
+        const double draw = static_cast<double>(random() % 1000);
+        example.targets.push_back(i > 0 && draw < arguments.targets * 1000 ? 1 : 0);
       }
       rest -= length;
-      batch.examples.push_back(static_cast<uint32_t>(batch.examples.size()));
-      batch.offsets.push_back(static_cast<int64_t>(tokens.size()));
+      examples.push_back(std::move(example));
     }
   }
-  batch.tokens = at::tensor(tokens, at::kLong);
-  batch.positions = at::tensor(positions, at::kLong);
-  batch.target_rows = at::tensor(rows, at::kLong);
-  batch.targets = at::tensor(targets, at::kLong);
-  return batch;
+  return PackExamples(examples);
 }
 
 double CpuSeconds() {

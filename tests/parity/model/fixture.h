@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "common/base/files.h"
+#include "tests/support/packed_batch.h"
 #include "worker/engine/formats/weights.h"
 #include "worker/engine/model/causal_lm.h"
 
@@ -54,28 +55,11 @@ class Expected {
 
 // Examples of {"tokens": [...], "targets": [...]} end to end.
 inline PackedBatch Pack(const std::vector<nlohmann::json>& examples) {
-  PackedBatch batch;
-  std::vector<int64_t> tokens, positions, rows, targets;
-  batch.offsets = {0};
-  for (const nlohmann::json& example : examples) {
-    const auto first = static_cast<int64_t>(tokens.size());
-    const auto ids = example["tokens"].get<std::vector<int64_t>>();
-    const auto marks = example["targets"].get<std::vector<int>>();
-    for (size_t i = 0; i < ids.size(); ++i) {
-      const auto offset = static_cast<int64_t>(i);
-      tokens.push_back(ids[i]);
-      positions.push_back(offset);
-      if (marks[i] == 0) continue;
-      rows.push_back(first + offset - 1);
-      targets.push_back(ids[i]);
-    }
-    batch.offsets.push_back(static_cast<int64_t>(tokens.size()));
-  }
-  batch.tokens = at::tensor(tokens, at::kLong);
-  batch.positions = at::tensor(positions, at::kLong);
-  batch.target_rows = at::tensor(rows, at::kLong);
-  batch.targets = at::tensor(targets, at::kLong);
-  return batch;
+  std::vector<MarkedTokens> marked;
+  for (const nlohmann::json& example : examples)
+    marked.push_back({example["tokens"].get<std::vector<int64_t>>(),
+                      example["targets"].get<std::vector<int>>()});
+  return PackExamples(marked);
 }
 
 inline ModelFiles FilesOf(const std::string& name) {

@@ -34,6 +34,19 @@ at::Tensor Repeat(const at::Tensor& x, int64_t groups) {
       .reshape({1, x.size(0) * groups, x.size(1), x.size(2)});
 }
 
+// Calls f(begin, length, heads) for each example that is not empty, its heads as [1, heads, L, D].
+template <typename F>
+void ForEachExample(const at::Tensor& qkv, const std::vector<int64_t>& offsets,
+                    const AttentionShape& shape, const F& f) {
+  const int64_t groups = shape.heads / shape.kv_heads;
+  for (size_t e = 0; e + 1 < offsets.size(); ++e) {
+    const int64_t begin = offsets[e], length = offsets[e + 1] - begin;
+    if (length == 0) continue;
+    const Heads heads = Split(qkv, begin, length, shape);
+    f(begin, length, Heads{heads.q.unsqueeze(0), Repeat(heads.k, groups), Repeat(heads.v, groups)});
+  }
+}
+
 // The transpose of Repeat: [1, heads, L, D] summed over each group.
 at::Tensor SumGroups(const at::Tensor& x, int64_t kv_heads) {
   return x.view({kv_heads, -1, x.size(2), x.size(3)}).sum(1);
@@ -83,44 +96,34 @@ at::Tensor Probabilities(const at::Tensor& q, const at::Tensor& k, double scale,
 Attended Attention(const at::Tensor& qkv, const std::vector<int64_t>& offsets,
                    const AttentionShape& shape) {
   if (UseLoops(qkv)) return OnCpu(qkv, offsets, shape);
-  const int64_t rows = qkv.size(0), groups = shape.heads / shape.kv_heads;
+  const int64_t rows = qkv.size(0);
   const double scale = 1 / std::sqrt(static_cast<double>(shape.dim));
   Attended result{at::empty({rows, shape.heads * shape.dim}, qkv.options()),
                   at::empty({shape.heads, rows}, qkv.options().dtype(at::kFloat))};
-  for (size_t e = 0; e + 1 < offsets.size(); ++e) {
-    const int64_t begin = offsets[e], length = offsets[e + 1] - begin;
-    if (length == 0) continue;
-    const Heads heads = Split(qkv, begin, length, shape);
-    const at::Tensor q = heads.q.unsqueeze(0), k = Repeat(heads.k, groups),
-                     v = Repeat(heads.v, groups);
-    const at::Tensor scores = Probabilities(q, k, scale, {});
+  ForEachExample(qkv, offsets, shape, [&](int64_t begin, int64_t length, const Heads& heads) {
+    const at::Tensor scores = Probabilities(heads.q, heads.k, scale, {});
     const at::Tensor logsumexp = scores.logsumexp(-1);
     const at::Tensor out =
-        at::matmul((scores - logsumexp.unsqueeze(-1)).exp().to(v.scalar_type()), v);
+        at::matmul((scores - logsumexp.unsqueeze(-1)).exp().to(heads.v.scalar_type()), heads.v);
     result.out.narrow(0, begin, length)
         .view({length, shape.heads, shape.dim})
         .copy_(out.squeeze(0).transpose(0, 1));
     result.logsumexp.narrow(1, begin, length).copy_(logsumexp.view({shape.heads, length}));
-  }
+  });
   return result;
 }
 
 at::Tensor AttentionBackward(const at::Tensor& dout, const at::Tensor& qkv, const Attended& forward,
                              const std::vector<int64_t>& offsets, const AttentionShape& shape) {
   if (UseLoops(qkv)) return OnCpuBackward(dout, qkv, forward, offsets, shape);
-  const int64_t groups = shape.heads / shape.kv_heads;
   const double scale = 1 / std::sqrt(static_cast<double>(shape.dim));
   at::Tensor gradient = at::empty_like(qkv);
-  auto by_head = [&](const at::Tensor& x, int64_t begin, int64_t length) {
-    return x.narrow(0, begin, length).view({1, length, shape.heads, shape.dim}).transpose(1, 2);
-  };
-  for (size_t e = 0; e + 1 < offsets.size(); ++e) {
-    const int64_t begin = offsets[e], length = offsets[e + 1] - begin;
-    if (length == 0) continue;
-    const Heads heads = Split(qkv, begin, length, shape);
-    const at::Tensor q = heads.q.unsqueeze(0), k = Repeat(heads.k, groups),
-                     v = Repeat(heads.v, groups);
-    const at::Tensor d = by_head(dout, begin, length), out = by_head(forward.out, begin, length);
+  ForEachExample(qkv, offsets, shape, [&](int64_t begin, int64_t length, const Heads& heads) {
+    const auto& [q, k, v] = heads;
+    auto by_head = [&](const at::Tensor& x) {
+      return x.narrow(0, begin, length).view({1, length, shape.heads, shape.dim}).transpose(1, 2);
+    };
+    const at::Tensor d = by_head(dout), out = by_head(forward.out);
     const at::Tensor logsumexp = forward.logsumexp.narrow(1, begin, length).unsqueeze(0);
     const at::Tensor p = Probabilities(q, k, scale, logsumexp);
     const at::Tensor pull = (d * out).to(at::kFloat).sum(-1, /*keepdim=*/true);
@@ -130,7 +133,7 @@ at::Tensor AttentionBackward(const at::Tensor& dout, const at::Tensor& qkv, cons
     to.q.copy_(at::matmul(ds, k).squeeze(0));
     to.k.copy_(SumGroups(at::matmul(ds.transpose(-1, -2), q), shape.kv_heads));
     to.v.copy_(SumGroups(at::matmul(p.to(d.scalar_type()).transpose(-1, -2), d), shape.kv_heads));
-  }
+  });
   return gradient;
 }
 
