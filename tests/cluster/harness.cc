@@ -31,7 +31,11 @@ void ShowLogs(const fs::path& folder) {
 
 }  // namespace
 
-Cluster::Cluster() : home_(fs::temp_directory_path() / NewId("attune-cluster")) {
+// A small machine: a thread a rank, and no configuration of the person who runs the test.
+Cluster::Cluster()
+    : home_(fs::temp_directory_path() / NewId("attune-cluster")),
+      variables_{
+          {"HOME", home_.string()}, {"ATTUNE_HOME", home_.string()}, {"OMP_NUM_THREADS", "1"}} {
   AdoptOrphans();
   fs::create_directories(home_);
 }
@@ -53,11 +57,18 @@ std::string Cluster::Read(const std::string& file) const {
   return ReadAll(home_ / file);
 }
 
+void Cluster::Use(const std::map<std::string, std::string>& variables) {
+  for (const auto& [name, value] : variables) variables_[name] = value;
+}
+
 Finished Cluster::Attune(std::vector<std::string> arguments, seconds timeout) const {
   arguments.insert(arguments.begin(), std::string(ATTUNE_BIN_DIR) + "/attune");
-  // A small machine: a thread a rank, and no configuration of the person who runs the test.
-  return Run(arguments,
-             {{"HOME", home_.string()}, {"ATTUNE_HOME", home_.string()}, {"OMP_NUM_THREADS", "1"}},
+  return Run(arguments, variables_, timeout);
+}
+
+Finished Cluster::Shell(const std::string& folder, const std::string& line, seconds timeout) const {
+  const std::string script = "cd \"$0\" && PATH=\"$1:$PATH\"\n" + line + "\n";
+  return Run({"/bin/bash", "-ec", script, (home_ / folder).string(), ATTUNE_BIN_DIR}, variables_,
              timeout);
 }
 

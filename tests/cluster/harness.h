@@ -9,6 +9,7 @@
 #include <chrono>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -36,9 +37,14 @@ class Cluster {
   // The text of a file below home, empty when there is none.
   std::string Read(const std::string& file) const;
 
+  // Variables of every later command, such as ATTUNE_ADDRESS.
+  void Use(const std::map<std::string, std::string>& variables);
   // attune ARGUMENTS.
   Finished Attune(std::vector<std::string> arguments, seconds timeout = kPatience) const;
-  // The same, which must succeed and print one JSON value.
+  // A line for bash, as a user types it in a folder below home: attune is on the PATH.
+  Finished Shell(const std::string& folder, const std::string& line,
+                 seconds timeout = kPatience) const;
+  // `attune` with arguments that must succeed and print one JSON value.
   Json AttuneJson(std::vector<std::string> arguments) const;
   // A line of JSON each.
   std::vector<Json> AttuneLines(std::vector<std::string> arguments) const;
@@ -71,6 +77,7 @@ class Cluster {
 
  private:
   std::filesystem::path home_;
+  std::map<std::string, std::string> variables_;
 };
 
 bool IsFinal(const Json& job);

@@ -71,6 +71,29 @@ TEST_F(JobTest, FullFineTuningOnTwoRanksBecomesAModelThatGenerates) {
   EXPECT_EQ(cluster_.Pid("coordinator"), 0);
 }
 
+TEST_F(JobTest, Bfloat16LearnsAndBecomesAModel) {
+  ASSERT_NO_FATAL_FAILURE(cluster_.Up(2));
+  ASSERT_NO_FATAL_FAILURE(cluster_.ImportTiny());
+  for (const char* method : {"full", "lora"}) {
+    std::string name = "half-" + std::string(method);
+    std::string job = cluster_.Submit(
+        "name: " + name + "\nbase: tiny\ndataset: docs\nmethod: " + method +
+        "\nranks: 2\ntrain: {epochs: 100, max_steps: 30, sequence_length: 64, global_batch: 4, "
+        "precision: bfloat16, threads: 1}\noptimizer: {learning_rate: 3e-3}\n");
+    Json ended = cluster_.WaitForEnd(job);
+    ASSERT_EQ(ended["state"], "SUCCEEDED") << ended.dump(1);
+    std::map<int, double> losses = cluster_.Losses(job);
+    ASSERT_EQ(losses.size(), 30u);
+    EXPECT_LT(losses[30], 0.95 * losses[1]) << method;
+    std::map<int, double> validation = cluster_.ValidationLosses(job);
+    EXPECT_LT(validation[30], 0.95 * validation[0]) << method;
+    ExpectLineage(ended, "tiny@1", "docs@1");
+    std::vector<Json> answers =
+        cluster_.AttuneLines({"model", "generate", name, "--prompt", "What is 1 plus 1?"});
+    EXPECT_EQ(answers.size(), 1u);
+  }
+}
+
 TEST_F(JobTest, LoraBecomesAnAdapterThatMergesAndTrainsOn) {
   ASSERT_NO_FATAL_FAILURE(cluster_.Up(1));
   ASSERT_NO_FATAL_FAILURE(cluster_.ImportTiny());

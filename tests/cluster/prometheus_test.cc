@@ -80,14 +80,10 @@ class PrometheusTest : public ::testing::Test {
 
     server_ = "127.0.0.1:" + std::to_string(FreePort());
     std::string data = (cluster_.home() / "prometheus/data").string();
-    std::string log = (cluster_.home() / "prometheus/prometheus.log").string();
-    Finished started =
-        cluster::Run({"/bin/sh", "-c",
-                      "exec prometheus --config.file=\"$0\" --storage.tsdb.path=\"$1\" "
-                      "--web.listen-address=\"$2\" > \"$3\" 2>&1 < /dev/null &",
-                      file.string(), data, server_, log},
-                     {}, seconds(30));
-    ASSERT_EQ(started.exit_code, 0) << started.err;
+    fs::path log = cluster_.home() / "prometheus/prometheus.log";
+    Start({"prometheus", "--config.file=" + file.string(), "--storage.tsdb.path=" + data,
+           "--web.listen-address=" + server_},
+          {}, log);
     ASSERT_TRUE(Eventually([&] { return Query("vector(1)").find("1") != std::string::npos; }));
   }
 

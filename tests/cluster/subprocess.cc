@@ -136,6 +136,13 @@ Finished Run(const std::vector<std::string>& command,
   return finished;
 }
 
+void Start(const std::vector<std::string>& command,
+           const std::map<std::string, std::string>& environment, const fs::path& log) {
+  int fd = open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  Spawn(command, EnvironmentWith(environment), fd, fd);
+  close(fd);
+}
+
 void AdoptOrphans() {
   prctl(PR_SET_CHILD_SUBREAPER, 1);
 }

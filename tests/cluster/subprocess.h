@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <filesystem>
 #include <map>
 #include <string>
 #include <vector>
@@ -21,6 +22,11 @@ struct Finished {
 // own. After the deadline it is killed.
 Finished Run(const std::vector<std::string>& command,
              const std::map<std::string, std::string>& environment, std::chrono::seconds timeout);
+
+// Starts a program the same way and returns at once; what it prints goes into the file. Whoever
+// starts it has called AdoptOrphans, and KillDescendants ends it.
+void Start(const std::vector<std::string>& command,
+           const std::map<std::string, std::string>& environment, const std::filesystem::path& log);
 
 // Makes orphans of this process's descendants its own children, so that KillDescendants finds the
 // daemons that `attune up` detached.

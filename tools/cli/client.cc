@@ -26,6 +26,13 @@ std::string ExplainUnreachable(const rpc::Endpoint& endpoint, const std::string&
     if (!has(known)) continue;
     return "cannot reach" + at + " (" + known + "): start one with `attune up`, or set --address";
   }
+  const bool closed = has("Socket closed") || has("Connection reset") || has("Broken pipe");
+  if (closed && !endpoint.ca_file.empty()) {
+    return "no connection to" + at +
+           ", which closes it: does it want a client certificate that its CA has signed (--cert "
+           "and "
+           "--key)?";
+  }
   const char* tls = endpoint.ca_file.empty() ? "; one that speaks TLS needs --ca" : "";
   return "cannot reach" + at + ": start one with `attune up`, or set --address" + tls;
 }

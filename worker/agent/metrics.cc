@@ -93,10 +93,10 @@ void WorkerMetrics::CountExit(const TrainerExit& exit) {
   } else if (exit.status.code != 0) {
     cause = "failed";
   }
-  exits_->Add({{"cause", cause}}).Increment();
   if (exit.start_error.empty()) {
     trainer_memory_peak_->Set(static_cast<double>(exit.status.memory_peak_bytes));
   }
+  exits_->Add({{"cause", cause}}).Increment();  // last: who sees the exit sees its peak
 }
 
 }  // namespace attune::worker

@@ -1,0 +1,165 @@
+// The commands of README.md and docs/ run as they are written, and so does every job of
+// configs/jobs and every job spec that a page shows.
+
+#include <gmock/gmock.h>
+
+#include <regex>
+#include <set>
+#include <sstream>
+
+#include "common/base/files.h"
+#include "tests/cluster/harness.h"
+
+namespace attune::cluster {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+constexpr int kUnavailable = 6;
+
+struct Block {
+  std::string heading;  // of the section it stands in
+  std::string language, text;
+};
+
+std::vector<std::string> Lines(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream in(text);
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  return lines;
+}
+
+// The fenced blocks of a page.
+std::vector<Block> Blocks(const std::string& file) {
+  std::vector<Block> blocks;
+  std::string heading;
+  bool inside = false;
+  for (const std::string& line : Lines(*ReadFile(file))) {
+    if (line.starts_with("```")) {
+      if (!inside) blocks.push_back({heading, line.substr(3), ""});
+      inside = !inside;
+    } else if (inside) {
+      blocks.back().text += line + "\n";
+    } else if (line.starts_with("## ")) {
+      heading = line.substr(3);
+    }
+  }
+  return blocks;
+}
+
+// The blocks of a section, in a language.
+std::vector<std::string> Of(const std::vector<Block>& blocks, const std::string& heading,
+                            const std::string& language) {
+  std::vector<std::string> texts;
+  for (const Block& block : blocks) {
+    if (block.heading == heading && block.language == language) texts.push_back(block.text);
+  }
+  return texts;
+}
+
+// A folder as the pages suppose it, in which a tiny model goes by the real one's name.
+class DocumentedCommandsTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_NO_FATAL_FAILURE(cluster_.Up(2));  // on free ports, which a later `attune up` keeps
+    fs::path work = cluster_.home() / "work";
+    testing::TinyLlama shape;
+    shape.positions = 1024;
+    ASSERT_TRUE(testing::WriteTinyLlama(work / "SmolLM2-135M-Instruct", shape).ok());
+    fs::create_directory_symlink(fs::current_path() / "configs", work / "configs");
+    job_yaml_ = Of(readme_, "A first real job", "yaml").at(0);
+    cluster_.Write("work/job.yaml", job_yaml_);
+    // A line as the README shows it, and others like it.
+    std::smatch line;
+    std::string page = *ReadFile("README.md");
+    ASSERT_TRUE(std::regex_search(page, line, std::regex("`(\\{\"messages\": .*\\})`")));
+    cluster_.Write("work/chats/first.jsonl", line[1].str() + "\n");
+    cluster_.Write("work/chats/more.jsonl", TextRows(300));
+    cluster_.Write("work/docs/rows.jsonl", TextRows(200));
+    cluster_.Write("work/chats.jsonl", TextRows(20));
+    cluster_.Write("work/prompts.jsonl", "{\"prompt\": \"What is 1 plus 1?\"}\n");
+  }
+
+  std::string Succeeds(const std::string& line) {
+    Finished finished = cluster_.Shell("work", line);
+    EXPECT_EQ(finished.exit_code, 0) << line << "\n" << finished.out << finished.err;
+    return finished.out;
+  }
+
+  void ImportWhatJobsName() {
+    Succeeds("attune model import smollm2 ./SmolLM2-135M-Instruct");
+    for (const char* name : {"stdlib-docs", "live-docs", "support"})
+      Succeeds("attune dataset import " + std::string(name) + " docs/*.jsonl");
+  }
+
+  const std::vector<Block> readme_ = Blocks("README.md");
+  std::string job_yaml_;
+  Cluster cluster_;
+};
+
+TEST_F(DocumentedCommandsTest, AFirstRealJob) {
+  std::vector<std::string> lines = Lines(Of(readme_, "A first real job", "").at(0));
+  ASSERT_GE(lines.size(), 7u);
+  for (const std::string& line : lines) Succeeds(line);
+  EXPECT_TRUE(fs::exists(cluster_.home() / "work/out/model.safetensors"));
+}
+
+// Each command's section has its usage first, then examples.
+TEST_F(DocumentedCommandsTest, ExamplesOfTheCommandLine) {
+  ImportWhatJobsName();
+  fs::create_directories(cluster_.home() / ".local/share/bash-completion/completions");
+  fs::create_directories(cluster_.home() / ".zfunc");
+  fs::create_directories(cluster_.home() / ".config/fish/completions");
+  const std::vector<Block> blocks = Blocks("docs/cli.md");
+  int count = 0;
+  std::set<std::string> seen;
+  for (const Block& block : blocks) {
+    if (block.language != "sh" || seen.insert(block.heading).second) continue;
+    for (std::string line : Lines(block.text)) {
+      line = std::regex_replace(line, std::regex("/tmp/"), (cluster_.home() / "tmp-").string());
+      Succeeds(line);
+      ++count;
+    }
+  }
+  EXPECT_GE(count, 15);
+}
+
+// The page's context names another host: it is read, and that host is asked.
+TEST_F(DocumentedCommandsTest, TheContextOfTheCommandLinesPage) {
+  std::vector<std::string> contexts;
+  for (const Block& block : Blocks("docs/cli.md")) {
+    if (block.language == "yaml") contexts.push_back(block.text);
+  }
+  ASSERT_EQ(contexts.size(), 1u);
+  cluster_.Write(".config/attune/config.yaml", contexts[0]);
+  cluster_.Write(".config/attune/token", "0123456789abcdef\n");
+  cluster_.Write(".config/attune/ca.pem", "");
+  Finished list = cluster_.Attune({"job", "list", "--timeout", "1s"});
+  EXPECT_EQ(list.exit_code, kUnavailable) << list.err;
+  EXPECT_THAT(list.err, HasSubstr("lab.example.org:7070"));
+}
+
+TEST_F(DocumentedCommandsTest, EveryJobSpecCanBePlanned) {
+  ImportWhatJobsName();
+  std::map<std::string, std::string> specs;
+  for (const auto& entry : fs::directory_iterator("configs/jobs"))
+    specs[entry.path().filename()] = *ReadFile(entry.path());
+  for (const char* page : {"README.md", "docs/design.md", "docs/job-spec.md"}) {
+    for (const Block& block : Blocks(page)) {
+      if (block.language != "yaml" || ("\n" + block.text).find("\nbase:") == std::string::npos)
+        continue;
+      specs[page + (" " + block.heading)] = block.text;
+    }
+  }
+  EXPECT_GE(specs.size(), 6u);
+  for (const auto& [name, text] : specs) {
+    std::string file = cluster_.Write("work/spec.yaml", text);
+    Finished plan = cluster_.Attune({"job", "submit", file, "--dry-run", "-o", "json"});
+    ASSERT_EQ(plan.exit_code, 0) << name << "\n" << plan.err;
+    EXPECT_GT(Json::parse(plan.out)["steps"], 0) << name;
+  }
+}
+
+}  // namespace
+}  // namespace attune::cluster
