@@ -16,7 +16,8 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+from pinned import ROOT, SMOLLM2, check_versions
+
 VOCABULARY = 96
 LENGTHS = (40, 7, 23)
 
@@ -65,12 +66,12 @@ def make_model(config):
     return model
 
 
-def make_examples(seed, lengths):
+def make_examples(seed, lengths, vocabulary=VOCABULARY):
     """Random tokens; a target is a token to be predicted from those before it, never the first."""
     generator = torch.Generator().manual_seed(seed)
     examples = []
     for length in lengths:
-        tokens = torch.randint(0, VOCABULARY, (length,), generator=generator)
+        tokens = torch.randint(0, vocabulary, (length,), generator=generator)
         targets = (torch.rand(length, generator=generator) < 0.6).int()
         targets[0] = 0
         targets[-1] = 1
@@ -92,7 +93,8 @@ def forward(model, example):
     return logits, loss
 
 
-def expectations(model, examples, rename=lambda name: name):
+def expectations(model, examples):
+    """What tests/parity/model compares: logits, the loss, and its gradient for each trainable parameter."""
     model.zero_grad()
     logits, total = [], 0.0
     for example in examples:
@@ -103,7 +105,7 @@ def expectations(model, examples, rename=lambda name: name):
     tensors = {"logits": torch.cat(logits), "loss": torch.tensor([total])}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            tensors["grad." + rename(name)] = parameter.grad.clone()
+            tensors["grad." + name.replace(".default.", ".")] = parameter.grad.clone()
     return tensors
 
 
@@ -118,6 +120,13 @@ def write_json(path, value):
     path.write_text(json.dumps(value, indent=None, separators=(",", ":")) + "\n")
 
 
+def write_expected(folder, model, examples):
+    save_file(expectations(model, examples), folder / "expected.safetensors")
+    prompt = examples[1]["tokens"]
+    write_json(folder / "expected.json",
+               dict(examples=examples, prompt=prompt, greedy=greedy(model, prompt, 16)))
+
+
 def attach_lora(model):
     torch.manual_seed(11)
     adapted = peft.get_peft_model(model, peft.LoraConfig(**LORA))
@@ -127,10 +136,6 @@ def attach_lora(model):
             if "lora_B" in name:
                 parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.1)
     return adapted.eval()
-
-
-def lora_name(name):
-    return name.replace(".default.", ".")
 
 
 def train(model, batches):
@@ -163,10 +168,7 @@ def make_small(output):
         model = make_model(config)
         model.save_pretrained(folder)
         (folder / "generation_config.json").unlink(missing_ok=True)
-        save_file(expectations(model, examples), folder / "expected.safetensors")
-        prompt = examples[1]["tokens"]
-        write_json(folder / "expected.json",
-                   dict(examples=examples, prompt=prompt, greedy=greedy(model, prompt, 16)))
+        write_expected(folder, model, examples)
 
 
 def make_lora(output):
@@ -175,10 +177,7 @@ def make_lora(output):
     folder = output / "lora"
     model.save_pretrained(folder)
     (folder / "README.md").unlink(missing_ok=True)
-    save_file(expectations(model, examples, lora_name), folder / "expected.safetensors")
-    prompt = examples[1]["tokens"]
-    write_json(folder / "expected.json",
-               dict(examples=examples, prompt=prompt, greedy=greedy(model, prompt, 16)))
+    write_expected(folder, model, examples)
 
 
 def make_training(output):
@@ -224,7 +223,7 @@ def differences(made, kept):
                 error = (new[name] - old[name]).abs().max().item()
                 if not error <= 1e-5 * max(1.0, old[name].abs().max().item()):
                     yield f"{path}: {name} differs by {error}"
-        elif path.name in ("training.json", "smollm2.json", "expected.json"):
+        elif path.suffix == ".json":
             yield from json_differences(str(path), json.loads(a.read_text()), json.loads(b.read_text()))
 
 
@@ -236,6 +235,8 @@ def json_differences(path, new, old):
         for key in new:
             yield from json_differences(f"{path}.{key}", new[key], old[key])
     elif isinstance(new, list) and isinstance(old, list) and len(new) == len(old):
+        if all(isinstance(item, str) for item in new + old):  # of a set, in any order
+            new, old = sorted(new), sorted(old)
         for i, (a, b) in enumerate(zip(new, old)):
             yield from json_differences(f"{path}[{i}]", a, b)
     elif new != old:
@@ -246,10 +247,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=pathlib.Path, default=ROOT / "tests/fixtures/model")
     parser.add_argument("--smollm2", type=pathlib.Path,
-                        default=ROOT / ".deps/models/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf")
+                        default=SMOLLM2)
     parser.add_argument("--compare", action="store_true",
                         help="change nothing; exit 1 when the fixtures are not what is made now")
     arguments = parser.parse_args()
+    check_versions()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as temporary:
         made = pathlib.Path(temporary) / "model"

@@ -3,7 +3,7 @@
 
     make_fixtures.py [--compare]
 
-Needs gguf==0.19.0, safetensors==0.8.0, transformers==5.24.0 and torch==2.11.0. --compare makes them afresh in a
+--compare makes them afresh in a
 temporary folder and fails where one differs from the committed file.
 """
 
@@ -22,7 +22,8 @@ from safetensors.numpy import save_file as save_numpy
 from safetensors.torch import save_file as save_torch
 
 HERE = pathlib.Path(__file__).resolve().parent
-SMOLLM2 = HERE.parents[2] / ".deps/models/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+sys.path.insert(0, str(HERE.parent))
+from pinned import SMOLLM2, check_versions  # noqa: E402
 
 # Where the blocks of a type keep their float16 numbers.
 HALVES = {
@@ -183,6 +184,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--compare", action="store_true")
     committed = HERE / "fixtures"
+    check_versions()
     if not parser.parse_args().compare:
         committed.mkdir(exist_ok=True)
         make(committed)

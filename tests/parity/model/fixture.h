@@ -5,6 +5,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -18,7 +19,10 @@
 
 namespace attune::engine {
 
+// Models that jobs wrote (make_trained.py), named "trained/...", are not committed.
 inline std::filesystem::path FixtureFolder(const std::string& name) {
+  if (name.starts_with("trained/"))
+    return std::filesystem::path(std::getenv("ATTUNE_PARITY_DIR")) / name;
   return std::filesystem::path("tests/fixtures/model") / name;
 }
 
@@ -67,9 +71,9 @@ inline ModelFiles FilesOf(const std::string& name) {
   files.reference = name;
   files.path = FixtureFolder(name);
   files.format = "huggingface";
-  if (name == "lora") {
+  if (name.ends_with("lora")) {
     files.format = "peft-adapter";
-    files.base = std::make_shared<ModelFiles>(FilesOf("default"));
+    files.base = std::make_shared<ModelFiles>(FilesOf(name == "lora" ? "default" : "trained/base"));
   }
   return files;
 }

@@ -87,12 +87,19 @@ TEST_P(ModelParity, ScaledLossScalesGradients) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Transformers, ModelParity,
-                         testing::Values("default", "tied-bias", "head-dim", "linear", "dynamic",
-                                         "llama3", "yarn", "yarn-mscale", "lora"),
+std::vector<std::string> Cases() {
+  std::vector<std::string> cases = {"default", "tied-bias", "head-dim",    "linear", "dynamic",
+                                    "llama3",  "yarn",      "yarn-mscale", "lora"};
+  if (std::getenv("ATTUNE_PARITY_DIR") != nullptr)
+    cases.insert(cases.end(), {"trained/full", "trained/lora", "trained/merged"});
+  return cases;
+}
+
+INSTANTIATE_TEST_SUITE_P(Transformers, ModelParity, testing::ValuesIn(Cases()),
                          [](const auto& info) {
                            std::string name = info.param;
                            std::ranges::replace(name, '-', '_');
+                           std::ranges::replace(name, '/', '_');
                            return name;
                          });
 

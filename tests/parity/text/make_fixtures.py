@@ -13,7 +13,6 @@ and `small` and `smollm2` also
   chats.jsonl   {"messages", "add_generation_prompt", "text", "ids"}
   masks.jsonl   {"example", "ids", "targets"}: what trl's SFTTrainer trains on
 templates.json has chat templates and what they render.
-Pinned: transformers 5.24.0, tokenizers 0.23.3, trl 1.16.0, jinja2 3.1.6.
 """
 
 import argparse
@@ -21,23 +20,21 @@ import ast
 import json
 import pathlib
 import random
+import sys
 import sysconfig
 
 import gguf
-import jinja2
-import tokenizers
-import transformers
 import trl
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from transformers.utils.chat_template_utils import render_jinja_template
 
-ROOT = pathlib.Path(__file__).resolve().parents[3]
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from pinned import ROOT, SMOLLM2, check_versions  # noqa: E402
+
 FIXTURES = ROOT / "tests/fixtures/text"
-SMOLLM2 = ROOT / ".deps/models/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 TEXTS_COMMITTED = 110
 TEXTS_FULL = 10000
-PINNED = {"transformers": "5.24.0", "tokenizers": "0.23.3", "trl": "1.16.0", "jinja2": "3.1.6"}
 CHATML = (
     "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}"
     "{{ '<|im_start|>system\nYou are a helpful assistant<|im_end|>\n' }}{% endif %}"
@@ -50,13 +47,6 @@ CURIOUS = [
     "👩‍👩‍👧‍👦 🏳️‍🌈 é à́̂", "<|im_start|>user\nhi<|im_end|>", "<|im_start|", "a<|endoftext|>b", "\u200b\ufeff\u00a0x\u3000y",
     "I'll we've DON'T it's", "x=1;y=22;z=333;1234567890", "def f(x):\n    return x**2 # ²³½", "\x00\x01\x7f", "a" * 300, "\t\t\t  \n \n",
 ]
-
-
-def check_versions():
-    for module in (transformers, tokenizers, trl, jinja2):
-        wanted = PINNED[module.__name__]
-        if module.__version__ != wanted:
-            raise SystemExit(f"{module.__name__} is {module.__version__}, the references are made by {wanted}")
 
 
 def stdlib_texts(count):
