@@ -4,9 +4,13 @@
 // so that attune-trainer compiles fast and the engine can be used as a library.
 //
 // Each function runs one task to its end on the calling thread (rank r of w; the others run the
-// same call in their own process). Errors: kInvalidArgument is the user's input, kUnavailable a
-// lost peer, kResourceExhausted a full disk, kCancelled a stop that was asked for, kDataLoss
-// damaged files.
+// same call in their own process). Errors: kInvalidArgument is the user's input, kNotFound a file
+// of it that is not there, kUnavailable a lost peer, kResourceExhausted a full disk or memory,
+// kCancelled a stop that was asked for, kDataLoss damaged files, kInternal anything else of ours.
+// kFailedPrecondition is for what would be the same again if it were tried again as it is: data
+// that was not prepared, a checkpoint of another run, ranks with different models, data or
+// settings, a device that this build or machine lacks, or a loss or gradients that are no longer
+// finite.
 
 #include <chrono>
 #include <cstdint>
@@ -105,6 +109,7 @@ struct StepReport {
   int64_t tokens = 0, target_tokens = 0;  // of the global step
   double learning_rate = 0, grad_norm = 0;
   double seconds = 0;
+  // sync: waiting for other ranks, and for a checkpoint to be written.
   double seconds_data = 0, seconds_forward = 0, seconds_backward = 0, seconds_sync = 0,
          seconds_optimizer = 0;
 };
@@ -125,7 +130,7 @@ struct Progress {
 enum class StopRequest { kNone, kStop, kCheckpointAndStop };
 
 // Called on the engine's thread; must return quickly. Steps and evaluations are reported on every
-// rank with the same numbers; checkpoints on rank 0, once durable.
+// rank with the same numbers; checkpoints on rank 0, once durable, which may be in the next step.
 class Observer {
  public:
   virtual ~Observer() = default;

@@ -34,7 +34,7 @@ void RunRank(TrainingSetup& setup, const TrainTask& task, const Membership& memb
   ASSERT_TRUE(group.ok()) << group.status().ToString();
   StepRunner runner(task, setup, **group);
   for (int step = 0; step < steps; ++step) {
-    const auto outcome = runner.Run(step, StopRequest::kNone);
+    const auto outcome = runner.Run(step, StopRequest::kNone, [] { return Status(); });
     ASSERT_TRUE(outcome.ok()) << outcome.status().ToString();
     run.reports.push_back(outcome->report);
   }

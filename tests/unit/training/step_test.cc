@@ -96,7 +96,7 @@ TEST(StepRunner, ALossThatIsNoNumberStopsWithTheStep) {
   }
   auto group = std::move(*Group::Open({}, nullptr));
   StepRunner runner(task, setup, *group);
-  const auto outcome = runner.Run(0, StopRequest::kNone);
+  const auto outcome = runner.Run(0, StopRequest::kNone, [] { return Status(); });
   EXPECT_EQ(outcome.status().code(), StatusCode::kFailedPrecondition);
   EXPECT_THAT(outcome.status().message(), ::testing::HasSubstr("at step 1"));
   EXPECT_THAT(outcome.status().message(), ::testing::HasSubstr("learning_rate"));

@@ -17,7 +17,10 @@ namespace attune::engine::testing {
 class Recorder : public Observer {
  public:
   void OnProgress(const Progress& progress) override { last_progress = progress; }
-  void OnStep(const StepReport& report) override { steps.push_back(report); }
+  void OnStep(const StepReport& report) override {
+    steps.push_back(report);
+    if (on_step) on_step(report);
+  }
   void OnEvaluation(const EvaluationReport& report) override { evaluations.push_back(report); }
   void OnCheckpoint(int step, const std::filesystem::path&) override {
     checkpoints.push_back(step);
@@ -35,6 +38,7 @@ class Recorder : public Observer {
   std::vector<std::string> lines, warnings;
   int stop_after = 1;
   StopRequest stop = StopRequest::kNone;
+  std::function<void(const StepReport&)> on_step;
 };
 
 class TaskTest : public ::testing::Test {

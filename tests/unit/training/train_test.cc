@@ -1,7 +1,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <nlohmann/json.hpp>
+#include <stdexcept>
 
 #include "tests/unit/training/task_fixture.h"
 
@@ -119,6 +121,49 @@ TEST_F(TrainTest, ADamagedCheckpointIsPassedOverWithAWarning) {
   ASSERT_EQ(resumed[0].observer.warnings.size(), 1u);
   EXPECT_THAT(resumed[0].observer.warnings[0], HasSubstr("optimizer.safetensors"));
   EXPECT_NEAR(resumed[0].result->final_loss, first[0].result->final_loss, 5e-5);
+}
+
+// It is written while the next step runs, and must not see that step's update.
+TEST_F(TrainTest, ACheckpointInTheMiddleOfARunHoldsItsStep) {
+  TrainTask task = Task("full", "run");
+  task.checkpoint = {.every_steps = 1, .keep = 10};
+  const auto first = TrainOn(2, task);
+  ASSERT_TRUE(first[0].result.ok()) << first[0].result.status().ToString();
+  EXPECT_THAT(first[0].observer.checkpoints, ElementsAre(1, 2, 3, 4, 5, 6, 7, 8, 9, 10));
+  const std::string weights = ReadAll(first[0].result->output / "model.safetensors");
+  task.resume_from = task.run_directory / "checkpoints" / "step-00000005";
+  const auto resumed = TrainOn(2, task);
+  ASSERT_TRUE(resumed[0].result.ok()) << resumed[0].result.status().ToString();
+  EXPECT_EQ(resumed[0].observer.steps.front().step, 6);
+  EXPECT_TRUE(ReadAll(resumed[0].result->output / "model.safetensors") == weights);
+}
+
+TEST_F(TrainTest, ACheckpointThatCannotBeWrittenEndsTheRunOnAllRanksBeforeTheNextUpdate) {
+  TrainTask task = Task("full", "run");
+  task.checkpoint.every_steps = 3;
+  fs::create_directories(task.run_directory);
+  std::ofstream(task.run_directory / "checkpoints") << "a file in the way";
+  const auto ranks = TrainOn(3, task);
+  for (const auto& [result, observer] : ranks) {
+    EXPECT_THAT(result.status().message(), HasSubstr("checkpoints"));
+    EXPECT_EQ(result.status().code(), ranks[0].result.status().code());
+    EXPECT_EQ(observer.steps.size(), 3u);
+    EXPECT_TRUE(observer.checkpoints.empty());
+  }
+}
+
+TEST_F(TrainTest, ALostPeerDoesNotCostTheCheckpointThatIsBeingWritten) {
+  TrainTask task = Task("full", "run");
+  task.checkpoint.every_steps = 3;
+  const auto ranks = TrainOn(2, task, [](int rank, TrainTask&, Recorder& observer) {
+    if (rank == 0) return;
+    observer.on_step = [](const StepReport& report) {
+      if (report.step == 3) throw std::runtime_error("rank 1 breaks");
+    };
+  });
+  EXPECT_EQ(ranks[0].result.status().code(), StatusCode::kUnavailable)
+      << ranks[0].result.status().ToString();
+  EXPECT_THAT(ranks[0].observer.checkpoints, ElementsAre(3));
 }
 
 TEST_F(TrainTest, ACheckpointOfOtherSettingsIsRefused) {

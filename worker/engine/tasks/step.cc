@@ -77,7 +77,8 @@ Result<double> StepRunner::Accumulate(int step, const PlannedStep& planned, Step
   return loss_sum;
 }
 
-Result<StepRunner::Outcome> StepRunner::Run(int step, StopRequest wish) {
+Result<StepRunner::Outcome> StepRunner::Run(int step, StopRequest wish,
+                                            const std::function<Status()>& before_update) {
   Stopwatch whole, watch;
   Outcome outcome;
   StepReport& report = outcome.report;
@@ -96,6 +97,9 @@ Result<StepRunner::Outcome> StepRunner::Run(int step, StopRequest wish) {
   if (!std::isfinite(report.grad_norm)) {
     return NotFinite("the gradients' norm", step, report.grad_norm, task_);
   }
+  watch.Lap();
+  ATTUNE_RETURN_IF_ERROR(before_update());
+  report.seconds_sync += watch.Lap();
   ATTUNE_ASSIGN_OR_RETURN(const double factor,
                           ScheduleFactor(task_.optimizer, step, setup_.plan->steps()));
   report.learning_rate = task_.optimizer.learning_rate * factor;

@@ -2,6 +2,7 @@
 
 // One optimizer step of one rank.
 
+#include <functional>
 #include <vector>
 
 #include "common/base/status.h"
@@ -19,9 +20,11 @@ class StepRunner {
     StepReport report;
     StopRequest stop = StopRequest::kNone;  // what any rank was asked, the same on all
   };
-  // Step from 0; collective. wish: what this rank was asked. An error leaves the parameters as they
-  // were, unless it came out of the update itself.
-  Result<Outcome> Run(int step, StopRequest wish);
+  // Step from 0; collective. wish: what this rank was asked. before_update is called when all is
+  // ready to change the parameters; it is the same collective call on every rank, and its error
+  // ends the step. An error leaves the parameters as they were, unless it came out of the update
+  // itself.
+  Result<Outcome> Run(int step, StopRequest wish, const std::function<Status()>& before_update);
 
  private:
   // Adds the gradients of this rank's part, divided by the step's target tokens; returns the sum of

@@ -5,6 +5,7 @@
 
 #include "common/base/files.h"
 #include "common/base/version.h"
+#include "worker/engine/checkpoint/writer.h"
 #include "worker/engine/eval/evaluate.h"
 #include "worker/engine/parallel/pages.h"
 #include "worker/engine/tasks/check.h"
@@ -33,7 +34,8 @@ class Trainer {
         observer_(observer),
         runner_(task, setup_, group),
         state_(setup_.start),
-        total_steps_(setup_.plan->steps()) {
+        total_steps_(setup_.plan->steps()),
+        writer_(Checkpoints(), task.checkpoint.keep) {
     state_.seed = task.data.train.seed;
     state_.plan_digest = setup_.plan->Digest();
     state_.config = setup_.config;
@@ -43,6 +45,14 @@ class Trainer {
   }
 
   Result<TrainResult> Run() {
+    Result<TrainResult> result = RunToEnd();
+    // Where another error ended the run, what was being written is still good to resume from.
+    if (writer_.pending()) ReportCheckpoint(writer_.Finish());
+    return result;
+  }
+
+ private:
+  Result<TrainResult> RunToEnd() {
     if (state_.step == 0) {
       ATTUNE_ASSIGN_OR_RETURN(const StopRequest stop, Evaluate());
       if (stop != StopRequest::kNone) return Stop(stop);
@@ -56,6 +66,7 @@ class Trainer {
       ATTUNE_ASSIGN_OR_RETURN(const StopRequest stop, Evaluate());
       if (stop != StopRequest::kNone) return Stop(stop);
     }
+    ATTUNE_RETURN_IF_ERROR(FinishCheckpoint());
     ATTUNE_RETURN_IF_ERROR(WriteOutput());
     return TrainResult{.steps = state_.step,
                        .final_loss = state_.loss,
@@ -64,7 +75,6 @@ class Trainer {
                        .output = Output()};
   }
 
- private:
   fs::path Output() const { return task_.run_directory / "output"; }
   fs::path Checkpoints() const { return task_.run_directory / "checkpoints"; }
   const TokenShard& EvaluationShard() const {
@@ -82,7 +92,11 @@ class Trainer {
   Result<StopRequest> Step();
   Result<TrainResult> Stop(StopRequest stop);
   Result<StopRequest> Evaluate();  // unless it was stopped
-  Status Checkpoint();
+  // It is written while the next step runs up to its update, which waits for it.
+  void StartCheckpoint();
+  // Waits for the one that was started, if any; collective.
+  Status FinishCheckpoint();
+  void ReportCheckpoint(const Result<fs::path>& written);
   Status WriteOutput();
   std::string AttuneJson() const;
 
@@ -94,7 +108,8 @@ class Trainer {
   CheckpointState state_;
   const int total_steps_;
   std::vector<std::vector<uint32_t>> validation_;
-  int checkpointed_step_ = -1;
+  CheckpointWriter writer_;                        // on rank 0
+  int started_checkpoint_ = -1, checkpoint_ = -1;  // steps: not yet finished, last
 };
 
 bool IsDue(int every_steps, int step) {
@@ -102,8 +117,9 @@ bool IsDue(int every_steps, int step) {
 }
 
 Result<StopRequest> Trainer::Step() {
-  ATTUNE_ASSIGN_OR_RETURN(const StepRunner::Outcome outcome,
-                          runner_.Run(state_.step, observer_.ShouldStop()));
+  ATTUNE_ASSIGN_OR_RETURN(
+      const StepRunner::Outcome outcome,
+      runner_.Run(state_.step, observer_.ShouldStop(), [this] { return FinishCheckpoint(); }));
   state_.step = outcome.report.step;
   state_.loss = outcome.report.loss;
   state_.last_validation_loss.reset();
@@ -114,14 +130,16 @@ Result<StopRequest> Trainer::Step() {
     ATTUNE_ASSIGN_OR_RETURN(const StopRequest stop, Evaluate());
     if (stop != StopRequest::kNone) return stop;
   }
-  if (IsDue(task_.checkpoint.every_steps, state_.step)) ATTUNE_RETURN_IF_ERROR(Checkpoint());
+  if (IsDue(task_.checkpoint.every_steps, state_.step)) StartCheckpoint();
   return StopRequest::kNone;
 }
 
 Result<TrainResult> Trainer::Stop(StopRequest stop) {
   std::string message = "stopped as asked after step " + std::to_string(state_.step);
+  ATTUNE_RETURN_IF_ERROR(FinishCheckpoint());
   if (stop == StopRequest::kCheckpointAndStop) {
-    if (checkpointed_step_ != state_.step) ATTUNE_RETURN_IF_ERROR(Checkpoint());
+    if (checkpoint_ != state_.step) StartCheckpoint();
+    ATTUNE_RETURN_IF_ERROR(FinishCheckpoint());
     message += ", with a checkpoint";
   }
   return Cancelled(message);
@@ -145,19 +163,26 @@ Result<StopRequest> Trainer::Evaluate() {
   return StopRequest::kNone;
 }
 
-Status Trainer::Checkpoint() {
+void Trainer::StartCheckpoint() {
   Report("saving", 0, 1);
+  if (group_.rank() == 0) writer_.Start(state_, setup_.Tensors());
+  started_checkpoint_ = state_.step;
+}
+
+Status Trainer::FinishCheckpoint() {
+  if (started_checkpoint_ < 0) return Status();
   Status status;
-  fs::path path;
   if (group_.rank() == 0) {
-    auto written = WriteCheckpoint(Checkpoints(), state_, setup_.Tensors(), task_.checkpoint.keep);
+    const Result<fs::path> written = writer_.Finish();
+    ReportCheckpoint(written);
     status = written.status();
-    if (written.ok()) path = *written;
   }
-  ATTUNE_RETURN_IF_ERROR(group_.StatusFromFirst(status, kWriteSlack));
-  checkpointed_step_ = state_.step;
-  if (group_.rank() == 0) observer_.OnCheckpoint(state_.step, path);
-  return Status();
+  checkpoint_ = std::exchange(started_checkpoint_, -1);
+  return group_.StatusFromFirst(status, kWriteSlack);
+}
+
+void Trainer::ReportCheckpoint(const Result<fs::path>& written) {
+  if (written.ok()) observer_.OnCheckpoint(started_checkpoint_, *written);
 }
 
 std::string Trainer::AttuneJson() const {
