@@ -9,7 +9,9 @@
 namespace attune::engine {
 
 // Failures are thrown as c10::DistStoreError, as c10d expects. The KeyValueStore must outlive it
-// and its clones. getNumKeys is not offered: nothing in c10d needs it to form a group.
+// and its clones. getNumKeys is not offered: in torch 2.11 only PrefixStore (which passes it on)
+// and tests of stores call it, no process group does, and the coordinator's store has no such
+// request.
 class KvStore : public c10d::Store {
  public:
   KvStore(KeyValueStore* store, std::chrono::milliseconds timeout)
