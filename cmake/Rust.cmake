@@ -20,7 +20,9 @@ function(attune_rust_library name)
   set(_library "${CMAKE_BINARY_DIR}/rust/${ARG_LIBRARY}")
   file(GLOB_RECURSE _sources CONFIGURE_DEPENDS "${ARG_FOLDER}/src/*.rs")
   add_custom_command(OUTPUT "${_library}"
-    COMMAND "${ATTUNE_CARGO}" build --release --locked --quiet -j2
+    # The one library of ours may use an unstable feature (src/limits.rs); its crates may not.
+    COMMAND "${CMAKE_COMMAND}" -E env RUSTC_BOOTSTRAP=attune_text_rust
+            "${ATTUNE_CARGO}" build --release --locked --quiet -j2
             --manifest-path "${ARG_FOLDER}/Cargo.toml" --target-dir "${ATTUNE_CARGO_TARGET_DIR}"
     COMMAND "${CMAKE_COMMAND}" -E copy "${ATTUNE_CARGO_TARGET_DIR}/release/${ARG_LIBRARY}" "${_library}"
     DEPENDS ${_sources} "${ARG_FOLDER}/Cargo.toml" "${ARG_FOLDER}/Cargo.lock"

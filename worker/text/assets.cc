@@ -209,6 +209,8 @@ Result<Files> ReadFolder(const fs::path& folder) {
     auto content = ReadFile(folder / name, limit);
     if (content.ok()) {
       files[name] = std::move(*content);
+    } else if (content.status().code() == StatusCode::kResourceExhausted) {
+      return InvalidArgument(content.status().message());  // too large, not a full disk
     } else if (content.status().code() != StatusCode::kNotFound) {
       return content.status();
     }

@@ -56,8 +56,6 @@ inline Status ToStatus(int32_t code, const OwnedBytes& error) {
       return Status();
     case ATTUNE_TEXT_INVALID:
       return InvalidArgument(error.ToString());
-    case ATTUNE_TEXT_LIMIT:
-      return ResourceExhausted(error.ToString());
     default:
       return Internal(error.ToString());
   }

@@ -53,8 +53,8 @@ struct MarkedText {
 };
 
 // A Jinja chat template as transformers runs it (trim_blocks, lstrip_blocks, pycompat methods,
-// raise_exception, strftime_now, tojson, {% generation %}). Execution is bounded in steps
-// and output.
+// raise_exception, strftime_now, tojson, {% generation %}). Execution is bounded in steps, output,
+// memory and time; past a bound it is kInvalidArgument, as is all that is wrong with a template.
 class ChatTemplate {
  public:
   static Result<std::shared_ptr<const ChatTemplate>> Parse(std::string_view source,

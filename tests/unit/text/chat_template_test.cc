@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include "worker/text/text.h"
 
@@ -118,14 +119,95 @@ TEST(ChatTemplate, EndlessWorkIsStopped) {
   auto rendered = Render(
       "{% for a in range(9999) %}{% for b in range(9999) %}{% set x = a %}{% endfor %}{% endfor "
       "%}");
-  EXPECT_EQ(rendered.status().code(), StatusCode::kResourceExhausted);
+  EXPECT_EQ(rendered.status().code(), StatusCode::kInvalidArgument);
   EXPECT_THAT(rendered.status().message(), HasSubstr("steps"));
 }
 
 TEST(ChatTemplate, EndlessOutputIsStopped) {
   auto rendered = Render("{% set x = 'y' * 100000 %}{% for a in range(9999) %}{{ x }}{% endfor %}");
-  EXPECT_EQ(rendered.status().code(), StatusCode::kResourceExhausted);
+  EXPECT_EQ(rendered.status().code(), StatusCode::kInvalidArgument);
   EXPECT_THAT(rendered.status().message(), HasSubstr("bytes"));
+}
+
+long PeakMegabytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_maxrss / 1024;
+}
+
+// Each would take gigabytes, most of them in one step.
+TEST(ChatTemplate, EndlessMemoryIsStopped) {
+  std::string doubled = "{% set x = 'yy' %}";
+  for (int i = 0; i < 40; ++i) doubled += "{% set x = x ~ x %}";
+  const std::string sources[] = {
+      doubled,
+      "{% set n = namespace(x='yy') %}{% for i in range(40) %}{% set n.x = n.x + n.x %}{% endfor "
+      "%}",
+      "{% set n = namespace(x=[0]) %}{% for i in range(99) %}{% set n.x = n.x + n.x %}{% endfor %}"
+      "{{ n.x | list }}",
+      "{% set x = 'y' * 90000000 %}{% set z = [x ~ 1, x ~ 2, x ~ 3, x ~ 4] %}",
+      "{% set x %}{% for i in range(9999) %}{{ 'y' * 1000000 }}{% endfor %}{% endset %}",
+      "{% macro m() %}{% for i in range(9999) %}{{ 'y' * 1000000 }}{% endfor %}{% endmacro %}{{ "
+      "m() }}",
+      "{{ '%1000000000s' | format('') }}",
+      "{{ 'a\nb' | indent(1000000000000) }}",
+      "{{ 'a\nb' | indent(9223372036854775807) }}",
+      "{{ [1] | tojson(indent=10 ** 9) }}",
+      "{{ range(99999) | list | tojson(indent='y' * 1000000) }}",
+      "{{ range(99999) | join('y' * 1000000) }}",
+      "{{ ('y' * 1000000) | replace('y', 'z' * 1000000) }}",
+      "{{ ([0] * 1000000000) | list }}",
+      "{{ [0] * 1000000000 }}",
+      "{{ ('y ' * 40000000).split() | list }}",
+  };
+  const long before = PeakMegabytes();
+  for (const std::string& source : sources) {
+    auto rendered = Render(source);
+    EXPECT_EQ(rendered.status().code(), StatusCode::kInvalidArgument) << source;
+    // A slow machine may be stopped by the clock before it has so much.
+    EXPECT_THAT(rendered.status().message(),
+                testing::AnyOf(HasSubstr("268435456 bytes of memory"), HasSubstr("processor time")))
+        << source;
+  }
+  EXPECT_LT(PeakMegabytes(), before + 700);
+  EXPECT_EQ(*Render("{{ messages[0].content }}"), "hi");
+}
+
+// All the work is in one step.
+TEST(ChatTemplate, EndlessStepsAreStopped) {
+  auto rendered = Render("{{ 5 in [1] * 1000000000000 }}");
+  EXPECT_EQ(rendered.status().code(), StatusCode::kInvalidArgument);
+  EXPECT_THAT(rendered.status().message(), HasSubstr("more than 1 s of processor time"));
+}
+
+// Comparing, printing and dropping values takes stack for each level.
+TEST(ChatTemplate, DeepValuesAreAnErrorOrNoTrouble) {
+  const std::string deep =
+      "{% set n = namespace(x=[], y=[]) %}{% for i in range(99999) %}{% set n.x = [n.x] %}"
+      "{% set n.y = [[[n.y]]] %}{% endfor %}";
+  EXPECT_EQ(*Render(deep + "done"), "done");
+  for (const char* use : {"{{ n.x }}", "{{ n.x | tojson }}", "{{ n.x == n.y }}"}) {
+    EXPECT_THAT(Render(deep + use).status().message(), HasSubstr("too deep")) << use;
+  }
+}
+
+TEST(ChatTemplate, LongConversationsRender) {
+  std::string messages = "[", expected;
+  for (int i = 0; i < 50000; ++i) {
+    messages += R"({"role":"user","content":")" + std::to_string(i) + "\"},";
+    expected += "user: " + std::to_string(i) + "\n";
+  }
+  messages.back() = ']';
+  EXPECT_EQ(*Render("{% for m in messages %}{{ m.role }}: {{ m.content }}{{ '\n' }}{% endfor %}",
+                    messages),
+            expected);
+}
+
+TEST(ChatTemplate, WhatTheEngineRefusesIsAnErrorToo) {
+  for (const char* source : {"{{ 'y' * 1000000 * 1000000 }}", "{{ '%1000000000s' % '' }}",
+                             "{% for i in range(10 ** 9) %}{% endfor %}"}) {
+    EXPECT_EQ(Render(source).status().code(), StatusCode::kInvalidArgument) << source;
+  }
 }
 
 TEST(ChatTemplate, EndlessRecursionIsStopped) {

@@ -15,9 +15,8 @@ extern "C" {
 
 enum {
   ATTUNE_TEXT_OK = 0,
-  ATTUNE_TEXT_INVALID = 1, /* the input is wrong */
-  ATTUNE_TEXT_LIMIT = 2,   /* a limit on size or steps */
-  ATTUNE_TEXT_PANIC = 3    /* a bug in the library */
+  ATTUNE_TEXT_INVALID = 1, /* the input is wrong, or over a limit on size, steps or memory */
+  ATTUNE_TEXT_PANIC = 2    /* a bug in the library */
 };
 
 typedef struct AttuneBytes {

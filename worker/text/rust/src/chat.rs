@@ -2,19 +2,27 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::panic::resume_unwind;
 
 use minijinja::value::{Kwargs, Rest, Value, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, State, UndefinedBehavior};
 use serde_json::Value as Json;
 
 use crate::failure::Failure;
+use crate::limits::{with_limits, Limits, Over};
 use crate::python::{to_json, to_str, JsonStyle};
 
 const SOURCE_BYTES_MAX: usize = 1 << 20;
 const INPUT_BYTES_MAX: usize = 64 << 20;
 const OUTPUT_BYTES_MAX: usize = 64 << 20;
-/// Instructions of one rendering; about a second of work.
-const FUEL: u64 = 20_000_000;
+/// Of one rendering; the memory is of its output and of all values together.
+const LIMITS: Limits = Limits { bytes: 256 << 20, stack_bytes: 2 << 20, seconds: 1 };
+/// Instructions. A step can nest a value one level deeper, and a level takes 80 bytes of the stack when the value is
+/// dropped. Any thread's stack is enough for the usual steps, which are those of hundreds of messages; a
+/// rendering that takes more gets a thread for as many levels as the limit on memory allows.
+const STEPS_USUAL: u64 = 40_000;
+const STEPS_MAX: u64 = 5_000_000;
+const LARGE_STACK_BYTES: usize = 512 << 20;
 const NAME: &str = "chat_template";
 /// The names a message's reasoning goes under; the first is the one that templates read.
 const REASONING_FIELDS: [&str; 3] = ["reasoning_content", "thinking", "reasoning"];
@@ -26,7 +34,7 @@ pub struct ChatTemplate {
 impl ChatTemplate {
     pub fn parse(source: &str, bos: &str, eos: &str) -> Result<Self, Failure> {
         if source.len() > SOURCE_BYTES_MAX {
-            return Err(Failure::Limit(format!(
+            return Err(Failure(format!(
                 "the chat template has {} bytes, the limit is {SOURCE_BYTES_MAX}",
                 source.len()
             )));
@@ -37,9 +45,12 @@ impl ChatTemplate {
                 environment.add_global(name, token.to_string());
             }
         }
-        environment
-            .add_template_owned(NAME, without_generation_tags(source))
-            .map_err(|e| Failure::Invalid(format!("cannot parse the chat template: {}", describe(&e))))?;
+        // Constant expressions are computed here.
+        limited(|| {
+            environment
+                .add_template_owned(NAME, without_generation_tags(source))
+                .map_err(|e| Failure(format!("cannot parse the chat template: {}", describe(&e))))
+        })?;
         Ok(ChatTemplate { environment })
     }
 
@@ -51,7 +62,7 @@ impl ChatTemplate {
         add_generation_prompt: bool,
     ) -> Result<String, Failure> {
         if messages.len() + tools.len() > INPUT_BYTES_MAX {
-            return Err(Failure::Limit(format!("the messages have more than {INPUT_BYTES_MAX} bytes")));
+            return Err(Failure(format!("the messages have more than {INPUT_BYTES_MAX} bytes")));
         }
         let messages = parse_messages(messages)?;
         let tools = if tools.is_empty() {
@@ -65,20 +76,53 @@ impl ChatTemplate {
             ("documents", Value::from(())),
             ("add_generation_prompt", Value::from(add_generation_prompt)),
         ]);
-        let template = self.environment.get_template(NAME).map_err(|e| Failure::Invalid(describe(&e)))?;
+        if let Some(text) = run(&self.environment, &context)? {
+            return Ok(text);
+        }
+        let mut environment = self.environment.clone();
+        environment.set_fuel(Some(STEPS_MAX));
+        on_large_stack(|| run(&environment, &context))?
+            .ok_or_else(|| Failure(format!("the chat template takes more than {STEPS_MAX} steps")))
+    }
+}
+
+/// None when the steps do not suffice.
+fn run(environment: &Environment, context: &BTreeMap<&str, Value>) -> Result<Option<String>, Failure> {
+    limited(|| {
+        let template = environment.get_template(NAME).map_err(|e| Failure(describe(&e)))?;
         let mut output = Bounded(Vec::new());
         match template.render_captured_to(context, &mut output) {
             Ok(_) => String::from_utf8(output.0)
-                .map_err(|_| Failure::Invalid("the chat template's output is not UTF-8".into())),
-            Err(e) if e.kind() == ErrorKind::OutOfFuel => {
-                Err(Failure::Limit(format!("the chat template takes more than {FUEL} steps")))
-            }
+                .map(Some)
+                .map_err(|_| Failure("the chat template's output is not UTF-8".into())),
+            Err(e) if e.kind() == ErrorKind::OutOfFuel => Ok(None),
             Err(e) if e.kind() == ErrorKind::WriteFailure => {
-                Err(Failure::Limit(format!("the chat template writes more than {OUTPUT_BYTES_MAX} bytes")))
+                Err(Failure(format!("the chat template writes more than {OUTPUT_BYTES_MAX} bytes")))
             }
-            Err(e) => Err(Failure::Invalid(format!("cannot apply the chat template: {}", describe(&e)))),
+            Err(e) => Err(Failure(format!("cannot apply the chat template: {}", describe(&e)))),
         }
-    }
+    })
+}
+
+fn limited<T>(body: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    with_limits(&LIMITS, body).unwrap_or_else(|over| {
+        Err(Failure(match over {
+            Over::Memory => format!("the chat template takes more than {} bytes of memory", LIMITS.bytes),
+            Over::Stack => "the chat template nests values or calls too deep".into(),
+            Over::Time => format!("the chat template takes more than {} s of processor time", LIMITS.seconds),
+        }))
+    })
+}
+
+fn on_large_stack<T: Send>(body: impl FnOnce() -> Result<T, Failure> + Send) -> Result<T, Failure> {
+    std::thread::scope(|scope| {
+        std::thread::Builder::new()
+            .stack_size(LARGE_STACK_BYTES)
+            .spawn_scoped(scope, body)
+            .map_err(|e| Failure(format!("cannot start a thread for the chat template: {e}")))?
+            .join()
+            .unwrap_or_else(|payload| resume_unwind(payload))
+    })
 }
 
 struct Bounded(Vec<u8>);
@@ -102,7 +146,7 @@ fn new_environment() -> Environment<'static> {
     environment.set_trim_blocks(true);
     environment.set_lstrip_blocks(true);
     environment.set_undefined_behavior(UndefinedBehavior::Lenient);
-    environment.set_fuel(Some(FUEL));
+    environment.set_fuel(Some(STEPS_USUAL));
     environment.set_unknown_method_callback(call_method);
     environment.set_formatter(|out, _, value| match value.as_str() {
         Some(text) => out.write_str(text).map_err(Error::from),
@@ -148,16 +192,16 @@ fn without_generation_tags(source: &str) -> String {
 }
 
 fn parse_json(text: &str, what: &str) -> Result<Json, Failure> {
-    serde_json::from_str(text).map_err(|e| Failure::Invalid(format!("cannot read the {what}: {e}")))
+    serde_json::from_str(text).map_err(|e| Failure(format!("cannot read the {what}: {e}")))
 }
 
 fn parse_messages(text: &str) -> Result<Vec<Json>, Failure> {
     let Json::Array(mut messages) = parse_json(text, "messages")? else {
-        return Err(Failure::Invalid("the messages must be an array".into()));
+        return Err(Failure("the messages must be an array".into()));
     };
     for message in &mut messages {
         let Json::Object(fields) = message else {
-            return Err(Failure::Invalid(format!("a message must be an object, not {message}")));
+            return Err(Failure(format!("a message must be an object, not {message}")));
         };
         let reasoning = REASONING_FIELDS
             .iter()
@@ -201,7 +245,7 @@ fn tojson(value: Value, positional: Rest<Value>, named: Kwargs) -> Result<Value,
             ValueKind::Bool => Ok(i64::from(indent.is_true())),
             _ => Err(e),
         })?;
-        style.indent = Some(" ".repeat(width.clamp(0, 64) as usize));
+        style.indent = Some(" ".repeat(width.max(0) as usize));
     }
     if style.indent.is_some() {
         style.item_separator = ",".into();

@@ -1,21 +1,3 @@
-/// Why a call failed; the numbers of `attune_text.h`.
+/// Why a call failed, in the user's words: the input is wrong, or over a limit.
 #[derive(Debug)]
-pub enum Failure {
-    Invalid(String),
-    Limit(String),
-}
-
-impl Failure {
-    pub fn code(&self) -> i32 {
-        match self {
-            Failure::Invalid(_) => 1,
-            Failure::Limit(_) => 2,
-        }
-    }
-
-    pub fn message(self) -> String {
-        match self {
-            Failure::Invalid(message) | Failure::Limit(message) => message,
-        }
-    }
-}
+pub struct Failure(pub String);

@@ -1,7 +1,10 @@
 //! The `tokenizers` and `minijinja` crates behind a C ABI; the contract is in `attune_text.h`.
 
+#![feature(alloc_error_hook)] // see limits.rs
+
 mod chat;
 mod failure;
+mod limits;
 mod python;
 mod tokenizer;
 
@@ -15,7 +18,8 @@ use failure::Failure;
 use tokenizer::TextTokenizer;
 
 const OK: i32 = 0;
-const PANIC: i32 = 3;
+const INVALID: i32 = 1;
+const PANIC: i32 = 2;
 
 /// A vector given to the caller, who returns it through the matching `free`.
 #[repr(C)]
@@ -45,7 +49,7 @@ unsafe fn guard(error: *mut Buffer<u8>, body: impl FnOnce() -> Result<(), Failur
     QUIET.call_once(|| std::panic::set_hook(Box::new(|_| {})));
     let (code, message) = match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(())) => return OK,
-        Ok(Err(failure)) => (failure.code(), failure.message()),
+        Ok(Err(Failure(message))) => (INVALID, message),
         Err(payload) => (PANIC, format!("the text library panicked: {}", panic_message(&*payload))),
     };
     error.write(Buffer::of(message.into_bytes()));
@@ -72,7 +76,7 @@ unsafe fn bytes<'a>(data: *const u8, size: usize) -> &'a [u8] {
 
 unsafe fn text<'a>(data: *const u8, size: usize) -> Result<&'a str, Failure> {
     std::str::from_utf8(bytes(data, size))
-        .map_err(|e| Failure::Invalid(format!("the text is not UTF-8 at byte {}", e.valid_up_to())))
+        .map_err(|e| Failure(format!("the text is not UTF-8 at byte {}", e.valid_up_to())))
 }
 
 #[no_mangle]

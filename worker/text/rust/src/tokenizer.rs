@@ -14,20 +14,18 @@ pub struct TextTokenizer {
 impl TextTokenizer {
     pub fn from_json(json: &[u8]) -> Result<Self, Failure> {
         if json.len() > JSON_BYTES_MAX {
-            return Err(Failure::Limit(format!(
+            return Err(Failure(format!(
                 "the tokenizer has {} bytes, the limit is {JSON_BYTES_MAX}",
                 json.len()
             )));
         }
-        let mut inner = Tokenizer::from_bytes(json)
-            .map_err(|e| Failure::Invalid(format!("cannot read the tokenizer: {e}")))?;
+        let mut inner =
+            Tokenizer::from_bytes(json).map_err(|e| Failure(format!("cannot read the tokenizer: {e}")))?;
         // As transformers does: cutting and padding are the caller's business.
-        inner
-            .with_truncation(None)
-            .map_err(|e| Failure::Invalid(format!("cannot use the tokenizer: {e}")))?;
+        inner.with_truncation(None).map_err(|e| Failure(format!("cannot use the tokenizer: {e}")))?;
         inner.with_padding(None);
         let size = u32::try_from(inner.get_vocab_size(true))
-            .map_err(|_| Failure::Limit("the vocabulary does not fit 32 bits".into()))?;
+            .map_err(|_| Failure("the vocabulary does not fit 32 bits".into()))?;
         Ok(TextTokenizer { inner, size })
     }
 
@@ -41,18 +39,19 @@ impl TextTokenizer {
             }
             single.push(token.to_string());
             if place != 1 && !special.iter().any(|(known, _)| known == token) {
-                let id = self.inner.token_to_id(token).ok_or_else(|| {
-                    Failure::Invalid(format!("the token {token:?} is not in the vocabulary"))
-                })?;
+                let id = self
+                    .inner
+                    .token_to_id(token)
+                    .ok_or_else(|| Failure(format!("the token {token:?} is not in the vocabulary")))?;
                 special.push((token.to_string(), id));
             }
         }
         let post_processor = TemplateProcessing::builder()
             .try_single(single)
-            .map_err(Failure::Invalid)?
+            .map_err(Failure)?
             .special_tokens(special)
             .build()
-            .map_err(|e| Failure::Invalid(e.to_string()))?;
+            .map_err(|e| Failure(e.to_string()))?;
         let mut inner = self.inner.clone();
         inner.with_post_processor(Some(post_processor));
         Ok(TextTokenizer { inner, size: self.size })
@@ -74,7 +73,7 @@ impl TextTokenizer {
     }
 
     pub fn decode(&self, ids: &[u32], skip_special: bool) -> Result<String, Failure> {
-        self.inner.decode(ids, skip_special).map_err(|e| Failure::Invalid(format!("cannot decode: {e}")))
+        self.inner.decode(ids, skip_special).map_err(|e| Failure(format!("cannot decode: {e}")))
     }
 
     pub fn size(&self) -> u32 {
@@ -88,14 +87,11 @@ impl TextTokenizer {
 
 fn check_size(text: &str) -> Result<(), Failure> {
     if text.len() > TEXT_BYTES_MAX {
-        return Err(Failure::Limit(format!(
-            "the text has {} bytes, the limit is {TEXT_BYTES_MAX}",
-            text.len()
-        )));
+        return Err(Failure(format!("the text has {} bytes, the limit is {TEXT_BYTES_MAX}", text.len())));
     }
     Ok(())
 }
 
 fn cannot_encode(error: tokenizers::Error) -> Failure {
-    Failure::Invalid(format!("cannot encode: {error}"))
+    Failure(format!("cannot encode: {error}"))
 }
