@@ -17,6 +17,9 @@ constexpr const char* kFloatTypes[] = {"F32", "F16", "BF16"};
 // What the engine can bring back to floating point.
 constexpr const char* kGgufTypes[] = {"F32",  "F16",  "BF16", "Q8_0", "Q4_0",
                                       "Q4_1", "Q5_0", "Q5_1", "Q4_K", "Q6_K"};
+// As a job does (worker/engine/data/prepare.cc): added tokens that were never given a row of the
+// embedding are common, more than these are another model's.
+constexpr uint64_t kAddedTokensMax = 256;
 constexpr const char* kConfigNumbers[] = {"vocab_size", "hidden_size", "num_hidden_layers",
                                           "num_attention_heads", "intermediate_size"};
 
@@ -88,6 +91,30 @@ Status CheckConfig(const fs::path& path, const nlohmann::json& config, std::stri
   return Status();
 }
 
+// The tokens of a tokenizer.json: those of its model (an object, or a list) and the added ones that
+// are not among them.
+uint64_t CountTokens(const nlohmann::json& tokenizer) {
+  const auto none = nlohmann::json::object();
+  auto at = [&](const nlohmann::json& json, const char* key) -> const nlohmann::json& {
+    auto found = json.find(key);
+    return found == json.end() ? none : *found;
+  };
+  const nlohmann::json& vocabulary = at(at(tokenizer, "model"), "vocab");
+  uint64_t count = vocabulary.is_structured() ? vocabulary.size() : 0;
+  for (const nlohmann::json& added : at(tokenizer, "added_tokens")) {
+    const bool known = vocabulary.is_object() && vocabulary.contains(StringAt(added, "content"));
+    if (!known) ++count;
+  }
+  return count;
+}
+
+Status CheckVocabulary(const fs::path& path, uint64_t tokens, uint64_t vocabulary) {
+  if (tokens <= vocabulary + kAddedTokensMax) return Status();
+  return InvalidArgument(path.string() + ": the tokenizer has " + std::to_string(tokens) +
+                         " tokens, the model's vocabulary " + std::to_string(vocabulary) +
+                         ": the tokenizer does not belong to the model");
+}
+
 // Every tensor that the index names must be where it says, and nothing else counts.
 Status CheckIndex(const fs::path& folder, const std::set<std::string>& tensors) {
   fs::path path = folder / "model.safetensors.index.json";
@@ -118,7 +145,9 @@ Result<Inspection> InspectHuggingFace(const fs::path& folder) {
   }
   if (sharded) ATTUNE_RETURN_IF_ERROR(CheckIndex(folder, tensors));
   if (fs::exists(folder / "tokenizer.json", error)) {
-    ATTUNE_RETURN_IF_ERROR(ReadJsonObject(folder / "tokenizer.json").status());
+    ATTUNE_ASSIGN_OR_RETURN(nlohmann::json tokenizer, ReadJsonObject(folder / "tokenizer.json"));
+    ATTUNE_RETURN_IF_ERROR(CheckVocabulary(folder / "tokenizer.json", CountTokens(tokenizer),
+                                           config["vocab_size"].get<uint64_t>()));
   }
   return inspection;
 }
@@ -140,6 +169,16 @@ Result<Inspection> InspectAdapter(const fs::path& folder) {
   return Inspection{kAdapter, "", parameters, StringAt(config, "base_model_name_or_path")};
 }
 
+Status CheckGgufVocabulary(const fs::path& path, const gguf::File& file) {
+  auto tokens = file.GetStrings("tokenizer.ggml.tokens");
+  if (!tokens.ok()) return tokens.status().WithContext(path.string());
+  const gguf::Tensor* embedding = file.FindTensor("token_embd.weight");
+  if (embedding == nullptr || embedding->dimensions.size() != 2) {
+    return InvalidArgument(path.string() + " has no token_embd.weight of two dimensions");
+  }
+  return CheckVocabulary(path, tokens->size(), embedding->dimensions[1]);
+}
+
 Result<Inspection> InspectGguf(const fs::path& path) {
   ATTUNE_ASSIGN_OR_RETURN(std::shared_ptr<const gguf::File> file, gguf::File::Open(path));
   Result<std::string_view> architecture = file->GetString("general.architecture");
@@ -152,6 +191,7 @@ Result<Inspection> InspectGguf(const fs::path& path) {
     return InvalidArgument(path.string() + " has no tokenizer (tokenizer.ggml.tokens is missing)");
   }
   if (file->tensors().empty()) return InvalidArgument(path.string() + " has no tensors");
+  ATTUNE_RETURN_IF_ERROR(CheckGgufVocabulary(path, *file));
   Inspection inspection{kGguf, "llama", 0, ""};
   for (const auto& [name, tensor] : file->tensors()) {
     if (!Contains(kGgufTypes, tensor.type->name)) {

@@ -22,13 +22,15 @@ using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::UnorderedElementsAre;
 
-std::string TinyGguf(std::string_view architecture = "llama", bool tokenizer = true) {
+// Its vocabulary has 4 rows; without tokens it has no tokenizer.
+std::string TinyGguf(std::string_view architecture = "llama", uint64_t tokens = 4) {
   gguf::Bytes bytes;
-  bytes.Header(1, tokenizer ? 2 : 1);
+  bytes.Header(1, tokens > 0 ? 2 : 1);
   bytes.Key("general.architecture", gguf::ValueType::kString).String(architecture);
-  if (tokenizer) {
+  if (tokens > 0) {
     bytes.Key("tokenizer.ggml.tokens", gguf::ValueType::kArray);
-    bytes.Add<uint32_t>(8).Add<uint64_t>(1).String("a");
+    bytes.Add<uint32_t>(8).Add<uint64_t>(tokens);
+    for (uint64_t i = 0; i < tokens; ++i) bytes.String("t" + std::to_string(i));
   }
   bytes.TensorInfo("token_embd.weight", {8, 4}, 0, 0).Pad().Zeros(128);
   return bytes.text();
@@ -197,7 +199,23 @@ TEST_F(RegistryTest, RefusesDamagedWeights) {
   ExpectRefused(storage_.Write("in/a.gguf", gguf.substr(0, gguf.size() - 1)), "a.gguf");
   ExpectRefused(storage_.Write("in/a.gguf", "not a model"), "a.gguf");
   ExpectRefused(storage_.Write("in/a.gguf", TinyGguf("falcon")), "\"falcon\" is not supported");
-  ExpectRefused(storage_.Write("in/a.gguf", TinyGguf("llama", false)), "has no tokenizer");
+  ExpectRefused(storage_.Write("in/a.gguf", TinyGguf("llama", 0)), "has no tokenizer");
+}
+
+TEST_F(RegistryTest, RefusesATokenizerOfAnotherModel) {
+  nlohmann::json config = nlohmann::json::parse(*ReadFile(model_ / "config.json"));
+  config["vocab_size"] = 2;
+  storage_.Write("in/tiny/config.json", config.dump());
+  ExpectRefused(model_, (model_ / "tokenizer.json").string() +
+                            ": the tokenizer has 259 tokens, the model's vocabulary 2");
+  config["vocab_size"] = 3;  // added tokens without a row of the embedding are common
+  storage_.Write("in/tiny/config.json", config.dump());
+  EXPECT_TRUE(Import("spare", model_).ok());
+  fs::remove_all(storage_.path() / "models");
+
+  ExpectRefused(storage_.Write("in/a.gguf", TinyGguf("llama", 261)),
+                "a.gguf: the tokenizer has 261 tokens, the model's vocabulary 4");
+  EXPECT_TRUE(Import("spare", storage_.Write("in/a.gguf", TinyGguf("llama", 260))).ok());
 }
 
 TEST_F(RegistryTest, AdapterNeedsItsBase) {
