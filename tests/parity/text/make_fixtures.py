@@ -5,9 +5,9 @@ usage: make_fixtures.py                the committed ones, in tests/fixtures/tex
        make_fixtures.py --compare      makes those afresh from their own texts; fails where they differ
        make_fixtures.py --full FOLDER  10,000 texts in FOLDER/text, for text_parity_test with ATTUNE_PARITY_DIR=FOLDER
 
-There is a folder for each tokenizer: `small` (a byte-level BPE trained here, so that the fixtures need no model), `spm`,
-`gpt-4o` and `dbrx` (small GGUF files made here, as transformers reads them) and `smollm2` (the tokenizer inside the GGUF
-file that tools/setup brings). Each holds
+There is a folder for each tokenizer: `small` (a byte-level BPE trained here, so that the fixtures need no model), one for
+each of GGUFS (small GGUF files made here, as transformers reads them) and `smollm2` (the tokenizer inside the GGUF file that
+tools/setup brings). Each holds
   texts.jsonl   {"text", "ids", "special": ids with what the post-processor adds, "decoded": where it is not the text}
 and `small` and `smollm2` also
   chats.jsonl   {"messages", "add_generation_prompt", "text", "ids"}
@@ -25,7 +25,7 @@ import sysconfig
 
 import gguf
 import trl
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from transformers.utils.chat_template_utils import render_jinja_template
 
@@ -35,6 +35,8 @@ from pinned import ROOT, SMOLLM2, check_versions  # noqa: E402
 FIXTURES = ROOT / "tests/fixtures/text"
 TEXTS_COMMITTED = 110
 TEXTS_FULL = 10000
+GGUFS = ("spm", "gpt-4o", "dbrx", "qwen2", "llama-bpe", "tekken")  # SentencePiece, and values of tokenizer.ggml.pre
+WHOLE_WORDS = ("llama-bpe", "tekken")
 CHATML = (
     "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}"
     "{{ '<|im_start|>system\nYou are a helpful assistant<|im_end|>\n' }}{% endif %}"
@@ -46,6 +48,7 @@ CURIOUS = [
     "", " ", "\n", "  12  345\t6", "\r\n\r\n  x", "naïve café — “quoted” …", "日本語のテキスト、中文字符。", "العربية والعبرية עברית",
     "👩‍👩‍👧‍👦 🏳️‍🌈 é à́̂", "<|im_start|>user\nhi<|im_end|>", "<|im_start|", "a<|endoftext|>b", "\u200b\ufeff\u00a0x\u3000y",
     "I'll we've DON'T it's", "x=1;y=22;z=333;1234567890", "def f(x):\n    return x**2 # ²³½", "\x00\x01\x7f", "a" * 300, "\t\t\t  \n \n",
+    "e\u0301 n\u0303 A\u030a \u1112\u1161\u11ab",  # decomposed
 ]
 
 
@@ -138,7 +141,7 @@ def write_gguf(path, model, pre, tokens, types, scores=None, merges=None, specia
 
 
 def small_gguf(name, folder, small):
-    """The small tokenizer's vocabulary with another split, or the SentencePiece one."""
+    """The small tokenizer's vocabulary and pairs of digits, with another split; or the SentencePiece one."""
     path = folder / "model.gguf"
     if name == "spm":
         tokens, scores, types = sentencepiece_vocabulary()
@@ -146,8 +149,28 @@ def small_gguf(name, folder, small):
     else:
         parts = json.loads((small / "tokenizer.json").read_text())["model"]
         tokens = sorted(parts["vocab"], key=parts["vocab"].get)
-        write_gguf(path, "gpt2", name, tokens, [3, 3, 3] + [1] * (len(tokens) - 3), merges=[" ".join(m) for m in parts["merges"]])
-    return AutoTokenizer.from_pretrained(folder, gguf_file=path.name)
+        merges = [" ".join(m) for m in parts["merges"]]
+        if name in WHOLE_WORDS:
+            merges = merges[:-100]  # so that some words are tokens that no merge makes
+        pairs = [(a, b) for a in "0123456789" for b in "0123456789"]  # show how the split groups digits
+        tokens += [a + b for a, b in pairs]
+        merges += [f"{a} {b}" for a, b in pairs]
+        write_gguf(path, "gpt2", name, tokens, [3, 3, 3] + [1] * (len(tokens) - 3), merges=merges)
+    return gguf_tokenizer(folder)
+
+
+def gguf_tokenizer(folder):
+    """As transformers reads it, with what the models' own tokenizer.json files have besides and it leaves out."""
+    tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file="model.gguf")
+    backend = tokenizer.backend_tokenizer
+    if folder.name == "qwen2":
+        backend.normalizer = normalizers.NFC()
+    if folder.name in WHOLE_WORDS:
+        bos = tokenizer.bos_token
+        backend.model.ignore_merges = True
+        backend.post_processor = processors.TemplateProcessing(
+            single=f"{bos} $A", special_tokens=[(bos, tokenizer.bos_token_id)])
+    return tokenizer
 
 
 def smollm2_tokenizer():
@@ -311,7 +334,7 @@ def chats_and_examples(texts):
 def make(out, count):
     texts = stdlib_texts(count)
     chats, examples = chats_and_examples(texts)
-    folder = {name: out / name for name in ("small", "smollm2", "spm", "gpt-4o", "dbrx")}
+    folder = {name: out / name for name in ("small", "smollm2", *GGUFS)}
     for path in folder.values():
         path.mkdir(parents=True, exist_ok=True)
     for name in ("small", "smollm2"):
@@ -319,7 +342,7 @@ def make(out, count):
         write(folder[name] / "texts.jsonl", text_rows(tokenizer, CURIOUS + texts))
         write(folder[name] / "chats.jsonl", chat_rows(tokenizer, chats))
         write(folder[name] / "masks.jsonl", mask_rows(tokenizer, examples))
-    for name in ("spm", "gpt-4o", "dbrx"):
+    for name in GGUFS:
         tokenizer = small_gguf(name, folder[name], folder["small"])
         write(folder[name] / "texts.jsonl", text_rows(tokenizer, CURIOUS + texts[: max(30, count // 5)]))
     (out / "templates.json").write_text(
@@ -342,7 +365,7 @@ def compare():
         elif folder.name == "smollm2":
             tokenizer = smollm2_tokenizer()
         else:
-            tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file="model.gguf")
+            tokenizer = gguf_tokenizer(folder)
         rows = read(folder / "texts.jsonl")
         check(folder / "texts.jsonl", rows, text_rows(tokenizer, [row["text"] for row in rows]))
         if (folder / "chats.jsonl").exists():
