@@ -175,9 +175,10 @@ def gguf_tokenizer(folder):
 
 def smollm2_tokenizer():
     tokenizer = AutoTokenizer.from_pretrained(SMOLLM2.parent, gguf_file=SMOLLM2.name)
-    # transformers has no entry for tokenizer.ggml.pre "smollm" and takes GPT-2's split. We split single digits off first, and
-    # so does this reference: it compares everything but that choice. Plain transformers gives other ids where more than one
-    # space stands before a digit (in 162 of 10,000 texts). Which of the two the model was trained with is not verified.
+    # transformers has no entry for tokenizer.ggml.pre "smollm" and takes GPT-2's split, which gives other ids where more than one
+    # space stands before a digit (in 162 of 10,000 texts). The model was trained with single digits split off first, as its
+    # published tokenizer.json does (Digits, then ByteLevel): docs/design.md has the evidence. This reference does so too, and
+    # compares everything but that choice.
     tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
     )
