@@ -78,7 +78,7 @@ TEST_F(AssetsTest, SpecialTokensAreFoundByTheirIds) {
   EXPECT_EQ(assets.eos_token, "<|im_end|>");
   EXPECT_EQ(*assets.chat_template->Render("[]", false), "<|im_start|><|im_end|>");
   EXPECT_THAT(assets.tokenizer->Encode("", true)->ids, ElementsAre());
-  fs::remove(folder_ / "config.json");
+  fs::remove(folder_.path() / "config.json");
   EXPECT_EQ(Load().eos_token, "<|endoftext|>");
   Write("generation_config.json", R"({"eos_token_id":100000})");
   EXPECT_EQ(Load().eos_token, "");
