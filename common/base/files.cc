@@ -68,6 +68,16 @@ Status WriteFileAtomically(const std::filesystem::path& path, std::string_view c
   return writer.Commit();
 }
 
+Status CreateFolders(const std::filesystem::path& folder) {
+  std::error_code error;
+  if (std::filesystem::is_directory(folder, error)) return Status();
+  const std::filesystem::path parent = FolderOf(folder);
+  ATTUNE_RETURN_IF_ERROR(CreateFolders(parent));
+  std::filesystem::create_directory(folder, error);
+  if (error) return ErrnoStatus(error.value(), "create folder " + folder.string());
+  return SyncFolder(parent);
+}
+
 Status SyncFolder(const std::filesystem::path& folder) {
   int fd = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) return ErrnoStatus(errno, "open folder " + folder.string());

@@ -22,6 +22,9 @@ Result<std::string> ReadFile(const std::filesystem::path& path, uint64_t limit =
 // folder.
 Status WriteFileAtomically(const std::filesystem::path& path, std::string_view content);
 
+// Makes the folder and those above it that are missing; they survive a crash.
+Status CreateFolders(const std::filesystem::path& folder);
+
 // fsync of a folder, so that names created or renamed in it survive a crash.
 Status SyncFolder(const std::filesystem::path& folder);
 

@@ -356,14 +356,9 @@ void Controller::FinishRegistering(const std::string& job_id,
     return Status();
   };
   if (!EndAttempt(*job, std::move(ending)).ok()) return;  // tried again by CheckJobs
-  Artifacts* artifacts = ports_.artifacts;
-  ports_.background->Run(
-      [artifacts, version] {
-        Status status = artifacts->PlaceOutput(version);
-        if (!status.ok())
-          spdlog::warn("model {} stays in place: {}", version.name(), status.ToString());
-      },
-      [] {});
+  // Before anything else can happen: a task is given the path that the model has at that moment.
+  Status placed = ports_.artifacts->PlaceOutput(version);
+  if (!placed.ok()) spdlog::warn("model {} stays in place: {}", version.name(), placed.ToString());
 }
 
 }  // namespace attune::jobs

@@ -23,7 +23,7 @@ class Artifacts {
   virtual ~Artifacts() = default;
   virtual Result<v1::ModelVersion> GetModel(const std::string& reference) = 0;
   virtual Result<v1::DatasetVersion> GetDataset(const std::string& reference) = 0;
-  // As models::Registry has them. PrepareOutput and PlaceOutput run in the background.
+  // As models::Registry has them. PrepareOutput runs in the background.
   virtual Result<models::PreparedOutput> PrepareOutput(
       const std::string& name, const std::filesystem::path& folder, const v1::Lineage& lineage,
       const std::map<std::string, double>& metrics) = 0;

@@ -1,10 +1,12 @@
 // What trainers say.
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 
+#include "common/base/files.h"
 #include "common/base/utf8.h"
 #include "common/log/log.h"
 #include "coordinator/jobs/controller.h"
@@ -67,6 +69,25 @@ Failure ToFailure(const TrainerRecord& trainer) {
       break;
   }
   return failure;
+}
+
+// Makes bytes all that the file has after offset, durably.
+Status WriteAt(int fd, uint64_t offset, std::string_view bytes, const std::string& path) {
+  struct stat info {};
+  if (fstat(fd, &info) != 0) return ErrnoStatus(errno, path);
+  if (static_cast<uint64_t>(info.st_size) < offset) {
+    return DataLoss(path + " has " + std::to_string(info.st_size) + " of the " +
+                    std::to_string(offset) + " bytes that were written to it");
+  }
+  if (ftruncate(fd, static_cast<off_t>(offset)) != 0) return ErrnoStatus(errno, path);
+  while (!bytes.empty()) {
+    const ssize_t count = pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return ErrnoStatus(errno, path);
+    offset += static_cast<uint64_t>(count);
+    bytes.remove_prefix(static_cast<size_t>(count));
+  }
+  return fsync(fd) == 0 ? Status() : ErrnoStatus(errno, path);
 }
 
 }  // namespace
@@ -192,7 +213,14 @@ Status Controller::ApplyReports(OpenJob& job, const std::vector<const Report*>& 
     ApplyReport(report->message, &record, &change, &batch);
   }
   for (auto& [trainer_id, record] : changed) change.trainers.push_back(record);
-  if (!batch.output.empty()) ATTUNE_RETURN_IF_ERROR(WriteOutput(&change.record, batch.output));
+  if (!batch.output.empty()) {
+    const Status written = WriteOutput(&change.record, batch.output);
+    // No try brings the lost lines back, but another attempt writes them again.
+    if (written.code() == StatusCode::kDataLoss) {
+      return Fail(job, {Failure::Kind::kTrainer, -1, "", written.message(), {}});
+    }
+    ATTUNE_RETURN_IF_ERROR(written);
+  }
   change.also = [&](Transaction& transaction, JobRecord* record) {
     for (const v1::MetricPoint& point : batch.points) SaveMetric(transaction, id, point);
     if (batch.stepped) PruneEvents(transaction, "job", id, "step", kStepEventsKept);
@@ -256,8 +284,7 @@ void Controller::ApplyReport(const v1::TrainerMessage& message, TrainerRecord* t
       return;
     case v1::TrainerMessage::kOutput:
       if (trainer->rank != 0) return;
-      batch->output += message.output().data();
-      if (!batch->output.empty() && batch->output.back() != '\n') batch->output += '\n';
+      batch->output += message.output().data();  // a piece; the trainer ends lines
       return;
     default:
       return;
@@ -265,28 +292,16 @@ void Controller::ApplyReport(const v1::TrainerMessage& message, TrainerRecord* t
 }
 
 // Appends at the committed length, so that a report applied again after a crash writes the same
-// bytes to the same place.
+// bytes to the same place. kDataLoss when the file has less than was committed.
 Status Controller::WriteOutput(JobRecord* record, const std::string& bytes) {
   const std::filesystem::path folder = options_.storage / "runs" / record->job.id();
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
+  ATTUNE_RETURN_IF_ERROR(CreateFolders(folder));
   const std::filesystem::path path = folder / "output.jsonl";
   int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
   if (fd < 0) return ErrnoStatus(errno, path.string());
-  Status status;
-  if (ftruncate(fd, static_cast<off_t>(record->output_bytes)) != 0) {
-    status = ErrnoStatus(errno, path.string());
-  }
-  size_t written = 0;
-  while (status.ok() && written < bytes.size()) {
-    ssize_t count = pwrite(fd, bytes.data() + written, bytes.size() - written,
-                           static_cast<off_t>(record->output_bytes + written));
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) status = ErrnoStatus(errno, path.string());
-    if (count > 0) written += static_cast<size_t>(count);
-  }
-  if (status.ok() && fsync(fd) != 0) status = ErrnoStatus(errno, path.string());
+  Status status = WriteAt(fd, record->output_bytes, bytes, path.string());
   close(fd);
+  if (status.ok() && record->output_bytes == 0) status = SyncFolder(folder);
   if (status.ok()) record->output_bytes += bytes.size();
   return status;
 }

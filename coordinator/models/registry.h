@@ -55,9 +55,8 @@ class Registry {
                                        const std::map<std::string, double>& metrics);
   // 2. inside the transaction that ends the job. Idempotent by lineage.job_id.
   Result<v1::ModelVersion> RegisterOutput(Transaction& transaction, const PreparedOutput& output);
-  // 3. after the commit: moves the folder to its place. A failure costs nothing: the version is
-  // readable where
-  //    it is and the next Reconcile tries again.
+  // 3. after the commit, before anybody is given the path: moves the folder to its place. A failure
+  // costs nothing: the version is readable where it is and the next Reconcile tries again.
   Status PlaceOutput(const v1::ModelVersion& version);
 
  private:

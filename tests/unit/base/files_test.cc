@@ -67,6 +67,15 @@ TEST_F(FilesTest, ReadHonoursItsLimit) {
   EXPECT_FALSE(ReadFile(folder_).ok());
 }
 
+TEST_F(FilesTest, CreatesMissingFolders) {
+  ASSERT_TRUE(CreateFolders(folder_ / "x/y/z").ok());
+  EXPECT_TRUE(std::filesystem::is_directory(folder_ / "x/y/z"));
+  EXPECT_TRUE(CreateFolders(folder_ / "x/y/z").ok());
+  ASSERT_TRUE(WriteFileAtomically(folder_ / "file", "").ok());
+  EXPECT_FALSE(CreateFolders(folder_ / "file").ok());
+  EXPECT_FALSE(CreateFolders(folder_ / "file/x").ok());
+}
+
 TEST_F(FilesTest, CannotWriteWhereThereIsNoFolder) {
   Status status = WriteFileAtomically(folder_ / "missing" / "a", "x");
   EXPECT_EQ(status.code(), StatusCode::kNotFound);

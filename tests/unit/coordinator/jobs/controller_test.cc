@@ -38,6 +38,43 @@ TEST_F(ControllerTest, TrainsFromSubmitToRegisteredModel) {
   }));
 }
 
+// A task that was given the old place would lose its files.
+TEST_F(ControllerTest, AModelIsInItsPlaceBeforeAnybodyIsGivenIt) {
+  cluster_.AddWorker("a", 1);
+  const std::string id = cluster_.Submit(1, 2);
+  ASSERT_TRUE(cluster_.RunUntilState(id, v1::Job::SUCCEEDED));
+  EXPECT_TRUE(cluster_.placed_jobs.contains(id));
+}
+
+TEST_F(ControllerTest, OutputThatTheDiskLostIsMadeAgain) {
+  cluster_.AddWorker("a", 1);
+  v1::SubmitJobRequest request;
+  request.set_kind(v1::Job::GENERATE);
+  request.mutable_task()->mutable_generate()->set_model("tiny");
+  request.mutable_task()->mutable_generate()->add_prompts("one");
+  request.mutable_task()->mutable_generate()->set_max_tokens(5);
+  cluster_.steps_flow = false;
+  auto job = cluster_.controller().Submit(request);
+  ASSERT_TRUE(job.ok()) << job.status().ToString();
+  const std::string trainer = job->id() + "-g1-r0";
+  ASSERT_TRUE(cluster_.RunUntil([&] {
+    return cluster_.Trainer(trainer) != nullptr && cluster_.Trainer(trainer)->task.has_value();
+  }));
+  v1::TrainerMessage line;
+  line.set_sequence(1);
+  line.mutable_output()->set_data("first\n");
+  cluster_.controller().OnTrainerMessage(trainer, line);
+  cluster_.Step();
+  EXPECT_EQ(cluster_.Output(job->id()), "first\n");
+  std::filesystem::resize_file(cluster_.storage() / "runs" / job->id() / "output.jsonl", 3);
+  line.set_sequence(2);
+  cluster_.controller().OnTrainerMessage(trainer, line);
+  cluster_.steps_flow = true;
+  ASSERT_TRUE(cluster_.RunUntilState(job->id(), v1::Job::SUCCEEDED));
+  EXPECT_THAT(cluster_.Job(job->id()).incidents(0).cause(), HasSubstr("3 of the 6 bytes"));
+  EXPECT_EQ(cluster_.Output(job->id()), "{\"prompt\": \"one\"}\n");
+}
+
 TEST_F(ControllerTest, QueuesBehindAndSaysWhy) {
   cluster_.AddWorker("a", 2);
   cluster_.Step();

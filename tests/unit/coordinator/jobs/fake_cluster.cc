@@ -355,7 +355,9 @@ void FakeCluster::Work(FakeTrainer& trainer) {
   if (!task.has_train()) {
     for (const std::string& prompt : task.generate().prompts()) {
       v1::TrainerMessage line;
-      line.mutable_output()->set_data("{\"prompt\": \"" + prompt + "\"}");
+      line.mutable_output()->set_data("{\"prompt\": ");  // a long line comes in pieces
+      Report(trainer, line);
+      line.mutable_output()->set_data("\"" + prompt + "\"}\n");
       Report(trainer, std::move(line));
     }
     trainer.task.reset();

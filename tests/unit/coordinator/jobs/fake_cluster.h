@@ -44,6 +44,7 @@ class FakeCluster final : public launching::Launcher,
   void StartController();
   void StopController();  // as kill -9: nothing is told to anybody
   Controller& controller() { return *controller_; }
+  const std::filesystem::path& storage() const { return folder_; }
   v1::Job Job(const std::string& id);
   std::vector<std::string> EventTypes(const std::string& id);
   std::string Output(const std::string& id);
@@ -78,7 +79,9 @@ class FakeCluster final : public launching::Launcher,
   std::string last_words = "last words";  // in the logs of trainers
   int restarts_told = 0;
   int steps_told = 0;
-  std::set<std::string> registered_jobs;
+  std::set<std::string> registered_jobs, placed_jobs;
+  std::set<std::string> unlisted;  // trainers that live on, but not in their workers' lists
+  bool turn_away_report = false;   // the next one, as when too many are pending
 
  private:
   void Start(const std::string& node, const v1::StartTrainer& start) override;
@@ -96,7 +99,10 @@ class FakeCluster final : public launching::Launcher,
       const std::map<std::string, double>& metrics) override;
   Result<v1::ModelVersion> RegisterOutput(Transaction& transaction,
                                           const models::PreparedOutput& output) override;
-  Status PlaceOutput(const v1::ModelVersion&) override { return Status(); }
+  Status PlaceOutput(const v1::ModelVersion& version) override {
+    placed_jobs.insert(version.lineage().job_id());
+    return Status();
+  }
 
   struct FakeWorker {
     uint32_t slots = 0;
