@@ -6,6 +6,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <string>
 
@@ -104,22 +105,27 @@ class MessageStream : public grpc::ServerBidiReactor<Incoming, Outgoing> {
 template <typename Stream, typename Outgoing>
 class StreamHub {
  public:
-  // Replaces, and closes, an older stream of the name.
-  void Bind(const std::string& name, Stream* stream) EXCLUDES(mutex_) {
+  // Replaces, and closes, an older stream of the name. announce runs before another stream of the
+  // name is bound or unbound, so that what it posts is in the order of the streams; it must not
+  // call the hub.
+  void Bind(const std::string& name, Stream* stream, const std::function<void()>& announce)
+      EXCLUDES(mutex_) {
     MutexLock lock(&mutex_);
     Stream*& current = streams_[name];
     if (current != nullptr && current != stream) {
       current->Close(grpc::Status(grpc::StatusCode::ABORTED, "replaced by a newer stream"));
     }
     current = stream;
+    announce();
   }
-  // True when it was the valid one.
-  bool Unbind(const std::string& name, Stream* stream) EXCLUDES(mutex_) {
+  // announce, likewise, when it was the valid one.
+  void Unbind(const std::string& name, Stream* stream, const std::function<void()>& announce)
+      EXCLUDES(mutex_) {
     MutexLock lock(&mutex_);
     auto found = streams_.find(name);
-    if (found == streams_.end() || found->second != stream) return false;
+    if (found == streams_.end() || found->second != stream) return;
     streams_.erase(found);
-    return true;
+    announce();
   }
   void Send(const std::string& name, const Outgoing& message) EXCLUDES(mutex_) {
     MutexLock lock(&mutex_);

@@ -22,6 +22,10 @@ grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context, const grp
 
 }  // namespace
 
+void TrainerStreams::Disconnect(const std::string& trainer_id) {
+  hub_.Close(trainer_id, grpc::Status(grpc::StatusCode::ABORTED, "dial again"));
+}
+
 grpc::Status TrainerService::CheckRun(const grpc::CallbackServerContext& context,
                                       const std::string& run) const {
   std::string own;
@@ -52,9 +56,11 @@ grpc::Status TrainerStream::OnMessage(const v1::TrainerMessage& message) {
                                 "this token is good for trainers of " + run_ + ", not " + id));
     }
     trainer_id_ = id;
-    streams_->hub().Bind(id, this);
-    bool taken = loop_->Post([hello = message.hello()](jobs::Controller& controller) {
-      controller.OnTrainerHello(hello);
+    bool taken = false;
+    streams_->hub().Bind(id, this, [&] {
+      taken = loop_->Post([hello = message.hello()](jobs::Controller& controller) {
+        controller.OnTrainerHello(hello);
+      });
     });
     return taken ? grpc::Status::OK : Overloaded();
   }
@@ -74,9 +80,11 @@ grpc::Status TrainerStream::OnMessage(const v1::TrainerMessage& message) {
 }
 
 void TrainerStream::OnEnd() {
-  if (trainer_id_.empty() || !streams_->hub().Unbind(trainer_id_, this)) return;
-  loop_->Post(
-      [id = trainer_id_](jobs::Controller& controller) { controller.OnTrainerDetached(id); });
+  if (trainer_id_.empty()) return;
+  streams_->hub().Unbind(trainer_id_, this, [this] {
+    loop_->Post(
+        [id = trainer_id_](jobs::Controller& controller) { controller.OnTrainerDetached(id); });
+  });
 }
 
 grpc::ServerUnaryReactor* TrainerService::StoreSet(grpc::CallbackServerContext* context,

@@ -17,6 +17,7 @@ class TrainerStreams final : public jobs::TrainerLink {
   void Send(const std::string& trainer_id, const v1::TrainerCommand& command) override {
     hub_.Send(trainer_id, command);
   }
+  void Disconnect(const std::string& trainer_id) override;
   StreamHub<TrainerStream, v1::TrainerCommand>& hub() { return hub_; }
 
  private:

@@ -73,9 +73,11 @@ grpc::Status WorkerStream::Register(const v1::RegisterWorker& worker) {
     return grpc::Status(grpc::StatusCode::FAILED_PRECONDITION, "a stream has one node");
   }
   node_ = worker.node();
-  streams_->hub().Bind(node_, this);
-  bool taken = loop_->Post([worker, address = peer()](jobs::Controller& controller) {
-    controller.OnWorkerRegistered(worker, address);
+  bool taken = false;
+  streams_->hub().Bind(node_, this, [&] {
+    taken = loop_->Post([worker, address = peer()](jobs::Controller& controller) {
+      controller.OnWorkerRegistered(worker, address);
+    });
   });
   return taken ? grpc::Status::OK : Overloaded();
 }
@@ -98,9 +100,11 @@ grpc::Status WorkerStream::TakeLog(const v1::LogData& log) {
 
 void WorkerStream::OnEnd() {
   if (node_.empty()) return;
-  if (!streams_->hub().Unbind(node_, this)) return;
-  spdlog::info("node={} stream ended", node_);
-  loop_->Post([node = node_](jobs::Controller& controller) { controller.OnWorkerDetached(node); });
+  streams_->hub().Unbind(node_, this, [this] {
+    spdlog::info("node={} stream ended", node_);
+    loop_->Post(
+        [node = node_](jobs::Controller& controller) { controller.OnWorkerDetached(node); });
+  });
 }
 
 }  // namespace attune

@@ -48,7 +48,7 @@ Status Controller::Commit(Change change) {
   for (const TrainerRecord& trainer : change.trainers) {
     auto found = trainers_.find(trainer.id);
     if (trainer.state == TrainerState::kExited) {
-      if (found != trainers_.end()) trainers_.erase(found);
+      Forget(trainer.id);
     } else if (found != trainers_.end()) {
       found->second.record = trainer;
     }
@@ -95,6 +95,16 @@ Controller::OpenJob* Controller::FindOpenJob(const std::string& id) {
   return found == jobs_.end() ? nullptr : &found->second;
 }
 
+// It counts as ended. Should it live on, out of its worker's sight, it must not go on writing into
+// its job's folder.
+void Controller::Forget(const std::string& trainer_id) {
+  if (trainers_.erase(trainer_id) == 0) return;
+  v1::TrainerCommand command;
+  command.mutable_exit()->set_reason("this attempt is over");
+  ports_.trainers->Send(trainer_id, command);
+  ports_.trainers->Disconnect(trainer_id);
+}
+
 std::vector<Controller::Trainer*> Controller::TrainersOf(const JobRecord& record) {
   std::vector<Trainer*> trainers;
   for (uint32_t rank = 0; rank < record.job.ranks(); ++rank) {
@@ -120,6 +130,7 @@ Status Controller::Recover() {
     Trainer trainer;
     trainer.detached_since = now;
     if (record.state == TrainerState::kStopping) trainer.kill_at = now + options_.exit_grace;
+    trainer.taken = record.last_sequence;
     trainer.record = std::move(record);
     trainers_.emplace(trainer.record.id, std::move(trainer));
   }

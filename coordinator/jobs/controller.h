@@ -110,6 +110,7 @@ class Controller {
 
   struct Trainer {
     TrainerRecord record;
+    uint64_t taken = 0;  // newest report that was taken in, committed or not
     bool attached = false;
     Time detached_since{};
     std::optional<Time> missing_since;  // its worker does not list it
@@ -170,6 +171,7 @@ class Controller {
   Status ApplyEvent(JobRecord* record, JobEvent event, const std::string& reason);
   Trainer* FindTrainer(const std::string& id);
   OpenJob* FindOpenJob(const std::string& id);
+  void Forget(const std::string& trainer_id);
   std::vector<Trainer*> TrainersOf(const JobRecord& record);  // live, of its current generation
 
   // requests.cc

@@ -165,7 +165,7 @@ Status Controller::TrainerEnded(Trainer& trainer, const Failure& failure) {
     SaveTrainer(transaction, exited);
     return Status();
   }));
-  trainers_.erase(id);
+  Forget(id);
   return Status();
 }
 

@@ -66,6 +66,8 @@ class TrainerLink {
  public:
   virtual ~TrainerLink() = default;
   virtual void Send(const std::string& trainer_id, const v1::TrainerCommand& command) = 0;
+  // Ends its stream, so that it dials again and sends what is not acknowledged.
+  virtual void Disconnect(const std::string& trainer_id) = 0;
 };
 
 // Runs work elsewhere, then done on the controller's thread.

@@ -119,9 +119,10 @@ void Controller::OnTrainerHello(const v1::TrainerHello& hello) {
   }
   trainer->attached = true;
   trainer->missing_since.reset();
-  if (hello.next_sequence() > trainer->record.last_sequence + 1) {
+  if (hello.next_sequence() > trainer->taken + 1) {
     spdlog::warn("trainer={} goes on at report {}, {} was expected", id, hello.next_sequence(),
-                 trainer->record.last_sequence + 1);
+                 trainer->taken + 1);
+    trainer->taken = hello.next_sequence() - 1;  // it has no others any more
   }
   AcknowledgeReports(id);
   const bool working =
@@ -145,11 +146,15 @@ void Controller::OnTrainerDetached(const std::string& trainer_id) {
 
 void Controller::OnTrainerMessage(const std::string& trainer_id,
                                   const v1::TrainerMessage& message) {
-  if (message.has_progress()) {
-    OnProgress(trainer_id, message.progress());
-  } else if (message.sequence() > 0) {
-    pending_.push_back({trainer_id, message});
+  if (message.has_progress()) return OnProgress(trainer_id, message.progress());
+  Trainer* trainer = FindTrainer(trainer_id);
+  if (trainer == nullptr || message.sequence() <= trainer->taken) return;  // sent again
+  if (message.sequence() != trainer->taken + 1) {
+    // One before it was turned away: acknowledging this one would acknowledge that one too.
+    return ports_.trainers->Disconnect(trainer_id);
   }
+  trainer->taken = message.sequence();
+  pending_.push_back({trainer_id, message});
 }
 
 // A new phase of rank 0 becomes the job's reason; the numbers within it are not worth a commit.
@@ -208,7 +213,6 @@ Status Controller::ApplyReports(OpenJob& job, const std::vector<const Report*>& 
     Trainer* trainer = FindTrainer(report->trainer_id);
     if (trainer == nullptr) continue;
     TrainerRecord& record = changed.try_emplace(report->trainer_id, trainer->record).first->second;
-    if (report->message.sequence() <= record.last_sequence) continue;  // sent again
     record.last_sequence = report->message.sequence();
     ApplyReport(report->message, &record, &change, &batch);
   }

@@ -181,6 +181,30 @@ TEST_F(ControllerFailureTest, AFailureIsActedOnOnceThatCanBeCommitted) {
   EXPECT_EQ(cluster_.Job(id).incidents(0).cause(), "tensor trouble");
 }
 
+TEST_F(ControllerFailureTest, AReportThatWasTurnedAwayComesAgain) {
+  const std::string id = RunToStepSeven();
+  const int told = cluster_.steps_told;
+  cluster_.reports_flow = false;  // until several wait
+  ASSERT_TRUE(
+      cluster_.RunUntil([&] { return cluster_.Trainer(id + "-g1-r0")->kept.size() >= 3; }, 5));
+  cluster_.turn_away_report = cluster_.reports_flow = true;
+  ASSERT_TRUE(cluster_.RunUntilState(id, v1::Job::SUCCEEDED));
+  EXPECT_GT(told, 0);
+  EXPECT_EQ(cluster_.steps_told, 30);
+  EXPECT_EQ(cluster_.Job(id).restarts(), 0u);
+}
+
+TEST_F(ControllerFailureTest, ATrainerThatLivesOnUnseenIsToldToExit) {
+  const std::string id = RunToStepSeven();
+  cluster_.steps_flow = false;
+  cluster_.unlisted.insert(id + "-g1-r1");
+  ASSERT_TRUE(cluster_.RunUntil([&] { return cluster_.Job(id).restarts() == 1; }, 15));
+  EXPECT_THAT(cluster_.Job(id).incidents(0).cause(), HasSubstr("the trainer is gone"));
+  EXPECT_TRUE(cluster_.RunUntil([&] { return cluster_.Trainer(id + "-g1-r1") == nullptr; }, 2));
+  cluster_.steps_flow = true;
+  EXPECT_TRUE(cluster_.RunUntilState(id, v1::Job::SUCCEEDED));
+}
+
 TEST_F(ControllerFailureTest, TrainersThatNeverDialInAreGivenUp) {
   cluster_.AddWorker("a", 1);
   cluster_.trainers_attach = false;

@@ -231,6 +231,14 @@ void FakeCluster::SendTrainer(const std::string& id, const v1::TrainerCommand& c
   }
 }
 
+void FakeCluster::DisconnectTrainer(const std::string& id) {
+  FakeTrainer* trainer = Trainer(id);
+  if (dead() || trainer == nullptr || !trainer->attached) return;
+  trainer->attached = trainer->hello_sent = false;
+  trainer->sent = 0;
+  later_.push_back([this, id] { controller_->OnTrainerDetached(id); });
+}
+
 void FakeCluster::Run(std::function<void()> work, std::function<void()> done) {
   if (dead()) return;
   later_.push_back([work = std::move(work), done = std::move(done)] {
@@ -298,7 +306,7 @@ void FakeCluster::StepWorkers() {
   for (auto& [name, worker] : workers_) {
     auto fill = [&](auto* running) {
       for (const auto& [id, trainer] : trainers_) {
-        if (trainer.node != name) continue;
+        if (trainer.node != name || unlisted.contains(id)) continue;
         auto* listed = running->Add();
         listed->set_trainer_id(id);
       }
@@ -339,6 +347,7 @@ void FakeCluster::StepTrainer(FakeTrainer& trainer) {
   if (still->task && steps_flow) Work(*still);
   while (controller_ && still->attached && reports_flow && still->sent < still->kept.size()) {
     v1::TrainerMessage message = still->kept[still->sent++];
+    if (std::exchange(turn_away_report, false)) continue;
     controller_->OnTrainerMessage(id, message);
   }
 }

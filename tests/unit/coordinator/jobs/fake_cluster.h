@@ -89,6 +89,7 @@ class FakeCluster final : public launching::Launcher,
   void Send(const std::string& node, const v1::WorkerCommand& command) override;
   void Disconnect(const std::string& node) override;
   void SendTrainer(const std::string& id, const v1::TrainerCommand& command);
+  void DisconnectTrainer(const std::string& id);
   void Run(std::function<void()> work, std::function<void()> done) override;
   void OnStepApplied(const v1::MetricPoint&) override { ++steps_told; }
   void OnRestart() override { ++restarts_told; }
@@ -131,6 +132,7 @@ class FakeCluster final : public launching::Launcher,
     void Send(const std::string& id, const v1::TrainerCommand& command) override {
       cluster->SendTrainer(id, command);
     }
+    void Disconnect(const std::string& id) override { cluster->DisconnectTrainer(id); }
     FakeCluster* const cluster;
   };
   Link link_{this};
