@@ -43,12 +43,10 @@ Result<uint64_t> LogStore::Append(const std::string& trainer_id, uint64_t offset
   fstat(fd, &info);
   uint64_t size = static_cast<uint64_t>(info.st_size);
   Status status;
-  if (offset <= size && offset + bytes.size() > size) {
+  const uint64_t end = offset + bytes.size();
+  if (offset <= size && end > size) {
     bytes.remove_prefix(size - offset);
-    if (size + bytes.size() > kLogBytesMax) {
-      status = ResourceExhausted("the log of " + trainer_id + " is larger than 1 GiB");
-      bytes = {};
-    }
+    bytes = bytes.substr(0, kLogBytesMax - std::min(size, kLogBytesMax));
     while (!bytes.empty()) {
       ssize_t count = pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(size));
       if (count < 0 && errno == EINTR) continue;
@@ -62,7 +60,7 @@ Result<uint64_t> LogStore::Append(const std::string& trainer_id, uint64_t offset
   }
   close(fd);
   if (!status.ok()) return status;
-  return size;
+  return size >= kLogBytesMax ? std::max(size, end) : size;
 }
 
 std::vector<LogFile> LogStore::Files(const std::string& job_id) const {

@@ -25,8 +25,9 @@ class LogStore {
   explicit LogStore(std::filesystem::path storage) : folder_(std::move(storage) / "logs") {}
 
   // Appends what the file does not have yet; returns how far it has the log now (an offset beyond
-  // the end changes nothing: the sender goes back). Errors: kInvalidArgument for an id that is no
-  // trainer's, kResourceExhausted over kLogBytesMax or on a full disk.
+  // the end changes nothing: the sender goes back). What comes after kLogBytesMax counts as had,
+  // and is dropped. Errors: kInvalidArgument for an id that is no trainer's; a disk that is full or
+  // refuses, which the sender may try again.
   Result<uint64_t> Append(const std::string& trainer_id, uint64_t offset, std::string_view bytes)
       EXCLUDES(mutex_);
   // By generation and rank; empty when there is none.

@@ -82,18 +82,20 @@ grpc::Status WorkerStream::Register(const v1::RegisterWorker& worker) {
   return taken ? grpc::Status::OK : Overloaded();
 }
 
-// A log that cannot be written is dropped rather than holding up the worker: it says so where the
-// log would have been read.
+// What cannot be written is not acknowledged: the worker keeps it and sends it again later.
 grpc::Status WorkerStream::TakeLog(const v1::LogData& log) {
   auto end = logs_->Append(log.trainer_id(), log.offset(), log.data());
   v1::WorkerCommand command;
   command.mutable_log_acknowledged()->set_trainer_id(log.trainer_id());
+  uint64_t offset = log.offset();
   if (end.ok()) {
-    command.mutable_log_acknowledged()->set_offset(*end);
+    offset = *end;
   } else {
-    spdlog::warn("log of {} dropped: {}", log.trainer_id(), end.status().ToString());
-    command.mutable_log_acknowledged()->set_offset(log.offset() + log.data().size());
+    spdlog::warn("log of {} not taken: {}", log.trainer_id(), end.status().ToString());
+    const bool ours = end.status().code() != StatusCode::kInvalidArgument;
+    if (!ours) offset += log.data().size();  // no trainer's: the worker may drop it
   }
+  command.mutable_log_acknowledged()->set_offset(offset);
   Enqueue(command);
   return grpc::Status::OK;
 }

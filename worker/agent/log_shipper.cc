@@ -97,7 +97,7 @@ void LogShipper::Acknowledge(const std::string& trainer_id, uint64_t offset) {
   if (it == logs_.end()) return;
   // No progress (the coordinator cannot keep them now): not at once again.
   const bool progress = offset != it->second.acknowledged;
-  it->second.ask_at = progress ? SteadyTime{} : std::chrono::steady_clock::now() + options_.poll;
+  it->second.ask_at = progress ? SteadyTime{} : std::chrono::steady_clock::now() + options_.resend;
   it->second.acknowledged = offset;
   it->second.under_way = false;
   it->second.answers_missing = 0;

@@ -23,6 +23,16 @@ TEST_F(LogStoreTest, BytesSentTwiceLandOnce) {
   EXPECT_EQ(ReadFile(File()).value(), "hello world");
 }
 
+// The sender must neither go back nor stand still: it would send the same bytes for ever.
+TEST_F(LogStoreTest, WhatIsOverTheLimitCountsAsHad) {
+  constexpr uint64_t kMax = LogStore::kLogBytesMax;
+  ASSERT_EQ(logs_.Append("job-1-g2-r0", 0, "start").value(), 5u);
+  std::filesystem::resize_file(File(), kMax - 3);  // a hole: it takes no space
+  EXPECT_EQ(logs_.Append("job-1-g2-r0", kMax - 3, "123456").value(), kMax + 3);
+  EXPECT_EQ(logs_.Append("job-1-g2-r0", kMax + 3, "789").value(), kMax + 6);
+  EXPECT_EQ(std::filesystem::file_size(File()), kMax);
+}
+
 TEST_F(LogStoreTest, AnIdCannotEscapeTheFolder) {
   for (const char* id : {"", "../../etc/x-g1-r0", "job-1", "job-1-g1-r0/../../x", "job-A-g1-r0"}) {
     EXPECT_EQ(logs_.Append(id, 0, "x").status().code(), StatusCode::kInvalidArgument) << id;

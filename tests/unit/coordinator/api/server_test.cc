@@ -172,6 +172,13 @@ TEST_F(ServerTest, AWorkerRegistersAndIsListed) {
   ASSERT_TRUE(stream->Write(log));
   ASSERT_TRUE(stream->Read(&command));
   EXPECT_EQ(command.log_acknowledged().offset(), 6u);
+  // What cannot be stored now is not acknowledged, so that it comes again.
+  ASSERT_TRUE(std::filesystem::remove_all(folder_.path() / "storage/logs/job-1") > 0);
+  folder_.Write("storage/logs/job-1", "no folder");
+  log.mutable_log()->set_offset(6);
+  ASSERT_TRUE(stream->Write(log));
+  ASSERT_TRUE(stream->Read(&command));
+  EXPECT_EQ(command.log_acknowledged().offset(), 6u);
   // A second stream of the same name takes over.
   auto newer_context = Context();
   auto newer = v1::WorkerService::NewStub(channel_)->Connect(newer_context.get());
