@@ -35,7 +35,7 @@ Result<CoordinatorConfig> ReadCoordinatorConfig(const std::string& path) {
   });
   reader.Optional("token_file", &config.token_file);
   reader.Optional("worker_token_file", &config.worker_token_file);
-  reader.Optional("heartbeat_interval", &config.heartbeat_interval, seconds);
+  reader.Optional("heartbeat_interval", &config.heartbeat_interval, yaml::Range{0.1, 60});
   reader.Optional("lost_after", &config.lost_after, seconds);
   reader.Optional("attach_timeout", &config.attach_timeout, seconds);
   reader.Optional("reattach_timeout", &config.reattach_timeout, seconds);

@@ -22,8 +22,10 @@ void Controller::OnWorkerRegistered(const v1::RegisterWorker& worker, const std:
   if (!status.ok()) spdlog::error("node={} not stored: {}", node.name(), status.ToString());
   v1::WorkerCommand command;
   auto* registered = command.mutable_registered();
-  registered->set_heartbeat_seconds(static_cast<uint32_t>(
-      std::chrono::duration_cast<std::chrono::seconds>(options_.liveness.interval).count()));
+  const auto interval = options_.liveness.interval;
+  registered->set_heartbeat_milliseconds(static_cast<uint32_t>(interval.count()));
+  registered->set_heartbeat_seconds(
+      static_cast<uint32_t>(std::chrono::ceil<std::chrono::seconds>(interval).count()));
   std::vector<std::string> unknown;
   SeeRunning(worker.node(), worker.running(), &unknown);
   // A worker that starts lists all it has: what has dialled in before and is not listed died with

@@ -18,7 +18,8 @@ extern char** environ;
 namespace attune::worker {
 namespace {
 
-constexpr uint32_t kHeartbeatSecondsMax = 60;
+// Whatever the coordinator says, as its configuration allows it.
+constexpr uint32_t kHeartbeatMin = 100, kHeartbeatMax = 60'000;  // milliseconds
 
 template <typename List>
 void FillRunning(const std::vector<RunningTrainer>& trainers, List* out) {
@@ -146,7 +147,7 @@ std::optional<v1::WorkerMessage> Agent::Next(SteadyTime now, SteadyTime* wake_at
   if (!registered_) return std::nullopt;  // nothing before the coordinator's answer
   if (auto exit = NextExit(now, wake_at)) return exit;
   if (now >= next_heartbeat_) {
-    next_heartbeat_ = now + std::chrono::seconds(heartbeat_seconds_);
+    next_heartbeat_ = now + std::chrono::milliseconds(heartbeat_milliseconds_);
     return MakeHeartbeat();
   }
   *wake_at = std::min(*wake_at, next_heartbeat_);
@@ -223,8 +224,10 @@ void Agent::OnMessage(const v1::WorkerCommand& command) {
 }
 
 void Agent::OnRegistered(const v1::Registered& registered) {
-  heartbeat_seconds_ =
-      std::clamp<uint32_t>(registered.heartbeat_seconds(), 1, kHeartbeatSecondsMax);
+  const uint32_t interval = registered.heartbeat_milliseconds() > 0
+                                ? registered.heartbeat_milliseconds()
+                                : registered.heartbeat_seconds() * 1000;  // of an older one
+  heartbeat_milliseconds_ = std::clamp(interval, kHeartbeatMin, kHeartbeatMax);
   registered_ = true;
   metrics_->SetConnected(true);
   spdlog::info("registered with coordinator {}", config_.coordinator.address);

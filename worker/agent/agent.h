@@ -72,7 +72,7 @@ class Agent : private rpc::KeptStream<v1::WorkerMessage, v1::WorkerCommand>::Han
   std::unique_ptr<Connection> connection_;
   std::atomic<bool> welcome_{true};
   std::atomic<bool> registered_{false};
-  std::atomic<uint32_t> heartbeat_seconds_{2};
+  std::atomic<uint32_t> heartbeat_milliseconds_{2000};
 
   // Of the writing thread.
   SteadyTime next_heartbeat_{};

@@ -53,7 +53,8 @@ class FakeCoordinator : public v1::WorkerService::Service {
   void Answer(const v1::WorkerMessage& message) {
     v1::WorkerCommand command;
     if (message.has_register_()) {
-      command.mutable_registered()->set_heartbeat_seconds(1);
+      command.mutable_registered()->set_heartbeat_seconds(60);  // for older workers
+      command.mutable_registered()->set_heartbeat_milliseconds(200);
       if (!unknown_trainer.empty()) {
         command.mutable_registered()->add_unknown_trainer_ids(unknown_trainer);
       }

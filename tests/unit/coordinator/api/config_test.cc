@@ -39,6 +39,7 @@ TEST_F(ConfigTest, SaysWhatIsWrongAndWhere) {
            Case{"listen: 127.0.0.1:1\n", "storage"},
            Case{"storage: s\nlisten: nowhere\n", "c.yaml:2:"},
            Case{"storage: s\nlog_level: loud\n", "log_level"},
+           Case{"storage: s\nlost_after: 200s\nheartbeat_interval: 61s\n", "heartbeat_interval"},
            Case{"storage: s\nlost_after: 3s\nheartbeat_interval: 2s\n", "twice"},
            Case{"storage: s\nlisten_on: x\n", "unknown key 'listen_on'"},
            Case{"storage: s\ntls: {cert: a}\n", "key"},

@@ -159,6 +159,7 @@ TEST_F(ServerTest, AWorkerRegistersAndIsListed) {
   ASSERT_TRUE(stream->Write(message));
   v1::WorkerCommand command;
   ASSERT_TRUE(stream->Read(&command));
+  EXPECT_EQ(command.registered().heartbeat_milliseconds(), 2000u);
   EXPECT_EQ(command.registered().heartbeat_seconds(), 2u);
   v1::ListNodesResponse nodes;
   auto list = Context();
