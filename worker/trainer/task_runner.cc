@@ -110,6 +110,7 @@ std::optional<v1::TaskProgress> TaskRunner::TakeProgress() {
 void TaskRunner::Run() {
   while (true) {
     v1::TrainerTask task;
+    std::shared_ptr<TaskObserver> observer;
     {
       MutexLock lock(&mutex_);
       while (!stopping_ && !waiting_) condition_.Wait(&mutex_);
@@ -119,24 +120,20 @@ void TaskRunner::Run() {
         return;
       }
       task = *std::exchange(waiting_, std::nullopt);
+      // Together, so that a stop always finds the task: waiting, or with an observer to tell.
       running_task_id_ = task.task_id();
+      observer_ = observer = std::make_shared<TaskObserver>(task, reports_, changed_);
       stop_reason_.clear();
     }
-    RunTask(task);
+    RunTask(task, *observer);
   }
 }
 
-void TaskRunner::RunTask(const v1::TrainerTask& task) {
-  auto observer = std::make_shared<TaskObserver>(task, reports_, changed_);
-  {
-    MutexLock lock(&mutex_);
-    observer_ = observer;
-    if (stopping_) observer->Stop(engine::StopRequest::kStop);
-  }
+void TaskRunner::RunTask(const v1::TrainerTask& task, TaskObserver& observer) {
   spdlog::info("task {} rank {} of {}", task.task_id(), task.rank(), task.world_size());
   Result<v1::TaskDone> result = Internal("unreachable");
   try {
-    result = Execute(task, *observer);
+    result = Execute(task, observer);
   } catch (const std::exception& e) {
     // The engine converts its exceptions; one that escapes is a bug, but the report of it still
     // matters.
@@ -152,7 +149,7 @@ void TaskRunner::RunTask(const v1::TrainerTask& task) {
     failed->set_task_id(task.task_id());
     failed->set_kind(ToFailureKind(result.status().code()));
     failed->set_message(ToValidUtf8(result.status().message()));
-    failed->set_step(static_cast<uint32_t>(observer->step()));
+    failed->set_step(static_cast<uint32_t>(observer.step()));
     spdlog::error("task {} failed: {}", task.task_id(), result.status().ToString());
   }
   reports_->Append(std::move(message));

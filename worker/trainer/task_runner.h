@@ -80,7 +80,7 @@ class TaskRunner {
 
  private:
   void Run() EXCLUDES(mutex_);
-  void RunTask(const v1::TrainerTask& task) EXCLUDES(mutex_);
+  void RunTask(const v1::TrainerTask& task, TaskObserver& observer) EXCLUDES(mutex_);
   Result<v1::TaskDone> Execute(const v1::TrainerTask& task, TaskObserver& observer);
   Result<v1::TaskDone> Train(const v1::TrainerTask& task, TaskObserver& observer);
   Result<v1::TaskDone> Plan(const v1::TrainerTask& task, TaskObserver& observer);

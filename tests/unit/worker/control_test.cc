@@ -216,6 +216,38 @@ TEST_F(ControlTest, AStopReachesTheEngine) {
   EXPECT_TRUE(AwaitReport(v1::TrainerMessage::kCheckpoint));
 }
 
+// Also one that comes just when the runner takes the task.
+TEST(TaskRunner, AStopAlwaysFindsTheTask) {
+  std::atomic<bool> stopped{true};
+  TheFakeEngine() = {};
+  TheFakeEngine().train = [&](const auto&, const auto&, auto*,
+                              engine::Observer& observer) -> Result<engine::TrainResult> {
+    const auto until = std::chrono::steady_clock::now() + attune::testing::kPatience;
+    while (observer.ShouldStop() == engine::StopRequest::kNone) {
+      if (std::chrono::steady_clock::now() > until) stopped = false;
+      if (!stopped) break;
+      std::this_thread::yield();
+    }
+    return Cancelled("stopped");
+  };
+  ReportBuffer reports;
+  TaskRunner runner({"cpu", 1}, {}, &reports, [] {});
+  runner.Start();
+  v1::TrainerTask task;
+  task.mutable_train();
+  for (int i = 0; i < 500 && stopped; ++i) {
+    task.set_task_id(std::to_string(i));
+    runner.Give(task);
+    const auto until = std::chrono::steady_clock::now() + std::chrono::microseconds(i % 100);
+    while (std::chrono::steady_clock::now() < until) {
+    }
+    runner.Stop(task.task_id(), engine::StopRequest::kStop, "");
+    while (!runner.running_task_id().empty()) std::this_thread::yield();
+  }
+  EXPECT_TRUE(stopped);
+  EXPECT_TRUE(runner.Shutdown(std::chrono::steady_clock::now() + attune::testing::kPatience));
+}
+
 TEST_F(ControlTest, OnlyTheFirstRankSendsMetrics) {
   TrainSteps(3);
   StartTrainer();
