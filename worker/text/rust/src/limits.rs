@@ -28,7 +28,7 @@ pub enum Over {
 
 const UNLIMITED: usize = usize::MAX;
 /// The clock is read once in so many allocations.
-const ALLOCATIONS_A_TICK: u32 = 16;
+const ALLOCATIONS_A_TICK: u32 = 64;
 
 thread_local! {
     static BYTES_LEFT: Cell<usize> = const { Cell::new(UNLIMITED) };
