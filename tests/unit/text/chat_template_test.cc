@@ -169,7 +169,7 @@ TEST(ChatTemplate, EndlessMemoryIsStopped) {
                 testing::AnyOf(HasSubstr("268435456 bytes of memory"), HasSubstr("processor time")))
         << source;
   }
-  EXPECT_LT(PeakMegabytes(), before + 700);
+  EXPECT_LT(PeakMegabytes(), before + 1500);  // 300 of it without a sanitizer
   EXPECT_EQ(*Render("{{ messages[0].content }}"), "hi");
 }
 
