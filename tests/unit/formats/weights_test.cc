@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdlib>
+#include <fstream>
 
 #include "common/base/files.h"
 #include "common/safetensors/safetensors.h"
@@ -47,6 +49,34 @@ TEST(OpenWeights, ReadsShards) {
   ASSERT_TRUE(source.ok()) << source.status().ToString();
   EXPECT_EQ((*source)->tensors().size(), 2u);
   EXPECT_EQ(Read(**source, "b"), std::vector<float>{2});
+}
+
+int64_t ResidentFileBytes() {
+  std::ifstream file("/proc/self/status");
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with("RssFile:")) return std::atoll(line.c_str() + 8) * 1024;
+  }
+  return 0;
+}
+
+// Else a model would be in memory twice while it is loaded.
+TEST(OpenWeights, WhatWasReadDoesNotStayResident) {
+  TemporaryFolder folder;
+  constexpr int64_t kElements = 4 << 20;
+  std::vector<float> values(kElements, 1.5f);
+  ASSERT_TRUE(WriteSafetensors(folder.path() / "model.safetensors",
+                               {{"a", "F32", {kElements}, values.data(), kElements * 4},
+                                {"b", "F32", {kElements}, values.data(), kElements * 4}})
+                  .ok());
+  const auto source = OpenWeights(folder.path());
+  ASSERT_TRUE(source.ok()) << source.status().ToString();
+  const int64_t before = ResidentFileBytes();
+  for (const std::string name : {"a", "b", "a"}) {
+    values.assign(kElements, 0);
+    ASSERT_TRUE((*source)->ReadFloat(name, values).ok());
+    EXPECT_EQ(values[kElements - 1], 1.5f);
+  }
+  EXPECT_LT(ResidentFileBytes() - before, kElements * 4 / 2);
 }
 
 TEST(OpenWeights, RefusesWrongIndex) {

@@ -1,6 +1,7 @@
 #include "worker/engine/checkpoint/tensor_file.h"
 
 #include "common/safetensors/safetensors.h"
+#include "worker/engine/formats/mapped_pages.h"
 #include "worker/engine/formats/weights.h"
 
 namespace attune::engine {
@@ -57,6 +58,7 @@ Status LoadTensorsInto(const std::filesystem::path& path, const NamedTensors& te
       // The blob is only read from.
       tensor.detach().copy_(
           at::from_blob(const_cast<std::byte*>(stored.data.data()), tensor.sizes(), at::kFloat));
+      ReleaseMappedPages(stored.data);
     }
     return Status();
   } catch (const std::exception& error) {

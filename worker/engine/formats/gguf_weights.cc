@@ -7,6 +7,7 @@
 #include "worker/engine/formats/dequantize.h"
 #include "worker/engine/formats/gguf_config.h"
 #include "worker/engine/formats/gguf_names.h"
+#include "worker/engine/formats/mapped_pages.h"
 #include "worker/engine/formats/sources.h"
 
 namespace attune::engine {
@@ -50,6 +51,7 @@ class GgufWeights : public WeightSource {
     }
     Status status = heads > 0 ? ReadPermuted(*tensor, heads, out)
                               : Dequantize(*tensor->type, tensor->data, out);
+    ReleaseMappedPages(tensor->data);
     return status.ok() ? status : status.WithContext("tensor " + QuotedName(name));
   }
 

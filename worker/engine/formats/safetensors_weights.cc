@@ -7,6 +7,7 @@
 #include "common/safetensors/safetensors.h"
 #include "worker/engine/formats/convert.h"
 #include "worker/engine/formats/json.h"
+#include "worker/engine/formats/mapped_pages.h"
 #include "worker/engine/formats/sources.h"
 
 namespace attune::engine {
@@ -35,6 +36,7 @@ class SafetensorsWeights : public WeightSource {
                              std::to_string(out.size()));
     }
     Status status = ConvertToFloat(info->second.dtype, data_.at(name), out);
+    ReleaseMappedPages(data_.at(name));
     return status.ok() ? status : status.WithContext("tensor " + QuotedName(name));
   }
 
