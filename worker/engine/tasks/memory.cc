@@ -8,7 +8,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int64_t kFloat = 4;
+constexpr int64_t kFloat = 4, kHalf = 2;
 // Resident size of a process before it has a model: libtorch, tokenizer, threads, network buffers.
 constexpr int64_t kProcess = 200 << 20;
 // The loss makes its logits in chunks of at most so many bytes.
@@ -56,19 +56,30 @@ int64_t PassingPerToken(const ModelShape& model) {
   return 4 * model.hidden + 6 * model.intermediate;
 }
 
+// On the CPU what is bfloat16 passes as a float32 copy, too.
+int64_t PassingWidth(bool half) {
+  return half ? kHalf + kFloat : kFloat;
+}
+
 int64_t LayerActivations(const ModelShape& model, const MicroBatchShape& batch,
                          const TrainTask& task) {
   const int64_t kept = KeptPerToken(model, task.method);
-  const int64_t width = task.data.train.precision == "bfloat16" ? 2 : kFloat;
-  // With checkpointing a layer keeps its input only, and is run again when backward comes to it.
+  const int64_t passing = PassingPerToken(model);
+  const bool half = task.data.train.precision == "bfloat16";
+  // With checkpointing a layer keeps its input only, and is run again when backward comes to it;
+  // what passed in its forward is a hole in the heap by then.
   const int64_t all_layers = task.data.train.activation_checkpointing
-                                 ? model.layers * model.hidden + kept
+                                 ? model.layers * model.hidden + kept + passing
                                  : model.layers * kept;
-  return batch.tokens * width * (all_layers + PassingPerToken(model));
+  // What passes leaves holes among what is kept: about a tenth of it.
+  const int64_t kept_bytes = (all_layers + all_layers / 10) * (half ? kHalf : kFloat);
+  return batch.tokens * (kept_bytes + passing * PassingWidth(half));
 }
 
 int64_t Activations(const ModelShape& model, const MicroBatchShape& batch, const TrainTask& task) {
-  const int64_t logits = std::min(batch.targets * model.vocabulary * kFloat, kLogitBytes);
+  const bool half = task.data.train.precision == "bfloat16";
+  const int64_t logits = std::min(batch.targets * model.vocabulary * kFloat, kLogitBytes) / kFloat *
+                         PassingWidth(half);
   int64_t bytes = LayerActivations(model, batch, task) + logits;
   if (task.method.type == "lora") return bytes;
   bytes += model.vocabulary * model.hidden * kFloat;  // the head's gradient, made with the loss
@@ -120,11 +131,15 @@ MemoryPrediction PredictMemory(const ModelShape& model, const MicroBatchShape& b
       task.method.type == "lora" ? model.parameters - model.trainable_parameters : 0;
   MemoryPrediction memory;
   memory.weights = model.trainable_parameters * kFloat;
-  memory.weights += task.method.type == "lora" ? frozen * (frozen_half ? 2 : kFloat) : 0;
+  memory.weights += task.method.type == "lora" ? frozen * (frozen_half ? kHalf : kFloat) : 0;
   memory.gradients = model.trainable_parameters * kFloat;
   memory.optimizer = model.trainable_parameters * 2 * kFloat;
   memory.activations = Activations(model, batch, task);
   memory.overhead = kProcess;
+  // The base is read as float32; what narrowing frees serves the activations later.
+  if (frozen_half) {
+    memory.overhead += std::max<int64_t>(0, frozen * (kFloat - kHalf) - memory.activations);
+  }
   return memory;
 }
 

@@ -27,8 +27,8 @@ struct MicroBatchShape {
   int64_t micro_batches_max = 0;    // of a rank in a step
 };
 
-// Peak bytes of one rank. Within 5 % of what was measured (peak resident size) on SmolLM2-135M,
-// full and LoRA, with sequences of 512; docs/benchmarks.md.
+// Peak bytes of one rank. Within 10 % of what was measured (peak resident size), full and LoRA, on
+// SmolLM2-135M and random models of other shapes; docs/benchmarks.md.
 MemoryPrediction PredictMemory(const ModelShape& model, const MicroBatchShape& batch,
                                const TrainTask& task);
 
