@@ -39,6 +39,7 @@ Result<CoordinatorConfig> ReadCoordinatorConfig(const std::string& path) {
   reader.Optional("lost_after", &config.lost_after, seconds);
   reader.Optional("attach_timeout", &config.attach_timeout, seconds);
   reader.Optional("reattach_timeout", &config.reattach_timeout, seconds);
+  reader.Optional("progress_timeout", &config.progress_timeout, yaml::Range{1, 30 * 86400.0});
   reader.Optional("log_level", &config.log_level, yaml::OneOf{{"debug", "info", "warn", "error"}});
   if (!HasPort(config.listen)) reader.Fail("listen", "listen must be host:port");
   if (!config.metrics_listen.empty() && !HasPort(config.metrics_listen)) {

@@ -23,6 +23,7 @@ struct CoordinatorConfig {
   std::chrono::milliseconds lost_after{10'000};
   std::chrono::milliseconds attach_timeout{120'000};
   std::chrono::milliseconds reattach_timeout{30'000};
+  std::chrono::milliseconds progress_timeout{3'600'000};
   std::string log_level = "info";
 };
 

@@ -51,6 +51,7 @@ class MetricsTelemetry final : public jobs::Telemetry {
     metrics_->OnStepApplied(sample);
   }
   void OnRestart() override { metrics_->OnRestart(); }
+  void OnStall() override { metrics_->OnStall(); }
 
  private:
   metrics::Metrics* const metrics_;
@@ -191,6 +192,7 @@ Status CoordinatorServer::Parts::MakeController() {
   options.liveness = {config.heartbeat_interval, config.lost_after};
   options.attach_timeout = config.attach_timeout;
   options.reattach_timeout = config.reattach_timeout;
+  options.progress_timeout = config.progress_timeout;
   options.missing_timeout = config.lost_after;
   options.seed = static_cast<uint64_t>(ToMicros(SystemClock()->Now()));
   jobs::ControllerPorts ports;

@@ -208,6 +208,7 @@ void Controller::StartPreparing(OpenJob& job) {
   change.record.job.set_reason("prepares the data");
   change.events.push_back({"preparing", "all trainers are there; rank 0 prepares the data"});
   if (!Commit(std::move(change)).ok()) return;
+  job.task_since = Now();
   for (Trainer* trainer : TrainersOf(job.record)) {
     if (trainer->record.rank == 0) return SendTask(job, *trainer);
   }
@@ -226,6 +227,7 @@ void Controller::StartWork(OpenJob& job) {
   change.events.push_back({"started", message});
   const std::string id = job.record.job.id();
   if (!Commit(std::move(change)).ok()) return;
+  job.task_since = Now();
   for (Trainer* trainer : TrainersOf(job.record)) {
     SendTask(job, *trainer);
     if (FindOpenJob(id) == nullptr) return;  // its inputs are gone: it has failed

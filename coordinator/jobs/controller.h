@@ -48,7 +48,8 @@ struct ControllerOptions {
   std::chrono::milliseconds peer_lost_wait{5'000};    // for the cause of a failed collective
   std::chrono::milliseconds resend_wait{2'000};       // an idle trainer's reports come first
   std::chrono::milliseconds pause_timeout{120'000};   // checkpoint and stop
-  std::chrono::milliseconds exit_grace{10'000};       // between "exit" and a signal
+  std::chrono::milliseconds progress_timeout{3'600'000};  // of all ranks together
+  std::chrono::milliseconds exit_grace{10'000};           // between "exit" and a signal
   std::chrono::milliseconds space_check_interval{3'000};
   std::chrono::seconds space_retry_min{300};  // tried anyway: a quota does not show as free space
   uint32_t kill_grace_seconds = 5;            // between SIGTERM and SIGKILL
@@ -108,6 +109,12 @@ class Controller {
  private:
   using Time = std::chrono::steady_clock::time_point;
 
+  // What a trainer last said of its task. In memory only: a restart counts as a sign of life.
+  struct Progress {
+    Time at{};
+    std::string phase;  // empty: nothing yet
+    uint32_t step = 0;
+  };
   struct Trainer {
     TrainerRecord record;
     uint64_t taken = 0;  // newest report that was taken in, committed or not
@@ -116,10 +123,12 @@ class Controller {
     std::optional<Time> missing_since;  // its worker does not list it
     std::optional<Time> resend_at;      // give it its task again unless it reports
     std::optional<Time> kill_at;        // told to exit
+    Progress progress;
   };
   struct OpenJob {
     JobRecord record;
     Time attempt_since{};                 // placed, or recovered
+    Time task_since{};                    // the phase's tasks were given, or recovered
     std::optional<Time> peer_lost_since;  // a rank said so; its cause is waited for
     Time pause_until{};
     bool registering = false;              // in the background
@@ -218,6 +227,7 @@ class Controller {
   bool TakeFailure(OpenJob& job);
   bool AwaitsCause(OpenJob& job);
   void OnProgress(const std::string& trainer_id, const v1::TaskProgress& progress);
+  void NoteProgress(Trainer& trainer, const v1::TrainerMessage& message);
 
   // workers.cc
   void SeeRunning(const std::string& node,
@@ -227,6 +237,13 @@ class Controller {
   void CheckTrainers(Time now);
   void CheckJobs(Time now);
   bool PeerIsAway(const OpenJob& job);
+  struct Silence {
+    Time since{};                    // the last progress of any rank
+    const Trainer* first = nullptr;  // that has a task and fell silent first
+    Time first_since{};
+  };
+  Silence SilenceOf(const OpenJob& job);
+  bool FailStalled(OpenJob& job, Time now);
   std::chrono::milliseconds LossTime() const;
   void CheckSpace(Time now);
 

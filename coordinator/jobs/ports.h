@@ -84,6 +84,7 @@ class Telemetry {
   virtual void OnJobPlaced(double queue_wait_seconds) {}
   virtual void OnStepApplied(const v1::MetricPoint& point) {}
   virtual void OnRestart() {}
+  virtual void OnStall() {}
 };
 
 // Free bytes of the file system that holds a folder (or will: the nearest parent that exists).

@@ -146,15 +146,28 @@ void Controller::OnTrainerDetached(const std::string& trainer_id) {
 
 void Controller::OnTrainerMessage(const std::string& trainer_id,
                                   const v1::TrainerMessage& message) {
-  if (message.has_progress()) return OnProgress(trainer_id, message.progress());
   Trainer* trainer = FindTrainer(trainer_id);
-  if (trainer == nullptr || message.sequence() <= trainer->taken) return;  // sent again
+  if (trainer == nullptr) return;
+  if (message.has_progress()) {
+    NoteProgress(*trainer, message);
+    return OnProgress(trainer_id, message.progress());
+  }
+  if (message.sequence() <= trainer->taken) return;  // sent again
   if (message.sequence() != trainer->taken + 1) {
     // One before it was turned away: acknowledging this one would acknowledge that one too.
     return ports_.trainers->Disconnect(trainer_id);
   }
   trainer->taken = message.sequence();
+  NoteProgress(*trainer, message);
   pending_.push_back({trainer_id, message});
+}
+
+// Any report is a sign of life; whether it can be committed is another matter.
+void Controller::NoteProgress(Trainer& trainer, const v1::TrainerMessage& message) {
+  trainer.progress.at = Now();
+  if (!message.has_progress()) return;
+  trainer.progress.phase = Shorten(message.progress().phase(), kPhaseBytesMax);
+  trainer.progress.step = message.progress().step();
 }
 
 // A new phase of rank 0 becomes the job's reason; the numbers within it are not worth a commit.
@@ -199,6 +212,7 @@ void Controller::Flush() {
   for (auto& [id, batch] : by_job) {
     OpenJob* job = FindOpenJob(id);
     if (job == nullptr || ApplyReports(*job, batch).ok()) continue;
+    job->task_since = Now();  // trainers may have to wait for us
     for (const Report* report : batch) pending_.push_back(*report);  // tried again later
   }
 }

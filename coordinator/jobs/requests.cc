@@ -276,6 +276,13 @@ Result<v1::JobExplanation> Controller::Explain(const std::string& id_or_name) {
                placement.node() + " slot " + std::to_string(placement.slot());
     }
     answer.add_reasons("attempt " + std::to_string(job.generation()) + ": " + where);
+    const Phase phase = open == nullptr ? Phase::kNone : open->record.phase;
+    if (phase == Phase::kPreparing || phase == Phase::kWorking) {
+      const auto silent = Now() - SilenceOf(*open).since;
+      const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(silent).count();
+      answer.add_reasons("last progress " +
+                         scheduling::CountOf(static_cast<uint64_t>(seconds), "second") + " ago");
+    }
     if (job.restarts() > 0) {
       answer.add_reasons(scheduling::CountOf(job.restarts(), "restart") + " so far, of " +
                          std::to_string(MaxRestarts(job.spec())) + " allowed");

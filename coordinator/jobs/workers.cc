@@ -1,5 +1,6 @@
 // What workers say, and what silence means.
 
+#include <algorithm>
 #include <set>
 
 #include "common/log/log.h"
@@ -8,6 +9,15 @@
 #include "coordinator/jobs/state_machine.h"
 
 namespace attune::jobs {
+namespace {
+
+std::string Seconds(std::chrono::nanoseconds duration) {
+  return scheduling::CountOf(
+      static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(duration).count()),
+      "second");
+}
+
+}  // namespace
 
 void Controller::OnWorkerRegistered(const v1::RegisterWorker& worker, const std::string& address) {
   const Time now = Now();
@@ -171,6 +181,43 @@ bool Controller::PeerIsAway(const OpenJob& job) {
   return false;
 }
 
+// Only rank 0 has a task while the data is prepared.
+Controller::Silence Controller::SilenceOf(const OpenJob& job) {
+  Silence silence{job.task_since, nullptr, {}};
+  const bool preparing = job.record.phase == Phase::kPreparing;
+  for (const Trainer* trainer : TrainersOf(job.record)) {
+    const Time since = std::max(job.task_since, trainer->progress.at);
+    silence.since = std::max(silence.since, since);
+    const bool has_task = preparing ? trainer->record.rank == 0
+                                    : trainer->record.done_task_id != MainTaskId(job.record);
+    if (!has_task || (silence.first != nullptr && silence.first_since <= since)) continue;
+    silence.first = trainer;
+    silence.first_since = since;
+  }
+  return silence;
+}
+
+// All ranks are there and none gets on: one of them hangs. The one that fell silent first is named,
+// as the others wait for it.
+bool Controller::FailStalled(OpenJob& job, Time now) {
+  if (job.record.phase != Phase::kPreparing && job.record.phase != Phase::kWorking) return false;
+  const Silence silence = SilenceOf(job);
+  if (silence.first == nullptr || now - silence.since < options_.progress_timeout) return false;
+  const Progress& last = silence.first->progress;
+  std::string cause = "hangs: no rank made progress for " + Seconds(options_.progress_timeout);
+  if (last.at >= job.task_since && !last.phase.empty()) {
+    cause += "; its own last was \"" + last.phase + "\" at step " + std::to_string(last.step) +
+             ", " + Seconds(now - last.at) + " ago";
+  } else {
+    cause += "; it said nothing since its task began, " + Seconds(now - job.task_since) + " ago";
+  }
+  const TrainerRecord& trainer = silence.first->record;
+  const Failure failure{
+      Failure::Kind::kTrainer, static_cast<int>(trainer.rank), trainer.node, cause, {}};
+  if (Fail(job, failure).ok()) ports_.telemetry->OnStall();
+  return true;
+}
+
 void Controller::CheckJobs(Time now) {
   std::vector<std::string> active;
   for (const auto& [id, job] : jobs_) {
@@ -186,6 +233,7 @@ void Controller::CheckJobs(Time now) {
       (void)Fail(job, {Failure::Kind::kTrainer, -1, "", "trainers did not stop in time", {}});
       continue;
     }
+    if (FailStalled(job, now)) continue;
     const bool attaching = job.record.phase == Phase::kAttaching;
     for (Trainer* trainer : TrainersOf(job.record)) {
       if (trainer->attached) continue;
@@ -196,8 +244,7 @@ void Controller::CheckJobs(Time now) {
           Failure::Kind::kTrainer,
           static_cast<int>(trainer->record.rank),
           trainer->record.node,
-          (attaching ? "did not dial in within " : "lost contact for ") +
-              scheduling::CountOf(static_cast<uint64_t>(limit.count() / 1000), "second"),
+          (attaching ? "did not dial in within " : "lost contact for ") + Seconds(limit),
           {}};
       (void)Fail(job, failure);
       break;

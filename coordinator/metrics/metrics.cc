@@ -131,7 +131,12 @@ struct Metrics::State {
                      .Name("attune_restarts_total")
                      .Help("Attempts lost to failures")
                      .Register(*registry)
-                     .Add({})) {
+                     .Add({})),
+        stalls(prometheus::BuildCounter()
+                   .Name("attune_stalls_total")
+                   .Help("Attempts ended because no rank made progress for too long")
+                   .Register(*registry)
+                   .Add({})) {
     auto& phases = prometheus::BuildHistogram()
                        .Name("attune_step_seconds")
                        .Help("Seconds of an optimizer step by phase, on rank 0")
@@ -155,6 +160,7 @@ struct Metrics::State {
   prometheus::Counter& steps;
   prometheus::Counter& tokens;
   prometheus::Counter& restarts;
+  prometheus::Counter& stalls;
   Histogram *data, *forward, *backward, *sync, *optimizer;
 
   mutable Mutex mutex;
@@ -185,6 +191,10 @@ void Metrics::OnStepApplied(const StepSample& step) {
 
 void Metrics::OnRestart() {
   state_->restarts.Increment();
+}
+
+void Metrics::OnStall() {
+  state_->stalls.Increment();
 }
 
 Status Metrics::Start(const std::string& listen) {

@@ -59,6 +59,7 @@ class Metrics {
   void OnJobPlaced(double queue_wait_seconds);  // from (re)entering the queue to its placement
   void OnStepApplied(const StepSample& step);   // a redone step counts again: it was work
   void OnRestart();                             // an attempt lost to a failure
+  void OnStall();                               // an attempt ended because no rank got on
 
   // Serves http://listen/metrics. Errors: the address is invalid or taken (kUnavailable).
   Status Start(const std::string& listen);

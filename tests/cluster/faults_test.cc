@@ -2,6 +2,7 @@
 // undisturbed run.
 
 #include <gmock/gmock.h>
+#include <sys/stat.h>
 
 #include "tests/cluster/harness.h"
 
@@ -70,6 +71,27 @@ TEST_F(FaultsTest, KilledTrainer) {
   ASSERT_EQ(restarted["incidents"].size(), 1u) << restarted.dump(1);
   EXPECT_THAT(restarted["incidents"][0]["cause"].get<std::string>(), HasSubstr("SIGKILL"));
   EXPECT_EQ(restarted["incidents"][0]["node"], "worker-2");
+  ExpectUndisturbed(job);
+}
+
+// At the end rank 0 reads the tokenizer again, to write it with the model: a pipe that nobody
+// writes to holds it there, alive and connected, like a disk that does not answer.
+TEST_F(FaultsTest, HungTrainer) {
+  std::string job = Started("hung");
+  const std::filesystem::path tokenizer = cluster_.storage() / "models/tiny/1/tokenizer.json";
+  const std::filesystem::path aside = cluster_.home() / "tokenizer.json";
+  std::filesystem::rename(tokenizer, aside);
+  ASSERT_EQ(mkfifo(tokenizer.c_str(), 0600), 0);
+  ASSERT_NO_FATAL_FAILURE(cluster_.RestartCoordinator("progress_timeout: 20s\n"));
+  Json restarted =
+      cluster_.WaitFor(job, [](const Json& shown) { return shown.value("restarts", 0) == 1; });
+  std::filesystem::rename(aside, tokenizer);
+  ASSERT_EQ(restarted["incidents"].size(), 1u) << restarted.dump(1);
+  const Json incident = restarted["incidents"][0];
+  EXPECT_THAT(
+      incident["cause"].get<std::string>(),
+      HasSubstr("hangs: no rank made progress for 20 seconds; its own last was \"saving\""));
+  EXPECT_EQ(incident["step"], kSteps);
   ExpectUndisturbed(job);
 }
 

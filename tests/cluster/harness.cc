@@ -107,6 +107,18 @@ void Cluster::UpAgain() {
   ASSERT_EQ(up.exit_code, 0) << up.out << up.err;
 }
 
+void Cluster::RestartCoordinator(const std::string& more) const {
+  Kill(Pid("coordinator"));
+  fs::path config = Write("again.yaml", Read("coordinator.yaml") + more);
+  Finished started =
+      Run({"/bin/sh", "-c", "exec \"$0\" --config \"$1\" >> \"$2\" 2>&1 < /dev/null &",
+           std::string(ATTUNE_BIN_DIR) + "/attune-coordinator", config.string(),
+           (home_ / "logs/coordinator.log").string()},
+          {}, seconds(30));
+  ASSERT_EQ(started.exit_code, 0) << started.err;
+  ASSERT_TRUE(Eventually([&] { return Attune({"job", "list"}).exit_code == 0; }));
+}
+
 pid_t Cluster::Pid(const std::string& daemon) const {
   pid_t pid = std::atoi(Read("run/" + daemon + ".pid").c_str());
   return pid > 0 && IsAlive(pid) ? pid : 0;

@@ -73,11 +73,13 @@ TEST(Metrics, CountsWhatItIsTold) {
   metrics.OnStepApplied(step);
   metrics.OnStepApplied(step);
   metrics.OnRestart();
+  metrics.OnStall();
   std::string page = metrics.Render();
   EXPECT_THAT(page, HasSubstr("attune_queue_wait_seconds_sum 3\n"));
   EXPECT_THAT(page, HasSubstr("attune_steps_total 2\n"));
   EXPECT_THAT(page, HasSubstr("attune_tokens_total 256\n"));
   EXPECT_THAT(page, HasSubstr("attune_restarts_total 1\n"));
+  EXPECT_THAT(page, HasSubstr("attune_stalls_total 1\n"));
   EXPECT_THAT(page, HasSubstr("attune_step_seconds_count{phase=\"forward\"} 2\n"));
   EXPECT_THAT(page, HasSubstr("attune_step_seconds_count{phase=\"sync\"} 0\n"));
 }

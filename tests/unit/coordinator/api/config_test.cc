@@ -64,6 +64,7 @@ TEST(SampleConfig, IsValidAndShowsTheDefaults) {
   EXPECT_EQ(config->lost_after, defaults.lost_after);
   EXPECT_EQ(config->attach_timeout, defaults.attach_timeout);
   EXPECT_EQ(config->reattach_timeout, defaults.reattach_timeout);
+  EXPECT_EQ(config->progress_timeout, defaults.progress_timeout);
   EXPECT_EQ(config->log_level, defaults.log_level);
 }
 

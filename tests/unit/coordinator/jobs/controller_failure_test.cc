@@ -6,6 +6,7 @@
 namespace attune::jobs {
 namespace {
 
+using testing::Contains;
 using testing::HasSubstr;
 
 class ControllerFailureTest : public testing::Test {
@@ -212,6 +213,54 @@ TEST_F(ControllerFailureTest, TrainersThatNeverDialInAreGivenUp) {
   ASSERT_TRUE(cluster_.RunUntil([&] { return cluster_.Job(id).restarts() == 1; }, 130));
   EXPECT_THAT(cluster_.Job(id).incidents(0).cause(), HasSubstr("did not dial in"));
   cluster_.trainers_attach = true;
+  EXPECT_TRUE(cluster_.RunUntilState(id, v1::Job::SUCCEEDED));
+}
+
+TEST_F(ControllerFailureTest, ARankThatHangsIsNamedAndTheJobGoesOn) {
+  for (uint32_t rank : {1u, 0u}) {
+    SCOPED_TRACE(rank);
+    cluster_.stalls_told = 0;
+    const std::string id = RunToStepSeven();
+    cluster_.Trainer(TrainerId(id, 1, rank))->hangs = true;
+    EXPECT_FALSE(cluster_.RunUntil([&] { return cluster_.Job(id).restarts() > 0; }, 299));
+    EXPECT_THAT(cluster_.controller().Explain(id)->reasons(),
+                Contains(HasSubstr("last progress 29")));
+    ASSERT_TRUE(cluster_.RunUntil([&] { return cluster_.Job(id).restarts() == 1; }, 2));
+    const v1::Incident incident = cluster_.Job(id).incidents(0);
+    EXPECT_EQ(incident.rank(), static_cast<int>(rank));
+    EXPECT_EQ(incident.node(), rank == 0 ? "a" : "b");
+    EXPECT_THAT(incident.cause(), HasSubstr("hangs: no rank made progress for 300 seconds"));
+    if (rank == 1) {
+      EXPECT_THAT(incident.cause(), HasSubstr("\"training\" at step"));
+    }
+    EXPECT_EQ(cluster_.stalls_told, 1);
+    ASSERT_TRUE(cluster_.RunUntilState(id, v1::Job::SUCCEEDED));
+    EXPECT_EQ(cluster_.Job(id).generation(), 2u);
+    EXPECT_TRUE(cluster_.RunUntil([&] { return cluster_.running() == 0; }));
+  }
+}
+
+TEST_F(ControllerFailureTest, ASlowRunDoesNotHang) {
+  const std::string id = RunToStepSeven();
+  for (int i = 0; i < 3; ++i) {
+    cluster_.steps_flow = false;
+    EXPECT_FALSE(cluster_.RunUntil([&] { return cluster_.Job(id).restarts() > 0; }, 290));
+    cluster_.steps_flow = true;
+    cluster_.Step();
+  }
+  ASSERT_TRUE(cluster_.RunUntilState(id, v1::Job::SUCCEEDED));
+  EXPECT_EQ(cluster_.Job(id).restarts(), 0u);
+}
+
+TEST_F(ControllerFailureTest, ADataPreparationThatHangsIsGivenUp) {
+  cluster_.AddWorker("a", 2);
+  const std::string id = cluster_.Submit(2, 5);
+  ASSERT_TRUE(cluster_.RunUntil([&] { return cluster_.Trainer(id + "-g1-r0") != nullptr; }));
+  cluster_.Trainer(id + "-g1-r0")->hangs = true;
+  ASSERT_TRUE(cluster_.RunUntil([&] { return cluster_.Job(id).restarts() == 1; }, 305));
+  EXPECT_EQ(cluster_.Job(id).incidents(0).rank(), 0);
+  EXPECT_THAT(cluster_.Job(id).incidents(0).cause(),
+              HasSubstr("it said nothing since its task began, 300 seconds ago"));
   EXPECT_TRUE(cluster_.RunUntilState(id, v1::Job::SUCCEEDED));
 }
 

@@ -41,6 +41,7 @@ void FakeCluster::StartController() {
   store_ = std::make_unique<rendezvous::KeyValueStore>(&clock_);
   ControllerOptions options;
   options.storage = folder_;
+  options.progress_timeout = std::chrono::minutes(5);
   ControllerPorts ports;
   ports.database = database_.get();
   ports.clock = &clock_;
@@ -344,7 +345,7 @@ void FakeCluster::StepTrainer(FakeTrainer& trainer) {
   }
   FakeTrainer* still = Trainer(id);
   if (still == nullptr) return;
-  if (still->task && steps_flow) Work(*still);
+  if (still->task && steps_flow && !still->hangs) Work(*still);
   while (controller_ && still->attached && reports_flow && still->sent < still->kept.size()) {
     v1::TrainerMessage message = still->kept[still->sent++];
     if (std::exchange(turn_away_report, false)) continue;
@@ -355,6 +356,14 @@ void FakeCluster::StepTrainer(FakeTrainer& trainer) {
 void FakeCluster::Report(FakeTrainer& trainer, v1::TrainerMessage message) {
   message.set_sequence(trainer.next_sequence++);
   trainer.kept.push_back(std::move(message));
+}
+
+void FakeCluster::SayProgress(const FakeTrainer& trainer) {
+  if (!controller_ || !trainer.attached || !reports_flow) return;
+  v1::TrainerMessage message;
+  message.mutable_progress()->set_phase("training");
+  message.mutable_progress()->set_step(trainer.step);
+  controller_->OnTrainerMessage(trainer.start.trainer_id(), message);
 }
 
 void FakeCluster::Work(FakeTrainer& trainer) {
@@ -393,11 +402,12 @@ void FakeCluster::Work(FakeTrainer& trainer) {
     return Report(trainer, std::move(stopped));
   }
   for (uint32_t rank = 0; rank < task.world_size(); ++rank) {  // a collective needs everybody
-    if (Trainer(TrainerId(task.job_id(), task.generation(), rank)) == nullptr) return;
+    FakeTrainer* peer = Trainer(TrainerId(task.job_id(), task.generation(), rank));
+    if (peer == nullptr || peer->step < trainer.step) return;
   }
   if (trainer.step < steps) {
     ++trainer.step;
-    if (task.rank() != 0) return;
+    if (task.rank() != 0) return SayProgress(trainer);
     v1::TrainerMessage metrics;
     metrics.mutable_metrics()->set_step(trainer.step);
     metrics.mutable_metrics()->set_loss(10.0 / trainer.step);

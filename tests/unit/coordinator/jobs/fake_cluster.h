@@ -31,6 +31,7 @@ class FakeCluster final : public launching::Launcher,
     std::string last_task_id;
     uint32_t step = 0;
     bool stop = false;
+    bool hangs = false;  // its process and its stream live
     uint64_t next_sequence = 1;
     std::vector<v1::TrainerMessage> kept;  // not acknowledged
     size_t sent = 0;                       // of kept, on this stream
@@ -78,6 +79,7 @@ class FakeCluster final : public launching::Launcher,
   int commits_left = -1;  // with events; at 0 the coordinator says nothing any more: it has died
   std::string last_words = "last words";  // in the logs of trainers
   int restarts_told = 0;
+  int stalls_told = 0;
   int steps_told = 0;
   std::set<std::string> registered_jobs, placed_jobs;
   std::set<std::string> unlisted;  // trainers that live on, but not in their workers' lists
@@ -93,6 +95,7 @@ class FakeCluster final : public launching::Launcher,
   void Run(std::function<void()> work, std::function<void()> done) override;
   void OnStepApplied(const v1::MetricPoint&) override { ++steps_told; }
   void OnRestart() override { ++restarts_told; }
+  void OnStall() override { ++stalls_told; }
   Result<v1::ModelVersion> GetModel(const std::string& reference) override;
   Result<v1::DatasetVersion> GetDataset(const std::string& reference) override;
   Result<models::PreparedOutput> PrepareOutput(
@@ -116,6 +119,7 @@ class FakeCluster final : public launching::Launcher,
   void StepTrainer(FakeTrainer& trainer);
   void Work(FakeTrainer& trainer);
   void Report(FakeTrainer& trainer, v1::TrainerMessage message);
+  void SayProgress(const FakeTrainer& trainer);
   void End(const std::string& id, bool signaled, int code);
 
   std::filesystem::path folder_;
