@@ -4,9 +4,16 @@
 
 #include "common/log/log.h"
 #include "coordinator/jobs/repository.h"
+#include "coordinator/store/events.h"
 #include "coordinator/store/requests.h"
 
 namespace attune::jobs {
+namespace {
+
+// Each holds the whole job; steps, evaluations, waits and restarts may come without end.
+constexpr int kEventsOfATypeKept = 50;
+
+}  // namespace
 
 Controller::Controller(ControllerOptions options, ControllerPorts ports)
     : options_(std::move(options)),
@@ -21,12 +28,15 @@ Status Controller::Commit(Change change) {
     if (change.also) ATTUNE_RETURN_IF_ERROR(change.also(transaction, &change.record));
     for (const TrainerRecord& trainer : change.trainers) SaveTrainer(transaction, trainer);
     for (const Change::Line& line : change.events) {
-      const std::string message = line.message.empty() ? change.record.job.reason() : line.message;
-      transaction.AppendEvent("job", change.record.job.id(), line.type, message,
-                              [&](int64_t sequence) {
-                                change.record.job.set_sequence(static_cast<uint64_t>(sequence));
-                                return change.record.job.SerializeAsString();
-                              });
+      v1::Job& job = change.record.job;
+      const std::string message = line.message.empty() ? job.reason() : line.message;
+      const uint64_t pruned =
+          PruneEvents(transaction, "job", job.id(), line.type, kEventsOfATypeKept - 1);
+      if (pruned > 0) (*job.mutable_events_left_out())[line.type] += pruned;
+      transaction.AppendEvent("job", job.id(), line.type, message, [&](int64_t sequence) {
+        job.set_sequence(static_cast<uint64_t>(sequence));
+        return job.SerializeAsString();
+      });
     }
     SaveJob(transaction, change.record);
     if (change.request) {

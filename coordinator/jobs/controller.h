@@ -143,7 +143,6 @@ class Controller {
   struct Batch {
     std::vector<v1::MetricPoint> points;
     std::string output;
-    bool stepped = false;
   };
   // The request that a change answers, so that its repetition gets the same answer.
   struct RequestKey {

@@ -12,12 +12,10 @@
 #include "coordinator/jobs/controller.h"
 #include "coordinator/jobs/repository.h"
 #include "coordinator/jobs/state_machine.h"
-#include "coordinator/store/events.h"
 
 namespace attune::jobs {
 namespace {
 
-constexpr int kStepEventsKept = 50;
 constexpr size_t kPhaseBytesMax = 100;
 
 std::string DescribePoint(const v1::MetricPoint& point, const v1::Job& job) {
@@ -189,10 +187,6 @@ void Controller::OnProgress(const std::string& trainer_id, const v1::TaskProgres
   if (!progress.phase().empty())
     change.record.job.set_reason(Shorten(progress.phase(), kPhaseBytesMax));
   change.events.push_back({"progress", ""});
-  change.also = [](Transaction& transaction, JobRecord* record) {
-    PruneEvents(transaction, "job", record->job.id(), "progress", kStepEventsKept);
-    return Status();
-  };
   job->shown_phase = progress.phase();
   (void)Commit(std::move(change));
 }
@@ -241,7 +235,6 @@ Status Controller::ApplyReports(OpenJob& job, const std::vector<const Report*>& 
   }
   change.also = [&](Transaction& transaction, JobRecord* record) {
     for (const v1::MetricPoint& point : batch.points) SaveMetric(transaction, id, point);
-    if (batch.stepped) PruneEvents(transaction, "job", id, "step", kStepEventsKept);
     return Status();
   };
   ATTUNE_RETURN_IF_ERROR(Commit(std::move(change)));
@@ -267,7 +260,6 @@ void Controller::ApplyReport(const v1::TrainerMessage& message, TrainerRecord* t
       TakeMetrics(point, &job);
       if (point.has_loss()) {
         job.set_step(point.step());
-        batch->stepped = true;
         if (job.state() == v1::Job::PREPARING) {
           (void)ApplyEvent(&record, JobEvent::kStepApplied, "trains");
         }

@@ -1,5 +1,6 @@
 #include "coordinator/store/events.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace attune {
@@ -56,14 +57,17 @@ std::vector<Event> ReadEvents(Transaction& transaction, const std::string& subje
   return events;
 }
 
-void PruneEvents(Transaction& transaction, const std::string& subject_kind,
-                 const std::string& subject_id, const std::string& type, int keep) {
-  transaction.session()
-      << "DELETE FROM events WHERE subject_kind = :kind AND subject_id = :id AND type = :type AND "
-         "sequence <= (SELECT sequence FROM events WHERE subject_kind = :kind2 AND subject_id = "
-         ":id2 AND type = :type2 ORDER BY sequence DESC LIMIT 1 OFFSET :keep)",
-      soci::use(subject_kind), soci::use(subject_id), soci::use(type), soci::use(subject_kind),
-      soci::use(subject_id), soci::use(type), soci::use(keep);
+uint64_t PruneEvents(Transaction& transaction, const std::string& subject_kind,
+                     const std::string& subject_id, const std::string& type, int keep) {
+  soci::statement statement =
+      (transaction.session().prepare
+           << "DELETE FROM events WHERE subject_kind = :kind AND subject_id = :id AND type = :type "
+              "AND sequence <= (SELECT sequence FROM events WHERE subject_kind = :kind2 AND "
+              "subject_id = :id2 AND type = :type2 ORDER BY sequence DESC LIMIT 1 OFFSET :keep)",
+       soci::use(subject_kind), soci::use(subject_id), soci::use(type), soci::use(subject_kind),
+       soci::use(subject_id), soci::use(type), soci::use(keep));
+  statement.execute(true);
+  return static_cast<uint64_t>(std::max(0LL, statement.get_affected_rows()));
 }
 
 }  // namespace attune

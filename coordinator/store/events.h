@@ -12,9 +12,9 @@ namespace attune {
 std::vector<Event> ReadEvents(Transaction& transaction, const std::string& subject_kind,
                               const std::string& subject_id, int64_t after_sequence, int limit);
 
-// Forgets all but the newest keep events of one type of one subject: a long run's step events are a
-// progress display, not a record (the metrics table is). Throws soci_error.
-void PruneEvents(Transaction& transaction, const std::string& subject_kind,
-                 const std::string& subject_id, const std::string& type, int keep);
+// Forgets all but the newest keep events of one type of one subject: what repeats without end is a
+// display of progress, not a record. Returns how many it forgot. Throws soci_error.
+uint64_t PruneEvents(Transaction& transaction, const std::string& subject_kind,
+                     const std::string& subject_id, const std::string& type, int keep);
 
 }  // namespace attune

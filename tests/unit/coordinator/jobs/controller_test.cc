@@ -90,6 +90,19 @@ TEST_F(ControllerTest, QueuesBehindAndSaysWhy) {
   EXPECT_TRUE(cluster_.RunUntilState(second, v1::Job::SUCCEEDED));
 }
 
+TEST_F(ControllerTest, AReasonToWaitIsAnEventWhenItChangesAndOnlyTheLastAreKept) {
+  const std::string id = cluster_.Submit(8, 5);
+  for (uint32_t i = 0; i < 60; ++i) {
+    cluster_.KillWorker("a");
+    cluster_.AddWorker("a", 1 + i % 2);
+    for (int steps = 0; steps < 3; ++steps) cluster_.Step();
+  }
+  EXPECT_EQ(cluster_.Job(id).reason(), "needs 8 slots; the cluster has 2 in total");
+  EXPECT_EQ(cluster_.CountEvents(id, "waiting"), 50);
+  EXPECT_EQ(cluster_.Job(id).events_left_out().at("waiting"), 10u);
+  EXPECT_EQ(cluster_.CountEvents(id, "submitted"), 1);
+}
+
 TEST_F(ControllerTest, RefusesMoreRanksThanTheClusterHas) {
   cluster_.AddWorker("a", 2);
   cluster_.Step();

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "common/base/files.h"
 #include "common/log/log.h"
 #include "common/spec/job_spec.h"
@@ -84,16 +86,28 @@ v1::Job FakeCluster::Job(const std::string& id) {
   return job;
 }
 
-std::vector<std::string> FakeCluster::EventTypes(const std::string& id) {
-  std::vector<std::string> types;
+std::vector<Event> FakeCluster::Events(const std::string& kind, const std::string& id) {
+  std::vector<Event> events;
   Status status = database_->Read([&](Transaction& transaction) {
-    for (const Event& event : ReadEvents(transaction, "job", id, 0, 10'000)) {
-      if (types.empty() || types.back() != event.type) types.push_back(event.type);
-    }
+    events = ReadEvents(transaction, kind, id, 0, 10'000);
     return Status();
   });
   EXPECT_TRUE(status.ok()) << status.ToString();
+  return events;
+}
+
+std::vector<std::string> FakeCluster::EventTypes(const std::string& id, const std::string& kind) {
+  std::vector<std::string> types;
+  for (const Event& event : Events(kind, id)) {
+    if (types.empty() || types.back() != event.type) types.push_back(event.type);
+  }
   return types;
+}
+
+int FakeCluster::CountEvents(const std::string& id, const std::string& type) {
+  const std::vector<Event> events = Events("job", id);
+  return static_cast<int>(std::count_if(events.begin(), events.end(),
+                                        [&](const Event& event) { return event.type == type; }));
 }
 
 std::string FakeCluster::Output(const std::string& id) {

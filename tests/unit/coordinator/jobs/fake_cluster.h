@@ -47,7 +47,9 @@ class FakeCluster final : public launching::Launcher,
   Controller& controller() { return *controller_; }
   const std::filesystem::path& storage() const { return folder_; }
   v1::Job Job(const std::string& id);
-  std::vector<std::string> EventTypes(const std::string& id);
+  // In order, repetitions once.
+  std::vector<std::string> EventTypes(const std::string& id, const std::string& kind = "job");
+  int CountEvents(const std::string& id, const std::string& type);
   std::string Output(const std::string& id);
   void Execute(const std::string& statement);  // on the state database
   v1::SubmitJobRequest TrainRequest(uint32_t ranks_min, uint32_t ranks_max, uint32_t steps);
@@ -107,6 +109,8 @@ class FakeCluster final : public launching::Launcher,
     placed_jobs.insert(version.lineage().job_id());
     return Status();
   }
+
+  std::vector<Event> Events(const std::string& kind, const std::string& id);
 
   struct FakeWorker {
     uint32_t slots = 0;

@@ -102,7 +102,8 @@ TEST_F(DatabaseTest, PruneKeepsTheNewest) {
                     for (int i = 0; i < 10; ++i)
                       t.AppendEvent("job", "j", "step", std::to_string(i), "");
                     t.AppendEvent("job", "j", "ended", "", "");
-                    PruneEvents(t, "job", "j", "step", 3);
+                    EXPECT_EQ(PruneEvents(t, "job", "j", "step", 3), 7u);
+                    EXPECT_EQ(PruneEvents(t, "job", "j", "step", 3), 0u);
                     auto events = ReadEvents(t, "job", "j", 0, 100);
                     EXPECT_EQ(events.size(), 4u);
                     EXPECT_EQ(events[0].message, "7");
