@@ -39,7 +39,9 @@ Result<CoordinatorConfig> ReadCoordinatorConfig(const std::string& path) {
   reader.Optional("lost_after", &config.lost_after, seconds);
   reader.Optional("attach_timeout", &config.attach_timeout, seconds);
   reader.Optional("reattach_timeout", &config.reattach_timeout, seconds);
-  reader.Optional("progress_timeout", &config.progress_timeout, yaml::Range{1, 30 * 86400.0});
+  const yaml::Range up_to_a_month{1, 30 * 86400.0};
+  reader.Optional("progress_timeout", &config.progress_timeout, up_to_a_month);
+  reader.Optional("forget_lost_after", &config.forget_lost_after, up_to_a_month);
   reader.Optional("log_level", &config.log_level, yaml::OneOf{{"debug", "info", "warn", "error"}});
   if (!HasPort(config.listen)) reader.Fail("listen", "listen must be host:port");
   if (!config.metrics_listen.empty() && !HasPort(config.metrics_listen)) {
@@ -47,6 +49,9 @@ Result<CoordinatorConfig> ReadCoordinatorConfig(const std::string& path) {
   }
   if (config.lost_after < 2 * config.heartbeat_interval) {
     reader.Fail("lost_after", "lost_after must be at least twice heartbeat_interval");
+  }
+  if (config.forget_lost_after < config.lost_after) {
+    reader.Fail("forget_lost_after", "forget_lost_after must be at least lost_after");
   }
   ATTUNE_RETURN_IF_ERROR(reader.Finish());
   const auto folder = std::filesystem::absolute(path).parent_path();

@@ -193,6 +193,7 @@ Status CoordinatorServer::Parts::MakeController() {
   options.attach_timeout = config.attach_timeout;
   options.reattach_timeout = config.reattach_timeout;
   options.progress_timeout = config.progress_timeout;
+  options.forget_lost_after = config.forget_lost_after;
   options.missing_timeout = config.lost_after;
   options.seed = static_cast<uint64_t>(ToMicros(SystemClock()->Now()));
   jobs::ControllerPorts ports;

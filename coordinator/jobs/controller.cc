@@ -135,7 +135,11 @@ Status Controller::Recover() {
     return Status();
   }));
   const Time now = Now();
-  for (const v1::Node& node : nodes) nodes_.Restore(node, now, options_.reattach_timeout);
+  for (const v1::Node& node : nodes) {
+    const Duration silence = ports_.clock->Now() - GetTimestamp(node.last_heartbeat());
+    nodes_.Restore(node, now, options_.reattach_timeout,
+                   std::chrono::duration_cast<std::chrono::milliseconds>(silence));
+  }
   for (TrainerRecord& record : trainers) {
     Trainer trainer;
     trainer.detached_since = now;
@@ -170,6 +174,7 @@ void Controller::Tick() {
   const Time now = Now();
   ports_.rendezvous->ExpireWaits();
   for (const std::string& node : nodes_.TakeLost(now)) LoseNode(node);
+  ForgetNodes(now);
   CheckTrainers(now);
   CheckJobs(now);
   if (now >= next_space_check_) {

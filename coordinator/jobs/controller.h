@@ -51,6 +51,7 @@ struct ControllerOptions {
   std::chrono::milliseconds progress_timeout{3'600'000};  // of all ranks together
   std::chrono::milliseconds exit_grace{10'000};           // between "exit" and a signal
   std::chrono::milliseconds space_check_interval{3'000};
+  std::chrono::milliseconds forget_lost_after{86'400'000};
   std::chrono::seconds space_retry_min{300};  // tried anyway: a quota does not show as free space
   uint32_t kill_grace_seconds = 5;            // between SIGTERM and SIGKILL
   RetryPolicy retry;                          // max_restarts comes from each spec
@@ -233,6 +234,7 @@ class Controller {
                   const google::protobuf::RepeatedPtrField<v1::RunningTrainer>& running,
                   std::vector<std::string>* unknown);
   void LoseNode(const std::string& node);
+  void ForgetNodes(Time now);
   void CheckTrainers(Time now);
   void CheckJobs(Time now);
   bool PeerIsAway(const OpenJob& job);

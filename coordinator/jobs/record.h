@@ -69,6 +69,11 @@ inline void SetTimestamp(google::protobuf::Timestamp* out, TimePoint time) {
   out->set_nanos(static_cast<int32_t>(micros % 1'000'000 * 1000));
 }
 
+inline TimePoint GetTimestamp(const google::protobuf::Timestamp& time) {
+  return TimePoint(std::chrono::seconds(time.seconds()) +
+                   std::chrono::microseconds(time.nanos() / 1000));
+}
+
 // The name of a generation, everywhere: "<job id>-g<generation>".
 inline std::string RunName(const std::string& job_id, uint32_t generation) {
   return job_id + "-g" + std::to_string(generation);

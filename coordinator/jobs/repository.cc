@@ -363,6 +363,10 @@ void SaveNode(Transaction& transaction, const v1::Node& node) {
       use(name), use(text), use(now_us);
 }
 
+void DeleteNode(Transaction& transaction, const std::string& name) {
+  transaction.session() << "DELETE FROM nodes WHERE name = :name", use(name);
+}
+
 std::vector<v1::Node> LoadNodes(Transaction& transaction) {
   std::vector<v1::Node> nodes;
   std::string text;

@@ -53,6 +53,7 @@ std::vector<v1::MetricPoint> ReadMetrics(Transaction& transaction, const std::st
                                          MetricPosition* position, int limit);
 
 void SaveNode(Transaction& transaction, const v1::Node& node);
+void DeleteNode(Transaction& transaction, const std::string& name);
 std::vector<v1::Node> LoadNodes(Transaction& transaction);
 
 }  // namespace attune::jobs

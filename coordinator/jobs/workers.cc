@@ -114,12 +114,37 @@ void Controller::LoseNode(const std::string& node) {
       std::to_string(nodes_.Silence(node, Now()).count()) + " s without a heartbeat";
   spdlog::warn("node={} lost: {}", node, silence);
   ports_.workers->Disconnect(node);
+  v1::Node lost = nodes_.entries().at(node).node;
+  lost.set_state(v1::Node::LOST);
+  SetTimestamp(lost.mutable_last_heartbeat(), ports_.clock->Now() - nodes_.Silence(node, Now()));
   (void)ports_.database->Write([&](Transaction& transaction) {
-    transaction.AppendEvent("node", node, "lost", silence, "");
+    SaveNode(transaction, lost);
+    transaction.AppendEvent("node", node, "lost", silence, lost.SerializeAsString());
     return Status();
   });
   for (auto& [id, trainer] : trainers_) {
     if (trainer.record.node == node) trainer.missing_since = Now() - options_.missing_timeout;
+  }
+}
+
+// A node that will not come back, as those of a cluster that grows and shrinks, leaves the list;
+// its events stay.
+void Controller::ForgetNodes(Time now) {
+  for (const std::string& node : nodes_.LostFor(options_.forget_lost_after, now)) {
+    const bool in_use = std::any_of(trainers_.begin(), trainers_.end(), [&](const auto& entry) {
+      return entry.second.record.node == node;
+    });
+    if (in_use) continue;  // until CheckTrainers has ended them
+    const std::string silence =
+        "lost, " + Seconds(nodes_.Silence(node, now)) + " without a heartbeat";
+    Status status = ports_.database->Write([&](Transaction& transaction) {
+      DeleteNode(transaction, node);
+      transaction.AppendEvent("node", node, "forgotten", silence, "");
+      return Status();
+    });
+    if (!status.ok()) continue;  // tried again
+    spdlog::info("node={} forgotten: {}", node, silence);
+    nodes_.Erase(node);
   }
 }
 

@@ -2,10 +2,16 @@
 
 namespace attune::launching {
 
-void NodeTable::Restore(const v1::Node& node, Time now, std::chrono::milliseconds grace) {
+void NodeTable::Restore(const v1::Node& node, Time now, std::chrono::milliseconds grace,
+                        std::chrono::milliseconds silence) {
   Entry& entry = entries_[node.name()];
   entry.node = node;
+  entry.lost = node.state() == v1::Node::LOST;
   LivenessOptions options = options_;
+  if (entry.lost) {
+    entry.liveness = Liveness(options, now - silence);
+    return;
+  }
   options.lost_after = grace;
   entry.liveness = Liveness(options, now);
 }
@@ -14,6 +20,7 @@ NodeTable::Entry& NodeTable::Register(const v1::RegisterWorker& worker, const st
                                       Time now) {
   Entry& entry = entries_[worker.node()];
   v1::Node& node = entry.node;
+  node.Clear();
   node.set_name(worker.node());
   node.set_slots(worker.slots());
   node.set_address(address);
@@ -49,6 +56,14 @@ std::vector<std::string> NodeTable::TakeLost(Time now) {
     lost.push_back(name);
   }
   return lost;
+}
+
+std::vector<std::string> NodeTable::LostFor(std::chrono::milliseconds silence, Time now) const {
+  std::vector<std::string> names;
+  for (const auto& [name, entry] : entries_) {
+    if (entry.lost && entry.liveness.Silence(now) >= silence) names.push_back(name);
+  }
+  return names;
 }
 
 bool NodeTable::Ready(const std::string& name, Time now) const {

@@ -27,8 +27,10 @@ class NodeTable {
 
   explicit NodeTable(const LivenessOptions& options) : options_(options) {}
 
-  // After a restart: a node known from before counts as there until grace has passed.
-  void Restore(const v1::Node& node, Time now, std::chrono::milliseconds grace);
+  // After a restart: a node known from before counts as there until grace has passed, unless it was
+  // lost already, silence ago.
+  void Restore(const v1::Node& node, Time now, std::chrono::milliseconds grace,
+               std::chrono::milliseconds silence);
   Entry& Register(const v1::RegisterWorker& worker, const std::string& address, Time now);
   // Its stream has ended: it gets nothing new, and what it runs goes on until it is lost.
   void Detach(const std::string& name);
@@ -36,6 +38,10 @@ class NodeTable {
   bool Heartbeat(const std::string& name, Time now);
   // Nodes that became lost since the last call.
   std::vector<std::string> TakeLost(Time now);
+
+  // Lost nodes that have been silent for this long, to be erased.
+  std::vector<std::string> LostFor(std::chrono::milliseconds silence, Time now) const;
+  void Erase(const std::string& name) { entries_.erase(name); }
 
   // May it get work now?
   bool Ready(const std::string& name, Time now) const;

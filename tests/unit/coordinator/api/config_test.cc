@@ -41,6 +41,7 @@ TEST_F(ConfigTest, SaysWhatIsWrongAndWhere) {
            Case{"storage: s\nlog_level: loud\n", "log_level"},
            Case{"storage: s\nlost_after: 200s\nheartbeat_interval: 61s\n", "heartbeat_interval"},
            Case{"storage: s\nlost_after: 3s\nheartbeat_interval: 2s\n", "twice"},
+           Case{"storage: s\nforget_lost_after: 5s\n", "at least lost_after"},
            Case{"storage: s\nlisten_on: x\n", "unknown key 'listen_on'"},
            Case{"storage: s\ntls: {cert: a}\n", "key"},
        }) {
@@ -65,6 +66,7 @@ TEST(SampleConfig, IsValidAndShowsTheDefaults) {
   EXPECT_EQ(config->attach_timeout, defaults.attach_timeout);
   EXPECT_EQ(config->reattach_timeout, defaults.reattach_timeout);
   EXPECT_EQ(config->progress_timeout, defaults.progress_timeout);
+  EXPECT_EQ(config->forget_lost_after, defaults.forget_lost_after);
   EXPECT_EQ(config->log_level, defaults.log_level);
 }
 

@@ -7,6 +7,7 @@ namespace attune::jobs {
 namespace {
 
 using testing::Contains;
+using testing::ElementsAre;
 using testing::HasSubstr;
 
 class ControllerFailureTest : public testing::Test {
@@ -99,6 +100,26 @@ TEST_F(ControllerFailureTest, LostWorkerIsSeenByItsSilence) {
       [&] { return cluster_.Job(id).reason() == "needs 2 slots; the cluster has 1 in total"; }));
   cluster_.AddWorker("c", 1);
   EXPECT_TRUE(cluster_.RunUntilState(id, v1::Job::SUCCEEDED));
+}
+
+TEST_F(ControllerFailureTest, ALostWorkerIsForgottenInTheEnd) {
+  cluster_.AddWorker("a", 1);
+  cluster_.AddWorker("b", 1);
+  const auto nodes = [&] { return cluster_.controller().Nodes().size(); };
+  ASSERT_TRUE(cluster_.RunUntil([&] { return nodes() == 2; }, 5));
+  cluster_.KillWorker("b");
+  EXPECT_FALSE(cluster_.RunUntil([&] { return nodes() < 2; }, 200));
+  cluster_.StopController();
+  cluster_.StartController();
+  EXPECT_FALSE(cluster_.RunUntil([&] { return nodes() < 2; }, 390)) << "counted over the restart";
+  EXPECT_TRUE(cluster_.RunUntil([&] { return nodes() == 1; }, 15));
+  EXPECT_EQ(cluster_.controller().Nodes()[0].name(), "a");
+  EXPECT_THAT(cluster_.EventTypes("b", "node"), ElementsAre("registered", "lost", "forgotten"));
+  cluster_.StopController();
+  cluster_.StartController();
+  EXPECT_EQ(nodes(), 1u);
+  cluster_.AddWorker("b", 1);
+  EXPECT_TRUE(cluster_.RunUntil([&] { return nodes() == 2; }, 5));
 }
 
 TEST_F(ControllerFailureTest, InvalidInputIsNotRetried) {

@@ -44,6 +44,7 @@ void FakeCluster::StartController() {
   ControllerOptions options;
   options.storage = folder_;
   options.progress_timeout = std::chrono::minutes(5);
+  options.forget_lost_after = std::chrono::minutes(10);
   ControllerPorts ports;
   ports.database = database_.get();
   ports.clock = &clock_;

@@ -67,11 +67,24 @@ TEST_F(NodeTableTest, WithoutItsStreamItGetsNothingNew) {
 TEST_F(NodeTableTest, ARestoredNodeHasAGraceTime) {
   v1::Node node;
   node.set_name("a");
-  nodes_.Restore(node, At(0), seconds(30));
+  nodes_.Restore(node, At(0), seconds(30), seconds(500));
   EXPECT_FALSE(nodes_.Ready("a", At(0)));
   EXPECT_FALSE(nodes_.Heartbeat("a", At(0)));
   EXPECT_THAT(nodes_.TakeLost(At(29999)), IsEmpty());
   EXPECT_THAT(nodes_.TakeLost(At(30000)), ElementsAre("a"));
+}
+
+TEST_F(NodeTableTest, ALostNodeStaysLostOverARestartAndIsForgotten) {
+  v1::Node node;
+  node.set_name("a");
+  node.set_state(v1::Node::LOST);
+  nodes_.Restore(node, At(0), seconds(30), seconds(500));
+  EXPECT_THAT(nodes_.TakeLost(At(60000)), IsEmpty()) << "that was known";
+  EXPECT_THAT(nodes_.LostFor(seconds(600), At(99000)), IsEmpty());
+  EXPECT_THAT(nodes_.LostFor(seconds(600), At(100000)), ElementsAre("a"));
+  Register("a", 100000);
+  EXPECT_EQ(nodes_.entries().at("a").node.state(), v1::Node::STATE_UNSPECIFIED);
+  EXPECT_THAT(nodes_.LostFor(seconds(600), At(900000)), IsEmpty()) << "nobody says it is lost";
 }
 
 }  // namespace
