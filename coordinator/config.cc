@@ -39,10 +39,11 @@ Result<CoordinatorConfig> ReadCoordinatorConfig(const std::string& path) {
   reader.Optional("lost_after", &config.lost_after, seconds);
   reader.Optional("attach_timeout", &config.attach_timeout, seconds);
   reader.Optional("reattach_timeout", &config.reattach_timeout, seconds);
-  const yaml::Range up_to_a_month{1, 30 * 86400.0};
+  const yaml::Range up_to_a_month{1, 30 * 86400.0}, up_to_a_year{0, 365 * 86400.0};
   reader.Optional("progress_timeout", &config.progress_timeout, up_to_a_month);
   reader.Optional("forget_lost_after", &config.forget_lost_after, up_to_a_month);
   reader.Optional("log_level", &config.log_level, yaml::OneOf{{"debug", "info", "warn", "error"}});
+  reader.Optional("keep_checkpoints", &config.keep_checkpoints, up_to_a_year);
   if (!HasPort(config.listen)) reader.Fail("listen", "listen must be host:port");
   if (!config.metrics_listen.empty() && !HasPort(config.metrics_listen)) {
     reader.Fail("metrics_listen", "metrics_listen must be host:port");

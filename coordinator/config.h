@@ -25,6 +25,7 @@ struct CoordinatorConfig {
   std::chrono::milliseconds reattach_timeout{30'000};
   std::chrono::milliseconds progress_timeout{3'600'000};
   std::chrono::milliseconds forget_lost_after{86'400'000};
+  std::chrono::milliseconds keep_checkpoints{7 * 86'400'000};
   std::string log_level = "info";
 };
 

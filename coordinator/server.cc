@@ -194,6 +194,7 @@ Status CoordinatorServer::Parts::MakeController() {
   options.reattach_timeout = config.reattach_timeout;
   options.progress_timeout = config.progress_timeout;
   options.forget_lost_after = config.forget_lost_after;
+  options.keep_checkpoints = config.keep_checkpoints;
   options.missing_timeout = config.lost_after;
   options.seed = static_cast<uint64_t>(ToMicros(SystemClock()->Now()));
   jobs::ControllerPorts ports;

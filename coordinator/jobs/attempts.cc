@@ -5,6 +5,7 @@
 
 #include "common/log/log.h"
 #include "common/spec/json.h"
+#include "coordinator/jobs/checkpoints.h"
 #include "coordinator/jobs/controller.h"
 #include "coordinator/jobs/repository.h"
 #include "coordinator/jobs/state_machine.h"
@@ -242,7 +243,7 @@ std::string Controller::FindCheckpoint(const JobRecord& record) {
 }
 
 std::filesystem::path Controller::CheckpointFolder(const JobRecord& record) const {
-  return options_.storage / "runs" / record.job.id() / "checkpoints";
+  return RunFolder(options_.storage, record.job.id()) / "checkpoints";
 }
 
 Result<TaskFiles> Controller::ResolveFiles(const v1::Job& job) {
@@ -361,6 +362,13 @@ void Controller::FinishRegistering(const std::string& job_id,
   // Before anything else can happen: a task is given the path that the model has at that moment.
   Status placed = ports_.artifacts->PlaceOutput(version);
   if (!placed.ok()) spdlog::warn("model {} stays in place: {}", version.name(), placed.ToString());
+  ports_.background->Run(
+      [job_id, ports = ports_, storage = options_.storage, kept = options_.keep_checkpoints] {
+        Status status =
+            RemoveCheckpoints(ports.database, storage, job_id, ports.clock->Now(), kept);
+        if (!status.ok()) spdlog::warn("checkpoints stay for now: {}", status.ToString());
+      },
+      [] {});
 }
 
 }  // namespace attune::jobs

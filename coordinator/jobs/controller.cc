@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/log/log.h"
+#include "coordinator/jobs/checkpoints.h"
 #include "coordinator/jobs/repository.h"
 #include "coordinator/store/events.h"
 #include "coordinator/store/requests.h"
@@ -181,14 +182,21 @@ void Controller::Tick() {
     next_space_check_ = now + options_.space_check_interval;
     CheckSpace(now);
   }
-  if (now >= next_housekeeping_) {
-    next_housekeeping_ = now + std::chrono::hours(1);
-    (void)ports_.database->Write([](Transaction& transaction) {
-      ExpireRequests(transaction);
-      return Status();
-    });
-  }
+  if (now >= next_housekeeping_) KeepHouse(now);
   Schedule();
+}
+
+// At the first tick, then every hour.
+void Controller::KeepHouse(Time now) {
+  next_housekeeping_ = now + std::chrono::hours(1);
+  (void)ports_.database->Write([](Transaction& transaction) {
+    ExpireRequests(transaction);
+    return Status();
+  });
+  ports_.background->Run(
+      [database = ports_.database, storage = options_.storage, wall_now = ports_.clock->Now(),
+       kept = options_.keep_checkpoints] { SweepCheckpoints(database, storage, wall_now, kept); },
+      [] {});
 }
 
 }  // namespace attune::jobs

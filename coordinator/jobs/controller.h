@@ -52,6 +52,7 @@ struct ControllerOptions {
   std::chrono::milliseconds exit_grace{10'000};           // between "exit" and a signal
   std::chrono::milliseconds space_check_interval{3'000};
   std::chrono::milliseconds forget_lost_after{86'400'000};
+  std::chrono::milliseconds keep_checkpoints{7 * 86'400'000};  // of jobs that did not succeed
   std::chrono::seconds space_retry_min{300};  // tried anyway: a quota does not show as free space
   uint32_t kill_grace_seconds = 5;            // between SIGTERM and SIGKILL
   RetryPolicy retry;                          // max_restarts comes from each spec
@@ -247,6 +248,7 @@ class Controller {
   bool FailStalled(OpenJob& job, Time now);
   std::chrono::milliseconds LossTime() const;
   void CheckSpace(Time now);
+  void KeepHouse(Time now);
 
   Time Now() { return ports_.clock->Monotonic(); }
 

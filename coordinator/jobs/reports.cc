@@ -9,6 +9,7 @@
 #include "common/base/files.h"
 #include "common/base/utf8.h"
 #include "common/log/log.h"
+#include "coordinator/jobs/checkpoints.h"
 #include "coordinator/jobs/controller.h"
 #include "coordinator/jobs/repository.h"
 #include "coordinator/jobs/state_machine.h"
@@ -304,7 +305,7 @@ void Controller::ApplyReport(const v1::TrainerMessage& message, TrainerRecord* t
 // Appends at the committed length, so that a report applied again after a crash writes the same
 // bytes to the same place. kDataLoss when the file has less than was committed.
 Status Controller::WriteOutput(JobRecord* record, const std::string& bytes) {
-  const std::filesystem::path folder = options_.storage / "runs" / record->job.id();
+  const std::filesystem::path folder = RunFolder(options_.storage, record->job.id());
   ATTUNE_RETURN_IF_ERROR(CreateFolders(folder));
   const std::filesystem::path path = folder / "output.jsonl";
   int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);

@@ -46,6 +46,8 @@ class FaultsTest : public ::testing::Test {
     ASSERT_EQ(ended["state"], "SUCCEEDED") << ended.dump(1);
     EXPECT_EQ(ended["step"], kSteps);
     EXPECT_NE(ended["model"], "");
+    const auto checkpoints = cluster_.storage() / "runs" / job / "checkpoints";
+    EXPECT_TRUE(Eventually([&] { return !std::filesystem::exists(checkpoints); }));
     std::string reference = cluster_.Submit(LongSpec("reference", 2));
     ASSERT_EQ(cluster_.WaitForEnd(reference)["state"], "SUCCEEDED");
     std::map<int, double> expected = cluster_.Losses(reference), losses = cluster_.Losses(job);

@@ -67,6 +67,7 @@ TEST(SampleConfig, IsValidAndShowsTheDefaults) {
   EXPECT_EQ(config->reattach_timeout, defaults.reattach_timeout);
   EXPECT_EQ(config->progress_timeout, defaults.progress_timeout);
   EXPECT_EQ(config->forget_lost_after, defaults.forget_lost_after);
+  EXPECT_EQ(config->keep_checkpoints, defaults.keep_checkpoints);
   EXPECT_EQ(config->log_level, defaults.log_level);
 }
 

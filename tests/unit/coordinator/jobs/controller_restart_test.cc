@@ -84,6 +84,7 @@ TEST_F(ControllerRestartTest, DeathAfterAnyCommitIsSurvived) {
     EXPECT_EQ(cluster_.Job(id).step(), 6u);
     EXPECT_EQ(cluster_.Job(id).restarts(), 0u);
     ASSERT_TRUE(cluster_.RunUntil([&] { return cluster_.running() == 0; }));
+    EXPECT_TRUE(cluster_.RunUntil([&] { return !cluster_.HasCheckpoints(id); }, 2));
     if (last == v1::Job::SUCCEEDED) break;
   }
 }

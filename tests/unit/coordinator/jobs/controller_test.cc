@@ -190,6 +190,23 @@ TEST_F(ControllerTest, PauseCheckpointsAndResumeGoesOnFromThere) {
   EXPECT_EQ(cluster_.Job(id).restarts(), 0u);
 }
 
+TEST_F(ControllerTest, CheckpointsGoOnceTheModelIsRegistered) {
+  cluster_.AddWorker("a", 1);
+  const std::string id = cluster_.Submit(1, 12);
+  ASSERT_TRUE(cluster_.RunUntil([&] { return cluster_.HasCheckpoints(id); }));
+  ASSERT_TRUE(cluster_.RunUntil([&] { return !cluster_.HasCheckpoints(id); }));
+  EXPECT_EQ(cluster_.Job(id).state(), v1::Job::SUCCEEDED);
+  EXPECT_TRUE(cluster_.registered_jobs.contains(id));
+  const std::string cancelled = cluster_.Submit(1, 1000);
+  ASSERT_TRUE(cluster_.RunUntil([&] { return cluster_.HasCheckpoints(cancelled); }));
+  v1::CancelJobRequest request;
+  request.set_id(cancelled);
+  ASSERT_TRUE(cluster_.controller().Cancel(request).ok());
+  cluster_.StopController();
+  cluster_.StartController();
+  EXPECT_FALSE(cluster_.RunUntil([&] { return !cluster_.HasCheckpoints(cancelled); }, 5));
+}
+
 TEST_F(ControllerTest, GenerateWritesItsOutput) {
   cluster_.AddWorker("a", 1);
   v1::SubmitJobRequest request;

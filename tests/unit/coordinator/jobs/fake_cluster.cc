@@ -124,6 +124,10 @@ void FakeCluster::Execute(const std::string& statement) {
   EXPECT_TRUE(status.ok()) << status.ToString();
 }
 
+bool FakeCluster::HasCheckpoints(const std::string& id) const {
+  return std::filesystem::exists(folder_ / "runs" / id / "checkpoints");
+}
+
 v1::SubmitJobRequest FakeCluster::TrainRequest(uint32_t ranks_min, uint32_t ranks_max,
                                                uint32_t steps) {
   auto spec = spec::ParseJobSpec(

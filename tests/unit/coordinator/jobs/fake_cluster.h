@@ -52,6 +52,7 @@ class FakeCluster final : public launching::Launcher,
   int CountEvents(const std::string& id, const std::string& type);
   std::string Output(const std::string& id);
   void Execute(const std::string& statement);  // on the state database
+  bool HasCheckpoints(const std::string& id) const;
   v1::SubmitJobRequest TrainRequest(uint32_t ranks_min, uint32_t ranks_max, uint32_t steps);
   std::string Submit(uint32_t ranks, uint32_t steps);
 

@@ -1,0 +1,57 @@
+#include "coordinator/jobs/checkpoints.h"
+
+#include <vector>
+
+#include "common/log/log.h"
+#include "coordinator/jobs/record.h"
+#include "coordinator/jobs/repository.h"
+#include "coordinator/jobs/state_machine.h"
+
+namespace attune::jobs {
+namespace fs = std::filesystem;
+
+bool CheckpointsAreDue(const v1::Job& job, TimePoint now, Duration kept) {
+  if (!IsFinal(job.state())) return false;
+  if (job.state() == v1::Job::SUCCEEDED) return true;
+  return now - GetTimestamp(job.ended()) >= kept;
+}
+
+fs::path RunFolder(const fs::path& storage, const std::string& job_id) {
+  return storage / "runs" / job_id;
+}
+
+Status RemoveCheckpoints(Database* database, const fs::path& storage, const std::string& job_id,
+                         TimePoint now, Duration kept) {
+  const fs::path folder = RunFolder(storage, job_id) / "checkpoints";
+  std::error_code error;
+  if (!fs::exists(folder, error)) return Status();
+  v1::Job job;
+  ATTUNE_RETURN_IF_ERROR(database->Read([&](Transaction& transaction) -> Status {
+    ATTUNE_ASSIGN_OR_RETURN(job, FindJob(transaction, job_id));
+    return Status();
+  }));
+  if (job.id() != job_id || !CheckpointsAreDue(job, now, kept)) return Status();
+  fs::remove_all(folder, error);
+  if (error) return ErrnoStatus(error.value(), "remove " + folder.string());
+  fs::remove(RunFolder(storage, job_id), error);  // only when it is empty
+  spdlog::info("job={} its checkpoints are removed: it has {}", job_id, StateName(job.state()));
+  return Status();
+}
+
+void SweepCheckpoints(Database* database, const fs::path& storage, TimePoint now, Duration kept) {
+  std::error_code error;
+  std::vector<std::string> ids;
+  for (fs::directory_iterator it(storage / "runs", error), end; !error && it != end;
+       it.increment(error)) {
+    ids.push_back(it->path().filename().string());
+  }
+  for (const std::string& id : ids) {
+    Status status = RemoveCheckpoints(database, storage, id, now, kept);
+    // A folder of no job of ours is left alone.
+    if (!status.ok() && status.code() != StatusCode::kNotFound) {
+      spdlog::warn("checkpoints of {} stay for now: {}", id, status.ToString());
+    }
+  }
+}
+
+}  // namespace attune::jobs

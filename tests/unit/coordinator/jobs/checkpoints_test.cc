@@ -1,0 +1,92 @@
+#include "coordinator/jobs/checkpoints.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "coordinator/jobs/record.h"
+#include "coordinator/jobs/repository.h"
+#include "coordinator/jobs/schema.h"
+#include "tests/support/temporary_folder.h"
+
+namespace attune::jobs {
+namespace {
+
+namespace fs = std::filesystem;
+constexpr TimePoint kEnded{std::chrono::hours(1000)};
+constexpr Duration kKept = std::chrono::hours(48);
+
+v1::Job EndedJob(const std::string& id, v1::Job::State state) {
+  v1::Job job;
+  job.set_id(id);
+  job.set_state(state);
+  SetTimestamp(job.mutable_ended(), kEnded);
+  return job;
+}
+
+TEST(CheckpointsAreDue, AtOnceAfterSuccessLaterAfterFailureNeverBefore) {
+  const TimePoint early = kEnded + kKept - Duration(1), late = kEnded + kKept;
+  EXPECT_TRUE(CheckpointsAreDue(EndedJob("j", v1::Job::SUCCEEDED), kEnded, kKept));
+  for (v1::Job::State state : {v1::Job::FAILED, v1::Job::CANCELLED}) {
+    EXPECT_FALSE(CheckpointsAreDue(EndedJob("j", state), early, kKept));
+    EXPECT_TRUE(CheckpointsAreDue(EndedJob("j", state), late, kKept));
+  }
+  for (v1::Job::State state :
+       {v1::Job::QUEUED, v1::Job::PREPARING, v1::Job::RUNNING, v1::Job::PAUSED}) {
+    EXPECT_FALSE(CheckpointsAreDue(EndedJob("j", state), late, kKept));
+  }
+}
+
+class SweepTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    auto database = Database::Open(folder_.path() / "attune.db", Migrations(), &clock_);
+    ASSERT_TRUE(database.ok()) << database.status().ToString();
+    database_ = std::move(*database);
+  }
+  // A job in this state with a checkpoint; without a state only the folder.
+  void Add(const std::string& id, std::optional<v1::Job::State> state) {
+    const fs::path step = Checkpoints(id) / "step-00000020";
+    fs::create_directories(step);
+    std::ofstream(step / "state.json") << "{}";
+    if (!state) return;
+    ASSERT_TRUE(database_
+                    ->Write([&](Transaction& transaction) {
+                      JobRecord record;
+                      record.job = EndedJob(id, *state);
+                      InsertJob(transaction, &record);
+                      return Status();
+                    })
+                    .ok());
+  }
+  fs::path Checkpoints(const std::string& id) const {
+    return RunFolder(folder_.path(), id) / "checkpoints";
+  }
+
+  TemporaryFolder folder_;
+  FakeClock clock_{kEnded};
+  std::unique_ptr<Database> database_;
+};
+
+TEST_F(SweepTest, RemovesWhatIsDueAndNothingElse) {
+  Add("done", v1::Job::SUCCEEDED);
+  Add("failed", v1::Job::FAILED);
+  Add("running", v1::Job::RUNNING);
+  Add("paused", v1::Job::PAUSED);
+  Add("strange", std::nullopt);
+  Add("plain", v1::Job::SUCCEEDED);
+  std::ofstream(RunFolder(folder_.path(), "plain") / "output.jsonl") << "{}";
+  SweepCheckpoints(database_.get(), folder_.path(), kEnded, kKept);
+  EXPECT_FALSE(fs::exists(RunFolder(folder_.path(), "done"))) << "nothing was left in it";
+  EXPECT_TRUE(fs::exists(Checkpoints("failed")));
+  EXPECT_TRUE(fs::exists(RunFolder(folder_.path(), "plain") / "output.jsonl"));
+  EXPECT_FALSE(fs::exists(Checkpoints("plain")));
+  SweepCheckpoints(database_.get(), folder_.path(), kEnded + kKept, kKept);
+  EXPECT_FALSE(fs::exists(Checkpoints("failed")));
+  for (const char* kept : {"running", "paused", "strange"}) {
+    EXPECT_TRUE(fs::exists(Checkpoints(kept) / "step-00000020/state.json")) << kept;
+  }
+}
+
+}  // namespace
+}  // namespace attune::jobs
