@@ -122,18 +122,25 @@ TEST_F(ServerTest, TokensSeparateUsersFromWorkers) {
   config.worker_token_file = write("worker", "worker-token-0123456789");
   Start(config);
   EXPECT_EQ(ListJobs("").code(), StatusCode::kUnauthenticated);
+  EXPECT_THAT(ListJobs("").message(), HasSubstr("no token was sent: set ATTUNE_TOKEN"));
   EXPECT_EQ(ListJobs("worker-token-0123456789").code(), StatusCode::kUnauthenticated);
+  EXPECT_THAT(ListJobs("user-token-012345678").message(), HasSubstr("the token is not valid"));
   EXPECT_TRUE(ListJobs("user-token-0123456789").ok());
   v1::ListModelsResponse models;
   auto context = Context();
   EXPECT_EQ(
       v1::ModelService::NewStub(channel_)->ListModels(context.get(), {}, &models).error_code(),
       grpc::StatusCode::UNAUTHENTICATED);
-  auto connect = Context("user-token-0123456789");
-  auto stream = v1::WorkerService::NewStub(channel_)->Connect(connect.get());
-  v1::WorkerCommand command;
-  EXPECT_FALSE(stream->Read(&command));
-  EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::UNAUTHENTICATED);
+  for (const char* token : {"", "user-token-0123456789"}) {
+    auto connect = Context(token);
+    auto stream = v1::WorkerService::NewStub(channel_)->Connect(connect.get());
+    v1::WorkerCommand command;
+    EXPECT_FALSE(stream->Read(&command));
+    const grpc::Status status = stream->Finish();
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAUTHENTICATED);
+    EXPECT_THAT(status.error_message(),
+                HasSubstr(*token == 0 ? "no token was sent" : "the token is not valid"));
+  }
 }
 
 TEST_F(ServerTest, StrangersGetNoTrainerStream) {
@@ -142,7 +149,9 @@ TEST_F(ServerTest, StrangersGetNoTrainerStream) {
   auto stream = v1::TrainerService::NewStub(channel_)->Attach(context.get());
   v1::TrainerCommand command;
   EXPECT_FALSE(stream->Read(&command));
-  EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::UNAUTHENTICATED);
+  const grpc::Status refused = stream->Finish();
+  EXPECT_EQ(refused.error_code(), grpc::StatusCode::UNAUTHENTICATED);
+  EXPECT_THAT(refused.error_message(), HasSubstr("its run is over or unknown"));
   auto get = Context("made-up");
   v1::StoreValue value;
   EXPECT_EQ(v1::TrainerService::NewStub(channel_)->StoreGet(get.get(), {}, &value).error_code(),
