@@ -168,16 +168,12 @@ void Controller::Advance(const std::string& job_id) {
           return StartRegistering(*job);
         }
         Ending ending;
-        ending.orderly = true;
         if (record.job.kind() != v1::Job::TRAIN) {
           ending.event = JobEvent::kSucceeded;
           ending.event_type = "ended";
           ending.reason = "done";
         } else if (record.pause_requested) {
-          ending.event = JobEvent::kPaused;
-          ending.event_type = "paused";
-          ending.reason = "paused by the user";
-          ending.pause_cause = PauseCause::kUser;
+          ending = PauseEnding(record, "paused by the user");
         } else {
           Failure failure{Failure::Kind::kTrainer,
                           0,
@@ -187,6 +183,7 @@ void Controller::Advance(const std::string& job_id) {
           (void)Fail(*job, failure);
           return;
         }
+        ending.orderly = true;
         (void)EndAttempt(*job, std::move(ending));
       }
       return;

@@ -90,7 +90,7 @@ Status Controller::ApplyEvent(JobRecord* record, JobEvent event, const std::stri
   if (!IsActive(next)) {
     record->phase = Phase::kNone;
     record->phase_since = now;
-    record->pause_requested = false;
+    record->pause_requested = record->resume_requested = false;
     record->token_sha256.clear();
   }
   return Status();

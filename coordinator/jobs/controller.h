@@ -192,6 +192,7 @@ class Controller {
   Status ResolveInputs(v1::Job* job);
   Status CheckRanks(const v1::Job& job);
   Status PauseActive(OpenJob& job, const RequestKey& key);
+  Status ResumePausing(OpenJob& job, const RequestKey& key);
 
   // attempts.cc
   void Schedule();
@@ -212,6 +213,8 @@ class Controller {
 
   // endings.cc
   Status EndAttempt(OpenJob& job, Ending ending);
+  // Of an attempt that was asked to pause.
+  static Ending PauseEnding(const JobRecord& record, const std::string& reason);
   Status Fail(OpenJob& job, const Failure& failure,
               const std::vector<std::string>& exited_trainers = {});
   void StopTrainer(Trainer& trainer, bool orderly, const std::string& reason);

@@ -92,19 +92,32 @@ Status Controller::EndAttempt(OpenJob& job, Ending ending) {
   return Status();
 }
 
+Controller::Ending Controller::PauseEnding(const JobRecord& record, const std::string& reason) {
+  Ending ending;
+  if (record.resume_requested) {
+    ending.event = JobEvent::kRequeued;
+    ending.event_type = "resumed";
+    ending.reason = "waits for slots";
+    return ending;
+  }
+  ending.event = JobEvent::kPaused;
+  ending.event_type = "paused";
+  ending.pause_cause = PauseCause::kUser;
+  ending.reason = reason;
+  return ending;
+}
+
 Status Controller::Fail(OpenJob& job, const Failure& failure,
                         const std::vector<std::string>& exited_trainers) {
   Ending ending;
+  const bool pausing = job.record.pause_requested;  // it was to stop anyway
+  if (pausing) {
+    ending = PauseEnding(job.record, "paused by the user; resumes from step " +
+                                         std::to_string(job.record.checkpoint_step));
+  }
   ending.incident = failure;
   ending.exited_trainers = exited_trainers;
-  if (job.record.pause_requested) {  // it was to stop anyway
-    ending.event = JobEvent::kPaused;
-    ending.event_type = "paused";
-    ending.pause_cause = PauseCause::kUser;
-    ending.reason =
-        "paused by the user; resumes from step " + std::to_string(job.record.checkpoint_step);
-    return EndAttempt(job, std::move(ending));
-  }
+  if (pausing) return EndAttempt(job, std::move(ending));
   RetryPolicy policy = options_.retry;
   policy.max_restarts = MaxRestarts(job.record.job.spec());
   double jitter = static_cast<double>(random_.Below(1 << 20)) / (1 << 20);

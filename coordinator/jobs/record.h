@@ -30,9 +30,10 @@ struct JobRecord {
   std::string spec_source;
   Phase phase = Phase::kNone;
   TimePoint phase_since{};
-  TimePoint queued{};            // entered the queue (again)
-  TimePoint not_before{};        // backoff
-  bool pause_requested = false;  // trainers were told to checkpoint and stop
+  TimePoint queued{};             // entered the queue (again)
+  TimePoint not_before{};         // backoff
+  bool pause_requested = false;   // trainers were told to checkpoint and stop
+  bool resume_requested = false;  // meanwhile: go on once that is done
   PauseCause pause_cause = PauseCause::kNone;
   uint64_t free_bytes_wanted = 0;  // kNoSpace: resume when the storage has this much
   uint32_t no_space_pauses = 0;    // in a row, without a checkpoint between

@@ -349,11 +349,7 @@ bool Controller::TakeFailure(OpenJob& job) {
   const v1::TaskFailed::Kind kind = trainer->record.failed->kind();
   const bool pausing = job.record.pause_requested;
   if (pausing && kind == v1::TaskFailed::KIND_UNSPECIFIED) {
-    Ending ending;
-    ending.event = JobEvent::kPaused;
-    ending.event_type = "paused";
-    ending.pause_cause = PauseCause::kUser;
-    ending.reason = "paused by the user";
+    Ending ending = PauseEnding(job.record, "paused by the user");
     ending.orderly = true;
     (void)EndAttempt(job, std::move(ending));
   } else if (pausing || kind != v1::TaskFailed::PEER_LOST || !AwaitsCause(job)) {

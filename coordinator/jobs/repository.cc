@@ -14,6 +14,7 @@ using soci::use;
 
 constexpr uint32_t kPageSizeDefault = 100;
 constexpr uint32_t kPageSizeMax = 1000;
+constexpr int kPauseThenResume = 2;  // in the column pause_requested
 
 template <typename Message>
 Result<Message> Parse(const std::string& text) {
@@ -44,7 +45,9 @@ struct JobRow {
         phase_since_us(ToMicros(r.phase_since)),
         queued_us(ToMicros(r.queued)),
         not_before_us(ToMicros(r.not_before)),
-        pause_requested(r.pause_requested ? 1 : 0),
+        pause_requested(!r.pause_requested    ? 0
+                        : !r.resume_requested ? 1
+                                              : kPauseThenResume),
         pause_cause(static_cast<int>(r.pause_cause)),
         free_bytes_wanted(static_cast<long long>(r.free_bytes_wanted)),
         no_space_pauses(static_cast<int>(r.no_space_pauses)),
@@ -65,6 +68,7 @@ struct JobRow {
     r.queued = FromMicros(queued_us);
     r.not_before = FromMicros(not_before_us);
     r.pause_requested = pause_requested != 0;
+    r.resume_requested = pause_requested == kPauseThenResume;
     r.pause_cause = static_cast<PauseCause>(pause_cause);
     r.free_bytes_wanted = static_cast<uint64_t>(free_bytes_wanted);
     r.no_space_pauses = static_cast<uint32_t>(no_space_pauses);

@@ -211,7 +211,7 @@ void AddJobActions(std::vector<Command>* commands) {
                        .run = RunJobPause});
   commands->push_back({.noun = "job",
                        .verb = "resume",
-                       .summary = "queue a paused job again",
+                       .summary = "queue a paused or pausing job again",
                        .arguments = {kJob},
                        .run = RunJobResume});
   commands->push_back({.noun = "job",

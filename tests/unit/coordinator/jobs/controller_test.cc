@@ -190,6 +190,46 @@ TEST_F(ControllerTest, PauseCheckpointsAndResumeGoesOnFromThere) {
   EXPECT_EQ(cluster_.Job(id).restarts(), 0u);
 }
 
+TEST_F(ControllerTest, AResumeWhileItPausesQueuesItAgain) {
+  cluster_.AddWorker("a", 1);
+  cluster_.checkpoint_every = 1000;
+  const std::string id = cluster_.Submit(1, 40);
+  ASSERT_TRUE(cluster_.RunUntil([&] { return cluster_.Job(id).step() >= 7; }));
+  v1::PauseJobRequest pause;
+  pause.set_id(id);
+  v1::ResumeJobRequest resume;
+  resume.set_id(id);
+  EXPECT_EQ(cluster_.controller().Resume(resume).status().code(), StatusCode::kFailedPrecondition)
+      << "it runs and nobody paused it";
+  ASSERT_TRUE(cluster_.controller().Pause(pause).ok());
+  auto resumed = cluster_.controller().Resume(resume);
+  ASSERT_TRUE(resumed.ok()) << resumed.status().ToString();
+  EXPECT_EQ(resumed->reason(), "writes a checkpoint and goes on from there");
+  cluster_.StopController();  // the wish is stored
+  cluster_.StartController();
+  ASSERT_TRUE(cluster_.RunUntilState(id, v1::Job::SUCCEEDED));
+  EXPECT_EQ(cluster_.Job(id).generation(), 2u);
+  EXPECT_EQ(cluster_.Job(id).restarts(), 0u);
+  EXPECT_EQ(cluster_.Job(id).incidents_size(), 0);
+  EXPECT_EQ(cluster_.steps_told, 40) << "no step was done twice";
+  EXPECT_EQ(cluster_.CountEvents(id, "paused"), 0);
+}
+
+TEST_F(ControllerTest, TheLastOfPauseAndResumeWins) {
+  cluster_.AddWorker("a", 1);
+  const std::string id = cluster_.Submit(1, 40);
+  ASSERT_TRUE(cluster_.RunUntil([&] { return cluster_.Job(id).step() >= 7; }));
+  v1::PauseJobRequest pause;
+  pause.set_id(id);
+  v1::ResumeJobRequest resume;
+  resume.set_id(id);
+  ASSERT_TRUE(cluster_.controller().Pause(pause).ok());
+  ASSERT_TRUE(cluster_.controller().Resume(resume).ok());
+  ASSERT_TRUE(cluster_.controller().Pause(pause).ok());
+  ASSERT_TRUE(cluster_.RunUntilState(id, v1::Job::PAUSED));
+  EXPECT_FALSE(cluster_.RunUntil([&] { return cluster_.Job(id).state() != v1::Job::PAUSED; }, 5));
+}
+
 TEST_F(ControllerTest, CheckpointsGoOnceTheModelIsRegistered) {
   cluster_.AddWorker("a", 1);
   const std::string id = cluster_.Submit(1, 12);

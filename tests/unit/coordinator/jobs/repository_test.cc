@@ -45,7 +45,7 @@ TEST_F(RepositoryTest, JobsComeBackAsTheyWere) {
     record.job.set_state(v1::Job::RUNNING);
     record.phase = Phase::kWorking;
     record.queued = TimePoint(std::chrono::seconds(5));
-    record.pause_requested = true;
+    record.pause_requested = record.resume_requested = true;
     record.checkpoint_step = 20;
     record.checkpoint_path = "/x/step-00000020";
     record.output_bytes = 123;
@@ -58,6 +58,7 @@ TEST_F(RepositoryTest, JobsComeBackAsTheyWere) {
     EXPECT_EQ(r.phase, Phase::kWorking);
     EXPECT_EQ(r.queued, record.queued);
     EXPECT_TRUE(r.pause_requested);
+    EXPECT_TRUE(r.resume_requested);
     EXPECT_EQ(r.checkpoint_step, 20u);
     EXPECT_EQ(r.checkpoint_path, record.checkpoint_path);
     EXPECT_EQ(r.output_bytes, 123u);
