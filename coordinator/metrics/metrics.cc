@@ -1,16 +1,15 @@
 #include "coordinator/metrics/metrics.h"
 
 #include <prometheus/counter.h>
-#include <prometheus/exposer.h>
 #include <prometheus/gauge.h>
 #include <prometheus/histogram.h>
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
 #include <algorithm>
-#include <exception>
 
 #include "common/base/mutex.h"
+#include "common/metrics/page.h"
 
 namespace attune::metrics {
 namespace {
@@ -164,8 +163,7 @@ struct Metrics::State {
   Histogram *data, *forward, *backward, *sync, *optimizer;
 
   mutable Mutex mutex;
-  std::unique_ptr<prometheus::Exposer> exposer GUARDED_BY(mutex);
-  std::string address GUARDED_BY(mutex);
+  std::unique_ptr<Page> page GUARDED_BY(mutex);
 };
 
 Metrics::Metrics(std::string version, SnapshotFn snapshot)
@@ -198,39 +196,22 @@ void Metrics::OnStall() {
 }
 
 Status Metrics::Start(const std::string& listen) {
-  size_t colon = listen.rfind(':');
-  if (colon == std::string::npos || colon == 0) {
-    return InvalidArgument("metrics address \"" + listen + "\" is not HOST:PORT");
-  }
   MutexLock lock(&state_->mutex);
-  if (state_->exposer != nullptr) return FailedPrecondition("metrics are being served already");
-  try {
-    auto exposer = std::make_unique<prometheus::Exposer>(listen, 2);
-    exposer->RegisterCollectable(state_->registry);
-    exposer->RegisterCollectable(state_->snapshot);
-    std::vector<int> ports = exposer->GetListeningPorts();
-    if (ports.empty()) return Unavailable("cannot serve metrics on " + listen);
-    state_->address = listen.substr(0, colon + 1) + std::to_string(ports[0]);
-    state_->exposer = std::move(exposer);
-  } catch (const std::exception&) {
-    return Unavailable(
-        "cannot serve metrics on " + listen +
-        ": the address is invalid or the port is taken; choose another metrics_listen");
-  }
+  if (state_->page != nullptr) return FailedPrecondition("metrics are being served already");
+  ATTUNE_ASSIGN_OR_RETURN(state_->page, Page::Serve(listen, {state_->registry, state_->snapshot}));
   return Status();
 }
 
 std::string Metrics::address() const {
   MutexLock lock(&state_->mutex);
-  return state_->address;
+  return state_->page == nullptr ? "" : state_->page->address();
 }
 
 void Metrics::Shutdown() {
-  std::unique_ptr<prometheus::Exposer> exposer;
+  std::unique_ptr<Page> page;
   {
     MutexLock lock(&state_->mutex);
-    exposer = std::move(state_->exposer);
-    state_->address.clear();
+    page = std::move(state_->page);
   }
   // Joins the server's threads; they do not need the mutex.
 }

@@ -1,9 +1,5 @@
 #include "worker/agent/metrics.h"
 
-#include <string.h>
-
-#include <exception>
-
 namespace attune::worker {
 
 WorkerMetrics::WorkerMetrics(const std::string& node)
@@ -55,21 +51,7 @@ prometheus::Counter* WorkerMetrics::Counter(const char* name, const char* help) 
 
 Status WorkerMetrics::Serve(const std::string& listen) {
   if (listen.empty()) return Status();
-  const size_t colon = listen.rfind(':');
-  if (colon == std::string::npos) {
-    return InvalidArgument("metrics_listen '" + listen + "' must be host:port");
-  }
-  try {
-    exposer_ = std::make_unique<prometheus::Exposer>(listen, 2);
-    exposer_->RegisterCollectable(registry_);
-    const std::vector<int> ports = exposer_->GetListeningPorts();
-    address_ = listen.substr(0, colon + 1) +
-               (ports.empty() ? listen.substr(colon + 1) : std::to_string(ports.front()));
-  } catch (const std::exception& e) {
-    return Unavailable(
-        "cannot serve metrics at " + listen + " (" + e.what() +
-        "): the port is taken or not ours; change metrics_listen (port 0 takes any)");
-  }
+  ATTUNE_ASSIGN_OR_RETURN(page_, metrics::Page::Serve(listen, {registry_}));
   return Status();
 }
 

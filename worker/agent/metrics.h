@@ -1,7 +1,6 @@
 #pragma once
 
 #include <prometheus/counter.h>
-#include <prometheus/exposer.h>
 #include <prometheus/family.h>
 #include <prometheus/gauge.h>
 #include <prometheus/registry.h>
@@ -10,12 +9,13 @@
 #include <string>
 
 #include "common/base/status.h"
+#include "common/metrics/page.h"
 #include "worker/agent/host.h"
 #include "worker/agent/supervisor.h"
 
 namespace attune::worker {
 
-// What the worker tells Prometheus. Thread-safe. docs/metrics.md explains each.
+// What the worker tells Prometheus. Thread-safe.
 class WorkerMetrics {
  public:
   explicit WorkerMetrics(const std::string& node);
@@ -23,7 +23,7 @@ class WorkerMetrics {
   // Serves /metrics at host:port; port 0 takes a free one. Errors: the port is taken.
   Status Serve(const std::string& listen);
   // Where it is served ("127.0.0.1:40123"), empty when it is not.
-  const std::string& address() const { return address_; }
+  std::string address() const { return page_ == nullptr ? "" : page_->address(); }
 
   void SetSlots(uint32_t slots) { slots_->Set(slots); }
   void SetHost(const HostFacts& facts);
@@ -41,8 +41,7 @@ class WorkerMetrics {
 
   const prometheus::Labels labels_;
   std::shared_ptr<prometheus::Registry> registry_;
-  std::unique_ptr<prometheus::Exposer> exposer_;
-  std::string address_;
+  std::unique_ptr<metrics::Page> page_;
   prometheus::Gauge *slots_, *running_, *connected_, *cores_, *memory_, *memory_free_, *load_,
       *cpu_seconds_, *trainer_memory_peak_;
   prometheus::Counter *starts_, *reconnects_, *log_bytes_;
