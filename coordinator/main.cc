@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <string>
 
 #include "common/base/crash.h"
 #include "common/base/signals.h"
@@ -25,15 +26,18 @@ int Run(const std::string& config_path) {
     return Complain(logging, 2);
   }
   const sigset_t signals = BlockStopSignals();
+  const Lifeline lifeline = Lifeline::FromEnvironment();
   auto server = CoordinatorServer::Start(*config);
   if (!server.ok()) return Complain(server.status(), 1);
   std::printf("attune-coordinator ready address=%s metrics=%s storage=%s\n",
               (*server)->address().c_str(), (*server)->metrics_address().c_str(),
               config->storage.c_str());
   std::fflush(stdout);
-  int signal = 0;
-  sigwait(&signals, &signal);
-  spdlog::info("signal {}: shuts down", signal);
+  const timespec tick{.tv_sec = 0, .tv_nsec = 200'000'000};
+  int signal = -1;
+  while (signal < 0 && !lifeline.IsCut()) signal = sigtimedwait(&signals, nullptr, &tick);
+  spdlog::info("shuts down: {}", signal < 0 ? "the process of ATTUNE_EXIT_WITH has ended"
+                                            : "signal " + std::to_string(signal));
   server->reset();
   return 0;
 }

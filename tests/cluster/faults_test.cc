@@ -162,5 +162,23 @@ TEST_F(FaultsTest, RetriesHaveABudget) {
   EXPECT_THAT(ended["incidents"][0]["log_tail"], Not(IsEmpty()));
 }
 
+// Such as a test that is killed before it can end what it has started.
+TEST(Lifeline, DaemonsEndWithTheProcessThatTheyAreTiedTo) {
+  Cluster cluster;
+  pid_t other = fork();
+  if (other == 0) {
+    pause();
+    _exit(0);
+  }
+  ASSERT_GT(other, 0);
+  cluster.Use({{"ATTUNE_EXIT_WITH", std::to_string(other)}});
+  ASSERT_NO_FATAL_FAILURE(cluster.Up(1));
+  EXPECT_NE(cluster.Pid("coordinator"), 0);
+  EXPECT_NE(cluster.Pid("worker-1"), 0);
+  cluster.Kill(other);
+  EXPECT_TRUE(
+      Eventually([&] { return cluster.Pid("coordinator") == 0 && cluster.Pid("worker-1") == 0; }));
+}
+
 }  // namespace
 }  // namespace attune::cluster

@@ -1,5 +1,7 @@
 #include "tests/cluster/harness.h"
 
+#include <unistd.h>
+
 #include <fstream>
 #include <iostream>
 #include <iterator>
@@ -31,11 +33,14 @@ void ShowLogs(const fs::path& folder) {
 
 }  // namespace
 
-// A small machine: a thread a rank, and no configuration of the person who runs the test.
+// A small machine: a thread a rank, and no configuration of the person who runs the test. Daemons
+// end with this process, even when it is killed.
 Cluster::Cluster()
     : home_(fs::temp_directory_path() / NewId("attune-cluster")),
-      variables_{
-          {"HOME", home_.string()}, {"ATTUNE_HOME", home_.string()}, {"OMP_NUM_THREADS", "1"}} {
+      variables_{{"HOME", home_.string()},
+                 {"ATTUNE_HOME", home_.string()},
+                 {"OMP_NUM_THREADS", "1"},
+                 {"ATTUNE_EXIT_WITH", std::to_string(getpid())}} {
   AdoptOrphans();
   fs::create_directories(home_);
 }
@@ -110,12 +115,8 @@ void Cluster::UpAgain() {
 void Cluster::RestartCoordinator(const std::string& more) const {
   Kill(Pid("coordinator"));
   fs::path config = Write("again.yaml", Read("coordinator.yaml") + more);
-  Finished started =
-      Run({"/bin/sh", "-c", "exec \"$0\" --config \"$1\" >> \"$2\" 2>&1 < /dev/null &",
-           std::string(ATTUNE_BIN_DIR) + "/attune-coordinator", config.string(),
-           (home_ / "logs/coordinator.log").string()},
-          {}, seconds(30));
-  ASSERT_EQ(started.exit_code, 0) << started.err;
+  Start({std::string(ATTUNE_BIN_DIR) + "/attune-coordinator", "--config", config.string()},
+        variables_, home_ / "logs/coordinator.log");
   ASSERT_TRUE(Eventually([&] { return Attune({"job", "list"}).exit_code == 0; }));
 }
 

@@ -76,12 +76,13 @@ int Fail(const Status& status, int code) {
 }
 
 // Waits for SIGTERM or SIGINT, or until the coordinator has refused the worker for good.
-int Serve(Agent& agent, const sigset_t& signals) {
+int Serve(Agent& agent, const sigset_t& signals, const Lifeline& lifeline) {
   const timespec tick{.tv_sec = 0, .tv_nsec = 200'000'000};
   while (agent.welcome()) {
     const int signal = sigtimedwait(&signals, nullptr, &tick);
-    if (signal < 0) continue;
-    spdlog::info("SIG{} received: stopping trainers", sigabbrev_np(signal));
+    if (signal < 0 && !lifeline.IsCut()) continue;
+    spdlog::info("stopping trainers: {}", signal < 0 ? "the process of ATTUNE_EXIT_WITH has ended"
+                                                     : std::string("SIG") + sigabbrev_np(signal));
     agent.Shutdown(kStopGrace, kFlush);
     return 0;
   }
@@ -92,6 +93,7 @@ int Serve(Agent& agent, const sigset_t& signals) {
 
 int Main(int argc, char** argv) {
   const sigset_t signals = BlockStopSignals();
+  const Lifeline lifeline = Lifeline::FromEnvironment();
 
   CLI::App app("Offers this host's slots to an Attune coordinator and runs trainers in them.",
                "attune-worker");
@@ -110,7 +112,7 @@ int Main(int argc, char** argv) {
   if (Status status = metrics.Serve(config->metrics_listen); !status.ok()) return Fail(status, 1);
   Agent agent(*config, Agent::Options(), &metrics);
   if (Status status = agent.Start(); !status.ok()) return Fail(status, 1);
-  return Serve(agent, signals);
+  return Serve(agent, signals, lifeline);
 }
 
 }  // namespace
