@@ -14,6 +14,9 @@ class ModelService final : public v1::ModelService::Service {
 
   grpc::Status ImportModel(grpc::ServerContext* context, const v1::ImportModelRequest* request,
                            v1::ModelVersion* response) override;
+  grpc::Status ImportModelWithProgress(
+      grpc::ServerContext* context, const v1::ImportModelRequest* request,
+      grpc::ServerWriter<v1::ImportModelProgress>* writer) override;
   grpc::Status GetModel(grpc::ServerContext* context, const v1::GetModelRequest* request,
                         v1::ModelVersion* response) override;
   grpc::Status ListModels(grpc::ServerContext* context, const v1::ListModelsRequest* request,

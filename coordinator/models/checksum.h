@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 
 #include "common/base/status.h"
@@ -14,6 +15,8 @@ struct FolderChecksum {
 };
 
 // Of the regular files in a folder, not below it; names that start with a dot do not count.
-Result<FolderChecksum> ChecksumFolder(const std::filesystem::path& folder);
+// on_bytes hears how many more bytes are done, now and then; its error ends the work.
+Result<FolderChecksum> ChecksumFolder(const std::filesystem::path& folder,
+                                      const std::function<Status(uint64_t)>& on_bytes = {});
 
 }  // namespace attune::models

@@ -14,7 +14,7 @@ namespace attune::models {
 namespace {
 
 constexpr size_t kPieceBytes = 1 << 20;
-constexpr size_t kRangeBytes = 1 << 30;
+constexpr size_t kRangeBytes = 64 << 20;
 
 class Descriptor {
  public:
@@ -41,7 +41,11 @@ Status WriteAll(int fd, const char* data, size_t size) {
   return Status();
 }
 
-Status CopyByReading(int from, int to) {
+Status Tell(const OnBytes& on_bytes, uint64_t bytes) {
+  return on_bytes ? on_bytes(bytes) : Status();
+}
+
+Status CopyByReading(int from, int to, const OnBytes& on_bytes) {
   std::string piece(kPieceBytes, '\0');
   for (;;) {
     ssize_t n = read(from, piece.data(), piece.size());
@@ -49,24 +53,30 @@ Status CopyByReading(int from, int to) {
     if (n < 0) return ErrnoStatus(errno, "read");
     if (n == 0) return Status();
     ATTUNE_RETURN_IF_ERROR(WriteAll(to, piece.data(), static_cast<size_t>(n)));
+    ATTUNE_RETURN_IF_ERROR(Tell(on_bytes, static_cast<uint64_t>(n)));
   }
 }
 
 // Goes on from the files' positions, so that it may follow a copy_file_range that gave up.
-Status CopyContent(int from, int to) {
-  if (ioctl(to, FICLONE, from) == 0) return Status();
+Status CopyContent(int from, int to, uint64_t size, const OnBytes& on_bytes) {
+  if (ioctl(to, FICLONE, from) == 0) return Tell(on_bytes, size);
   for (;;) {
     ssize_t n = copy_file_range(from, nullptr, to, nullptr, kRangeBytes, 0);
-    if (n > 0 || (n < 0 && errno == EINTR)) continue;
+    if (n < 0 && errno == EINTR) continue;
+    if (n > 0) {
+      ATTUNE_RETURN_IF_ERROR(Tell(on_bytes, static_cast<uint64_t>(n)));
+      continue;
+    }
     if (n < 0 && (errno == ENOSPC || errno == EDQUOT)) return ErrnoStatus(errno, "write");
     break;  // at the end, or not possible between these two: reading finds out which
   }
-  return CopyByReading(from, to);
+  return CopyByReading(from, to, on_bytes);
 }
 
 }  // namespace
 
-Result<uint64_t> CopyFile(const std::filesystem::path& from, const std::filesystem::path& to) {
+Result<uint64_t> CopyFile(const std::filesystem::path& from, const std::filesystem::path& to,
+                          const OnBytes& on_bytes) {
   // Not blocking: a pipe in the place of a file must not hold the daemon.
   Descriptor source(open(from.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (source.get() < 0) {
@@ -78,7 +88,8 @@ Result<uint64_t> CopyFile(const std::filesystem::path& from, const std::filesyst
   }
   Descriptor target(open(to.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
   if (target.get() < 0) return ErrnoStatus(errno, "create " + to.string());
-  Status copied = CopyContent(source.get(), target.get());
+  Status copied =
+      CopyContent(source.get(), target.get(), static_cast<uint64_t>(info.st_size), on_bytes);
   if (!copied.ok()) return copied.WithContext("copy " + from.string());
   if (fsync(target.get()) != 0) return ErrnoStatus(errno, "sync " + to.string());
   if (fstat(target.get(), &info) != 0) return ErrnoStatus(errno, "stat " + to.string());

@@ -64,12 +64,32 @@ Status InUsersWords(const Status& status, const Source& source, const fs::path& 
 
 // Copies all files; the user's mistakes come back as kInvalidArgument whatever the system calls
 // them.
-Status CopyFiles(const Source& source, const fs::path& folder, uint64_t* bytes) {
+Status CopyFiles(const Source& source, const fs::path& folder, const OnBytes& on_bytes,
+                 uint64_t* bytes) {
   for (const Source::File& file : source.files) {
-    ATTUNE_ASSIGN_OR_RETURN(uint64_t size, CopyFile(file.from, folder / file.name));
+    ATTUNE_ASSIGN_OR_RETURN(uint64_t size, CopyFile(file.from, folder / file.name, on_bytes));
     *bytes += size;
   }
   return Status();
+}
+
+uint64_t BytesOf(const Source& source) {
+  uint64_t bytes = 0;
+  for (const Source::File& file : source.files) {
+    std::error_code error;
+    const uint64_t size = fs::file_size(file.from, error);
+    if (!error) bytes += size;
+  }
+  return bytes;
+}
+
+// Adds up the bytes of a phase.
+OnBytes Counting(const Registry::Progress& progress, const char* phase, uint64_t total) {
+  if (!progress) return {};
+  return [&progress, phase, total, done = uint64_t{0}](uint64_t more) mutable {
+    done += more;
+    return progress(phase, done, total);
+  };
 }
 
 Status CheckRequest(const v1::ImportModelRequest& request) {
@@ -107,7 +127,8 @@ Status Registry::Reconcile() {
   return Status();
 }
 
-Result<v1::ModelVersion> Registry::Import(const v1::ImportModelRequest& request) {
+Result<v1::ModelVersion> Registry::Import(const v1::ImportModelRequest& request,
+                                          const Progress& progress) {
   if (Status checked = CheckRequest(request); !checked.ok())
     return std::move(checked).WithField("name");
   v1::ImportModelRequest content = request;
@@ -127,7 +148,8 @@ Result<v1::ModelVersion> Registry::Import(const v1::ImportModelRequest& request)
   ATTUNE_ASSIGN_OR_RETURN(std::unique_ptr<versions::TemporaryFolder> folder,
                           versions::TemporaryFolder::Create(root_, request.name()));
   uint64_t bytes = 0;
-  ATTUNE_RETURN_IF_ERROR(CopyFiles(*source, folder->path(), &bytes));
+  ATTUNE_RETURN_IF_ERROR(
+      CopyFiles(*source, folder->path(), Counting(progress, "copying", BytesOf(*source)), &bytes));
   Result<Inspection> inspection = Inspect(folder->path());
   if (!inspection.ok()) {
     return InUsersWords(inspection.status(), *source, folder->path()).WithField("path");
@@ -141,7 +163,8 @@ Result<v1::ModelVersion> Registry::Import(const v1::ImportModelRequest& request)
   version.mutable_lineage()->set_source(path.string());
   version.mutable_lineage()->set_code_version(CodeVersion());
   ATTUNE_RETURN_IF_ERROR(ResolveBase(request.base(), inspection->adapter_base, &version));
-  ATTUNE_ASSIGN_OR_RETURN(FolderChecksum checksum, ChecksumFolder(folder->path()));
+  ATTUNE_ASSIGN_OR_RETURN(FolderChecksum checksum,
+                          ChecksumFolder(folder->path(), Counting(progress, "checking", bytes)));
   version.set_checksum(checksum.sha256);
   commit.event = Summary(version);
   auto make_record = [&](uint32_t number, const fs::path& target,

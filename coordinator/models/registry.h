@@ -9,6 +9,7 @@
 // old place.
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <string>
 
@@ -41,7 +42,10 @@ class Registry {
 
   // Errors: kInvalidArgument for a path, format or file that is not a model (nothing is left
   // behind), kNotFound for an unknown base. The same request id again returns the first answer.
-  Result<v1::ModelVersion> Import(const v1::ImportModelRequest& request);
+  // progress hears of it often; its error ends the import.
+  using Progress = std::function<Status(const char* phase, uint64_t done, uint64_t total)>;
+  Result<v1::ModelVersion> Import(const v1::ImportModelRequest& request,
+                                  const Progress& progress = {});
 
   // "name" (newest) or "name@version".
   Result<v1::ModelVersion> Get(const std::string& reference);

@@ -62,6 +62,12 @@ class Client {
     return response;
   }
 
+  // A call of another shape that is safe to repeat, as its request has a request id.
+  using Attempt = std::function<grpc::Status(grpc::ClientContext*)>;
+  Status Mutate(std::chrono::milliseconds timeout, const Attempt& attempt) {
+    return Retry(true, timeout, attempt);
+  }
+
   // A status of the wire with what to do about it.
   Status Explain(const grpc::Status& status) const;
   std::unique_ptr<grpc::ClientContext> NewContext(std::chrono::milliseconds timeout) const {
@@ -69,7 +75,6 @@ class Client {
   }
 
  private:
-  using Attempt = std::function<grpc::Status(grpc::ClientContext*)>;
   Client(rpc::Endpoint endpoint, std::chrono::milliseconds timeout, std::function<void()> on_away,
          const std::shared_ptr<grpc::Channel>& channel);
   Status Retry(bool mutation, std::chrono::milliseconds timeout, const Attempt& attempt);

@@ -146,15 +146,8 @@ class Upload {
   }
 
   void ShowProgress() {
-    double sent = static_cast<double>(sent_);
-    std::string amount = FormatBytes(sent) + (total_ > 0 ? " of " + FormatBytes(total_) : "");
-    if (total_ <= 0) return live_.Update("importing " + amount, "importing " + amount);
-    double seconds =
-        std::chrono::duration<double>(session_->io().clock->Monotonic() - started_).count();
-    double left = sent > 0 ? seconds * (total_ - sent) / sent : -1;
-    std::string eta = seconds > 1 ? "  ETA " + FormatSeconds(std::max(left, 0.0)) : "";
-    live_.Update("importing " + Bar(sent / total_, 24, true) + " " + amount + eta,
-                 "importing " + amount + eta);
+    ShowBytes(&live_, "importing", static_cast<double>(sent_), total_,
+              session_->io().clock->Monotonic() - started_);
   }
 
   Session* const session_;

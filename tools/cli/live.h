@@ -32,4 +32,8 @@ class LiveLine {
   std::chrono::steady_clock::time_point next_plain_{}, next_draw_{};
 };
 
+// "VERB [====    ] 1.2 GB of 5 GB  ETA 12 s"; without a total only how much.
+void ShowBytes(LiveLine* live, const std::string& verb, double done, double total,
+               std::chrono::duration<double> since_start);
+
 }  // namespace attune::cli

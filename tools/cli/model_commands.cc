@@ -56,6 +56,26 @@ ViewOptions View(Session& session) {
           .color = session.printer().color()};
 }
 
+grpc::Status Import(Session& session, Client& client, grpc::ClientContext* context,
+                    const v1::ImportModelRequest& request, v1::ModelVersion* model) {
+  LiveLine live(&session.io(), session.quiet());
+  auto reader = client.models().ImportModelWithProgress(context, request);
+  v1::ImportModelProgress progress;
+  std::string phase;
+  auto started = session.io().clock->Monotonic();
+  while (reader->Read(&progress)) {
+    if (progress.has_version()) {
+      *model = progress.version();
+      continue;
+    }
+    if (progress.phase() != phase) started = session.io().clock->Monotonic();
+    phase = progress.phase();
+    ShowBytes(&live, phase, static_cast<double>(progress.done()),
+              static_cast<double>(progress.total()), session.io().clock->Monotonic() - started);
+  }
+  return reader->Finish();
+}
+
 }  // namespace
 
 Result<int> RunModelImport(Session& session, const Arguments& arguments) {
@@ -70,15 +90,12 @@ Result<int> RunModelImport(Session& session, const Arguments& arguments) {
   request.set_name(arguments.Get("NAME"));
   request.set_path(path);
   request.set_base(arguments.Get("--base"));
-  LiveLine live(&session.io(), session.quiet());
-  std::string line = "importing " + path.string() + ": checking and copying";
-  live.Update(Fit(line, static_cast<size_t>(session.io().width() - 1)), line);
-  auto model = client->Call(client->models(), &v1::ModelService::Stub::ImportModel, request,
-                            kImportDeadline);
-  live.Clear();
-  if (!model.ok()) return model.status();
-  session.printer().Object(spec::ToJson(*model), Reference(*model),
-                           ModelCard(*model, View(session)));
+  v1::ModelVersion model;
+  Status imported = client->Mutate(kImportDeadline, [&](grpc::ClientContext* context) {
+    return Import(session, *client, context, request, &model);
+  });
+  if (!imported.ok()) return imported;
+  session.printer().Object(spec::ToJson(model), Reference(model), ModelCard(model, View(session)));
   return kExitOk;
 }
 

@@ -157,11 +157,20 @@ class FakeCoordinator::Datasets final : public v1::DatasetService::Service {
 
 class FakeCoordinator::Models final : public v1::ModelService::Service {
  public:
-  grpc::Status ImportModel(grpc::ServerContext*, const v1::ImportModelRequest* request,
-                           v1::ModelVersion* model) override {
+  grpc::Status ImportModelWithProgress(
+      grpc::ServerContext*, const v1::ImportModelRequest* request,
+      grpc::ServerWriter<v1::ImportModelProgress>* writer) override {
+    v1::ImportModelProgress progress;
+    progress.set_phase("copying");
+    progress.set_done(1000);
+    progress.set_total(4000);
+    writer->Write(progress);
+    v1::ImportModelProgress last;
+    v1::ModelVersion* model = last.mutable_version();
     model->set_name(request->name());
     model->set_version(3);
     model->mutable_lineage()->set_source(request->path());
+    writer->Write(last);
     return grpc::Status::OK;
   }
   grpc::Status GetModel(grpc::ServerContext*, const v1::GetModelRequest* request,

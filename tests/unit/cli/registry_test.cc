@@ -58,6 +58,7 @@ TEST_F(RegistryTest, ModelImportSendsAnAbsolutePath) {
   ASSERT_EQ(code, kExitOk) << cli_.err();
   EXPECT_EQ(json::parse(cli_.out())["lineage"]["source"],
             std::filesystem::canonical(file).string());
+  EXPECT_THAT(cli_.err(), HasSubstr("copying 1"));
   EXPECT_EQ(cli_.Run({"model", "import", "m", folder_.path().string() + "/absent"}), kExitNotFound);
   EXPECT_EQ(cli_.Run({"model", "show", "nope"}), kExitNotFound);
 }

@@ -4,6 +4,7 @@
 #include "common/rpc/rpc.h"
 #include "coordinator/api/dataset_service.h"
 #include "coordinator/api/model_service.h"
+#include "tests/fixtures/tiny_llama.h"
 #include "tests/unit/registry/temporary_storage.h"
 
 namespace attune {
@@ -104,6 +105,44 @@ TEST_F(ServicesTest, ModelErrorsNameTheField) {
   EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
   EXPECT_EQ(status.field(), "name");
   EXPECT_THAT(status.message(), HasSubstr("\"Bad Name\" is not a model name"));
+}
+
+TEST_F(ServicesTest, AModelImportSaysHowFarItIs) {
+  const std::filesystem::path folder = storage_.path() / "tiny";
+  ASSERT_TRUE(testing::WriteTinyLlama(folder).ok());
+  v1::ImportModelRequest request;
+  request.set_name("tiny");
+  request.set_path(folder);
+  auto reader = models_->ImportModelWithProgress(&context_, request);
+  std::map<std::string, uint64_t> done;
+  v1::ImportModelProgress progress;
+  v1::ModelVersion version;
+  while (reader->Read(&progress)) {
+    EXPECT_EQ(version.version(), 0u) << "it comes last";
+    if (progress.has_version()) version = progress.version();
+    if (progress.has_version()) continue;
+    EXPECT_GE(progress.done(), done[progress.phase()]) << progress.phase();
+    EXPECT_LE(progress.done(), progress.total());
+    done[progress.phase()] = progress.done();
+  }
+  ASSERT_TRUE(reader->Finish().ok());
+  ASSERT_EQ(version.version(), 1u);
+  EXPECT_EQ(done["copying"], version.bytes());
+  EXPECT_EQ(done["checking"], version.bytes());
+}
+
+TEST_F(ServicesTest, AModelImportWhoseCallerGoesLeavesNothing) {
+  const std::filesystem::path folder = storage_.path() / "tiny";
+  ASSERT_TRUE(testing::WriteTinyLlama(folder).ok());
+  v1::ImportModelRequest request;
+  request.set_name("tiny");
+  request.set_path(folder);
+  const auto gone = [](const char* phase, uint64_t, uint64_t) {
+    return std::string_view(phase) == "checking" ? Cancelled("gone") : Status();
+  };
+  EXPECT_EQ(registry_.Import(request, gone).status().code(), StatusCode::kCancelled);
+  EXPECT_THAT(storage_.Tree("models"), IsEmpty());
+  EXPECT_TRUE(registry_.Import(request).ok());
 }
 
 }  // namespace
