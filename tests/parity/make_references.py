@@ -224,21 +224,22 @@ def differences(made, kept):
                 if not error <= 1e-5 * max(1.0, old[name].abs().max().item()):
                     yield f"{path}: {name} differs by {error}"
         elif path.suffix == ".json":
-            yield from json_differences(str(path), json.loads(a.read_text()), json.loads(b.read_text()))
+            tolerance = 0 if path.stem.endswith("config") else 1e-4
+            yield from json_differences(str(path), json.loads(a.read_text()), json.loads(b.read_text()), tolerance)
 
 
-def json_differences(path, new, old):
+def json_differences(path, new, old, tolerance):
     if isinstance(new, float) and isinstance(old, float):
-        if not abs(new - old) <= 1e-4 * max(1.0, abs(old)):
+        if not abs(new - old) <= tolerance * max(1.0, abs(old)):
             yield f"{path}: {new} instead of {old}"
     elif isinstance(new, dict) and isinstance(old, dict) and new.keys() == old.keys():
         for key in new:
-            yield from json_differences(f"{path}.{key}", new[key], old[key])
+            yield from json_differences(f"{path}.{key}", new[key], old[key], tolerance)
     elif isinstance(new, list) and isinstance(old, list) and len(new) == len(old):
         if all(isinstance(item, str) for item in new + old):  # of a set, in any order
             new, old = sorted(new), sorted(old)
         for i, (a, b) in enumerate(zip(new, old)):
-            yield from json_differences(f"{path}[{i}]", a, b)
+            yield from json_differences(f"{path}[{i}]", a, b, tolerance)
     elif new != old:
         yield f"{path}: {new} instead of {old}"
 
