@@ -54,8 +54,8 @@ Result<std::string> ReadFile(const std::filesystem::path& path, uint64_t limit) 
     content.append(chunk, static_cast<size_t>(n));
     if (content.size() > limit) {
       close(fd);
-      return ResourceExhausted(path.string() + " is larger than the limit of " +
-                               std::to_string(limit) + " bytes");
+      return InvalidArgument(path.string() + " is larger than the limit of " +
+                             std::to_string(limit) + " bytes");
     }
   }
   close(fd);

@@ -15,7 +15,7 @@
 
 namespace attune {
 
-// Whole content; kResourceExhausted when the file is larger than limit.
+// Whole content; kInvalidArgument when the file is larger than limit.
 Result<std::string> ReadFile(const std::filesystem::path& path, uint64_t limit = 64 << 20);
 
 // Replaces path in one step: after a crash it holds the old or the new content. Syncs file and

@@ -222,7 +222,7 @@ Result<Document> Parse(std::string text, std::string name) {
 Result<Document> ParseFile(const std::string& path) {
   auto text = ReadFile(path, kMaxBytes);
   if (!text.ok()) {
-    if (text.status().code() == StatusCode::kResourceExhausted) {
+    if (text.status().code() == StatusCode::kInvalidArgument) {
       return InvalidArgument(path + ": larger than 1 MiB, which no configuration needs");
     }
     return text.status();

@@ -16,15 +16,18 @@ bool IsTransient(StatusCode code) {
   return code == StatusCode::kUnavailable || code == StatusCode::kDeadlineExceeded;
 }
 
-// For the engine a run that the coordinator closed, or does not know, is a lost peer.
-Status AsLostPeer(const Status& status, const std::string& run) {
+// For the engine a run that the coordinator closed, or does not know, is a lost peer. A limit of
+// the store is a fault of ours: no disk is full.
+Status AsEngineSees(const Status& status, const std::string& run) {
+  const std::string where = "the key-value store of run " + run + ": ";
   switch (status.code()) {
     case StatusCode::kOk:
     case StatusCode::kInvalidArgument:
-    case StatusCode::kResourceExhausted:
       return status;
+    case StatusCode::kResourceExhausted:
+      return Internal(where + status.message());
     default:
-      return Unavailable("the key-value store of run " + run + ": " + status.message());
+      return Unavailable(where + status.message());
   }
 }
 
@@ -55,9 +58,9 @@ Status RemoteStore::Retry(milliseconds limit, Call call) {
     const auto left = std::chrono::ceil<milliseconds>(until - steady_clock::now());
     const auto timeout = std::clamp(left, milliseconds(1), options_.call_timeout);
     Status status = rpc::FromGrpc(call(timeout));
-    if (!IsTransient(status.code())) return AsLostPeer(status, run_);
+    if (!IsTransient(status.code())) return AsEngineSees(status, run_);
     const milliseconds pause = backoff.Next();
-    if (steady_clock::now() + pause >= until) return AsLostPeer(status, run_);
+    if (steady_clock::now() + pause >= until) return AsEngineSees(status, run_);
     std::this_thread::sleep_for(pause);
   }
 }
@@ -101,7 +104,7 @@ Result<std::string> RemoteStore::Get(const std::string& key, milliseconds timeou
         stub_->StoreGet(Context(wait + options_.call_timeout).get(), request, &answer));
     if (status.ok() && answer.found()) return answer.value();
     const bool transient = status.ok() || IsTransient(status.code());
-    if (!transient) return AsLostPeer(status, run_);
+    if (!transient) return AsEngineSees(status, run_);
     if (steady_clock::now() >= until) {
       return DeadlineExceeded("key '" + key + "' of run " + run_ + " did not come within " +
                               std::to_string(timeout.count()) + " ms");
@@ -120,7 +123,7 @@ Result<int64_t> RemoteStore::Add(const std::string& key, int64_t amount) {
   v1::StoreAddResponse answer;
   Status status =
       rpc::FromGrpc(stub_->StoreAdd(Context(options_.retry_for).get(), request, &answer));
-  if (!status.ok()) return AsLostPeer(status, run_);
+  if (!status.ok()) return AsEngineSees(status, run_);
   return answer.value();
 }
 

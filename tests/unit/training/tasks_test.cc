@@ -5,9 +5,11 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
+#include <new>
 #include <nlohmann/json.hpp>
 
 #include "tests/unit/training/task_fixture.h"
+#include "worker/engine/tasks/failure.h"
 
 namespace attune::engine {
 namespace {
@@ -19,6 +21,13 @@ using testing::ReadAll;
 using testing::Recorder;
 
 class TasksTest : public testing::TaskTest {};
+
+// Room on the disk would not help: the job must not wait for it.
+TEST(Guarded, MemoryThatCannotBeHadIsNoFullDisk) {
+  const Status status = Guarded([]() -> Status { throw std::bad_alloc(); });
+  EXPECT_EQ(status.code(), StatusCode::kInternal);
+  EXPECT_THAT(status.message(), HasSubstr("out of memory"));
+}
 
 TEST_F(TasksTest, PlanSaysWhatTrainDoes) {
   const TrainTask task = Task("lora", "run");

@@ -20,6 +20,7 @@ class FakeStore : public v1::TrainerService::Service {
                         v1::StoreValue* answer) override {
     MutexLock lock(&mutex_);
     if (!Known(*context, request->run())) return ended_;
+    if (request->value().size() > 100) return too_large_;
     auto it = values_.find(request->key());
     const std::string current = it == values_.end() ? "" : it->second;
     if (!request->has_expected() || current == request->expected()) {
@@ -84,6 +85,7 @@ class FakeStore : public v1::TrainerService::Service {
            token->second == "Bearer secret";
   }
   const grpc::Status ended_{grpc::StatusCode::FAILED_PRECONDITION, "no such run"};
+  const grpc::Status too_large_{grpc::StatusCode::RESOURCE_EXHAUSTED, "too large"};
   Mutex mutex_;
   CondVar changed_;
   std::map<std::string, std::string> values_ GUARDED_BY(mutex_);
@@ -156,6 +158,11 @@ TEST_F(RemoteStoreTest, ARunThatEndedIsALostPeer) {
   EXPECT_EQ(store->Set("a", "1").code(), StatusCode::kUnavailable);
   EXPECT_EQ(store->Get("a", milliseconds(1000)).status().code(), StatusCode::kUnavailable);
   EXPECT_EQ(store->Add("a", 1).status().code(), StatusCode::kUnavailable);
+}
+
+// kResourceExhausted would make the job wait for room on the storage.
+TEST_F(RemoteStoreTest, ALimitOfTheStoreIsNoFullDisk) {
+  EXPECT_EQ(Make()->Set("a", std::string(101, 'x')).code(), StatusCode::kInternal);
 }
 
 }  // namespace

@@ -101,8 +101,8 @@ Status Llama::Generate(const std::vector<uint32_t>& prompt, const GenerateOption
       tokens = {token};
     }
   } catch (const std::bad_alloc&) {
-    return ResourceExhausted("not enough memory to generate " + std::to_string(options.max_tokens) +
-                             " tokens");
+    return Internal("not enough memory to generate " + std::to_string(options.max_tokens) +
+                    " tokens");
   } catch (const std::exception& error) {
     return Internal(std::string("generating: ") + error.what());
   }

@@ -97,7 +97,7 @@ Result<std::unique_ptr<CausalLM>> CausalLM::Load(const ModelFiles& files,
   try {
     return LoadAny(files, options);
   } catch (const std::bad_alloc&) {
-    return ResourceExhausted("not enough memory for the model " + files.reference);
+    return Internal("not enough memory for the model " + files.reference);
   } catch (const std::exception& error) {
     return Internal("loading the model " + files.reference + ": " + error.what());
   }

@@ -25,9 +25,9 @@ Status FailureStatus(const std::exception& error) {
   const std::string what =
       FirstLine(torch_error != nullptr ? torch_error->what_without_backtrace() : error.what());
   if (IsOutOfMemory(error, what)) {
-    return ResourceExhausted("out of memory: " + what +
-                             ". Lower train.micro_batch or train.sequence_length, set "
-                             "train.activation_checkpointing, or use method lora");
+    return Internal("out of memory: " + what +
+                    ". Lower train.micro_batch or train.sequence_length, set "
+                    "train.activation_checkpointing, or use method lora");
   }
   return Internal(what);
 }

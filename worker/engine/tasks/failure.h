@@ -8,7 +8,8 @@
 
 namespace attune::engine {
 
-// kResourceExhausted for memory that cannot be had, else kInternal; one line.
+// kInternal, in one line. Memory that cannot be had is that too, with what helps:
+// kResourceExhausted would say that the disk is full.
 Status FailureStatus(const std::exception& error);
 
 template <typename Function>
