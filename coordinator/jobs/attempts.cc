@@ -213,14 +213,10 @@ void Controller::StartPreparing(OpenJob& job) {
 }
 
 void Controller::StartWork(OpenJob& job) {
-  const std::string checkpoint = FindCheckpoint(job.record);
   Change change = IntoPhase(job.record, Phase::kWorking, ports_.clock->Now());
-  change.record.checkpoint_path = checkpoint;
-  if (checkpoint.empty()) change.record.checkpoint_step = 0;
-  std::string message = "starts";
-  if (!checkpoint.empty()) {
-    message = "resumes from step " + std::to_string(change.record.checkpoint_step);
-  }
+  // Which checkpoint that is, rank 0 finds out: it may have written one that we never heard of.
+  const bool again = job.record.checkpoint_step > 0;
+  const std::string message = again ? "resumes from the newest checkpoint" : "starts";
   change.record.job.set_reason(message);
   change.events.push_back({"started", message});
   const std::string id = job.record.job.id();
@@ -230,13 +226,6 @@ void Controller::StartWork(OpenJob& job) {
     SendTask(job, *trainer);
     if (FindOpenJob(id) == nullptr) return;  // its inputs are gone: it has failed
   }
-}
-
-// The newest durable checkpoint that is still there.
-std::string Controller::FindCheckpoint(const JobRecord& record) {
-  std::error_code error;
-  if (record.checkpoint_path.empty()) return "";
-  return std::filesystem::is_directory(record.checkpoint_path, error) ? record.checkpoint_path : "";
 }
 
 std::filesystem::path Controller::CheckpointFolder(const JobRecord& record) const {
@@ -291,8 +280,7 @@ void Controller::SendTask(OpenJob& job, Trainer& trainer) {
   v1::TrainerCommand command;
   const std::string storage = options_.storage.string();
   *command.mutable_task() = preparing ? MakePrepareTask(record, *files, storage)
-                                      : MakeMainTask(record, *files, storage, trainer.record.rank,
-                                                     record.checkpoint_path);
+                                      : MakeMainTask(record, *files, storage, trainer.record.rank);
   ports_.trainers->Send(trainer.record.id, command);
 }
 

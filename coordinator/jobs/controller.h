@@ -208,7 +208,6 @@ class Controller {
   void FinishRegistering(const std::string& job_id, Result<models::PreparedOutput> output);
   void SendTask(OpenJob& job, Trainer& trainer);
   Result<TaskFiles> ResolveFiles(const v1::Job& job);
-  std::string FindCheckpoint(const JobRecord& record);
   std::filesystem::path CheckpointFolder(const JobRecord& record) const;
 
   // endings.cc

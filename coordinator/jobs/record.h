@@ -37,11 +37,10 @@ struct JobRecord {
   PauseCause pause_cause = PauseCause::kNone;
   uint64_t free_bytes_wanted = 0;  // kNoSpace: resume when the storage has this much
   uint32_t no_space_pauses = 0;    // in a row, without a checkpoint between
-  uint32_t checkpoint_step = 0;    // newest durable checkpoint
-  std::string checkpoint_path;
-  std::string token_sha256;   // of the current attempt's run token
-  std::string output_path;    // kRegistering
-  uint64_t output_bytes = 0;  // committed length of output.jsonl
+  uint32_t checkpoint_step = 0;    // newest durable checkpoint that was reported
+  std::string token_sha256;        // of the current attempt's run token
+  std::string output_path;         // kRegistering
+  uint64_t output_bytes = 0;       // committed length of output.jsonl
 };
 
 enum class TrainerState {

@@ -275,7 +275,6 @@ void Controller::ApplyReport(const v1::TrainerMessage& message, TrainerRecord* t
     }
     case v1::TrainerMessage::kCheckpoint:
       record.checkpoint_step = message.checkpoint().step();
-      record.checkpoint_path = message.checkpoint().path();
       record.no_space_pauses = 0;
       change->events.push_back(
           {"checkpoint", "checkpoint of step " + std::to_string(record.checkpoint_step)});

@@ -52,7 +52,6 @@ struct JobRow {
         free_bytes_wanted(static_cast<long long>(r.free_bytes_wanted)),
         no_space_pauses(static_cast<int>(r.no_space_pauses)),
         checkpoint_step(static_cast<int>(r.checkpoint_step)),
-        checkpoint_path(r.checkpoint_path),
         token_sha256(r.token_sha256),
         output_path(r.output_path),
         output_bytes(static_cast<long long>(r.output_bytes)) {}
@@ -73,7 +72,6 @@ struct JobRow {
     r.free_bytes_wanted = static_cast<uint64_t>(free_bytes_wanted);
     r.no_space_pauses = static_cast<uint32_t>(no_space_pauses);
     r.checkpoint_step = static_cast<uint32_t>(checkpoint_step);
-    r.checkpoint_path = checkpoint_path;
     r.token_sha256 = token_sha256;
     r.output_path = output_path;
     r.output_bytes = static_cast<uint64_t>(output_bytes);
@@ -91,26 +89,26 @@ struct JobRow {
   int pause_requested = 0, pause_cause = 0;
   long long free_bytes_wanted = 0;
   int no_space_pauses = 0, checkpoint_step = 0;
-  std::string checkpoint_path, token_sha256, output_path;
+  std::string token_sha256, output_path;
   long long output_bytes = 0;
 };
 
 constexpr char kInsertJob[] =
     "INSERT INTO jobs (id, number, name, kind, state, created_us, ended_us, job, spec_source, "
     "phase, phase_since_us, queued_us, not_before_us, pause_requested, pause_cause, "
-    "free_bytes_wanted, no_space_pauses, checkpoint_step, checkpoint_path, token_sha256, "
-    "output_path, output_bytes) VALUES (:a, :b, :c, :d, :e, :f, :g, :h, :i, :j, :k, :l, :m, :n, "
-    ":o, :p, :q, :r, :s, :t, :u, :v)";
+    "free_bytes_wanted, no_space_pauses, checkpoint_step, token_sha256, output_path, "
+    "output_bytes) VALUES (:a, :b, :c, :d, :e, :f, :g, :h, :i, :j, :k, :l, :m, :n, :o, :p, :q, "
+    ":r, :s, :t, :u)";
 constexpr char kUpdateJob[] =
     "UPDATE jobs SET state = :state, ended_us = :ended, job = :job, phase = :phase, "
     "phase_since_us = :since, queued_us = :queued, not_before_us = :not_before, pause_requested = "
     ":pausing, pause_cause = :cause, free_bytes_wanted = :wanted, no_space_pauses = :pauses, "
-    "checkpoint_step = :step, checkpoint_path = :path, token_sha256 = :token, output_path = "
-    ":output, output_bytes = :bytes WHERE id = :id";
+    "checkpoint_step = :step, token_sha256 = :token, output_path = :output, output_bytes = :bytes "
+    "WHERE id = :id";
 constexpr char kSelectOpenJobs[] =
     "SELECT id, number, job, spec_source, phase, phase_since_us, queued_us, not_before_us, "
     "pause_requested, pause_cause, free_bytes_wanted, no_space_pauses, checkpoint_step, "
-    "checkpoint_path, token_sha256, output_path, output_bytes FROM jobs WHERE state <= :last "
+    "token_sha256, output_path, output_bytes FROM jobs WHERE state <= :last "
     "ORDER BY number";
 
 }  // namespace
@@ -125,7 +123,7 @@ void InsertJob(Transaction& transaction, JobRecord* record) {
       use(r.created_us), use(r.ended_us), use(r.job), use(r.spec_source), use(r.phase),
       use(r.phase_since_us), use(r.queued_us), use(r.not_before_us), use(r.pause_requested),
       use(r.pause_cause), use(r.free_bytes_wanted), use(r.no_space_pauses), use(r.checkpoint_step),
-      use(r.checkpoint_path), use(r.token_sha256), use(r.output_path), use(r.output_bytes);
+      use(r.token_sha256), use(r.output_path), use(r.output_bytes);
 }
 
 void SaveJob(Transaction& transaction, const JobRecord& record) {
@@ -133,8 +131,7 @@ void SaveJob(Transaction& transaction, const JobRecord& record) {
   transaction.session() << kUpdateJob, use(r.state), use(r.ended_us), use(r.job), use(r.phase),
       use(r.phase_since_us), use(r.queued_us), use(r.not_before_us), use(r.pause_requested),
       use(r.pause_cause), use(r.free_bytes_wanted), use(r.no_space_pauses), use(r.checkpoint_step),
-      use(r.checkpoint_path), use(r.token_sha256), use(r.output_path), use(r.output_bytes),
-      use(r.id);
+      use(r.token_sha256), use(r.output_path), use(r.output_bytes), use(r.id);
 }
 
 Result<v1::Job> FindJob(Transaction& transaction, const std::string& id_or_name) {
@@ -160,7 +157,7 @@ std::vector<JobRecord> LoadOpenJobs(Transaction& transaction) {
        into(r.job), into(r.spec_source), into(r.phase), into(r.phase_since_us), into(r.queued_us),
        into(r.not_before_us), into(r.pause_requested), into(r.pause_cause),
        into(r.free_bytes_wanted), into(r.no_space_pauses), into(r.checkpoint_step),
-       into(r.checkpoint_path), into(r.token_sha256), into(r.output_path), into(r.output_bytes));
+       into(r.token_sha256), into(r.output_path), into(r.output_bytes));
   rows.execute();
   while (rows.fetch()) {
     auto record = r.ToRecord();

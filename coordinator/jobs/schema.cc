@@ -65,6 +65,8 @@ std::vector<Migration> Migrations() {
                 node TEXT NOT NULL,
                 seen_us INTEGER NOT NULL))sql"}},
       {"jobs", 2, {"ALTER TABLE trainers ADD COLUMN failed TEXT NOT NULL DEFAULT ''"}},
+      // Rank 0 finds the checkpoint.
+      {"jobs", 3, {"ALTER TABLE jobs DROP COLUMN checkpoint_path"}},
   };
 }
 

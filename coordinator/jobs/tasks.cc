@@ -59,8 +59,7 @@ v1::TrainerTask MakePrepareTask(const JobRecord& record, const TaskFiles& files,
 }
 
 v1::TrainerTask MakeMainTask(const JobRecord& record, const TaskFiles& files,
-                             const std::string& storage, uint32_t rank,
-                             const std::string& resume_from) {
+                             const std::string& storage, uint32_t rank) {
   v1::TrainerTask task = MakeTask(record, files, storage, rank, MainTaskId(record));
   switch (record.job.kind()) {
     case v1::Job::PLAN:
@@ -73,7 +72,7 @@ v1::TrainerTask MakeMainTask(const JobRecord& record, const TaskFiles& files,
       *task.mutable_export_() = record.job.task().export_();
       break;
     default:
-      task.mutable_train()->set_resume_from(resume_from);
+      task.mutable_train();
       break;
   }
   return task;

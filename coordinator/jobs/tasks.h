@@ -23,8 +23,7 @@ std::string MainTaskId(const JobRecord& record);
 v1::TrainerTask MakePrepareTask(const JobRecord& record, const TaskFiles& files,
                                 const std::string& storage);
 v1::TrainerTask MakeMainTask(const JobRecord& record, const TaskFiles& files,
-                             const std::string& storage, uint32_t rank,
-                             const std::string& resume_from);
+                             const std::string& storage, uint32_t rank);
 
 // The spec's budget, or the default where a spec has none.
 uint32_t MaxRestarts(const v1::JobSpec& spec);

@@ -173,7 +173,7 @@ struct TrainTask {
   EvaluateOptions evaluate;
   CheckpointOptions checkpoint;
   std::filesystem::path run_directory;         // checkpoints/step-00000020/, output/
-  std::filesystem::path resume_from;           // a checkpoint folder; empty: from the start
+  std::filesystem::path resume_from;           // a folder of checkpoints; empty: from the start
   std::map<std::string, std::string> lineage;  // written into the output's attune.json
 };
 struct TrainResult {
@@ -182,8 +182,8 @@ struct TrainResult {
   std::optional<double> first_validation_loss, final_validation_loss;
   std::filesystem::path output;  // run_directory/output: a folder that transformers or peft loads
 };
-// Evaluates, trains, evaluates, writes the output (rank 0). With world_size 1 the store may be
-// null.
+// Goes on from the newest whole checkpoint in resume_from. Evaluates, trains, evaluates, writes the
+// output (rank 0). With world_size 1 the store may be null.
 Result<TrainResult> Train(const TrainTask& task, const Membership& membership, KeyValueStore* store,
                           Observer& observer);
 

@@ -106,7 +106,7 @@ engine::TrainTask ToTrainTask(const v1::TrainerTask& task, const Place& place) {
   out.checkpoint.every_steps = static_cast<int>(spec.checkpoint().every_steps());
   out.checkpoint.keep = static_cast<int>(spec.checkpoint().keep());
   out.run_directory = task.run_directory();
-  out.resume_from = task.train().resume_from();
+  out.resume_from = out.run_directory / "checkpoints";
   out.lineage = Lineage(task);
   return out;
 }

@@ -78,6 +78,15 @@ TEST(Checkpoint, KeepsTheNewestAndRemovesLeftovers) {
               ::testing::UnorderedElementsAre("step-00000002", "step-00000003"));
 }
 
+TEST(Checkpoint, ALaterOneThatIsDamagedCrowdsNoneOut) {
+  TemporaryFolder folder;
+  for (const int step : {40, 10, 20}) {
+    ASSERT_TRUE(WriteCheckpoint(folder.path(), State(step), Tensors(step), 1).ok());
+  }
+  EXPECT_THAT(Names(folder.path()),
+              ::testing::UnorderedElementsAre("step-00000020", "step-00000040"));
+}
+
 TEST(Checkpoint, ADamagedOneIsPassedOverWithTheReason) {
   TemporaryFolder folder;
   for (const int step : {10, 20, 30, 40}) {
@@ -87,9 +96,8 @@ TEST(Checkpoint, ADamagedOneIsPassedOverWithTheReason) {
   fs::resize_file(folder.path() / "step-00000030" / "optimizer.safetensors", 50);
   fs::remove(folder.path() / "step-00000020" / "state.json");
   std::vector<std::string> reasons;
-  const auto found = FindCheckpoint(folder.path() / "step-00000040", [&](const Status& status) {
-    reasons.push_back(status.message());
-  });
+  const auto found = FindCheckpoint(
+      folder.path(), [&](const Status& status) { reasons.push_back(status.message()); });
   ASSERT_TRUE(found.has_value());
   EXPECT_EQ(found->state.step, 10);
   EXPECT_THAT(reasons, ::testing::ElementsAre(::testing::HasSubstr("does not match its checksum"),
@@ -102,7 +110,7 @@ TEST(Checkpoint, WhenAllAreDamagedThereIsNone) {
   ASSERT_TRUE(WriteCheckpoint(folder.path(), State(10), Tensors(1), 4).ok());
   std::ofstream(folder.path() / "step-00000010" / "state.json") << "{\"format\": 1";
   int damaged = 0;
-  EXPECT_FALSE(FindCheckpoint(folder.path() / "step-00000010", [&](const Status& status) {
+  EXPECT_FALSE(FindCheckpoint(folder.path(), [&](const Status& status) {
                  EXPECT_EQ(status.code(), StatusCode::kDataLoss);
                  ++damaged;
                }).has_value());

@@ -92,6 +92,7 @@ std::vector<TaskTest::RankResult> TaskTest::TrainOn(int world_size, const TrainT
   std::vector<RankResult> ranks(world_size);
   RunRanks(world_size, [&](const Membership& membership, KeyValueStore* store) {
     TrainTask mine = task;
+    mine.resume_from = mine.run_directory / "checkpoints";  // as a trainer does
     RankResult& rank = ranks[membership.rank];
     if (adjust) adjust(membership.rank, mine, rank.observer);
     rank.result = Train(mine, membership, store, rank.observer);

@@ -44,6 +44,7 @@ TEST_P(TrainMethodTest, LearnsAndWritesAModelThatHoldsWhatWasLearned) {
   EXPECT_EQ(observer.steps.size(), 10u);
   EXPECT_EQ(observer.steps.back().loss, result->final_loss);
   EXPECT_THAT(EvaluatedSteps(observer), ElementsAre(0, 4, 8, 10));
+  EXPECT_THAT(observer.checkpoints, ElementsAre(10)) << "none is asked for but the last";
   EXPECT_LT(*result->final_validation_loss, *result->first_validation_loss - 0.1);
   const json lineage = json::parse(ReadAll(result->output / "attune.json"));
   EXPECT_EQ(lineage.at("lineage").at("job"), "job-1");
@@ -89,7 +90,6 @@ TEST_P(TrainMethodTest, ResumeIsBitEqual) {
     });
     EXPECT_EQ(half[0].result.status().code(), StatusCode::kCancelled);
     EXPECT_THAT(half[0].observer.checkpoints, ElementsAre(6));
-    task.resume_from = task.run_directory / "checkpoints" / "step-00000006";
     const auto resumed = TrainOn(world_size, task);
     ASSERT_TRUE(resumed[0].result.ok()) << resumed[0].result.status().ToString();
     EXPECT_EQ(resumed[0].observer.steps.size(), 4u);
@@ -103,6 +103,25 @@ TEST_P(TrainMethodTest, ResumeIsBitEqual) {
   }
 }
 
+// As after the death of a trainer whose last reports nobody took: what is on disk counts.
+TEST_F(TrainTest, GoesOnFromTheNewestCheckpointThatIsThere) {
+  TrainTask task = Task("full", "run");
+  task.checkpoint = {.every_steps = 2, .keep = 1};
+  task.evaluate.every_steps = 0;
+  const auto stop_after = [](int step) {
+    return [step](int, TrainTask&, Recorder& observer) {
+      observer.stop = StopRequest::kStop, observer.stop_after = step;
+    };
+  };
+  TrainOn(1, task, stop_after(5));
+  const auto second = TrainOn(1, task, stop_after(3));
+  EXPECT_EQ(second[0].observer.steps.front().step, 5);
+  EXPECT_THAT(second[0].observer.checkpoints, ElementsAre(6));
+  const auto third = TrainOn(1, task);
+  ASSERT_TRUE(third[0].result.ok()) << third[0].result.status().ToString();
+  EXPECT_EQ(third[0].observer.steps.front().step, 7);
+}
+
 INSTANTIATE_TEST_SUITE_P(Methods, TrainMethodTest, ::testing::Values("full", "lora"));
 
 TEST_F(TrainTest, ADamagedCheckpointIsPassedOverWithAWarning) {
@@ -110,14 +129,13 @@ TEST_F(TrainTest, ADamagedCheckpointIsPassedOverWithAWarning) {
   task.checkpoint = {.every_steps = 3, .keep = 2};
   const auto first = TrainOn(1, task);
   ASSERT_TRUE(first[0].result.ok()) << first[0].result.status().ToString();
-  EXPECT_THAT(first[0].observer.checkpoints, ElementsAre(3, 6, 9));
-  const fs::path newest = task.run_directory / "checkpoints" / "step-00000009";
+  EXPECT_THAT(first[0].observer.checkpoints, ElementsAre(3, 6, 9, 10));
+  const fs::path newest = task.run_directory / "checkpoints" / "step-00000010";
   const std::string weights = ReadAll(first[0].result->output / "model.safetensors");
   fs::resize_file(newest / "optimizer.safetensors", 100);
-  task.resume_from = newest;
   const auto resumed = TrainOn(2, task);
   ASSERT_TRUE(resumed[0].result.ok()) << resumed[0].result.status().ToString();
-  EXPECT_EQ(resumed[0].observer.steps.front().step, 7);
+  EXPECT_EQ(resumed[0].observer.steps.front().step, 10);
   ASSERT_EQ(resumed[0].observer.warnings.size(), 1u);
   EXPECT_THAT(resumed[0].observer.warnings[0], HasSubstr("optimizer.safetensors"));
   EXPECT_NEAR(resumed[0].result->final_loss, first[0].result->final_loss, 5e-5);
@@ -131,7 +149,11 @@ TEST_F(TrainTest, ACheckpointInTheMiddleOfARunHoldsItsStep) {
   ASSERT_TRUE(first[0].result.ok()) << first[0].result.status().ToString();
   EXPECT_THAT(first[0].observer.checkpoints, ElementsAre(1, 2, 3, 4, 5, 6, 7, 8, 9, 10));
   const std::string weights = ReadAll(first[0].result->output / "model.safetensors");
-  task.resume_from = task.run_directory / "checkpoints" / "step-00000005";
+  for (int step = 6; step <= 10; ++step) {
+    char name[32];
+    std::snprintf(name, sizeof name, "step-%08d", step);
+    ASSERT_GT(fs::remove_all(task.run_directory / "checkpoints" / name), 0u);
+  }
   const auto resumed = TrainOn(2, task);
   ASSERT_TRUE(resumed[0].result.ok()) << resumed[0].result.status().ToString();
   EXPECT_EQ(resumed[0].observer.steps.front().step, 6);
@@ -170,7 +192,6 @@ TEST_F(TrainTest, ACheckpointOfOtherSettingsIsRefused) {
   TrainTask task = Task("full", "run");
   task.checkpoint.every_steps = 5;
   ASSERT_TRUE(TrainOn(1, task)[0].result.ok());
-  task.resume_from = task.run_directory / "checkpoints" / "step-00000005";
   task.optimizer.learning_rate = 1e-3;
   const auto resumed = TrainOn(1, task);
   EXPECT_EQ(resumed[0].result.status().code(), StatusCode::kFailedPrecondition);

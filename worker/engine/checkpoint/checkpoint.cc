@@ -157,12 +157,11 @@ Result<CheckpointState> GuardedReadState(const fs::path& checkpoint, bool check_
 
 Result<fs::path> WriteCheckpoint(const fs::path& folder, const CheckpointState& state,
                                  const CheckpointTensors& tensors, int keep) {
-  std::error_code error;
-  fs::create_directories(folder, error);
-  if (error) return FromErrorCode(error, "create folder " + folder.string());
+  ATTUNE_RETURN_IF_ERROR(CreateFolders(folder));
   RemoveLeftovers(folder);
   const fs::path final_path = folder / FolderName(state.step);
   const fs::path temporary = folder / ("." + FolderName(state.step) + ".tmp");
+  std::error_code error;
   fs::create_directory(temporary, error);
   if (error) return FromErrorCode(error, "create folder " + temporary.string());
 
@@ -179,7 +178,9 @@ Result<fs::path> WriteCheckpoint(const fs::path& folder, const CheckpointState& 
     return failed;
   }
   ATTUNE_RETURN_IF_ERROR(SyncFolder(folder));
-  const auto checkpoints = List(folder);
+  // Later ones are damaged: the run went on from before them. They must not crowd this one out.
+  auto checkpoints = List(folder);
+  std::erase_if(checkpoints, [&](const auto& entry) { return entry.first > state.step; });
   for (size_t i = std::max(1, keep); i < checkpoints.size(); ++i) Remove(checkpoints[i].second);
   return final_path;
 }
@@ -198,14 +199,9 @@ Status LoadCheckpoint(const fs::path& checkpoint, const CheckpointTensors& tenso
 }
 
 std::optional<FoundCheckpoint> FindCheckpoint(
-    const fs::path& checkpoint, const std::function<void(const Status&)>& on_damaged) {
-  auto state = VerifyCheckpoint(checkpoint);
-  if (state.ok()) return FoundCheckpoint{checkpoint, *state};
-  on_damaged(state.status());
-  const std::string name = checkpoint.filename().string();
-  for (const auto& [step, path] : List(checkpoint.parent_path())) {
-    if (path.filename().string() >= name) continue;
-    state = VerifyCheckpoint(path);
+    const fs::path& folder, const std::function<void(const Status&)>& on_damaged) {
+  for (const auto& [step, path] : List(folder)) {
+    const auto state = VerifyCheckpoint(path);
     if (state.ok()) return FoundCheckpoint{path, *state};
     on_damaged(state.status());
   }

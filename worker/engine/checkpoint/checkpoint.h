@@ -37,8 +37,8 @@ struct CheckpointTensors {
   NamedTensors optimizer;
 };
 
-// Writes folder/step-N and removes all but the `keep` (at least 1) newest. On failure nothing of it
-// is left; kResourceExhausted when the disk is full.
+// Writes folder/step-N and removes all but the `keep` (at least 1) newest up to it. On failure
+// nothing of it is left; kResourceExhausted when the disk is full.
 Result<std::filesystem::path> WriteCheckpoint(const std::filesystem::path& folder,
                                               const CheckpointState& state,
                                               const CheckpointTensors& tensors, int keep);
@@ -56,9 +56,9 @@ struct FoundCheckpoint {
   std::filesystem::path path;
   CheckpointState state;
 };
-// The checkpoint itself when it is whole, else the newest whole one before it in the same folder;
-// on_damaged hears of each that was passed over. Empty when there is none.
-std::optional<FoundCheckpoint> FindCheckpoint(const std::filesystem::path& checkpoint,
+// The newest whole checkpoint in a folder of them; on_damaged hears of each that was passed over.
+// Empty when there is none.
+std::optional<FoundCheckpoint> FindCheckpoint(const std::filesystem::path& folder,
                                               const std::function<void(const Status&)>& on_damaged);
 
 }  // namespace attune::engine

@@ -116,27 +116,33 @@ Status CheckResumed(const CheckpointState& state, const TrainingSetup& setup,
   return Status();
 }
 
-// Rank 0 chooses a whole checkpoint for all; none is the start.
+// The path of the newest whole checkpoint; empty when there is none.
+std::string ChooseCheckpoint(const TrainTask& task, Observer& observer) {
+  observer.OnProgress({.phase = "looking for a checkpoint"});
+  bool damaged = false;
+  const auto found = FindCheckpoint(task.resume_from, [&](const Status& status) {
+    damaged = true;
+    observer.OnWarning(status.message() + "; looking for the one before it");
+  });
+  if (found) return found->path.string();
+  if (damaged) observer.OnWarning("no whole checkpoint is left; training starts from step 0");
+  return "";
+}
+
+// Rank 0 chooses for all.
 Status Resume(const TrainTask& task, TrainingSetup& setup, Group& group, Observer& observer) {
   if (task.resume_from.empty()) return Status();
   std::string chosen;
-  if (group.rank() == 0) {
-    observer.OnProgress({.phase = "verifying checkpoint"});
-    const auto found = FindCheckpoint(task.resume_from, [&](const Status& status) {
-      observer.OnWarning(status.message() + "; looking for the one before it");
-    });
-    if (found) {
-      chosen = found->path.string();
-    } else {
-      observer.OnWarning("no whole checkpoint is left; training starts again from step 0");
-    }
-  }
+  if (group.rank() == 0) chosen = ChooseCheckpoint(task, observer);
   ATTUNE_ASSIGN_OR_RETURN(chosen, group.FromFirst(chosen, kVerifySlack));
   if (chosen.empty()) return Status();
   ATTUNE_ASSIGN_OR_RETURN(setup.start, ReadCheckpointState(chosen));
   ATTUNE_RETURN_IF_ERROR(CheckResumed(setup.start, setup, chosen));
   ATTUNE_RETURN_IF_ERROR(LoadCheckpoint(chosen, setup.Tensors()));
   ReturnFreedMemory();
+  observer.OnProgress({.phase = "resumes from step " + std::to_string(setup.start.step),
+                       .step = setup.start.step,
+                       .total_steps = setup.plan->steps()});
   return Status();
 }
 

@@ -39,6 +39,8 @@ class Trainer {
     state_.seed = task.data.train.seed;
     state_.plan_digest = setup_.plan->Digest();
     state_.config = setup_.config;
+    // What was resumed from is not written again: a crash on the way would cost the only one.
+    if (state_.step > 0) checkpoint_ = state_.step;
     const TokenShard& shard = EvaluationShard();
     validation_ =
         EvaluationGroups(shard, task.evaluate.max_examples, task.data.train.sequence_length);
@@ -62,6 +64,9 @@ class Trainer {
       ATTUNE_ASSIGN_OR_RETURN(const StopRequest stop, Step());
       if (stop != StopRequest::kNone) return Stop(stop);
     }
+    // What is still to come may fail for want of space; then no step is done again.
+    ATTUNE_RETURN_IF_ERROR(FinishCheckpoint());
+    if (checkpoint_ != state_.step) StartCheckpoint();
     if (!state_.last_validation_loss) {
       ATTUNE_ASSIGN_OR_RETURN(const StopRequest stop, Evaluate());
       if (stop != StopRequest::kNone) return Stop(stop);

@@ -12,6 +12,20 @@
 #include "coordinator/store/events.h"
 
 namespace attune::jobs {
+namespace {
+
+uint32_t NewestCheckpoint(const v1::TrainerTask& task) {
+  uint32_t newest = 0;
+  std::error_code error;
+  const auto folder = std::filesystem::path(task.run_directory()) / "checkpoints";
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+    const std::string name = entry.path().filename().string();
+    newest = std::max(newest, static_cast<uint32_t>(std::stoul(name.substr(name.rfind('-') + 1))));
+  }
+  return task.has_train() ? newest : 0;
+}
+
+}  // namespace
 
 FakeCluster::FakeCluster() {
   spdlog::set_level(spdlog::level::warn);
@@ -242,8 +256,7 @@ void FakeCluster::SendTrainer(const std::string& id, const v1::TrainerCommand& c
     trainer->task = command.task();
     trainer->last_task_id = command.task().task_id();
     trainer->step = 0;
-    const std::string& from = command.task().train().resume_from();
-    if (!from.empty()) trainer->step = std::stoul(from.substr(from.rfind('-') + 1));
+    trainer->resumed_from = trainer->step = NewestCheckpoint(command.task());
   } else if (command.has_stop()) {
     trainer->stop = true;
   } else if (command.has_exit()) {

@@ -29,7 +29,7 @@ class FakeCluster final : public launching::Launcher,
     bool hello_sent = false;
     std::optional<v1::TrainerTask> task;
     std::string last_task_id;
-    uint32_t step = 0;
+    uint32_t step = 0, resumed_from = 0;
     bool stop = false;
     bool hangs = false;  // its process and its stream live
     uint64_t next_sequence = 1;
