@@ -216,35 +216,46 @@ TEST_F(ControlTest, AStopReachesTheEngine) {
   EXPECT_TRUE(AwaitReport(v1::TrainerMessage::kCheckpoint));
 }
 
-// Also one that comes just when the runner takes the task.
+// Also one that comes just when the runner takes the task: in each round a little later after the
+// end of another.
 TEST(TaskRunner, AStopAlwaysFindsTheTask) {
-  std::atomic<bool> stopped{true};
+  std::atomic<int> started{0};
+  std::atomic<bool> lost{false}, ended{false};
   TheFakeEngine() = {};
   TheFakeEngine().train = [&](const auto&, const auto&, auto*,
                               engine::Observer& observer) -> Result<engine::TrainResult> {
+    ++started;
     const auto until = std::chrono::steady_clock::now() + attune::testing::kPatience;
-    while (observer.ShouldStop() == engine::StopRequest::kNone) {
-      if (std::chrono::steady_clock::now() > until) stopped = false;
-      if (!stopped) break;
+    while (observer.ShouldStop() == engine::StopRequest::kNone && !lost) {
+      lost = std::chrono::steady_clock::now() > until;
       std::this_thread::yield();
     }
     return Cancelled("stopped");
   };
   ReportBuffer reports;
-  TaskRunner runner({"cpu", 1}, {}, &reports, [] {});
+  TaskRunner runner({"cpu", 1}, {}, &reports, [&] { ended = true; });
   runner.Start();
-  v1::TrainerTask task;
-  task.mutable_train();
-  for (int i = 0; i < 500 && stopped; ++i) {
-    task.set_task_id(std::to_string(i));
+  auto give = [&](const std::string& id) {
+    v1::TrainerTask task;
+    task.set_task_id(id);
+    task.mutable_train();
     runner.Give(task);
-    const auto until = std::chrono::steady_clock::now() + std::chrono::microseconds(i % 100);
-    while (std::chrono::steady_clock::now() < until) {
+  };
+  auto stop = [&](const std::string& id) { runner.Stop(id, engine::StopRequest::kStop, ""); };
+  for (int i = 0; i < 500 && !lost; ++i) {
+    const std::string first = "first-" + std::to_string(i), second = "second-" + std::to_string(i);
+    const int before = started;
+    give(first);
+    while (started == before) std::this_thread::yield();
+    give(second);
+    ended = false;
+    stop(first);
+    for (int later = -1; later < i % 200; later += ended ? 1 : 0) {
     }
-    runner.Stop(task.task_id(), engine::StopRequest::kStop, "");
+    stop(second);
     while (!runner.running_task_id().empty()) std::this_thread::yield();
   }
-  EXPECT_TRUE(stopped);
+  EXPECT_FALSE(lost);
   EXPECT_TRUE(runner.Shutdown(std::chrono::steady_clock::now() + attune::testing::kPatience));
 }
 
