@@ -63,9 +63,26 @@ TEST(ShapeOf, CountsParametersOnceAndThoseOfLora) {
   const auto lora = ShapeOf(Tensors(kSmolLM2), Config(kSmolLM2), {.type = "lora", .rank = 16});
   EXPECT_EQ(lora->trainable_parameters, 4884480);
   EXPECT_EQ(lora->parameters, 134515008 + 4884480);
-  const auto part = ShapeOf(Tensors(kSmolLM2), Config(kSmolLM2),
-                            {.type = "lora", .rank = 8, .target_modules = {"q_proj"}});
-  EXPECT_EQ(part->trainable_parameters, 30 * 8 * (576 + 576));
+}
+
+// Every way to name modules that training knows.
+TEST(ShapeOf, CountsTheModulesThatTrainingWouldAdapt) {
+  const int64_t q = 576 + 576, k = 192 + 576, up = 1536 + 576;
+  const std::vector<std::pair<std::vector<std::string>, int64_t>> cases = {
+      {{"q_proj"}, 30 * q},
+      {{"attention"}, 30 * (2 * q + 2 * k)},
+      {{"mlp"}, 30 * 3 * up},
+      {{"self_attn.k_proj", "layers.3.mlp.up_proj"}, 30 * k + up},
+      {{"q_proj", "self_attn.q_proj"}, 30 * q}};
+  for (const auto& [targets, widths] : cases) {
+    const auto shape =
+        ShapeOf(Tensors(kSmolLM2), Config(kSmolLM2), {.type = "lora", .rank = 8, .target_modules = targets});
+    ASSERT_TRUE(shape.ok()) << shape.status().ToString();
+    EXPECT_EQ(shape->trainable_parameters, 8 * widths) << targets[0];
+  }
+  const auto wrong =
+      ShapeOf(Tensors(kSmolLM2), Config(kSmolLM2), {.type = "lora", .rank = 8, .target_modules = {"qproj"}});
+  EXPECT_EQ(wrong.status().field(), "method.target_modules");
 }
 
 TEST(ShapeOf, RefusesAConfigurationWithoutSizes) {

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <vector>
+
+#include "worker/engine/adapters/lora_config.h"
 
 namespace attune::engine {
 namespace {
@@ -14,30 +17,30 @@ constexpr int64_t kProcess = 200 << 20;
 // The loss makes its logits in chunks of at most so many bytes.
 constexpr int64_t kLogitBytes = 56 << 20;
 
-// The module of "model.layers.0.self_attn.q_proj.weight" is "q_proj"; empty when it is no linear
-// layer of a block.
-std::string LinearModule(const std::string& name, const TensorInfo& info) {
+// Full names ("model.layers.0.self_attn.q_proj") of the blocks' linear layers, with their tensors.
+std::map<std::string, const TensorInfo*> LinearModules(
+    const std::map<std::string, TensorInfo>& tensors) {
   constexpr std::string_view kSuffix = ".weight";
-  if (info.shape.size() != 2 || !name.ends_with(kSuffix) ||
-      name.find(".layers.") == std::string::npos)
-    return "";
-  const std::string path = name.substr(0, name.size() - kSuffix.size());
-  return path.substr(path.rfind('.') + 1);
-}
-
-bool IsTarget(const std::string& module, const std::vector<std::string>& targets) {
-  return !module.empty() &&
-         std::any_of(targets.begin(), targets.end(), [&](const std::string& target) {
-           return target == "all-linear" || target == module;
-         });
-}
-
-int64_t LoraParameters(const std::map<std::string, TensorInfo>& tensors, const Method& method) {
-  int64_t count = 0;
+  std::map<std::string, const TensorInfo*> modules;
   for (const auto& [name, info] : tensors) {
-    if (IsTarget(LinearModule(name, info), method.target_modules)) {
-      count += method.rank * (info.shape[0] + info.shape[1]);
+    if (info.shape.size() == 2 && name.ends_with(kSuffix) &&
+        name.find(".layers.") != std::string::npos) {
+      modules.emplace(name.substr(0, name.size() - kSuffix.size()), &info);
     }
+  }
+  return modules;
+}
+
+Result<int64_t> LoraParameters(const std::map<std::string, TensorInfo>& tensors,
+                               const Method& method) {
+  const std::map<std::string, const TensorInfo*> modules = LinearModules(tensors);
+  std::vector<std::string> names;
+  for (const auto& [name, info] : modules) names.push_back(name);
+  ATTUNE_ASSIGN_OR_RETURN(const LoraConfig lora, ResolveLora(method, names));
+  int64_t count = 0;
+  for (const std::string& name : lora.modules) {
+    const TensorInfo& info = *modules.at(name);
+    count += lora.rank * (info.shape[0] + info.shape[1]);
   }
   return count;
 }
@@ -118,9 +121,11 @@ Result<ModelShape> ShapeOf(const std::map<std::string, TensorInfo>& tensors,
     if (tied && name == "lm_head.weight") continue;
     shape.parameters += info.elements();
   }
-  shape.trainable_parameters =
-      method.type == "lora" ? LoraParameters(tensors, method) : shape.parameters;
-  if (method.type == "lora") shape.parameters += shape.trainable_parameters;
+  shape.trainable_parameters = shape.parameters;
+  if (method.type == "lora") {
+    ATTUNE_ASSIGN_OR_RETURN(shape.trainable_parameters, LoraParameters(tensors, method));
+    shape.parameters += shape.trainable_parameters;
+  }
   return shape;
 }
 

@@ -18,7 +18,8 @@ struct ModelShape {
           key_value_width = 0, vocabulary = 0;
 };
 
-// config_json as transformers has it. kInvalidArgument when it lacks a size.
+// config_json as transformers has it. kInvalidArgument when it lacks a size, or when the method's
+// target modules match nothing.
 Result<ModelShape> ShapeOf(const std::map<std::string, TensorInfo>& tensors,
                            const std::string& config_json, const Method& method);
 
