@@ -166,7 +166,8 @@ const std::vector<Field>& Table() {
        .type = "number",
        .fallback = "0",
        .range = {0, 10},
-       .doc = "Decoupled weight decay."},
+       .doc = "Decoupled weight decay, of weights only: norms and biases are left out, as by "
+              "transformers' Trainer."},
       {.path = "optimizer.betas",
        .type = "list of two numbers",
        .fallback = "[0.9, 0.999]",

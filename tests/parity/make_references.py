@@ -44,7 +44,7 @@ CASES = {
         beta_fast=16.0, beta_slow=2.0, mscale=1.2, mscale_all_dim=0.7, truncate=False)),
 }
 LORA = dict(r=4, lora_alpha=8, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM")
-TRAINING = dict(learning_rate=3e-3, beta1=0.9, beta2=0.999, epsilon=1e-8, weight_decay=0.01,
+TRAINING = dict(learning_rate=3e-3, beta1=0.9, beta2=0.999, epsilon=1e-8, weight_decay=0.5,
                 clip_norm=1.0, schedule="constant", seed=20)
 PROMPTS = (
     "The capital of France is",
@@ -141,9 +141,16 @@ def attach_lora(model):
 def train(model, batches):
     """The losses (mean over a batch's targets) and gradient norms of AdamW over the batches."""
     parameters = [p for p in model.parameters() if p.requires_grad]
+    decayed = set(transformers.Trainer.get_decay_parameter_names(None, model))
+    groups = {True: [], False: []}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            groups[name in decayed].append(parameter)
     optimizer = torch.optim.AdamW(
-        parameters, lr=TRAINING["learning_rate"], betas=(TRAINING["beta1"], TRAINING["beta2"]),
-        eps=TRAINING["epsilon"], weight_decay=TRAINING["weight_decay"])
+        [dict(params=groups[True], weight_decay=TRAINING["weight_decay"]),
+         dict(params=groups[False], weight_decay=0.0)],
+        lr=TRAINING["learning_rate"], betas=(TRAINING["beta1"], TRAINING["beta2"]),
+        eps=TRAINING["epsilon"])
     losses, norms = [], []
     for batch in batches:
         count = sum(sum(example["targets"]) for example in batch)

@@ -112,5 +112,32 @@ TEST(AdamW, EqualsTorch) {
   for (int i = 0; i < 8; ++i) EXPECT_NEAR(parameter[i].item<float>(), expected[i], 1e-6) << i;
 }
 
+// Names of transformers 5's Trainer.get_decay_parameter_names for a Llama with biases, and of LoRA.
+TEST(AdamW, DecaysWhatTheTrainerDecays) {
+  for (const char* name :
+       {"model.embed_tokens.weight", "lm_head.weight", "model.layers.0.self_attn.q_proj.weight",
+        "base_model.model.model.layers.0.mlp.up_proj.lora_A.weight", "normal.weight"}) {
+    EXPECT_TRUE(Decays(name)) << name;
+  }
+  for (const char* name :
+       {"model.norm.weight", "norm.weight", "model.layers.0.input_layernorm.weight",
+        "model.layers.0.post_attention_layernorm.weight", "model.layers.0.self_attn.q_norm.weight",
+        "model.layers.0.self_attn.q_proj.bias"}) {
+    EXPECT_FALSE(Decays(name)) << name;
+  }
+}
+
+// A gradient of zero leaves only the decay.
+TEST(AdamW, LeavesNormsAndBiasesOutOfTheDecay) {
+  at::Tensor weight = at::ones({4}).requires_grad_(), norm = at::ones({4}).requires_grad_(),
+             bias = at::ones({4}).requires_grad_();
+  AdamW optimizer({{"q_proj.weight", weight}, {"model.norm.weight", norm}, {"q_proj.bias", bias}},
+                  {.weight_decay = 0.5});
+  optimizer.Step(1, 0.1, 1.0);
+  EXPECT_FLOAT_EQ(weight[0].item<float>(), 0.95f);
+  EXPECT_EQ(norm[0].item<float>(), 1.0f);
+  EXPECT_EQ(bias[0].item<float>(), 1.0f);
+}
+
 }  // namespace
 }  // namespace attune::engine

@@ -2,6 +2,7 @@
 
 #include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "worker/engine/optim/adamw_kernel.h"
@@ -12,11 +13,11 @@ namespace {
 
 constexpr int64_t kGrain = 1 << 15;
 
-AdamWUpdate MakeUpdate(const OptimizerOptions& options, int step, double learning_rate,
-                       double gradient_factor) {
+AdamWUpdate MakeUpdate(const OptimizerOptions& options, double weight_decay, int step,
+                       double learning_rate, double gradient_factor) {
   const double correction1 = 1 - std::pow(options.beta1, step);
   const double correction2 = 1 - std::pow(options.beta2, step);
-  return {.keep = static_cast<float>(1 - learning_rate * options.weight_decay),
+  return {.keep = static_cast<float>(1 - learning_rate * weight_decay),
           .beta2 = static_cast<float>(options.beta2),
           .first_weight = static_cast<float>(1 - options.beta1),
           .second_weight = static_cast<float>(1 - options.beta2),
@@ -27,6 +28,19 @@ AdamWUpdate MakeUpdate(const OptimizerOptions& options, int step, double learnin
 }
 
 }  // namespace
+
+bool Decays(std::string_view parameter) {
+  for (const std::string_view part : {"bias", "layernorm", "rmsnorm"}) {
+    if (parameter.find(part) != std::string_view::npos) return false;
+  }
+  // A module named "norm" or "..._norm".
+  while (!parameter.empty()) {
+    const std::string_view module = parameter.substr(0, parameter.find('.'));
+    if (module == "norm" || module.ends_with("_norm")) return false;
+    parameter.remove_prefix(std::min(module.size() + 1, parameter.size()));
+  }
+  return true;
+}
 
 AdamW::AdamW(NamedTensors parameters, const OptimizerOptions& options)
     : parameters_(std::move(parameters)), options_(options) {
@@ -48,9 +62,12 @@ void AdamW::Step(int step, double learning_rate, double gradient_factor) {
 }
 
 void AdamW::StepOnCpu(int step, double learning_rate, double gradient_factor) {
-  const AdamWUpdate update = MakeUpdate(options_, step, learning_rate, gradient_factor);
+  const AdamWUpdate decayed =
+      MakeUpdate(options_, options_.weight_decay, step, learning_rate, gradient_factor);
+  const AdamWUpdate kept = MakeUpdate(options_, 0, step, learning_rate, gradient_factor);
   for (size_t p = 0; p < parameters_.size(); ++p) {
-    const at::Tensor& parameter = parameters_[p].second;
+    const auto& [name, parameter] = parameters_[p];
+    const AdamWUpdate& update = Decays(name) ? decayed : kept;
     const at::Tensor& grad = parameter.grad();
     const at::Tensor gradient = grad.defined() ? grad.contiguous() : at::zeros_like(parameter);
     float* const values = parameter.data_ptr<float>();
@@ -64,20 +81,29 @@ void AdamW::StepOnCpu(int step, double learning_rate, double gradient_factor) {
 }
 
 void AdamW::StepOnDevice(int step, double learning_rate, double gradient_factor) {
-  std::vector<at::Tensor> parameters, gradients, steps;
-  for (const auto& [name, parameter] : parameters_) {
+  // The kernel divides gradients by the scale.
+  const at::TensorOptions options = parameters_.front().second.options().requires_grad(false);
+  const at::Tensor scale = at::full({}, 1 / gradient_factor, options);
+  StepGroup(/*decays=*/true, step, learning_rate, scale);
+  StepGroup(/*decays=*/false, step, learning_rate, scale);
+}
+
+void AdamW::StepGroup(bool decays, int step, double learning_rate, const at::Tensor& scale) {
+  std::vector<at::Tensor> parameters, gradients, first, second, steps;
+  for (size_t p = 0; p < parameters_.size(); ++p) {
+    const auto& [name, parameter] = parameters_[p];
+    if (Decays(name) != decays) continue;
     parameters.push_back(parameter.detach());
     gradients.push_back(parameter.grad().defined() ? parameter.grad() : at::zeros_like(parameter));
+    first.push_back(first_[p]);
+    second.push_back(second_[p]);
     // The kernel takes the number of the update that it makes.
     steps.push_back(at::full({}, step, parameter.options().requires_grad(false)));
   }
-  // The kernel divides gradients by the scale.
-  const at::Tensor scale =
-      at::full({}, 1 / gradient_factor, parameters.front().options().requires_grad(false));
-  at::_fused_adamw_(parameters, gradients, first_, second_, {}, steps, learning_rate,
-                    options_.beta1, options_.beta2, options_.weight_decay, options_.epsilon,
-                    /*amsgrad=*/false,
-                    /*maximize=*/false, scale, std::nullopt);
+  if (parameters.empty()) return;
+  at::_fused_adamw_(parameters, gradients, first, second, {}, steps, learning_rate, options_.beta1,
+                    options_.beta2, decays ? options_.weight_decay : 0, options_.epsilon,
+                    /*amsgrad=*/false, /*maximize=*/false, scale, std::nullopt);
 }
 
 NamedTensors AdamW::State() const {

@@ -1,16 +1,21 @@
 #pragma once
 
 // AdamW (Loshchilov and Hutter 2019): decoupled weight decay, with the arithmetic of
-// torch.optim.AdamW.
+// torch.optim.AdamW and the parameter groups of transformers' Trainer: norms and biases do not
+// decay.
 
 #include <ATen/core/Tensor.h>
 
+#include <string_view>
 #include <vector>
 
 #include "worker/engine/engine.h"
 #include "worker/engine/model/causal_lm.h"
 
 namespace attune::engine {
+
+// Whether weight decay is for the parameter of this name (Trainer.get_decay_parameter_names).
+bool Decays(std::string_view parameter);
 
 class AdamW {
  public:
@@ -28,6 +33,8 @@ class AdamW {
  private:
   void StepOnCpu(int step, double learning_rate, double gradient_factor);
   void StepOnDevice(int step, double learning_rate, double gradient_factor);
+  // The device's kernel over the parameters that decay, or over the others.
+  void StepGroup(bool decays, int step, double learning_rate, const at::Tensor& scale);
 
   const NamedTensors parameters_;
   const OptimizerOptions options_;
