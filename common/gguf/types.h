@@ -4,6 +4,8 @@
 // those of ggml.h (ggml-org/llama.cpp) and of gguf-py's GGML_QUANT_SIZES.
 
 #include <cstdint>
+#include <span>
+#include <string>
 #include <string_view>
 
 namespace attune::gguf {
@@ -33,10 +35,15 @@ struct ElementType {
   std::string_view name;  // "F32", "Q4_1", ...
   uint32_t block_elements;
   uint32_t block_bytes;
+  bool weights = false;  // the engine turns it into float32 (worker/engine/formats/dequantize.h)
 };
 
 // Null for a number that no known type has. The pointer is good for the whole program.
 const ElementType* FindElementType(uint32_t number);
 const ElementType* FindElementType(std::string_view name);
+
+// All known types, and the names of those that are read as weights: "F32, F16, ...".
+std::span<const ElementType> ElementTypes();
+std::string WeightTypeNames();
 
 }  // namespace attune::gguf

@@ -97,27 +97,24 @@ Status CheckEntry(const std::string& name, const SafetensorsHeader::Entry& entry
   return Status();
 }
 
-Status CheckTensor(const TensorBytes& tensor) {
-  ATTUNE_ASSIGN_OR_RETURN(uint64_t needed, BytesNeeded(tensor.name, tensor.dtype, tensor.shape));
-  if (needed != tensor.bytes) {
-    return InvalidArgument("tensor " + QuotedName(tensor.name) + " has " +
-                           std::to_string(tensor.bytes) + " bytes, its dtype and shape need " +
-                           std::to_string(needed));
-  }
-  if (tensor.name == "__metadata__") return InvalidArgument("no tensor may be named __metadata__");
-  return Status();
-}
-
-Result<std::string> HeaderJson(const std::vector<const TensorBytes*>& tensors,
-                               const std::map<std::string, std::string>& metadata) {
+// The header's JSON of tensors in their final order, and the bytes of each.
+Result<std::string> HeaderJson(const std::vector<TensorLayout>& tensors,
+                               const std::map<std::string, std::string>& metadata,
+                               std::vector<uint64_t>* bytes) {
   nlohmann::ordered_json header = nlohmann::ordered_json::object();
   if (!metadata.empty()) header["__metadata__"] = metadata;
   uint64_t offset = 0;
-  for (const TensorBytes* tensor : tensors) {
-    header[tensor->name] = {{"dtype", tensor->dtype},
-                            {"shape", tensor->shape},
-                            {"data_offsets", {offset, offset + tensor->bytes}}};
-    offset += tensor->bytes;
+  for (const TensorLayout& tensor : tensors) {
+    if (tensor.name == "__metadata__")
+      return InvalidArgument("no tensor may be named __metadata__");
+    if (header.contains(tensor.name))
+      return InvalidArgument("tensor " + QuotedName(tensor.name) + " is there twice");
+    ATTUNE_ASSIGN_OR_RETURN(uint64_t size, BytesNeeded(tensor.name, tensor.dtype, tensor.shape));
+    header[tensor.name] = {{"dtype", tensor.dtype},
+                           {"shape", tensor.shape},
+                           {"data_offsets", {offset, offset + size}}};
+    bytes->push_back(size);
+    offset += size;
   }
   std::string text;
   try {
@@ -189,30 +186,50 @@ Status SafetensorsFile::Load(std::span<const std::byte> bytes) {
   return Status();
 }
 
-Status WriteSafetensors(const std::filesystem::path& path, const std::vector<TensorBytes>& tensors,
+Status WriteSafetensors(const std::filesystem::path& path, std::vector<TensorLayout> tensors,
+                        const AppendTensor& append,
                         const std::map<std::string, std::string>& metadata) {
-  std::vector<const TensorBytes*> order;
-  std::set<std::string_view> names;
-  for (const TensorBytes& tensor : tensors) {
-    ATTUNE_RETURN_IF_ERROR(CheckTensor(tensor));
-    if (!names.insert(tensor.name).second) {
-      return InvalidArgument("tensor " + QuotedName(tensor.name) + " is there twice");
-    }
-    order.push_back(&tensor);
-  }
-  std::sort(order.begin(), order.end(), [](const TensorBytes* a, const TensorBytes* b) {
-    size_t a_rank = Rank(a->dtype), b_rank = Rank(b->dtype);
-    return a_rank != b_rank ? a_rank > b_rank : a->name < b->name;
+  std::sort(tensors.begin(), tensors.end(), [](const TensorLayout& a, const TensorLayout& b) {
+    size_t a_rank = Rank(a.dtype), b_rank = Rank(b.dtype);
+    return a_rank != b_rank ? a_rank > b_rank : a.name < b.name;
   });
-  ATTUNE_ASSIGN_OR_RETURN(std::string header, HeaderJson(order, metadata));
+  std::vector<uint64_t> bytes;
+  ATTUNE_ASSIGN_OR_RETURN(std::string header, HeaderJson(tensors, metadata, &bytes));
   ATTUNE_ASSIGN_OR_RETURN(AtomicFileWriter writer, AtomicFileWriter::Create(path));
   uint64_t header_bytes = header.size();
   ATTUNE_RETURN_IF_ERROR(writer.Append(&header_bytes, sizeof header_bytes));
   ATTUNE_RETURN_IF_ERROR(writer.Append(header));
-  for (const TensorBytes* tensor : order) {
-    ATTUNE_RETURN_IF_ERROR(writer.Append(tensor->data, tensor->bytes));
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    const uint64_t before = writer.size();
+    ATTUNE_RETURN_IF_ERROR(append(tensors[i], writer));
+    if (writer.size() - before != bytes[i]) {
+      return Internal("tensor " + QuotedName(tensors[i].name) + " was written with " +
+                      std::to_string(writer.size() - before) + " bytes instead of " +
+                      std::to_string(bytes[i]));
+    }
   }
   return writer.Commit();
+}
+
+Status WriteSafetensors(const std::filesystem::path& path, const std::vector<TensorBytes>& tensors,
+                        const std::map<std::string, std::string>& metadata) {
+  std::vector<TensorLayout> layouts;
+  std::map<std::string, const TensorBytes*> by_name;
+  for (const TensorBytes& tensor : tensors) {
+    ATTUNE_ASSIGN_OR_RETURN(uint64_t needed, BytesNeeded(tensor.name, tensor.dtype, tensor.shape));
+    if (needed != tensor.bytes) {
+      return InvalidArgument("tensor " + QuotedName(tensor.name) + " has " +
+                             std::to_string(tensor.bytes) + " bytes, its dtype and shape need " +
+                             std::to_string(needed));
+    }
+    layouts.push_back({tensor.name, tensor.dtype, tensor.shape});
+    by_name[tensor.name] = &tensor;
+  }
+  auto append = [&](const TensorLayout& layout, AtomicFileWriter& file) {
+    const TensorBytes& tensor = *by_name.at(layout.name);
+    return file.Append(tensor.data, tensor.bytes);
+  };
+  return WriteSafetensors(path, std::move(layouts), append, metadata);
 }
 
 }  // namespace attune

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -68,6 +69,19 @@ struct TensorBytes {
 // (by element size, then by name; header padded to 8 bytes), so equal tensors make equal files.
 // kInvalidArgument for an unknown dtype, a wrong byte count, or a name that is used twice.
 Status WriteSafetensors(const std::filesystem::path& path, const std::vector<TensorBytes>& tensors,
+                        const std::map<std::string, std::string>& metadata = {{"format", "pt"}});
+
+struct TensorLayout {
+  std::string name;
+  std::string dtype;
+  std::vector<int64_t> shape;
+};
+// Appends all of the tensor's bytes.
+using AppendTensor = std::function<Status(const TensorLayout& tensor, AtomicFileWriter& file)>;
+// The same for tensors that are not all in memory: asks for one after the other. Also kInternal
+// when append does not append as many bytes as the layout needs.
+Status WriteSafetensors(const std::filesystem::path& path, std::vector<TensorLayout> tensors,
+                        const AppendTensor& append,
                         const std::map<std::string, std::string>& metadata = {{"format", "pt"}});
 
 }  // namespace attune

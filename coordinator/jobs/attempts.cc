@@ -242,6 +242,7 @@ Result<TaskFiles> Controller::ResolveFiles(const v1::Job& job) {
     target->set_reference(reference);
     target->set_path(model.path());
     target->set_format(model.format());
+    if (model.lineage().job_id().empty()) target->set_source(model.lineage().source());
     reference = model.base();
     if (!reference.empty()) target = target->add_adapter_base();
   }

@@ -22,13 +22,27 @@ std::string Reference(const std::string& name, uint32_t version) {
   return name + "@" + std::to_string(version);
 }
 
+// Empty is the default.
+Status CheckOneOf(const char* field, const std::string& value,
+                  std::initializer_list<const char*> allowed) {
+  if (value.empty()) return Status();
+  std::string names;
+  for (const char* name : allowed) {
+    if (value == name) return Status();
+    names += (names.empty() ? "" : ", ") + std::string(name);
+  }
+  return InvalidArgument(std::string(field) + " must be one of " + names + ", not '" + value + "'")
+      .WithField(field);
+}
+
 Status CheckGenerate(const v1::GenerateRequest& request) {
-  if (request.prompts_size() == 0) {
+  const int prompts = request.prompts_size() + request.inputs_size();
+  if (prompts == 0) {
     return InvalidArgument("generate needs at least one prompt").WithField("prompts");
   }
-  if (request.prompts_size() > kPromptsMax) {
+  if (prompts > kPromptsMax) {
     return InvalidArgument("generate takes at most " + std::to_string(kPromptsMax) +
-                           " prompts, not " + std::to_string(request.prompts_size()))
+                           " prompts, not " + std::to_string(prompts))
         .WithField("prompts");
   }
   if (request.max_tokens() == 0) {
@@ -37,7 +51,7 @@ Status CheckGenerate(const v1::GenerateRequest& request) {
   if (!(request.temperature() >= 0)) {
     return InvalidArgument("temperature must be 0 or more").WithField("temperature");
   }
-  return Status();
+  return CheckOneOf("precision", request.precision(), {"float32", "bfloat16"});
 }
 
 Status CheckExport(const v1::ExportRequest& request) {
@@ -45,7 +59,7 @@ Status CheckExport(const v1::ExportRequest& request) {
     return InvalidArgument("folder must be an absolute path, not '" + request.folder() + "'")
         .WithField("folder");
   }
-  return Status();
+  return CheckOneOf("dtype", request.dtype(), {"float32", "bfloat16", "float16"});
 }
 
 }  // namespace

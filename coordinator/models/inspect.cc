@@ -1,11 +1,13 @@
 #include "coordinator/models/inspect.h"
 
 #include <algorithm>
-#include <limits>
-#include <set>
+#include <string_view>
 #include <system_error>
 
 #include "common/gguf/gguf.h"
+#include "common/model/gguf_config.h"
+#include "common/model/gguf_names.h"
+#include "common/model/tensors.h"
 #include "common/safetensors/safetensors.h"
 #include "coordinator/models/json.h"
 
@@ -13,27 +15,10 @@ namespace attune::models {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr const char* kFloatTypes[] = {"F32", "F16", "BF16"};
-// What the engine can bring back to floating point.
-constexpr const char* kGgufTypes[] = {"F32",  "F16",  "BF16", "Q8_0", "Q4_0",
-                                      "Q4_1", "Q5_0", "Q5_1", "Q4_K", "Q6_K"};
+constexpr std::string_view kFloatTypes[] = {"F32", "F16", "BF16", "F64"};
 // As a job does (worker/engine/data/prepare.cc): added tokens that were never given a row of the
 // embedding are common, more than these are another model's.
 constexpr uint64_t kAddedTokensMax = 256;
-constexpr const char* kConfigNumbers[] = {"vocab_size", "hidden_size", "num_hidden_layers",
-                                          "num_attention_heads", "intermediate_size"};
-
-template <size_t N>
-bool Contains(const char* const (&list)[N], std::string_view value) {
-  return std::any_of(std::begin(list), std::end(list), [&](const char* x) { return value == x; });
-}
-
-template <size_t N>
-std::string Join(const char* const (&list)[N]) {
-  std::string text;
-  for (const char* x : list) text += (text.empty() ? "" : ", ") + std::string(x);
-  return text;
-}
 
 // Messages show what a file says only when it is short and printable.
 std::string Quoted(std::string_view text) {
@@ -48,47 +33,26 @@ std::string StringAt(const nlohmann::json& object, const char* key) {
   return value == nullptr ? "" : *value;
 }
 
-bool IsPositive(const nlohmann::json& object, const char* key) {
-  auto it = object.find(key);
-  return it != object.end() && it->is_number_integer() && it->get<double>() >= 1 &&
-         it->get<double>() <= std::numeric_limits<int32_t>::max();
-}
-
-Result<uint64_t> CountSafetensors(const fs::path& path, std::set<std::string>* seen) {
+// Adds the file's tensors.
+Status ReadSafetensors(const fs::path& path, TensorInfos* tensors) {
   ATTUNE_ASSIGN_OR_RETURN(std::shared_ptr<const SafetensorsFile> file, SafetensorsFile::Open(path));
   if (file->tensors().empty()) return InvalidArgument(path.string() + " has no tensors");
-  uint64_t parameters = 0;
   for (const auto& [name, tensor] : file->tensors()) {
-    if (!seen->insert(name).second) {
+    if (!tensors->emplace(name, TensorInfo{tensor.dtype, tensor.shape}).second) {
       return InvalidArgument(path.string() + ": tensor " + Quoted(name) +
                              " is in another file too");
     }
-    if (Contains(kFloatTypes, tensor.dtype)) {
-      parameters += tensor.data.size() / SafetensorsElementBytes(tensor.dtype);
-    }
-  }
-  return parameters;
-}
-
-Status CheckConfig(const fs::path& path, const nlohmann::json& config, std::string* architecture) {
-  *architecture = StringAt(config, "model_type");
-  if (*architecture != "llama") {
-    return InvalidArgument(path.string() + ": model_type " + Quoted(*architecture) +
-                           " is not supported; supported: llama");
-  }
-  for (const char* key : kConfigNumbers) {
-    if (!IsPositive(config, key)) {
-      return InvalidArgument(path.string() + ": " + key + " must be a positive integer");
-    }
-  }
-  auto quantization = config.find("quantization_config");
-  if (quantization != config.end() && !quantization->is_null()) {
-    return InvalidArgument(
-        path.string() +
-        ": quantised weights (quantization_config) are not supported; import the "
-        "unquantised model or a GGUF file");
   }
   return Status();
+}
+
+uint64_t CountParameters(const TensorInfos& tensors) {
+  uint64_t count = 0;
+  for (const auto& [name, tensor] : tensors) {
+    if (std::ranges::find(kFloatTypes, tensor.dtype) != std::end(kFloatTypes))
+      count += static_cast<uint64_t>(tensor.elements());
+  }
+  return count;
 }
 
 // The tokens of a tokenizer.json: those of its model (an object, or a list) and the added ones that
@@ -116,57 +80,76 @@ Status CheckVocabulary(const fs::path& path, uint64_t tokens, uint64_t vocabular
 }
 
 // Every tensor that the index names must be where it says, and nothing else counts.
-Status CheckIndex(const fs::path& folder, const std::set<std::string>& tensors) {
-  fs::path path = folder / "model.safetensors.index.json";
+Status KeepIndexed(const fs::path& path, TensorInfos* tensors) {
   ATTUNE_ASSIGN_OR_RETURN(nlohmann::json index, ReadJsonObject(path));
-  for (const auto& [name, file] : index["weight_map"].items()) {
-    if (!tensors.contains(name)) {
+  const nlohmann::json& map = index["weight_map"];
+  for (const auto& [name, file] : map.items()) {
+    if (!tensors->contains(name)) {
       return InvalidArgument(path.string() + " names the tensor " + Quoted(name) +
                              ", which no shard has");
     }
   }
+  std::erase_if(*tensors, [&](const auto& tensor) { return !map.contains(tensor.first); });
   return Status();
 }
 
-Result<Inspection> InspectHuggingFace(const fs::path& folder) {
-  Inspection inspection{kHuggingFace, "", 0, ""};
-  ATTUNE_ASSIGN_OR_RETURN(nlohmann::json config, ReadJsonObject(folder / "config.json"));
-  ATTUNE_RETURN_IF_ERROR(CheckConfig(folder / "config.json", config, &inspection.architecture));
+// The configuration as transformers would read it.
+Result<LlamaConfig> ConfigOf(const fs::path& folder) {
   std::error_code error;
-  bool sharded = fs::exists(folder / "model.safetensors.index.json", error);
-  std::vector<std::string> shards = {"model.safetensors"};
-  if (sharded) {
-    ATTUNE_ASSIGN_OR_RETURN(shards, IndexedShards(folder / "model.safetensors.index.json"));
+  fs::path path = folder / "model.gguf";
+  if (fs::exists(path, error)) {
+    ATTUNE_ASSIGN_OR_RETURN(std::shared_ptr<const gguf::File> file, gguf::File::Open(path));
+    auto config = LlamaConfigOf(*file);
+    if (!config.ok()) return config.status().WithContext(path.string());
+    return ParseLlamaConfig(config->dump(), path.string());
   }
-  std::set<std::string> tensors;
-  for (const std::string& shard : shards) {
-    ATTUNE_ASSIGN_OR_RETURN(uint64_t parameters, CountSafetensors(folder / shard, &tensors));
-    inspection.parameters += parameters;
-  }
-  if (sharded) ATTUNE_RETURN_IF_ERROR(CheckIndex(folder, tensors));
+  path = folder / "config.json";
+  ATTUNE_ASSIGN_OR_RETURN(nlohmann::json config, ReadJsonObject(path));
+  return ParseLlamaConfig(config.dump(), path.string());
+}
+
+Result<Inspection> InspectHuggingFace(const fs::path& folder) {
+  ATTUNE_ASSIGN_OR_RETURN(LlamaConfig config, ConfigOf(folder));
+  std::error_code error;
   if (fs::exists(folder / "tokenizer.json", error)) {
     ATTUNE_ASSIGN_OR_RETURN(nlohmann::json tokenizer, ReadJsonObject(folder / "tokenizer.json"));
     ATTUNE_RETURN_IF_ERROR(CheckVocabulary(folder / "tokenizer.json", CountTokens(tokenizer),
-                                           config["vocab_size"].get<uint64_t>()));
+                                           static_cast<uint64_t>(config.vocabulary_size)));
   }
-  return inspection;
+  const fs::path index = folder / "model.safetensors.index.json";
+  bool sharded = fs::exists(index, error);
+  std::vector<std::string> shards = {"model.safetensors"};
+  if (sharded) {
+    ATTUNE_ASSIGN_OR_RETURN(shards, IndexedShards(index));
+  }
+  TensorInfos tensors;
+  for (const std::string& shard : shards) {
+    ATTUNE_RETURN_IF_ERROR(ReadSafetensors(folder / shard, &tensors));
+  }
+  if (sharded) ATTUNE_RETURN_IF_ERROR(KeepIndexed(index, &tensors));
+  ATTUNE_RETURN_IF_ERROR(CheckLlamaTensors(
+      config, tensors, (folder / (sharded ? index.filename() : fs::path(shards[0]))).string()));
+  return Inspection{kHuggingFace, "llama", CountParameters(tensors), ""};
 }
 
 Result<Inspection> InspectAdapter(const fs::path& folder) {
-  fs::path path = folder / "adapter_config.json";
-  ATTUNE_ASSIGN_OR_RETURN(nlohmann::json config, ReadJsonObject(path));
-  if (StringAt(config, "peft_type") != "LORA") {
-    return InvalidArgument(path.string() + ": peft_type " + Quoted(StringAt(config, "peft_type")) +
-                           " is not supported; supported: LORA");
+  ATTUNE_ASSIGN_OR_RETURN(nlohmann::json config, ReadJsonObject(folder / "adapter_config.json"));
+  TensorInfos tensors;
+  ATTUNE_RETURN_IF_ERROR(ReadSafetensors(folder / "adapter_model.safetensors", &tensors));
+  return Inspection{kAdapter, "", CountParameters(tensors),
+                    StringAt(config, "base_model_name_or_path")};
+}
+
+Status CheckGgufTensors(const gguf::File& file, const LlamaConfig& config, const fs::path& path) {
+  auto found = LlamaTensorsOf(file);
+  if (!found.ok()) return found.status().WithContext(path.string());
+  TensorInfos tensors;
+  for (const auto& [name, stored] : *found) {
+    const gguf::Tensor& tensor = *stored.tensor;
+    tensors.emplace(name, TensorInfo{std::string(tensor.type->name),
+                                     {tensor.dimensions.rbegin(), tensor.dimensions.rend()}});
   }
-  if (!IsPositive(config, "r"))
-    return InvalidArgument(path.string() + ": r must be a positive integer");
-  if (!config.contains("target_modules"))
-    return InvalidArgument(path.string() + ": target_modules is missing");
-  std::set<std::string> tensors;
-  ATTUNE_ASSIGN_OR_RETURN(uint64_t parameters,
-                          CountSafetensors(folder / "adapter_model.safetensors", &tensors));
-  return Inspection{kAdapter, "", parameters, StringAt(config, "base_model_name_or_path")};
+  return CheckLlamaTensors(config, tensors, path.string());
 }
 
 Status CheckGgufVocabulary(const fs::path& path, const gguf::File& file) {
@@ -181,25 +164,14 @@ Status CheckGgufVocabulary(const fs::path& path, const gguf::File& file) {
 
 Result<Inspection> InspectGguf(const fs::path& path) {
   ATTUNE_ASSIGN_OR_RETURN(std::shared_ptr<const gguf::File> file, gguf::File::Open(path));
-  Result<std::string_view> architecture = file->GetString("general.architecture");
-  if (!architecture.ok() || *architecture != "llama") {
-    return InvalidArgument(path.string() + ": general.architecture " +
-                           Quoted(architecture.ok() ? *architecture : "") +
-                           " is not supported; supported: llama");
-  }
   if (file->Find("tokenizer.ggml.tokens") == nullptr) {
     return InvalidArgument(path.string() + " has no tokenizer (tokenizer.ggml.tokens is missing)");
   }
-  if (file->tensors().empty()) return InvalidArgument(path.string() + " has no tensors");
   ATTUNE_RETURN_IF_ERROR(CheckGgufVocabulary(path, *file));
+  ATTUNE_ASSIGN_OR_RETURN(LlamaConfig config, ConfigOf(path.parent_path()));
+  ATTUNE_RETURN_IF_ERROR(CheckGgufTensors(*file, config, path));
   Inspection inspection{kGguf, "llama", 0, ""};
-  for (const auto& [name, tensor] : file->tensors()) {
-    if (!Contains(kGgufTypes, tensor.type->name)) {
-      return InvalidArgument(path.string() + ": tensor " + Quoted(name) + " has type " +
-                             std::string(tensor.type->name) + "; supported: " + Join(kGgufTypes));
-    }
-    inspection.parameters += tensor.elements;
-  }
+  for (const auto& [name, tensor] : file->tensors()) inspection.parameters += tensor.elements;
   return inspection;
 }
 
@@ -210,6 +182,18 @@ Result<Inspection> Inspect(const fs::path& folder) {
   if (fs::exists(folder / "adapter_config.json", error)) return InspectAdapter(folder);
   if (fs::exists(folder / "model.gguf", error)) return InspectGguf(folder / "model.gguf");
   return InspectHuggingFace(folder);
+}
+
+Status CheckAdapterFits(const fs::path& adapter, const fs::path& base) {
+  const fs::path config_path = adapter / "adapter_config.json";
+  const fs::path tensors_path = adapter / "adapter_model.safetensors";
+  ATTUNE_ASSIGN_OR_RETURN(LlamaConfig model, ConfigOf(base));
+  ATTUNE_ASSIGN_OR_RETURN(nlohmann::json config, ReadJsonObject(config_path));
+  ATTUNE_ASSIGN_OR_RETURN(LoraConfig lora, ParseAdapterConfig(config.dump(), LinearModules(model),
+                                                              config_path.string()));
+  TensorInfos tensors;
+  ATTUNE_RETURN_IF_ERROR(ReadSafetensors(tensors_path, &tensors));
+  return CheckLoraTensors(model, lora, tensors, tensors_path.string());
 }
 
 }  // namespace attune::models

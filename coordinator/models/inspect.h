@@ -38,9 +38,12 @@ struct Inspection {
   std::string adapter_base;  // base_model_name_or_path of an adapter's configuration
 };
 
-// Checks a folder with files as in the registry. The files must not change meanwhile (they are
-// mapped).
+// Checks a folder with files as in the registry: that a job could load it, as far as headers tell.
+// The files must not change meanwhile (they are mapped).
 Result<Inspection> Inspect(const std::filesystem::path& folder);
+
+// The rest of an adapter's check, which needs its base: both are folders as in the registry.
+Status CheckAdapterFits(const std::filesystem::path& adapter, const std::filesystem::path& base);
 
 // Names of weight shards by a model.safetensors.index.json, each once; kInvalidArgument for a name
 // that is not a plain file name.

@@ -162,7 +162,13 @@ Result<v1::ModelVersion> Registry::Import(const v1::ImportModelRequest& request,
   version.set_bytes(bytes);
   version.mutable_lineage()->set_source(path.string());
   version.mutable_lineage()->set_code_version(CodeVersion());
-  ATTUNE_RETURN_IF_ERROR(ResolveBase(request.base(), inspection->adapter_base, &version));
+  std::string base_path;
+  ATTUNE_RETURN_IF_ERROR(
+      ResolveBase(request.base(), inspection->adapter_base, &version, &base_path));
+  if (version.format() == kAdapter) {
+    Status fits = CheckAdapterFits(folder->path(), base_path);
+    if (!fits.ok()) return InUsersWords(fits, *source, folder->path()).WithField("path");
+  }
   ATTUNE_ASSIGN_OR_RETURN(FolderChecksum checksum,
                           ChecksumFolder(folder->path(), Counting(progress, "checking", bytes)));
   version.set_checksum(checksum.sha256);
@@ -182,7 +188,7 @@ Result<v1::ModelVersion> Registry::Import(const v1::ImportModelRequest& request,
 
 // Only an adapter has a base: the one that was given, else the one its configuration names.
 Status Registry::ResolveBase(const std::string& given, const std::string& named,
-                             v1::ModelVersion* version) {
+                             v1::ModelVersion* version, std::string* path) {
   if (version->format() != kAdapter) {
     if (given.empty()) return Status();
     return InvalidArgument("a base is for adapters only; this is a whole model").WithField("base");
@@ -203,6 +209,7 @@ Status Registry::ResolveBase(const std::string& given, const std::string& named,
   }
   version->set_base(versions::FormatReference(base->name(), base->version()));
   version->set_architecture(base->architecture());
+  *path = base->path();
   return Status();
 }
 

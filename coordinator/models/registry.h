@@ -64,7 +64,9 @@ class Registry {
   Status PlaceOutput(const v1::ModelVersion& version);
 
  private:
-  Status ResolveBase(const std::string& given, const std::string& named, v1::ModelVersion* version);
+  // Sets the base and the architecture of an adapter's version, and the folder of its base.
+  Status ResolveBase(const std::string& given, const std::string& named, v1::ModelVersion* version,
+                     std::string* path);
 
   Database* const database_;
   const std::filesystem::path root_;

@@ -2,6 +2,7 @@
 #include <set>
 #include <system_error>
 
+#include "common/model/side_files.h"
 #include "coordinator/models/inspect.h"
 #include "coordinator/models/json.h"
 
@@ -11,21 +12,6 @@ namespace {
 
 constexpr size_t kShardsMax = 10'000;
 constexpr size_t kEntriesMax = 100'000;
-
-constexpr const char* kSideFiles[] = {"generation_config.json",
-                                      "tokenizer.json",
-                                      "tokenizer_config.json",
-                                      "tokenizer.model",
-                                      "special_tokens_map.json",
-                                      "added_tokens.json",
-                                      "vocab.json",
-                                      "merges.txt",
-                                      "chat_template.jinja",
-                                      "chat_template.json",
-                                      "README.md",
-                                      "LICENSE",
-                                      "LICENSE.txt",
-                                      "NOTICE"};
 
 constexpr const char* kPickleAdvice =
     ": weights in pickle files can run code when they are loaded and are refused; convert them to "
@@ -70,6 +56,7 @@ void AddSideFiles(Source* source, const fs::path& folder, const std::set<std::st
   for (const char* name : kSideFiles) {
     if (names.contains(name)) Add(source, folder, name);
   }
+  if (names.contains(kReadme)) Add(source, folder, kReadme);
 }
 
 Result<Source> AdapterFiles(const fs::path& folder, const std::set<std::string>& names) {
@@ -125,7 +112,8 @@ Result<Source> GgufFiles(const fs::path& folder, const std::set<std::string>& na
   if (source.files.size() == 1) return source;
   if (source.files.size() > 1) {
     return InvalidArgument(folder.string() + " has " + std::to_string(source.files.size()) +
-                           " GGUF files: give the path of one");
+                           " GGUF files: give the path of one, or join the parts of a split model "
+                           "first (llama-gguf-split --merge FIRST_PART JOINED.gguf)");
   }
   if (HasPickle(names)) return InvalidArgument(folder.string() + kPickleAdvice);
   return InvalidArgument(

@@ -7,17 +7,17 @@
 #include <vector>
 
 #include "common/gguf/gguf.h"
+#include "common/model/gguf_config.h"
+#include "common/model/gguf_names.h"
 #include "worker/engine/formats/dequantize.h"
-#include "worker/engine/formats/gguf_config.h"
-#include "worker/engine/formats/gguf_names.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   auto file = attune::gguf::File::Parse(std::as_bytes(std::span(data, size)));
   if (!file.ok()) return 0;
-  (void)attune::engine::LlamaConfigOf(**file).ok();
+  (void)attune::LlamaConfigOf(**file).ok();
   std::vector<float> out;
   for (const auto& [name, tensor] : (*file)->tensors()) {
-    (void)attune::engine::LlamaNameOf(name, 4, 4, 2).ok();
+    (void)attune::LlamaNameOf(name, 4, 4, 2).ok();
     ATTUNE_CHECK(tensor.data.empty() ||
                  (reinterpret_cast<const uint8_t*>(tensor.data.data()) >= data &&
                   tensor.data.size() <= size));

@@ -11,27 +11,46 @@ namespace {
 
 constexpr size_t kPromptsMost = 6 << 20;  // one request must hold them
 
-Result<std::vector<std::string>> ParsePrompts(const std::string& text, const std::string& name) {
-  std::vector<std::string> prompts;
+// Keys keep their order: chat templates print them.
+Result<v1::GeneratePrompt> ParsePrompt(std::string_view line) {
+  using Json = nlohmann::ordered_json;
+  const auto json = Json::parse(line, nullptr, false);
+  auto at = [&](const char* key) { return json.is_object() ? json.value(key, Json()) : Json(); };
+  v1::GeneratePrompt prompt;
+  if (json.is_string()) {
+    prompt.set_text(json.get<std::string>());
+  } else if (at("prompt").is_string()) {
+    prompt.set_text(at("prompt").get<std::string>());
+  } else if (at("messages").is_array()) {
+    prompt.set_messages(at("messages").dump());
+    if (at("tools").is_array()) prompt.set_tools(at("tools").dump());
+  } else {
+    return InvalidArgument(
+        "not a prompt: write {\"prompt\": \"...\"}, {\"messages\": [...]} or a JSON string on each "
+        "line");
+  }
+  return prompt;
+}
+
+using Prompts = std::vector<v1::GeneratePrompt>;
+
+Result<Prompts> ParsePrompts(const std::string& text, const std::string& name) {
+  Prompts prompts;
   std::string_view rest = text;
   for (int number = 1; !rest.empty(); ++number) {
     std::string_view line = rest.substr(0, rest.find('\n'));
     rest.remove_prefix(std::min(line.size() + 1, rest.size()));
     if (line.find_first_not_of(" \t\r") == line.npos) continue;
-    auto json = nlohmann::json::parse(line, nullptr, false);
-    if (json.is_object() && json.contains("prompt")) json = nlohmann::json(json["prompt"]);
-    if (!json.is_string()) {
-      return InvalidArgument(
-          name + ":" + std::to_string(number) +
-          ": not a prompt: write {\"prompt\": \"...\"} or a JSON string on each line");
-    }
-    prompts.push_back(json.get<std::string>());
+    auto prompt = ParsePrompt(line);
+    if (!prompt.ok()) return prompt.status().WithContext(name + ":" + std::to_string(number));
+    prompts.push_back(std::move(*prompt));
   }
   return prompts;
 }
 
-Result<std::vector<std::string>> CollectPrompts(Session& session, const Arguments& arguments) {
-  std::vector<std::string> prompts = arguments.All("--prompt");
+Result<Prompts> CollectPrompts(Session& session, const Arguments& arguments) {
+  Prompts prompts;
+  for (const std::string& text : arguments.All("--prompt")) prompts.emplace_back().set_text(text);
   if (std::string file = arguments.Get("--prompts"); !file.empty()) {
     std::string text, name = file == "-" ? "standard input" : file;
     if (file == "-") {
@@ -45,9 +64,18 @@ Result<std::vector<std::string>> CollectPrompts(Session& session, const Argument
   }
   if (prompts.empty()) return InvalidArgument("no prompt: give --prompt TEXT or --prompts FILE");
   size_t bytes = 0;
-  for (const std::string& prompt : prompts) bytes += prompt.size();
+  for (const v1::GeneratePrompt& prompt : prompts) bytes += prompt.ByteSizeLong();
   if (bytes > kPromptsMost) return InvalidArgument("the prompts are larger than 6 MiB: split them");
   return prompts;
+}
+
+// What was asked, for a person: the prompt, or what the conversation said last.
+std::string Asked(const nlohmann::ordered_json& answer) {
+  const auto messages = answer.value("messages", nlohmann::ordered_json::array());
+  if (!messages.is_array() || messages.empty()) return answer.value("prompt", "");
+  const auto& last = messages.back();
+  const auto content = last.is_object() && last.contains("content") ? last["content"] : last;
+  return content.is_string() ? content.get<std::string>() : content.dump();
 }
 
 void PrintAnswers(Session& session, const std::string& output) {
@@ -69,8 +97,7 @@ void PrintAnswers(Session& session, const std::string& output) {
   for (size_t i = 0; i < answers.size(); ++i) {
     if (answers.size() > 1) {
       session.printer().out() << (i > 0 ? "\n" : "")
-                              << Paint("> " + answers[i].value("prompt", ""), Style::kDim, color)
-                              << "\n";
+                              << Paint("> " + Asked(answers[i]), Style::kDim, color) << "\n";
     }
     session.printer().out() << names[i] << "\n";
   }
@@ -83,7 +110,9 @@ Result<int> RunModelGenerate(Session& session, const Arguments& arguments) {
   request.set_kind(v1::Job::GENERATE);
   v1::GenerateRequest* generate = request.mutable_task()->mutable_generate();
   ATTUNE_ASSIGN_OR_RETURN(auto prompts, CollectPrompts(session, arguments));
-  for (std::string& prompt : prompts) generate->add_prompts(std::move(prompt));
+  for (v1::GeneratePrompt& prompt : prompts) *generate->add_inputs() = std::move(prompt);
+  generate->set_system(arguments.Get("--system"));
+  generate->set_precision(arguments.Get("--precision"));
   generate->set_model(arguments.Get("MODEL"));
   generate->set_max_tokens(static_cast<uint32_t>(arguments.Number("--max-tokens")));
   generate->set_temperature(arguments.Number("--temperature"));
@@ -113,9 +142,14 @@ Result<int> RunModelExport(Session& session, const Arguments& arguments) {
   task->set_model(arguments.Get("MODEL"));
   task->set_folder(folder);
   task->set_merge(arguments.Has("--merge"));
+  task->set_dtype(arguments.Get("--dtype"));
   auto output = RunTaskJob(session, std::move(request));
   if (!output.ok()) return output.status();
   nlohmann::ordered_json json = {{"model", arguments.Get("MODEL")}, {"folder", folder.string()}};
+  const auto report = nlohmann::ordered_json::parse(*output, nullptr, false);
+  if (report.is_object()) json.update(report);
+  if (json.contains("dtype")) session.Say("weights written as " + json.value("dtype", ""));
+  if (json.contains("note")) session.Say(json.value("note", ""));
   session.printer().Object(json, folder, folder.string() + "\n");
   return kExitOk;
 }

@@ -49,6 +49,7 @@ struct ModelFiles {
   std::string reference;             // "name@version", for messages and lineage
   std::filesystem::path path;        // folder
   std::string format;                // "huggingface", "gguf" or "peft-adapter"
+  std::filesystem::path source;      // of an import: the path that was given; else empty
   std::shared_ptr<ModelFiles> base;  // of an adapter
 };
 
@@ -202,18 +203,26 @@ struct PlanResult {
 // What Train would do, without doing it.
 Result<PlanResult> Plan(const TrainTask& task, int world_size);
 
+// A text, or a conversation that the chat template renders.
+struct Prompt {
+  std::string text;      // a user's message when the model has a chat template
+  std::string messages;  // a JSON array of {"role", "content", ...}, in place of text
+  std::string tools;     // a JSON array for the chat template; may be empty
+};
 struct GenerateTask {
   ModelFiles model;
-  std::vector<std::string> prompts;
+  std::vector<Prompt> prompts;
+  std::string system;  // a system message before conversations that have none
   int max_tokens = 128;
   double temperature = 0;  // 0: greedy
   double top_p = 1;
   uint64_t seed = 1;
-  bool raw = false;  // true: no chat template
+  bool raw = false;       // true: no chat template
+  std::string precision;  // "float32" or "bfloat16"; empty: bfloat16 on a GPU, else float32
   int threads = 0;
   std::string device = "cpu";
 };
-// Reports a line per prompt through OnOutput: {"prompt", "text", "tokens", "finish":
+// Reports a line per prompt through OnOutput: {"prompt" or "messages", "text", "tokens", "finish":
 // "stop"|"length"}.
 Status Generate(const GenerateTask& task, Observer& observer);
 
@@ -221,8 +230,10 @@ struct ExportTask {
   ModelFiles model;
   std::filesystem::path folder;  // must not exist or be empty
   bool merge = false;            // an adapter into its base
+  std::string dtype;             // "float32", "bfloat16", "float16"; empty: that of the original
 };
-// Writes what transformers (or peft, for an adapter that is not merged) loads as it is.
+// Writes what transformers (or peft, for an adapter that is not merged) loads as it is. Reports one
+// line through OnOutput: {"folder", "dtype", "base" (of an adapter), "note" (if there is one)}.
 Status Export(const ExportTask& task, Observer& observer);
 
 }  // namespace attune::engine

@@ -69,6 +69,7 @@ engine::ModelFiles ToModelFiles(const v1::ModelFiles& files) {
   out.reference = files.reference();
   out.path = files.path();
   out.format = files.format();
+  out.source = files.source();
   if (files.adapter_base_size() > 0) {
     out.base = std::make_shared<engine::ModelFiles>(ToModelFiles(files.adapter_base(0)));
   }
@@ -115,7 +116,12 @@ engine::GenerateTask ToGenerateTask(const v1::TrainerTask& task, const Place& pl
   const v1::GenerateRequest& request = task.generate();
   engine::GenerateTask out;
   out.model = ToModelFiles(task.base());
-  out.prompts.assign(request.prompts().begin(), request.prompts().end());
+  for (const std::string& text : request.prompts()) out.prompts.push_back({.text = text});
+  for (const v1::GeneratePrompt& input : request.inputs()) {
+    out.prompts.push_back({input.text(), input.messages(), input.tools()});
+  }
+  out.system = request.system();
+  out.precision = request.precision();
   out.max_tokens = static_cast<int>(request.max_tokens());
   out.temperature = request.temperature();
   out.top_p = request.top_p() > 0 ? request.top_p() : 1;
@@ -127,7 +133,8 @@ engine::GenerateTask ToGenerateTask(const v1::TrainerTask& task, const Place& pl
 }
 
 engine::ExportTask ToExportTask(const v1::TrainerTask& task) {
-  return {ToModelFiles(task.base()), task.export_().folder(), task.export_().merge()};
+  return {ToModelFiles(task.base()), task.export_().folder(), task.export_().merge(),
+          task.export_().dtype()};
 }
 
 engine::Membership ToMembership(const v1::TrainerTask& task, const Place& place) {

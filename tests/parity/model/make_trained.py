@@ -99,7 +99,15 @@ def loaded_adapter(base, folder):
     if missing or wrong.unexpected_keys:
         raise SystemExit(f"peft does not load {folder}: missing {missing}, unexpected {wrong.unexpected_keys}")
     model.delete_adapter("again")
+    check_found_base(folder, base)
     return model.eval()
+
+
+def check_found_base(adapter, base):
+    """The adapter names the folder that its base was imported from, so that peft finds it alone."""
+    found = peft.AutoPeftModelForCausalLM.from_pretrained(adapter, dtype=torch.float32)
+    if found.peft_config["default"].base_model_name_or_path != str(base):
+        raise SystemExit(f"{adapter} does not name its base {base}")
 
 
 def validation_loss(model, tokenizer, folder):

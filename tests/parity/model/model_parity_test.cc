@@ -2,6 +2,8 @@
 // grouped heads, biases, tied and untied embeddings, and for LoRA.
 
 #include "tests/parity/model/fixture.h"
+#include "worker/engine/adapters/merged_weights.h"
+#include "worker/engine/model/llama.h"
 
 namespace attune::engine {
 namespace {
@@ -104,18 +106,20 @@ INSTANTIATE_TEST_SUITE_P(Transformers, ModelParity, testing::ValuesIn(Cases()),
                          });
 
 TEST(LoraParity, MergedWeightsGiveTheAdaptedLogits) {
-  const auto adapted = LoadFixture("lora");
-  const auto base = LoadFixture("default");
-  const NamedTensors merged = adapted->BaseParameters(/*merged=*/true);
-  const NamedTensors parameters = base->TrainableParameters();
-  ASSERT_EQ(merged.size(), parameters.size());
-  for (size_t i = 0; i < merged.size(); ++i) {
-    ASSERT_EQ(merged[i].first, parameters[i].first);
-    parameters[i].second.detach().copy_(merged[i].second);
-  }
+  const ModelFiles files = FilesOf("lora");
+  const std::string text = ReadModelConfig(files.base->path).value();
+  const LlamaConfig config = ParseLlamaConfig(text, "config.json").value();
+  const std::string adapter = ReadFile(files.path / "adapter_config.json").value();
+  const LoraConfig lora = ParseAdapterConfig(adapter, LinearModules(config), "lora").value();
+  const auto merged =
+      MergeWeights(OpenWeights(files.base->path).value(), lora, *OpenWeights(files.path).value());
+  ASSERT_TRUE(merged.ok()) << merged.status().ToString();
+  Llama base(config, {});
+  const Status loaded = base.LoadWeights(**merged, "merged");
+  ASSERT_TRUE(loaded.ok()) << loaded.ToString();
   const PackedBatch batch = Pack(Examples("lora"));
   const at::Tensor rows = at::arange(batch.tokens.size(0), at::kLong);
-  EXPECT_LT(AbsoluteError(base->Logits(batch, rows), Expected("lora").Get("logits")), kTolerance);
+  EXPECT_LT(AbsoluteError(base.Logits(batch, rows), Expected("lora").Get("logits")), kTolerance);
 }
 
 }  // namespace

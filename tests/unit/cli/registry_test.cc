@@ -10,7 +10,6 @@ namespace attune::cli {
 namespace {
 
 using nlohmann::json;
-using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 class RegistryTest : public ::testing::Test {
@@ -73,9 +72,37 @@ TEST_F(RegistryTest, GenerateSendsPromptsAndPrintsAnswers) {
       << cli_.err();
   EXPECT_EQ(cli_.out(), fake_.output);
   const v1::GenerateRequest generate = fake_.submits()[0].task().generate();
-  EXPECT_THAT(generate.prompts(), ElementsAre("a", "b"));
+  ASSERT_EQ(generate.inputs_size(), 2);
+  EXPECT_EQ(generate.inputs(0).text(), "a");
+  EXPECT_EQ(generate.inputs(1).text(), "b");
   EXPECT_EQ(generate.max_tokens(), 9u);
   EXPECT_EQ(fake_.submits()[0].kind(), v1::Job::GENERATE);
+}
+
+TEST_F(RegistryTest, GenerateTakesConversations) {
+  fake_.events = {MakeEvent(1, "ended", "", MakeJob("job-submitted000", v1::Job::SUCCEEDED))};
+  fake_.output = R"({"messages":[{"role":"user","content":"2 + 2?"}],"text":"4"})"
+                 "\n"
+                 R"({"prompt":"b","text":"B"})"
+                 "\n";
+  const std::string file = folder_.Write(
+      "p.jsonl",
+      R"({"messages": [{"role": "user", "content": "2 + 2?"}], "tools": [{"name": "add"}]})"
+      "\n");
+  ASSERT_EQ(cli_.Run({"model", "generate", "m", "--prompts", file, "--prompt", "b", "--system",
+                      "Be brief.", "--precision", "bfloat16"}),
+            kExitOk)
+      << cli_.err();
+  EXPECT_THAT(cli_.out(), HasSubstr("> 2 + 2?\n4\n"));
+  const v1::GenerateRequest generate = fake_.submits()[0].task().generate();
+  ASSERT_EQ(generate.inputs_size(), 2);
+  EXPECT_EQ(generate.inputs(0).text(), "b");
+  EXPECT_EQ(json::parse(generate.inputs(1).messages())[0]["content"], "2 + 2?");
+  EXPECT_EQ(json::parse(generate.inputs(1).tools())[0]["name"], "add");
+  EXPECT_EQ(generate.system(), "Be brief.");
+  EXPECT_EQ(generate.precision(), "bfloat16");
+  EXPECT_EQ(cli_.Run({"model", "generate", "m", "--prompt", "b", "--precision", "int4"}),
+            kExitUsage);
 }
 
 TEST_F(RegistryTest, GenerateNamesABadPromptLine) {
@@ -100,9 +127,13 @@ TEST_F(RegistryTest, ExportRefusesAFolderThatIsNotEmpty) {
   EXPECT_EQ(cli_.Run({"model", "export", "m", folder_.path()}), kExitConflict);
   EXPECT_TRUE(fake_.submits().empty());
   fake_.events = {MakeEvent(1, "ended", "", MakeJob("job-submitted000", v1::Job::SUCCEEDED))};
-  ASSERT_EQ(cli_.Run({"model", "export", "m", folder_.path().string() + "/new", "--merge"}),
+  fake_.output = R"({"folder":"f","dtype":"bfloat16","note":"the base is a GGUF file"})";
+  ASSERT_EQ(cli_.Run({"model", "export", "m", folder_.path().string() + "/new", "--merge",
+                      "--dtype", "bfloat16"}),
             kExitOk)
       << cli_.err();
+  EXPECT_THAT(cli_.err(), HasSubstr("the base is a GGUF file"));
+  EXPECT_EQ(fake_.submits()[0].task().export_().dtype(), "bfloat16");
   EXPECT_EQ(cli_.out(), folder_.path().string() + "/new\n");
   EXPECT_TRUE(fake_.submits()[0].task().export_().merge());
 }

@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "common/gguf/gguf.h"
 
@@ -31,8 +32,8 @@ class Bytes {
   Bytes& Key(std::string_view key, ValueType type) {
     return String(key).Add<uint32_t>(static_cast<uint32_t>(type));
   }
-  Bytes& TensorInfo(std::string_view name, std::initializer_list<uint64_t> dimensions,
-                    uint32_t type, uint64_t offset) {
+  Bytes& TensorInfo(std::string_view name, const std::vector<uint64_t>& dimensions, uint32_t type,
+                    uint64_t offset) {
     String(name).Add<uint32_t>(static_cast<uint32_t>(dimensions.size()));
     for (uint64_t dimension : dimensions) Add<uint64_t>(dimension);
     return Add<uint32_t>(type).Add<uint64_t>(offset);

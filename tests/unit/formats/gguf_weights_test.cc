@@ -3,14 +3,15 @@
 
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "common/base/files.h"
 #include "common/base/hash.h"
 #include "common/gguf/gguf.h"
+#include "common/model/gguf_names.h"
 #include "tests/unit/formats/fixtures.h"
 #include "tests/unit/formats/gguf_builder.h"
 #include "worker/engine/formats/dequantize.h"
-#include "worker/engine/formats/gguf_names.h"
 
 namespace attune::engine {
 namespace {
@@ -36,12 +37,20 @@ TEST(Dequantize, EqualsGgufPyBitForBit) {
   }
 }
 
-TEST(Dequantize, RefusesUnknownQuantisation) {
-  const gguf::ElementType* type = gguf::FindElementType("IQ2_XS");
-  ASSERT_NE(type, nullptr);
-  std::vector<std::byte> block(type->block_bytes);
-  std::vector<float> out(type->block_elements);
-  EXPECT_THAT(Dequantize(*type, block, out).message(), HasSubstr("IQ2_XS"));
+// `weights` is what imports go by: it must be what is decoded, and the fixture above must have it.
+TEST(Dequantize, DecodesTheTypesThatAreCalledWeights) {
+  auto file = gguf::File::Open(Fixture("quants.gguf"));
+  ASSERT_TRUE(file.ok()) << file.status().ToString();
+  std::set<std::string_view> checked;
+  for (const auto& [name, tensor] : (*file)->tensors()) checked.insert(tensor.type->name);
+  for (const gguf::ElementType& type : gguf::ElementTypes()) {
+    std::vector<std::byte> block(type.block_bytes);
+    std::vector<float> out(type.block_elements);
+    const Status status = Dequantize(type, block, out);
+    EXPECT_EQ(status.ok(), type.weights) << type.name << ": " << status.ToString();
+    EXPECT_EQ(checked.contains(type.name), type.weights) << type.name;
+    if (!status.ok()) EXPECT_THAT(status.message(), HasSubstr(std::string(type.name)));
+  }
 }
 
 class GgufModel : public testing::TestWithParam<const char*> {};
@@ -174,6 +183,9 @@ TEST(GgufConfig, RefusesWhatItCannotHonour) {
   llama = {};
   llama.scaling_type = "longrope";
   EXPECT_THAT(ConfigOf(llama).status().message(), HasSubstr("longrope"));
+  llama = {};
+  llama.numbers["split.count"] = 2;
+  EXPECT_THAT(ConfigOf(llama).status().message(), HasSubstr("one of 2 parts"));
 }
 
 TEST(GgufConfig, RecognisesLlama3InTheRopeDivisors) {

@@ -3,8 +3,8 @@
 
 #include <cmath>
 
-#include "worker/engine/adapters/lora_config.h"
-#include "worker/engine/model/llama_config.h"
+#include "common/model/llama_config.h"
+#include "worker/engine/adapters/resolve.h"
 #include "worker/engine/model/rope.h"
 
 namespace attune::engine {
@@ -125,6 +125,9 @@ TEST(LoraTargets, WrongNameGivesTheNearest) {
   ASSERT_FALSE(config.ok());
   EXPECT_EQ(config.status().field(), "method.target_modules");
   EXPECT_THAT(config.status().message(), HasSubstr("did you mean q_proj?"));
+  method.target_modules = {"lm_head"};
+  EXPECT_THAT(ResolveLora(method, kModules).status().message(),
+              HasSubstr("lm_head cannot be adapted yet"));
   method.target_modules = {"proj"};
   EXPECT_FALSE(ResolveLora(method, kModules).ok());
   method.target_modules = {};
@@ -166,11 +169,23 @@ TEST(AdapterConfig, RankStabilisedScale) {
   EXPECT_DOUBLE_EQ(ParseAdapterConfig(json, kModules, "a")->scale(), 2);
 }
 
+TEST(AdapterConfig, TakesEveryStartThatLeavesTheBaseAlone) {
+  for (const char* start : {"true", "false", "null", "\"gaussian\"", "\"orthogonal\""}) {
+    const std::string json =
+        R"({"peft_type": "LORA", "r": 4, "lora_alpha": 8, "target_modules": ["q_proj"],
+            "init_lora_weights": )" +
+        std::string(start) + "}";
+    EXPECT_TRUE(ParseAdapterConfig(json, kModules, "a").ok()) << start;
+  }
+}
+
 TEST(AdapterConfig, RefusesWhatItCannotRun) {
   for (const char* more :
        {R"("use_dora": true)", R"("rank_pattern": {"q_proj": 2})", R"("bias": "all")",
-        R"("modules_to_save": ["lm_head"])", R"("peft_type": "IA3")", R"("r": 0)", R"("r": "4")",
-        R"("lora_alpha": null)", R"("target_modules": ["c_attn"])"}) {
+        R"("modules_to_save": ["lm_head"])", R"("init_lora_weights": "pissa")",
+        R"("init_lora_weights": "olora")", R"("init_lora_weights": {"a": 1})",
+        R"("peft_type": "IA3")", R"("r": 0)", R"("r": "4")", R"("lora_alpha": null)",
+        R"("target_modules": ["c_attn"])"}) {
     const std::string json =
         R"({"peft_type": "LORA", "r": 4, "lora_alpha": 8, "target_modules": ["q_proj"], )" +
         std::string(more) + "}";

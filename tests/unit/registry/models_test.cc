@@ -22,25 +22,61 @@ using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::UnorderedElementsAre;
 
-// Its vocabulary has 4 rows; without tokens it has no tokenizer.
-std::string TinyGguf(std::string_view architecture = "llama", uint64_t tokens = 4) {
-  gguf::Bytes bytes;
-  bytes.Header(1, tokens > 0 ? 2 : 1);
-  bytes.Key("general.architecture", gguf::ValueType::kString).String(architecture);
-  if (tokens > 0) {
-    bytes.Key("tokenizer.ggml.tokens", gguf::ValueType::kArray);
-    bytes.Add<uint32_t>(8).Add<uint64_t>(tokens);
-    for (uint64_t i = 0; i < tokens; ++i) bytes.String("t" + std::to_string(i));
+// A Llama of one layer, all zeros, with a vocabulary of 4 rows.
+struct TinyGguf {
+  std::string architecture = "llama";
+  uint64_t tokens = 4;                        // of the tokenizer; 0: none
+  std::string type = "F32";                   // of the matrices
+  std::map<std::string, uint32_t> numbers{};  // more metadata
+  std::string without{};                      // a tensor that is missing
+
+  std::string Text() const {
+    std::map<std::string, uint32_t> all = {{"llama.embedding_length", 256},
+                                           {"llama.feed_forward_length", 256},
+                                           {"llama.block_count", 1},
+                                           {"llama.attention.head_count", 4},
+                                           {"llama.context_length", 64}};
+    all.insert(numbers.begin(), numbers.end());
+    std::vector<std::pair<std::string, std::vector<uint64_t>>> tensors = {
+        {"token_embd.weight", {256, 4}},
+        {"output_norm.weight", {256}},
+        {"blk.0.attn_norm.weight", {256}},
+        {"blk.0.ffn_norm.weight", {256}}};
+    for (const char* name :
+         {"attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"}) {
+      tensors.push_back({"blk.0." + std::string(name) + ".weight", {256, 256}});
+    }
+    std::erase_if(tensors, [&](const auto& tensor) { return tensor.first == without; });
+
+    gguf::Bytes bytes;
+    bytes.Header(tensors.size(), all.size() + (tokens > 0 ? 3 : 2));
+    bytes.Key("general.architecture", gguf::ValueType::kString).String(architecture);
+    bytes.Key("llama.attention.layer_norm_rms_epsilon", gguf::ValueType::kFloat32).Add(1e-5f);
+    for (const auto& [key, value] : all) bytes.Key(key, gguf::ValueType::kUint32).Add(value);
+    if (tokens > 0) {
+      bytes.Key("tokenizer.ggml.tokens", gguf::ValueType::kArray);
+      bytes.Add<uint32_t>(8).Add<uint64_t>(tokens);
+      for (uint64_t i = 0; i < tokens; ++i) bytes.String("t" + std::to_string(i));
+    }
+    uint64_t offset = 0;
+    for (const auto& [name, shape] : tensors) {
+      const gguf::ElementType* element = gguf::FindElementType(shape.size() > 1 ? type : "F32");
+      uint64_t elements = 1;
+      for (uint64_t dimension : shape) elements *= dimension;
+      bytes.TensorInfo(name, shape, element->number, offset);
+      offset += elements / element->block_elements * element->block_bytes;
+      offset = (offset + 31) / 32 * 32;
+    }
+    return bytes.Pad().Zeros(offset).text();
   }
-  bytes.TensorInfo("token_embd.weight", {8, 4}, 0, 0).Pad().Zeros(128);
-  return bytes.text();
-}
+};
 
 class RegistryTest : public ::testing::Test {
  protected:
   void SetUp() override {
     model_ = storage_.path() / "in/tiny";
     ASSERT_TRUE(testing::WriteTinyLlama(model_).ok());
+    config_ = nlohmann::json::parse(*ReadFile(model_ / "config.json"));
   }
 
   Result<v1::ModelVersion> Import(const std::string& name, const fs::path& path,
@@ -66,16 +102,9 @@ class RegistryTest : public ::testing::Test {
   }
 
   fs::path Adapter(const std::string& base) {
-    float zeros[16] = {};
     fs::path folder = storage_.path() / "in/adapter";
     fs::create_directories(folder);
-    EXPECT_TRUE(WriteSafetensors(folder / "adapter_model.safetensors",
-                                 {{"base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight",
-                                   "F32",
-                                   {2, 8},
-                                   zeros,
-                                   sizeof zeros}})
-                    .ok());
+    WriteAdapterTensors(2);
     nlohmann::json config = {{"peft_type", "LORA"},
                              {"r", 2},
                              {"lora_alpha", 4},
@@ -85,9 +114,31 @@ class RegistryTest : public ::testing::Test {
     return folder;
   }
 
+  void WriteAdapterTensors(int64_t rank) {
+    const std::vector<float> zeros(static_cast<size_t>(rank) * 32);
+    std::vector<TensorBytes> tensors;
+    for (int layer = 0; layer < 2; ++layer) {
+      const std::string module =
+          "base_model.model.model.layers." + std::to_string(layer) + ".self_attn.q_proj.lora_";
+      const size_t bytes = zeros.size() * sizeof(float);
+      tensors.push_back({module + "A.weight", "F32", {rank, 32}, zeros.data(), bytes});
+      tensors.push_back({module + "B.weight", "F32", {32, rank}, zeros.data(), bytes});
+    }
+    EXPECT_TRUE(
+        WriteSafetensors(storage_.path() / "in/adapter/adapter_model.safetensors", tensors).ok());
+  }
+
+  // The model's config.json with one key changed.
+  void Configure(const char* key, const nlohmann::json& value) {
+    nlohmann::json config = config_;
+    config[key] = value;
+    storage_.Write("in/tiny/config.json", config.dump());
+  }
+
   TemporaryStorage storage_;
   Registry registry_{storage_.database(), storage_.path()};
   fs::path model_;
+  nlohmann::json config_;  // of the model, as it was written
 };
 
 TEST_F(RegistryTest, ImportsAHuggingFaceFolder) {
@@ -112,26 +163,44 @@ TEST_F(RegistryTest, ImportsAHuggingFaceFolder) {
   EXPECT_EQ(registry_.Get("tiny")->version(), 2u);
 }
 
-TEST_F(RegistryTest, ImportsShardsAndGguf) {
-  float ones[4] = {1, 1, 1, 1};
-  for (const char* part : {"a", "b"}) {
-    ASSERT_TRUE(WriteSafetensors(model_ / (std::string(part) + ".safetensors"),
-                                 {{part, "F32", {4}, ones, 16}})
-                    .ok());
+TEST_F(RegistryTest, ImportsShards) {
+  const auto whole = *SafetensorsFile::Open(model_ / "model.safetensors");
+  std::vector<TensorBytes> shards[2];
+  nlohmann::json map;
+  for (const auto& [name, tensor] : whole->tensors()) {
+    const size_t shard = map.size() % 2;
+    shards[shard].push_back(
+        {name, tensor.dtype, tensor.shape, tensor.data.data(), tensor.data.size()});
+    map[name] = shard == 0 ? "a.safetensors" : "b.safetensors";
   }
+  ASSERT_TRUE(WriteSafetensors(model_ / "a.safetensors", shards[0]).ok());
+  ASSERT_TRUE(WriteSafetensors(model_ / "b.safetensors", shards[1]).ok());
+  const uint64_t parameters = Import("whole", model_)->parameters();
   fs::remove(model_ / "model.safetensors");
   storage_.Write("in/tiny/model.safetensors.index.json",
-                 R"({"weight_map": {"a": "a.safetensors", "b": "b.safetensors"}})");
+                 nlohmann::json{{"weight_map", map}}.dump());
   Result<v1::ModelVersion> sharded = Import("sharded", model_);
   ASSERT_TRUE(sharded.ok()) << sharded.status().ToString();
-  EXPECT_EQ(sharded->parameters(), 8u);
+  EXPECT_EQ(sharded->parameters(), parameters);
+}
 
-  fs::path gguf = storage_.Write("in/some-Q4.gguf", TinyGguf());
-  Result<v1::ModelVersion> version = Import("quantised", gguf);
-  ASSERT_TRUE(version.ok()) << version.status().ToString();
-  EXPECT_EQ(version->format(), "gguf");
-  EXPECT_EQ(version->parameters(), 32u);
-  EXPECT_THAT(storage_.Tree("models/quantised/1"), UnorderedElementsAre("model.gguf"));
+// All that the engine decodes, and no other.
+TEST_F(RegistryTest, ImportsGgufOfEveryTypeThatTheEngineDecodes) {
+  for (const gguf::ElementType& type : gguf::ElementTypes()) {
+    const std::string name(type.name);
+    const fs::path path =
+        storage_.Write("in/some-" + name + ".gguf", TinyGguf{.type = name}.Text());
+    if (!type.weights) {
+      ExpectRefused(path, "has the type \"" + name + "\"");
+      continue;
+    }
+    Result<v1::ModelVersion> version = Import("quantised", path);
+    ASSERT_TRUE(version.ok()) << version.status().ToString();
+    EXPECT_EQ(version->format(), "gguf");
+    EXPECT_EQ(version->parameters(), 4u * 256 + 3 * 256 + 7 * 256 * 256);
+    EXPECT_TRUE(fs::exists(fs::path(version->path()) / "model.gguf"));
+    fs::remove_all(storage_.path() / "models");
+  }
 }
 
 TEST_F(RegistryTest, RefusesWhatIsNoModel) {
@@ -172,9 +241,9 @@ TEST_F(RegistryTest, RefusesBadConfigurations) {
       {"{", "not valid JSON"},
       {"[]", "not a JSON object"},
       {R"({"a": 1, "a": 2})", "twice"},
-      {R"({"model_type": "gpt9"})", "model_type \"gpt9\" is not supported"},
-      {R"({"model_type": "llama", "vocab_size": -1})", "vocab_size must be a positive integer"},
-      {R"({"model_type": "llama", "vocab_size": 1, "hidden_size": 1e99})", "hidden_size must be"},
+      {R"({"model_type": "gpt9"})", "\"gpt9\" is not supported"},
+      {R"({"model_type": "llama", "vocab_size": -1})", "vocab_size must be a whole number"},
+      {R"({"model_type": "llama", "vocab_size": 9, "hidden_size": 1e99})", "hidden_size must be"},
   };
   for (const auto& [config, reason] : cases) {
     storage_.Write("in/tiny/config.json", config);
@@ -186,6 +255,33 @@ TEST_F(RegistryTest, RefusesBadConfigurations) {
   ExpectRefused(model_, "nested deeper");
 }
 
+// What a job could not run is refused here, not in the job.
+TEST_F(RegistryTest, RefusesWhatAJobCouldNotRun) {
+  Configure("attention_dropout", 0.1);
+  ExpectRefused(model_, "attention_dropout other than 0 is not supported");
+  Configure("partial_rotary_factor", 0.5);
+  ExpectRefused(model_, "partial_rotary_factor other than 1 is not supported");
+  Configure("rope_scaling", {{"rope_type", "longrope"}, {"factor", 4}});
+  ExpectRefused(model_, "\"longrope\" is not supported");
+  Configure("hidden_act", "gelu");
+  ExpectRefused(model_, "hidden_act is not supported");
+  Configure("num_hidden_layers", 3);
+  ExpectRefused(model_, "model.safetensors: the tensor model.layers.2.");
+  Configure("num_hidden_layers", 1);
+  ExpectRefused(model_, "has no place in its configuration");
+  Configure("intermediate_size", 48);
+  ExpectRefused(model_, "has the shape [32, 64], its configuration wants [32, 48]");
+}
+
+TEST_F(RegistryTest, RefusesGgufThatAJobCouldNotRun) {
+  auto gguf = [&](const TinyGguf& file) { return storage_.Write("in/a.gguf", file.Text()); };
+  ExpectRefused(gguf({.numbers = {{"split.count", 3}}}), "one of 3 parts of a split model");
+  ExpectRefused(gguf({.without = "blk.0.attn_k.weight"}),
+                "a.gguf: the tensor model.layers.0.self_attn.k_proj.weight is missing");
+  ExpectRefused(gguf({.numbers = {{"llama.vocab_size", 9}}}), "its configuration wants [9, 256]");
+  EXPECT_TRUE(Import("whole", gguf({.numbers = {{"split.count", 1}}})).ok());
+}
+
 TEST_F(RegistryTest, RefusesDamagedWeights) {
   std::string good = *ReadFile(model_ / "model.safetensors");
   storage_.Write("in/tiny/model.safetensors", good.substr(0, good.size() - 1));
@@ -195,27 +291,29 @@ TEST_F(RegistryTest, RefusesDamagedWeights) {
   storage_.Write("in/tiny/model.safetensors", "");
   ExpectRefused(model_, (model_ / "model.safetensors").string());
 
-  std::string gguf = TinyGguf();
+  std::string gguf = TinyGguf{}.Text();
   ExpectRefused(storage_.Write("in/a.gguf", gguf.substr(0, gguf.size() - 1)), "a.gguf");
   ExpectRefused(storage_.Write("in/a.gguf", "not a model"), "a.gguf");
-  ExpectRefused(storage_.Write("in/a.gguf", TinyGguf("falcon")), "\"falcon\" is not supported");
-  ExpectRefused(storage_.Write("in/a.gguf", TinyGguf("llama", 0)), "has no tokenizer");
+  ExpectRefused(storage_.Write("in/a.gguf", TinyGguf{.architecture = "falcon"}.Text()),
+                "\"falcon\" is not supported");
+  ExpectRefused(storage_.Write("in/a.gguf", TinyGguf{.tokens = 0}.Text()), "has no tokenizer");
 }
 
 TEST_F(RegistryTest, RefusesATokenizerOfAnotherModel) {
-  nlohmann::json config = nlohmann::json::parse(*ReadFile(model_ / "config.json"));
-  config["vocab_size"] = 2;
-  storage_.Write("in/tiny/config.json", config.dump());
+  storage_.Write("in/tiny/tokenizer.json", testing::TinyTokenizerJson(258));
   ExpectRefused(model_, (model_ / "tokenizer.json").string() +
-                            ": the tokenizer has 259 tokens, the model's vocabulary 2");
-  config["vocab_size"] = 3;  // added tokens without a row of the embedding are common
-  storage_.Write("in/tiny/config.json", config.dump());
+                            ": the tokenizer has 517 tokens, the model's vocabulary 260");
+  // Added tokens without a row of the embedding are common.
+  storage_.Write("in/tiny/tokenizer.json", testing::TinyTokenizerJson(257));
   EXPECT_TRUE(Import("spare", model_).ok());
   fs::remove_all(storage_.path() / "models");
 
-  ExpectRefused(storage_.Write("in/a.gguf", TinyGguf("llama", 261)),
-                "a.gguf: the tokenizer has 261 tokens, the model's vocabulary 4");
-  EXPECT_TRUE(Import("spare", storage_.Write("in/a.gguf", TinyGguf("llama", 260))).ok());
+  const std::map<std::string, uint32_t> rows = {{"llama.vocab_size", 4}};
+  auto gguf = [&](uint64_t tokens) {
+    return storage_.Write("in/a.gguf", TinyGguf{.tokens = tokens, .numbers = rows}.Text());
+  };
+  ExpectRefused(gguf(261), "a.gguf: the tokenizer has 261 tokens, the model's vocabulary 4");
+  EXPECT_TRUE(Import("spare", gguf(260)).ok());
 }
 
 TEST_F(RegistryTest, AdapterNeedsItsBase) {
@@ -232,11 +330,43 @@ TEST_F(RegistryTest, AdapterNeedsItsBase) {
   EXPECT_EQ(version->format(), "peft-adapter");
   EXPECT_EQ(version->base(), "tiny@1");
   EXPECT_EQ(version->architecture(), "llama");
-  EXPECT_EQ(version->parameters(), 16u);
+  EXPECT_EQ(version->parameters(), 2u * 2 * 2 * 32);
   EXPECT_EQ(Import("tuned", Adapter("tiny@1"))->base(), "tiny@1");
   EXPECT_THAT(Import("bad", adapter, "tuned").status().message(),
               HasSubstr("is an adapter itself"));
   EXPECT_EQ(Import("bad", model_, "tiny").status().field(), "base");
+}
+
+TEST_F(RegistryTest, RefusesAnAdapterThatDoesNotFitItsBase) {
+  ASSERT_TRUE(Import("tiny", model_).ok());
+  const fs::path adapter = Adapter("tiny");
+  auto refused = [&](const std::string& reason) {
+    Result<v1::ModelVersion> version = Import("bad", adapter);
+    EXPECT_EQ(version.status().field(), "path");
+    EXPECT_THAT(version.status().message(), HasSubstr(reason));
+    EXPECT_THAT(version.status().message(), HasSubstr(adapter.string()));
+    EXPECT_FALSE(fs::exists(storage_.path() / "models/bad/1"));
+  };
+  auto configure = [&](const char* key, const nlohmann::json& value) {
+    nlohmann::json config = nlohmann::json::parse(*ReadFile(adapter / "adapter_config.json"));
+    config[key] = value;
+    storage_.Write("in/adapter/adapter_config.json", config.dump());
+  };
+  WriteAdapterTensors(3);
+  refused("has the shape [3, 32], its configuration wants [2, 32]");
+  WriteAdapterTensors(2);
+  configure("target_modules", {"q_proj", "v_proj"});
+  refused("v_proj.lora_A.weight is missing");
+  configure("target_modules", {"q_proj", "lm_head"});
+  refused("lm_head cannot be adapted yet");
+  configure("target_modules", {"q_proj"});
+  configure("init_lora_weights", "pissa_niter_4");
+  refused("init_lora_weights = \"pissa_niter_4\" changes the base's weights");
+  configure("init_lora_weights", "gaussian");
+  configure("modules_to_save", {"embed_tokens"});
+  refused("cannot be trained beside an adapter yet");
+  configure("modules_to_save", nullptr);
+  EXPECT_TRUE(Import("good", adapter).ok());
 }
 
 TEST_F(RegistryTest, SameRequestTwiceIsOneVersion) {

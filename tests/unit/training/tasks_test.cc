@@ -5,11 +5,14 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
+#include <fstream>
 #include <new>
 #include <nlohmann/json.hpp>
 
+#include "common/safetensors/safetensors.h"
 #include "tests/unit/training/task_fixture.h"
 #include "worker/engine/tasks/failure.h"
+#include "worker/engine/tasks/origin.h"
 
 namespace attune::engine {
 namespace {
@@ -57,8 +60,10 @@ TEST_F(TasksTest, PlanRefusesWhatTrainRefuses) {
 }
 
 TEST_F(TasksTest, GenerateAnswersEachPromptTheSameWayTwice) {
-  const GenerateTask task{
-      .model = Base(), .prompts = {"The cat:", "The \"fox\"\n"}, .max_tokens = 12, .threads = 1};
+  const GenerateTask task{.model = Base(),
+                          .prompts = {{"The cat:"}, {"The \"fox\"\n"}},
+                          .max_tokens = 12,
+                          .threads = 1};
   Recorder first, second;
   ASSERT_TRUE(Generate(task, first).ok());
   ASSERT_TRUE(Generate(task, second).ok());
@@ -73,18 +78,175 @@ TEST_F(TasksTest, GenerateAnswersEachPromptTheSameWayTwice) {
 
 TEST_F(TasksTest, GenerateRefusesWrongValuesAndStopsWhenAsked) {
   Recorder observer;
-  GenerateTask task{.model = Base(), .prompts = {"x"}, .max_tokens = 0};
+  GenerateTask task{.model = Base(), .prompts = {{"x"}}, .max_tokens = 0};
   EXPECT_EQ(Generate(task, observer).field(), "max_tokens");
   task.max_tokens = 5;
   task.top_p = 0;
   EXPECT_EQ(Generate(task, observer).field(), "top_p");
   task.top_p = 1;
-  task.prompts = {std::string(5000, 'x')};
+  task.prompts = {{std::string(5000, 'x')}};
   EXPECT_THAT(Generate(task, observer).message(), HasSubstr("prompt 1: the prompt has"));
-  task.prompts = {"x"};
+  task.prompts = {{"x"}};
   observer.stop = StopRequest::kStop;
   EXPECT_EQ(Generate(task, observer).code(), StatusCode::kCancelled);
   EXPECT_TRUE(observer.lines.empty());
+}
+
+// A conversation is what the prompt of a chat model is made into.
+TEST_F(TasksTest, GenerateTakesConversationsAndASystemMessage) {
+  Recorder as_prompt, as_messages, with_system;
+  const std::string messages = R"([{"role": "user", "content": "The cat:"}])";
+  GenerateTask task{.model = Base(), .prompts = {{"The cat:"}}, .max_tokens = 8, .threads = 1};
+  ASSERT_TRUE(Generate(task, as_prompt).ok());
+  task.prompts = {{.messages = messages}};
+  ASSERT_TRUE(Generate(task, as_messages).ok());
+  const json line = json::parse(as_messages.lines.at(0));
+  EXPECT_EQ(line.at("messages"), json::parse(messages));
+  EXPECT_EQ(line.at("text"), json::parse(as_prompt.lines.at(0)).at("text"));
+  EXPECT_FALSE(line.contains("prompt"));
+
+  // It is there when the conversation is as long as the message.
+  task.system = std::string(600, 's');
+  EXPECT_THAT(Generate(task, with_system).message(), HasSubstr("the model takes 512"));
+  task.prompts = {{.messages = R"([{"role": "system", "content": "s"}])"}};
+  EXPECT_TRUE(Generate(task, with_system).ok());
+  task.raw = true;
+  EXPECT_THAT(Generate(task, with_system).message(), HasSubstr("need the chat template"));
+  task = {.model = Base(), .prompts = {{.messages = "{}"}}};
+  EXPECT_THAT(Generate(task, with_system).message(), HasSubstr("must be an array of objects"));
+  task.precision = "int4";
+  EXPECT_EQ(Generate(task, with_system).field(), "precision");
+}
+
+TEST_F(TasksTest, GenerateInBfloat16) {
+  Recorder observer;
+  GenerateTask task{.model = Base(), .prompts = {{"The cat:"}}, .max_tokens = 4};
+  task.precision = "bfloat16";
+  ASSERT_TRUE(Generate(task, observer).ok());
+  EXPECT_EQ(observer.lines.size(), 1u);
+}
+
+// The room that is left shows how many tokens a prompt has.
+TEST_F(TasksTest, ARawPromptThatBeginsWithTheFirstTokenGetsNoSecond) {
+  const fs::path config_path = folder_.path() / "model/tokenizer_config.json";
+  json config = json::parse(ReadAll(config_path));
+  config["bos_token"] = "<|endoftext|>";
+  config["add_bos_token"] = true;
+  folder_.Write("model/tokenizer_config.json", config.dump());
+  Recorder observer;
+  GenerateTask task{.model = Base(), .raw = true};
+  for (const char* begin : {"", "<|endoftext|>"}) {
+    task.prompts = {{begin + std::string(511, 'x')}};
+    EXPECT_THAT(Generate(task, observer).message(), HasSubstr("the prompt has 512 tokens"));
+  }
+}
+
+std::string DtypeOfWeights(const fs::path& folder) {
+  const auto file = SafetensorsFile::Open(folder / "model.safetensors");
+  EXPECT_TRUE(file.ok()) << file.status().ToString();
+  return (*file)->tensors().begin()->second.dtype;
+}
+
+// 16 bits in, 16 bits out; what a job keeps of it is float32 all the same.
+TEST_F(TasksTest, ExportWritesTheDtypeOfTheOriginal) {
+  Recorder observer;
+  const fs::path half = folder_.path() / "half", out = folder_.path() / "out";
+  ASSERT_TRUE(Export({.model = Base(), .folder = half, .dtype = "bfloat16"}, observer).ok());
+  EXPECT_EQ(DtypeOfWeights(half), "BF16");
+  EXPECT_EQ(json::parse(ReadAll(half / "config.json")).at("dtype"), "bfloat16");
+  EXPECT_FALSE(json::parse(ReadAll(half / "config.json")).contains("torch_dtype"));
+
+  TrainTask task = Task("full", "run");
+  task.data.base = {.reference = "half@1", .path = half, .format = "huggingface"};
+  const auto ranks = TrainOn(1, task);
+  ASSERT_TRUE(ranks[0].result.ok()) << ranks[0].result.status().ToString();
+  const ModelFiles trained{
+      .reference = "out@1", .path = ranks[0].result->output, .format = "huggingface"};
+  EXPECT_EQ(DtypeOfWeights(trained.path), "F32");
+  EXPECT_EQ(json::parse(ReadAll(trained.path / "config.json")).at("dtype"), "float32");
+  ASSERT_TRUE(Export({.model = trained, .folder = out}, observer).ok());
+  EXPECT_EQ(DtypeOfWeights(out), "BF16");
+  EXPECT_EQ(json::parse(observer.lines.back()).at("dtype"), "bfloat16");
+  fs::remove_all(out);
+  ASSERT_TRUE(Export({.model = trained, .folder = out, .dtype = "float32"}, observer).ok());
+  EXPECT_TRUE(ReadAll(out / "model.safetensors") == ReadAll(trained.path / "model.safetensors"));
+  EXPECT_EQ(
+      Export({.model = trained, .folder = folder_.path() / "x", .dtype = "int8"}, observer).field(),
+      "dtype");
+}
+
+TEST_F(TasksTest, LicencesGoAlongAndCardsSayWhatWasMade) {
+  for (const char* name : {"LICENSE", "NOTICE", "tokenizer.model", "vocab.json", "README.md"}) {
+    folder_.Write(std::string("model/") + name, name);
+  }
+  Recorder observer;
+  const fs::path copy = folder_.path() / "copy", merged = folder_.path() / "merged";
+  ASSERT_TRUE(Export({.model = Base(), .folder = copy}, observer).ok());
+  for (const char* name : {"LICENSE", "NOTICE", "tokenizer.model", "vocab.json", "README.md"}) {
+    EXPECT_EQ(ReadAll(copy / name), name);
+  }
+  const auto ranks = TrainOn(1, Task("lora", "run"));
+  ASSERT_TRUE(ranks[0].result.ok()) << ranks[0].result.status().ToString();
+  const ModelFiles adapter{.reference = "out@1",
+                           .path = ranks[0].result->output,
+                           .format = "peft-adapter",
+                           .base = std::make_shared<ModelFiles>(Base())};
+  EXPECT_EQ(ReadAll(adapter.path / "LICENSE"), "LICENSE");
+  const std::string card = ReadAll(adapter.path / "README.md");
+  EXPECT_THAT(card, HasSubstr("base_model: \"" + Base().path.string() + "\"\n"));
+  EXPECT_THAT(card, HasSubstr("library_name: peft\n"));
+  EXPECT_THAT(card, HasSubstr("| base | tiny@1 |"));
+  EXPECT_THAT(card, HasSubstr("| data | data@1 (sha256 "));
+  EXPECT_THAT(card, HasSubstr("LoRA, rank 4, alpha 8, dropout 0, "));
+  EXPECT_THAT(card, HasSubstr("| steps | 10 |"));
+  EXPECT_THAT(card, HasSubstr("| job | job-1 |"));
+  ASSERT_TRUE(Export({.model = adapter, .folder = merged, .merge = true}, observer).ok());
+  EXPECT_EQ(ReadAll(merged / "vocab.json"), "vocab.json");
+  EXPECT_THAT(ReadAll(merged / "README.md"), HasSubstr("library_name: transformers\n"));
+  EXPECT_EQ(json::parse(ReadAll(merged / "attune.json")).at("base"), "tiny@1");
+}
+
+TEST_F(TasksTest, AnAdapterNamesABaseThatPeftFinds) {
+  ModelFiles base = Base();
+  EXPECT_EQ(PeftBase(base), base.path.string());
+  base.source = folder_.path() / "gone";
+  EXPECT_EQ(PeftBase(base), base.path.string());
+  base.source = folder_.path() / "data";
+  EXPECT_EQ(PeftBase(base), (folder_.path() / "data").string());
+  base.source = "/root/.cache/huggingface/hub/models--Some-One--Tiny-1/snapshots/0a1b2c/";
+  EXPECT_EQ(PeftBase(base), "Some-One/Tiny-1");
+
+  const auto ranks = TrainOn(1, Task("lora", "run"));
+  ASSERT_TRUE(ranks[0].result.ok()) << ranks[0].result.status().ToString();
+  ModelFiles adapter{.reference = "out@1",
+                     .path = ranks[0].result->output,
+                     .format = "peft-adapter",
+                     .base = std::make_shared<ModelFiles>(base)};
+  const fs::path config_path = adapter.path / "adapter_config.json";
+  json config = json::parse(ReadAll(config_path));
+  EXPECT_EQ(config.at("base_model_name_or_path"), Base().path.string());
+  config["base_model_name_or_path"] = "some/base";  // as an import's
+  std::ofstream(config_path) << config;
+  EXPECT_EQ(PeftBase(adapter), "some/base");
+  config["base_model_name_or_path"] = "tiny@1";  // as Attune wrote once
+  std::ofstream(config_path) << config;
+  EXPECT_EQ(PeftBase(adapter), "Some-One/Tiny-1");
+  Recorder observer;
+  const fs::path out = folder_.path() / "out";
+  ASSERT_TRUE(Export({.model = adapter, .folder = out}, observer).ok());
+  EXPECT_EQ(json::parse(ReadAll(out / "adapter_config.json")).at("base_model_name_or_path"),
+            "Some-One/Tiny-1");
+  const json line = json::parse(observer.lines.back());
+  EXPECT_EQ(line.at("base"), "Some-One/Tiny-1");
+  EXPECT_FALSE(line.contains("note"));
+
+  fs::remove_all(out);
+  base.format = "gguf";
+  adapter.base = std::make_shared<ModelFiles>(base);
+  ASSERT_TRUE(Export({.model = adapter, .folder = out}, observer).ok());
+  EXPECT_THAT(json::parse(observer.lines.back()).at("note").get<std::string>(),
+              HasSubstr("`attune model export tiny@1 FOLDER`"));
+  EXPECT_THAT(ReadAll(out / "README.md"), HasSubstr("from_pretrained(base_folder)"));
 }
 
 TEST_F(TasksTest, ExportWritesTheAdapterOrTheMergedModel) {
@@ -106,7 +268,7 @@ TEST_F(TasksTest, ExportWritesTheAdapterOrTheMergedModel) {
 
   // The merged model says what base and adapter say.
   Recorder with_adapter, with_merged;
-  GenerateTask task{.model = adapter, .prompts = {"The crow:"}, .max_tokens = 8, .raw = true};
+  GenerateTask task{.model = adapter, .prompts = {{"The crow:"}}, .max_tokens = 8, .raw = true};
   ASSERT_TRUE(Generate(task, with_adapter).ok());
   task.model = {.reference = "merged@1", .path = merged, .format = "huggingface"};
   ASSERT_TRUE(Generate(task, with_merged).ok());

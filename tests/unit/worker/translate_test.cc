@@ -32,7 +32,7 @@ constexpr char kTrainTask[] = R"(
     checkpoint { every_steps: 10 keep: 3 }
   }
   base { reference: "m@1" path: "/s/models/m/1" format: "peft-adapter"
-         adapter_base { reference: "b@2" path: "/s/models/b/2" format: "gguf" } }
+         adapter_base { reference: "b@2" path: "/s/models/b/2" format: "gguf" source: "/in/b.gguf" } }
   datasets { reference: "d@1" path: "/s/datasets/d/1" checksum: "abc" weight: 0.7 }
   token_cache: "/s/cache/tokens" run_directory: "/s/runs/job-1"
   train {})";
@@ -43,6 +43,7 @@ TEST(ToTrainTask, CarriesEveryField) {
   EXPECT_EQ(out.data.base.format, "peft-adapter");
   ASSERT_TRUE(out.data.base.base);
   EXPECT_EQ(out.data.base.base->path, "/s/models/b/2");
+  EXPECT_EQ(out.data.base.base->source, "/in/b.gguf");
   ASSERT_EQ(out.data.datasets.size(), 1u);
   EXPECT_EQ(out.data.datasets[0].checksum, "abc");
   EXPECT_DOUBLE_EQ(out.data.datasets[0].weight, 0.7);
@@ -97,9 +98,18 @@ TEST(ToMembership, IsRankAndDevice) {
 TEST(ToGenerateTask, CarriesEveryField) {
   const auto out = ToGenerateTask(Parse(R"(
     base { path: "/m" format: "huggingface" }
-    generate { prompts: "a" prompts: "b" max_tokens: 7 temperature: 0.5 seed: 3 raw: true })"),
+    generate { prompts: "a" prompts: "b" inputs { text: "c" }
+               inputs { messages: "[1]" tools: "[2]" } system: "s" precision: "bfloat16"
+               max_tokens: 7 temperature: 0.5 seed: 3 raw: true })"),
                                   {"cpu", 2});
-  EXPECT_THAT(out.prompts, ElementsAre("a", "b"));
+  ASSERT_EQ(out.prompts.size(), 4u);
+  EXPECT_EQ(out.prompts[0].text, "a");
+  EXPECT_EQ(out.prompts[1].text, "b");
+  EXPECT_EQ(out.prompts[2].text, "c");
+  EXPECT_EQ(out.prompts[3].messages, "[1]");
+  EXPECT_EQ(out.prompts[3].tools, "[2]");
+  EXPECT_EQ(out.system, "s");
+  EXPECT_EQ(out.precision, "bfloat16");
   EXPECT_EQ(out.max_tokens, 7);
   EXPECT_DOUBLE_EQ(out.temperature, 0.5);
   EXPECT_DOUBLE_EQ(out.top_p, 1);  // unset: all

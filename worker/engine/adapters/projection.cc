@@ -34,13 +34,12 @@ at::Tensor Scratch(const at::Tensor& x) {
 }  // namespace
 
 Projection::Projection(int64_t in, const std::vector<std::pair<std::string, int64_t>>& parts,
-                       bool bias, const at::Device& device) {
+                       bool bias, const at::TensorOptions& weights) {
   TORCH_CHECK(parts.size() <= kPartsMost, "a projection has at most ", kPartsMost, " parts");
   int64_t out = 0;
   for (const auto& [name, rows] : parts) out += rows;
-  const auto options = at::TensorOptions().dtype(at::kFloat).device(device);
-  weight_ = at::empty({out, in}, options);
-  if (bias) bias_ = at::empty({out}, options);
+  weight_ = at::empty({out, in}, weights);
+  if (bias) bias_ = at::empty({out}, weights);
   int64_t begin = 0;
   for (const auto& [name, rows] : parts) {
     Part part{name, begin, rows, {}, {}, {}, {}};
@@ -75,17 +74,6 @@ void Projection::AddLora(const LoraConfig& config) {
     part.lora_a = Parameter(lora_a_.narrow(0, static_cast<int64_t>(i) * rank_, rank_), true);
     part.lora_b = at::empty({part.rows, rank_}, options).requires_grad_(true);
   }
-}
-
-void Projection::Merge() {
-  for (const size_t index : adapted_) {
-    Part& part = parts_[index];
-    part.weight.detach().copy_(MergedWeight(part));
-    part.lora_a.reset();
-    part.lora_b.reset();
-  }
-  adapted_.clear();
-  lora_a_.reset();
 }
 
 void Projection::StoreFrozenAs(at::ScalarType dtype) {
@@ -217,12 +205,6 @@ std::vector<at::Tensor> Projection::Trainable() const {
     }
   }
   return tensors;
-}
-
-at::Tensor Projection::MergedWeight(const Part& part) const {
-  const at::Tensor weight = Plain(part.weight, at::kFloat);
-  if (!part.lora_a.defined()) return weight;
-  return weight + at::mm(part.lora_b.detach(), part.lora_a.detach()) * scale_;
 }
 
 }  // namespace attune::engine

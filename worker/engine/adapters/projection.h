@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "worker/engine/adapters/lora_config.h"
+#include "common/model/lora_config.h"
 #include "worker/engine/kernels/cpu_kernels.h"
 
 namespace attune::engine {
@@ -35,16 +35,14 @@ class Projection {
   };
 
   Projection() = default;
-  // Uninitialised float32 weights.
+  // Uninitialised weights of this type and device.
   Projection(int64_t in, const std::vector<std::pair<std::string, int64_t>>& parts, bool bias,
-             const at::Device& device);
+             const at::TensorOptions& weights);
 
   // Whether the base trains (every weight and bias of it) or is frozen, as at first.
   void TrainBase(bool trains);
   // Adds A and B, uninitialised, to those of config.modules that are here.
   void AddLora(const LoraConfig& config);
-  // Adds the adapters' products to the weights and drops the adapters.
-  void Merge();
   void SetDropout(double dropout) { dropout_ = dropout; }
   // Frozen weights are kept in this type from now on.
   void StoreFrozenAs(at::ScalarType dtype);
@@ -61,8 +59,6 @@ class Projection {
 
   // In a fixed order: of each part its weight and bias, or its A and B.
   std::vector<at::Tensor> Trainable() const;
-  // The weight of a part in float32, with the adapter's product added.
-  at::Tensor MergedWeight(const Part& part) const;
 
   const std::vector<Part>& parts() const { return parts_; }
 

@@ -194,13 +194,9 @@ Status Dequantize(const gguf::ElementType& type, std::span<const std::byte> byte
     }
     return Status();
   }
-  if (type.block_elements == 1 && type.name != "F64" && type.name[0] == 'I') {
-    return InvalidArgument("type " + std::string(type.name) + " holds integers, not weights");
-  }
-  if (type.block_elements == 1) return ConvertToFloat(type.name, bytes, out);
-  return InvalidArgument("quantisation " + std::string(type.name) +
-                         " is not supported; supported are F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, "
-                         "Q5_1, Q2_K, Q3_K, Q4_K, Q5_K and Q6_K");
+  if (type.weights) return ConvertToFloat(type.name, bytes, out);
+  return InvalidArgument("type " + std::string(type.name) +
+                         " cannot be read as weights; supported: " + gguf::WeightTypeNames());
 }
 
 }  // namespace attune::engine

@@ -19,31 +19,35 @@ constexpr size_t kShardsMax = 4096;
 // One file, or the shards of an index.
 class SafetensorsWeights : public WeightSource {
  public:
-  void AddFile(std::shared_ptr<const SafetensorsFile> file) { files_.push_back(std::move(file)); }
-  void AddTensor(const std::string& name, const SafetensorsTensor& tensor) {
+  void AddTensor(const std::string& name, const SafetensorsTensor& tensor,
+                 std::shared_ptr<const SafetensorsFile> file) {
     infos_.emplace(name, TensorInfo{tensor.dtype, tensor.shape});
-    data_.emplace(name, tensor.data);
+    stored_.emplace(name, Stored{tensor.data, std::move(file)});
   }
 
-  const std::map<std::string, TensorInfo>& tensors() const override { return infos_; }
+  const TensorInfos& tensors() const override { return infos_; }
 
-  Status ReadFloat(const std::string& name, std::span<float> out) const override {
-    auto info = infos_.find(name);
-    if (info == infos_.end()) return NotFound("there is no tensor " + QuotedName(name));
-    if (static_cast<int64_t>(out.size()) != info->second.elements()) {
-      return InvalidArgument("tensor " + QuotedName(name) + " has " +
-                             std::to_string(info->second.elements()) + " elements, not " +
-                             std::to_string(out.size()));
-    }
-    Status status = ConvertToFloat(info->second.dtype, data_.at(name), out);
-    ReleaseMappedPages(data_.at(name));
+  Status ReadRows(const std::string& name, int64_t first, int64_t count,
+                  std::span<float> out) const override {
+    ATTUNE_RETURN_IF_ERROR(CheckRows(name, first, count, out.size()));
+    const TensorInfo& info = infos_.at(name);
+    const Stored& stored = stored_.at(name);
+    if (out.empty()) return Status();
+    const size_t row_bytes = stored.data.size() / static_cast<size_t>(info.rows());
+    const auto bytes = stored.data.subspan(static_cast<size_t>(first) * row_bytes,
+                                           static_cast<size_t>(count) * row_bytes);
+    Status status = ConvertToFloat(info.dtype, bytes, out);
+    ReleaseMappedPages(bytes);
     return status.ok() ? status : status.WithContext("tensor " + QuotedName(name));
   }
 
  private:
-  std::vector<std::shared_ptr<const SafetensorsFile>> files_;  // own the data
-  std::map<std::string, TensorInfo> infos_;
-  std::map<std::string, std::span<const std::byte>> data_;
+  struct Stored {
+    std::span<const std::byte> data;
+    std::shared_ptr<const SafetensorsFile> file;  // owns it
+  };
+  TensorInfos infos_;
+  std::map<std::string, Stored> stored_;
 };
 
 bool IsPlainFileName(const std::string& name) {
@@ -76,8 +80,7 @@ Result<std::unique_ptr<WeightSource>> OpenSafetensorsWeights(const std::filesyst
   ATTUNE_ASSIGN_OR_RETURN(std::shared_ptr<const SafetensorsFile> opened,
                           SafetensorsFile::Open(file));
   auto source = std::make_unique<SafetensorsWeights>();
-  for (const auto& [name, tensor] : opened->tensors()) source->AddTensor(name, tensor);
-  source->AddFile(std::move(opened));
+  for (const auto& [name, tensor] : opened->tensors()) source->AddTensor(name, tensor, opened);
   return std::unique_ptr<WeightSource>(std::move(source));
 }
 
@@ -96,14 +99,13 @@ Result<std::unique_ptr<WeightSource>> OpenShardedWeights(const std::filesystem::
       auto opened = SafetensorsFile::Open(index.parent_path() / file);
       if (!opened.ok()) return opened.status().WithContext(index.string());
       shard = std::move(opened).value();
-      source->AddFile(shard);
     }
     auto tensor = shard->tensors().find(name);
     if (tensor == shard->tensors().end()) {
       return InvalidArgument(index.string() + ": tensor " + QuotedName(name) + " is not in " +
                              QuotedName(file) + " where the index says it is");
     }
-    source->AddTensor(name, tensor->second);
+    source->AddTensor(name, tensor->second, shard);
   }
   return std::unique_ptr<WeightSource>(std::move(source));
 }

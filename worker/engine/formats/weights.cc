@@ -6,7 +6,8 @@
 
 #include "common/base/files.h"
 #include "common/gguf/gguf.h"
-#include "worker/engine/formats/gguf_config.h"
+#include "common/model/gguf_config.h"
+#include "common/safetensors/header.h"
 #include "worker/engine/formats/json.h"
 #include "worker/engine/formats/sources.h"
 
@@ -81,16 +82,22 @@ Result<std::string> GgufConfig(const fs::path& path) {
 
 }  // namespace
 
-std::string ShapeText(const std::vector<int64_t>& shape) {
-  std::string text = "[";
-  for (size_t i = 0; i < shape.size(); ++i) text += (i == 0 ? "" : ", ") + std::to_string(shape[i]);
-  return text + "]";
+Status WeightSource::ReadFloat(const std::string& name, std::span<float> out) const {
+  const auto info = tensors().find(name);
+  const int64_t rows = info == tensors().end() ? 0 : info->second.rows();
+  return ReadRows(name, 0, rows, out);
 }
 
-int64_t TensorInfo::elements() const {
-  int64_t count = 1;
-  for (int64_t dimension : shape) count *= dimension;
-  return count;
+Status WeightSource::CheckRows(const std::string& name, int64_t first, int64_t count,
+                               size_t elements) const {
+  const auto found = tensors().find(name);
+  if (found == tensors().end()) return NotFound("there is no tensor " + QuotedName(name));
+  const TensorInfo& info = found->second;
+  ATTUNE_CHECK(first >= 0 && count >= 0 && first + count <= info.rows());
+  const int64_t wanted = count * (info.elements() / std::max<int64_t>(info.rows(), 1));
+  if (static_cast<int64_t>(elements) == wanted) return Status();
+  return InvalidArgument("tensor " + QuotedName(name) + " has " + std::to_string(wanted) +
+                         " elements, not " + std::to_string(elements));
 }
 
 Result<std::unique_ptr<WeightSource>> OpenWeights(const fs::path& path) {

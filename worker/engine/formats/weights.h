@@ -6,33 +6,31 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <map>
 #include <memory>
 #include <span>
 #include <string>
-#include <vector>
 
 #include "common/base/status.h"
+#include "common/model/tensors.h"
 
 namespace attune::engine {
-
-struct TensorInfo {
-  std::string dtype;           // as stored: "F32", "F16", "BF16", "Q4_1", ...
-  std::vector<int64_t> shape;  // row-major, as torch has it
-  int64_t elements() const;
-};
-
-// A shape for messages: "[2, 3]".
-std::string ShapeText(const std::vector<int64_t>& shape);
 
 // Read-only; thread-safe.
 class WeightSource {
  public:
   virtual ~WeightSource() = default;
-  virtual const std::map<std::string, TensorInfo>& tensors() const = 0;
-  // All elements as float32, row-major; out must have exactly as many. GGUF: dequantised as gguf-py
-  // does, and Llama's q and k rows permuted back.
-  virtual Status ReadFloat(const std::string& name, std::span<float> out) const = 0;
+  virtual const TensorInfos& tensors() const = 0;
+  // Some rows (along the first dimension; a tensor of one dimension is one row) as float32,
+  // row-major; out must have exactly as many elements. GGUF: dequantised as gguf-py does, and
+  // Llama's q and k rows permuted back.
+  virtual Status ReadRows(const std::string& name, int64_t first, int64_t count,
+                          std::span<float> out) const = 0;
+  // All of them.
+  Status ReadFloat(const std::string& name, std::span<float> out) const;
+
+ protected:
+  // kNotFound or kInvalidArgument unless the tensor has the rows and they have as many elements.
+  Status CheckRows(const std::string& name, int64_t first, int64_t count, size_t elements) const;
 };
 
 // A folder with model.safetensors, with shards and model.safetensors.index.json, with

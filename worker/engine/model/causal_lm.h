@@ -32,6 +32,9 @@ struct LoadOptions {
   std::string precision = "float32";  // or "bfloat16": computation; master weights stay float32
   std::string device = "cpu";
   bool activation_checkpointing = false;
+  // The base will not train: its weights are kept in the type of the computation, and converted
+  // while they are read.
+  bool frozen = false;
 };
 
 using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
@@ -47,8 +50,6 @@ class CausalLM {
   // Freezes the base and adds LoRA: A by Kaiming uniform from seed (as peft), B zero. Wrong target
   // modules are an error with the nearest names.
   virtual Status AddLora(const Method& method, uint64_t seed) = 0;
-  // Adds the adapter's product to the base and drops the adapter; the whole model trains again.
-  virtual Status MergeAdapter() = 0;
   // Only training has dropout. What is dropped follows from dropout_seed, the example's number, the
   // position in it, the feature and the module: not from what else is in a batch.
   virtual void SetTraining(bool training, uint64_t dropout_seed) = 0;
@@ -63,14 +64,13 @@ class CausalLM {
   // LoRA pairs under peft names ("base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight")
   // for LoRA.
   virtual NamedTensors TrainableParameters() const = 0;
-  // All base parameters under Hugging Face names (tied ones once); merged: the adapter's product
-  // added.
-  virtual NamedTensors BaseParameters(bool merged) const = 0;
+  // All base parameters under Hugging Face names (tied ones once), as they are kept.
+  virtual NamedTensors BaseParameters() const = 0;
   virtual bool has_adapter() const = 0;
-  // config.json of the model, and adapter_config.json of its adapter, as transformers and peft
-  // expect them.
-  virtual std::string ConfigJson() const = 0;
-  virtual std::string AdapterConfigJson(const std::string& base_reference) const = 0;
+  // config.json of the model beside weights of this dtype, and adapter_config.json of its adapter
+  // on what peft calls its base, as transformers and peft expect them.
+  virtual std::string ConfigJson(const std::string& dtype) const = 0;
+  virtual std::string AdapterConfigJson(const std::string& base) const = 0;
   virtual int64_t vocabulary_size() const = 0;
   virtual int64_t max_positions() const = 0;
 

@@ -46,7 +46,8 @@ std::string LayerName(int64_t index, const char* rest) {
 
 }  // namespace
 
-DecoderLayer::DecoderLayer(const LlamaConfig& config, int64_t index, const at::Device& device)
+DecoderLayer::DecoderLayer(const LlamaConfig& config, int64_t index,
+                           const at::TensorOptions& weights)
     : index_(index),
       eps_(config.rms_norm_eps),
       shape_{config.heads, config.kv_heads, config.head_dim},
@@ -54,17 +55,16 @@ DecoderLayer::DecoderLayer(const LlamaConfig& config, int64_t index, const at::D
            {{LayerName(index, "self_attn.q_proj"), config.q_size()},
             {LayerName(index, "self_attn.k_proj"), config.kv_size()},
             {LayerName(index, "self_attn.v_proj"), config.kv_size()}},
-           config.attention_bias, device),
+           config.attention_bias, weights),
       o_(config.q_size(), {{LayerName(index, "self_attn.o_proj"), config.hidden_size}},
-         config.attention_bias, device),
+         config.attention_bias, weights),
       gate_up_(config.hidden_size,
                {{LayerName(index, "mlp.gate_proj"), config.intermediate_size},
                 {LayerName(index, "mlp.up_proj"), config.intermediate_size}},
-               config.mlp_bias, device),
+               config.mlp_bias, weights),
       down_(config.intermediate_size, {{LayerName(index, "mlp.down_proj"), config.hidden_size}},
-            config.mlp_bias, device),
-      input_norm_(
-          at::empty({config.hidden_size}, at::TensorOptions().device(device).dtype(at::kFloat))),
+            config.mlp_bias, weights),
+      input_norm_(at::empty({config.hidden_size}, weights.dtype(at::kFloat))),
       post_norm_(at::empty_like(input_norm_)) {}
 
 void DecoderLayer::TrainBase(bool trains) {

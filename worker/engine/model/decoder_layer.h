@@ -11,9 +11,9 @@
 #include <string>
 #include <vector>
 
+#include "common/model/llama_config.h"
 #include "worker/engine/adapters/projection.h"
 #include "worker/engine/kernels/attention.h"
-#include "worker/engine/model/llama_config.h"
 
 namespace attune::engine {
 
@@ -34,8 +34,8 @@ struct LayerCache {
 
 class DecoderLayer {
  public:
-  // Uninitialised float32 weights, frozen.
-  DecoderLayer(const LlamaConfig& config, int64_t index, const at::Device& device);
+  // Uninitialised weights of this type and device, frozen; the norms are float32 in any case.
+  DecoderLayer(const LlamaConfig& config, int64_t index, const at::TensorOptions& weights);
 
   // x [T, H] -> [T, H]; recorded for autograd when grad mode is on and something here or in x
   // trains. The layer must outlive the graph.

@@ -76,7 +76,6 @@ Status Llama::Generate(const std::vector<uint32_t>& prompt, const GenerateOption
   ATTUNE_RETURN_IF_ERROR(CheckRequest(prompt, options, config_.vocabulary_size));
   try {
     at::NoGradGuard no_grad;
-    NarrowFrozen();
     const int64_t capacity = static_cast<int64_t>(prompt.size()) + std::max(options.max_tokens, 0);
     std::vector<LayerCache> cache(layers_.size());
     for (LayerCache& layer : cache) {

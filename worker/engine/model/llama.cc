@@ -7,6 +7,8 @@
 #include <cmath>
 #include <utility>
 
+#include "common/model/tensors.h"
+#include "worker/engine/adapters/resolve.h"
 #include "worker/engine/kernels/matmul.h"
 #include "worker/engine/kernels/pointwise.h"
 #include "worker/engine/model/rope.h"
@@ -18,13 +20,14 @@ Llama::Llama(LlamaConfig config, const LoadOptions& options)
       device_(options.device),
       dtype_(options.precision == "bfloat16" ? at::kBFloat16 : at::kFloat),
       activation_checkpointing_(options.activation_checkpointing) {
-  const auto floats = at::TensorOptions().dtype(at::kFloat).device(device_);
-  embed_ = at::empty({config_.vocabulary_size, config_.hidden_size}, floats);
+  const auto weights =
+      at::TensorOptions().dtype(options.frozen ? dtype_ : at::kFloat).device(device_);
+  embed_ = at::empty({config_.vocabulary_size, config_.hidden_size}, weights);
   if (!config_.tied_embeddings) head_ = at::empty_like(embed_);
-  norm_ = at::empty({config_.hidden_size}, floats);
+  norm_ = at::empty({config_.hidden_size}, weights.dtype(at::kFloat));
   layers_.reserve(static_cast<size_t>(config_.layers));
-  for (int64_t i = 0; i < config_.layers; ++i) layers_.emplace_back(config_, i, device_);
-  TrainBase(true);
+  for (int64_t i = 0; i < config_.layers; ++i) layers_.emplace_back(config_, i, weights);
+  TrainBase(!options.frozen);
 }
 
 void Llama::TrainBase(bool trains) {
@@ -34,76 +37,41 @@ void Llama::TrainBase(bool trains) {
   for (DecoderLayer& layer : layers_) layer.TrainBase(trains);
 }
 
-std::vector<Llama::NamedParameter> Llama::Parameters() const {
-  std::vector<NamedParameter> all;
-  all.push_back({"model.embed_tokens.weight", embed_});
+// In the order of transformers' state dict.
+NamedTensors Llama::BaseParameters() const {
+  NamedTensors all;
+  all.emplace_back("model.embed_tokens.weight", embed_);
   for (size_t i = 0; i < layers_.size(); ++i) {
     for (const Projection* projection : layers_[i].projections()) {
       for (const Projection::Part& part : projection->parts()) {
-        all.push_back({part.name + ".weight", part.weight, projection, &part});
-        if (part.bias.defined()) all.push_back({part.name + ".bias", part.bias});
+        all.emplace_back(part.name + ".weight", part.weight);
+        if (part.bias.defined()) all.emplace_back(part.name + ".bias", part.bias);
       }
     }
     const std::string prefix = "model.layers." + std::to_string(i);
-    all.push_back({prefix + ".input_layernorm.weight", layers_[i].input_norm()});
-    all.push_back({prefix + ".post_attention_layernorm.weight", layers_[i].post_norm()});
+    all.emplace_back(prefix + ".input_layernorm.weight", layers_[i].input_norm());
+    all.emplace_back(prefix + ".post_attention_layernorm.weight", layers_[i].post_norm());
   }
-  all.push_back({"model.norm.weight", norm_});
-  if (head_.defined()) all.push_back({"lm_head.weight", head_});
+  all.emplace_back("model.norm.weight", norm_);
+  if (head_.defined()) all.emplace_back("lm_head.weight", head_);
   return all;
-}
-
-std::vector<std::string> Llama::LinearModules() const {
-  std::vector<std::string> names;
-  for (const DecoderLayer& layer : layers_) {
-    for (const Projection* projection : layer.projections()) {
-      for (const Projection::Part& part : projection->parts()) names.push_back(part.name);
-    }
-  }
-  return names;
 }
 
 void Llama::AttachLora(LoraConfig config) {
   TrainBase(false);
   for (DecoderLayer& layer : layers_) {
-    for (Projection* projection : layer.projections()) projection->AddLora(config);
-  }
-  lora_ = std::move(config);
-}
-
-void Llama::NarrowFrozen() {
-  if (narrowed_ || !lora_) return;
-  for (DecoderLayer& layer : layers_) {
-    for (Projection* projection : layer.projections()) projection->StoreFrozenAs(dtype_);
+    for (Projection* projection : layer.projections()) {
+      projection->StoreFrozenAs(dtype_);
+      projection->AddLora(config);
+    }
   }
   embed_ = embed_.to(dtype_);
   if (head_.defined()) head_ = head_.to(dtype_);
-  narrowed_ = true;
-}
-
-Status Llama::MergeAdapter() {
-  if (!lora_) return {};
-  try {
-    at::NoGradGuard no_grad;
-    for (DecoderLayer& layer : layers_) {
-      for (Projection* projection : layer.projections()) {
-        projection->StoreFrozenAs(at::kFloat);
-        projection->Merge();
-      }
-    }
-    embed_ = embed_.to(at::kFloat);
-    if (head_.defined()) head_ = head_.to(at::kFloat);
-    lora_.reset();
-    narrowed_ = false;
-    TrainBase(true);
-  } catch (const std::exception& error) {
-    return Internal(std::string("merging the adapter: ") + error.what());
-  }
-  return {};
+  lora_ = std::move(config);
 }
 
 Status Llama::AddLora(const Method& method, uint64_t seed) {
-  ATTUNE_ASSIGN_OR_RETURN(LoraConfig config, ResolveLora(method, LinearModules()));
+  ATTUNE_ASSIGN_OR_RETURN(LoraConfig config, ResolveLora(method, LinearModules(config_)));
   if (lora_) {
     // The model came with an adapter: training goes on with it, so it has to be the one that is
     // asked for.
@@ -163,28 +131,16 @@ NamedTensors Llama::LoraParameters() const {
 
 NamedTensors Llama::TrainableParameters() const {
   if (lora_) return LoraParameters();
-  NamedTensors named;
-  for (NamedParameter& parameter : Parameters()) {
-    named.emplace_back(std::move(parameter.name), std::move(parameter.tensor));
-  }
-  return named;
+  return embed_.requires_grad() ? BaseParameters() : NamedTensors();
 }
 
-NamedTensors Llama::BaseParameters(bool merged) const {
-  at::NoGradGuard no_grad;
-  NamedTensors named;
-  for (NamedParameter& parameter : Parameters()) {
-    at::Tensor value = merged && parameter.part != nullptr && parameter.part->lora_a.defined()
-                           ? parameter.projection->MergedWeight(*parameter.part)
-                           : parameter.tensor.detach().to(at::kFloat);
-    named.emplace_back(std::move(parameter.name), std::move(value));
-  }
-  return named;
+std::string Llama::ConfigJson(const std::string& dtype) const {
+  return attune::ConfigJson(config_, dtype);
 }
 
-std::string Llama::AdapterConfigJson(const std::string& base_reference) const {
+std::string Llama::AdapterConfigJson(const std::string& base) const {
   if (!lora_) return "";
-  return engine::AdapterConfigJson(*lora_, LinearModules(), base_reference);
+  return attune::AdapterConfigJson(*lora_, LinearModules(config_), base);
 }
 
 // cos and sin of every row; positions begin at `past` in each example. They are made on the host in
@@ -233,7 +189,6 @@ at::Tensor Llama::Hidden(const PackedBatch& batch, const std::shared_ptr<TiedGra
   TORCH_CHECK(batch.offsets.size() >= 2 && batch.offsets.front() == 0 &&
                   batch.offsets.back() == batch.tokens.size(0),
               "the offsets of a packed batch must go from 0 to its token count");
-  NarrowFrozen();
   const std::shared_ptr<ForwardContext> context = MakeContext(batch.offsets, 0);
   if (training_ && lora_ && lora_->dropout > 0) context->places = Places(batch);
   context->seed = dropout_seed_;

@@ -10,18 +10,19 @@
 #include <string>
 #include <vector>
 
-#include "worker/engine/adapters/lora_config.h"
+#include "common/model/llama_config.h"
+#include "common/model/lora_config.h"
 #include "worker/engine/formats/weights.h"
 #include "worker/engine/model/causal_lm.h"
 #include "worker/engine/model/decoder_layer.h"
-#include "worker/engine/model/llama_config.h"
 #include "worker/engine/model/loss.h"
 
 namespace attune::engine {
 
 class Llama final : public CausalLM {
  public:
-  // Weights are uninitialised until LoadWeights; all of them train until AddLora.
+  // Weights are uninitialised until LoadWeights; all of them train until AddLora, unless the
+  // options say that they are frozen.
   Llama(LlamaConfig config, const LoadOptions& options);
 
   // kInvalidArgument names a tensor that is missing, unknown or of another shape.
@@ -31,34 +32,24 @@ class Llama final : public CausalLM {
                      const std::string& where);
 
   Status AddLora(const Method& method, uint64_t seed) override;
-  Status MergeAdapter() override;
   void SetTraining(bool training, uint64_t dropout_seed) override;
   at::Tensor LossSum(const PackedBatch& batch) override;
   at::Tensor Logits(const PackedBatch& batch, const at::Tensor& rows) override;
   NamedTensors TrainableParameters() const override;
-  NamedTensors BaseParameters(bool merged) const override;
+  NamedTensors BaseParameters() const override;
   bool has_adapter() const override { return lora_.has_value(); }
-  std::string ConfigJson() const override { return config_.json; }
-  std::string AdapterConfigJson(const std::string& base_reference) const override;
+  std::string ConfigJson(const std::string& dtype) const override;
+  std::string AdapterConfigJson(const std::string& base) const override;
   int64_t vocabulary_size() const override { return config_.vocabulary_size; }
   int64_t max_positions() const override { return config_.max_positions; }
   Status Generate(const std::vector<uint32_t>& prompt, const GenerateOptions& options,
                   const std::function<bool(uint32_t)>& on_token) override;
 
  private:
-  struct NamedParameter {
-    std::string name;
-    at::Tensor tensor;
-    const Projection* projection = nullptr;  // of a weight that may carry an adapter
-    const Projection::Part* part = nullptr;
-  };
-  // All base parameters in the order of transformers' state dict.
-  std::vector<NamedParameter> Parameters() const;
-  std::vector<std::string> LinearModules() const;
   void TrainBase(bool trains);
+  // Freezes the base, keeps its weights in the type of the computation from now on, and adds A and
+  // B, uninitialised.
   void AttachLora(LoraConfig config);
-  // Before the first forward: frozen weights in the type of the computation, once and for all.
-  void NarrowFrozen();
   NamedTensors LoraParameters() const;
 
   std::shared_ptr<ForwardContext> MakeContext(const std::vector<int64_t>& offsets,
@@ -76,7 +67,6 @@ class Llama final : public CausalLM {
   at::Tensor embed_, norm_, head_;  // head_ is undefined when tied
   std::vector<DecoderLayer> layers_;
   std::optional<LoraConfig> lora_;
-  bool narrowed_ = false;
   bool training_ = false;
   uint64_t dropout_seed_ = 0;
 };

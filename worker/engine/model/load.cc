@@ -4,40 +4,29 @@
 #include <ATen/ATen.h>
 #include <malloc.h>
 
-#include <set>
+#include <algorithm>
 #include <span>
 
 #include "common/base/files.h"
+#include "common/model/tensors.h"
 #include "worker/engine/model/llama.h"
 
 namespace attune::engine {
 namespace {
 
-Status ReadTensor(const WeightSource& source, const std::string& name, const at::Tensor& tensor,
-                  const std::string& where) {
-  const auto found = source.tensors().find(name);
-  if (found == source.tensors().end()) {
-    return InvalidArgument(where + ": the tensor " + name + " is missing");
-  }
-  if (at::IntArrayRef(found->second.shape) != tensor.sizes()) {
-    return InvalidArgument(where + ": the tensor " + name + " has the shape " +
-                           ShapeText(found->second.shape) + ", its configuration wants " +
-                           ShapeText(tensor.sizes().vec()));
-  }
-  at::Tensor host = tensor.detach();
-  if (!host.device().is_cpu()) host = at::empty(tensor.sizes(), at::kFloat);
-  const std::span<float> out(host.mutable_data_ptr<float>(), static_cast<size_t>(host.numel()));
-  ATTUNE_RETURN_IF_ERROR(source.ReadFloat(name, out));
-  if (!tensor.device().is_cpu()) tensor.detach().copy_(host);
-  return {};
-}
+constexpr int64_t kPieceElements = 4 << 20;
 
-Status RefuseUnknown(const WeightSource& source, const std::set<std::string>& known,
-                     const std::string& where) {
-  for (const auto& [name, info] : source.tensors()) {
-    if (!known.contains(name) && !name.ends_with(".rotary_emb.inv_freq")) {
-      return InvalidArgument(where + ": the tensor " + name + " has no place in its configuration");
-    }
+// A piece at a time, so that no second copy of a large tensor is needed for its conversion.
+Status ReadTensor(const WeightSource& source, const std::string& name, const at::Tensor& tensor) {
+  const int64_t rows = tensor.dim() < 2 ? 1 : tensor.size(0), row = tensor.numel() / rows;
+  const at::Tensor target = tensor.detach().view({rows, row});
+  const int64_t step = std::clamp(kPieceElements / row, int64_t{1}, rows);
+  const at::Tensor piece = at::empty({step, row}, at::kFloat);
+  for (int64_t first = 0; first < rows; first += step) {
+    const int64_t count = std::min(step, rows - first);
+    const std::span<float> out(piece.mutable_data_ptr<float>(), static_cast<size_t>(count * row));
+    ATTUNE_RETURN_IF_ERROR(source.ReadRows(name, first, count, out));
+    target.narrow(0, first, count).copy_(piece.narrow(0, 0, count));
   }
   return {};
 }
@@ -82,7 +71,9 @@ Result<std::unique_ptr<CausalLM>> LoadAny(const ModelFiles& files, const LoadOpt
     return InvalidArgument("the adapter " + files.reference +
                            " needs a base model that is not an adapter");
   }
-  ATTUNE_ASSIGN_OR_RETURN(std::unique_ptr<Llama> model, LoadBase(*files.base, options));
+  LoadOptions base_options = options;
+  base_options.frozen = true;
+  ATTUNE_ASSIGN_OR_RETURN(std::unique_ptr<Llama> model, LoadBase(*files.base, base_options));
   const std::filesystem::path config_path = files.path / "adapter_config.json";
   ATTUNE_ASSIGN_OR_RETURN(const std::string json, ReadFile(config_path));
   ATTUNE_ASSIGN_OR_RETURN(const std::unique_ptr<WeightSource> source, OpenWeights(files.path));
@@ -105,13 +96,9 @@ Result<std::unique_ptr<CausalLM>> CausalLM::Load(const ModelFiles& files,
 
 Status Llama::LoadWeights(const WeightSource& source, const std::string& where) {
   at::NoGradGuard no_grad;
-  std::set<std::string> known;
-  for (const NamedParameter& parameter : Parameters()) known.insert(parameter.name);
-  // Some exporters write a tied output projection too; the embeddings are what transformers uses.
-  if (config_.tied_embeddings) known.insert("lm_head.weight");
-  ATTUNE_RETURN_IF_ERROR(RefuseUnknown(source, known, where));
-  for (const NamedParameter& parameter : Parameters()) {
-    ATTUNE_RETURN_IF_ERROR(ReadTensor(source, parameter.name, parameter.tensor, where));
+  ATTUNE_RETURN_IF_ERROR(CheckLlamaTensors(config_, source.tensors(), where));
+  for (const auto& [name, tensor] : BaseParameters()) {
+    ATTUNE_RETURN_IF_ERROR(ReadTensor(source, name, tensor));
   }
   return {};
 }
@@ -119,14 +106,12 @@ Status Llama::LoadWeights(const WeightSource& source, const std::string& where) 
 Status Llama::LoadAdapter(const WeightSource& source, const std::string& config_json,
                           const std::string& where) {
   ATTUNE_ASSIGN_OR_RETURN(LoraConfig config,
-                          ParseAdapterConfig(config_json, LinearModules(), where));
+                          ParseAdapterConfig(config_json, LinearModules(config_), where));
+  ATTUNE_RETURN_IF_ERROR(CheckLoraTensors(config_, config, source.tensors(), where));
   AttachLora(std::move(config));
   at::NoGradGuard no_grad;
-  std::set<std::string> known;
-  for (const auto& [name, tensor] : LoraParameters()) known.insert(name);
-  ATTUNE_RETURN_IF_ERROR(RefuseUnknown(source, known, where));
   for (const auto& [name, tensor] : LoraParameters()) {
-    ATTUNE_RETURN_IF_ERROR(ReadTensor(source, name, tensor, where));
+    ATTUNE_RETURN_IF_ERROR(ReadTensor(source, name, tensor));
   }
   return {};
 }

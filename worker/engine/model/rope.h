@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-#include "worker/engine/model/llama_config.h"
+#include "common/model/llama_config.h"
 
 namespace attune::engine {
 

@@ -1,12 +1,20 @@
+#include <nlohmann/json.hpp>
+
+#include "common/base/files.h"
+#include "common/model/side_files.h"
+#include "common/model/tensors.h"
+#include "worker/engine/adapters/merged_weights.h"
 #include "worker/engine/data/prepare.h"
-#include "worker/engine/model/causal_lm.h"
 #include "worker/engine/tasks/failure.h"
+#include "worker/engine/tasks/model_card.h"
+#include "worker/engine/tasks/origin.h"
 #include "worker/engine/tasks/output.h"
 
 namespace attune::engine {
 namespace {
 
 namespace fs = std::filesystem;
+using nlohmann::json;
 
 Status CheckFolder(const fs::path& folder) {
   std::error_code error;
@@ -19,23 +27,101 @@ Status CheckFolder(const fs::path& folder) {
   return Status();
 }
 
+// A model that is read from its files while it is written: never whole in memory.
+struct Opened {
+  LlamaConfig config;
+  std::unique_ptr<WeightSource> weights;  // of the base, or merged
+  std::unique_ptr<WeightSource> adapter;  // null for a whole model
+  LoraConfig lora;
+};
+
+Result<Opened> OpenModel(const ModelFiles& model) {
+  const ModelFiles& root = RootOf(model);
+  const std::string where = root.path.string();
+  Opened opened;
+  ATTUNE_ASSIGN_OR_RETURN(const std::string config, ReadModelConfig(root.path));
+  ATTUNE_ASSIGN_OR_RETURN(opened.config, ParseLlamaConfig(config, where + ": config.json"));
+  ATTUNE_ASSIGN_OR_RETURN(opened.weights, OpenWeights(root.path));
+  ATTUNE_RETURN_IF_ERROR(CheckLlamaTensors(opened.config, opened.weights->tensors(), where));
+  if (model.format != "peft-adapter") return opened;
+  const fs::path config_path = model.path / "adapter_config.json";
+  ATTUNE_ASSIGN_OR_RETURN(const std::string lora, ReadFile(config_path));
+  ATTUNE_ASSIGN_OR_RETURN(
+      opened.lora, ParseAdapterConfig(lora, LinearModules(opened.config), config_path.string()));
+  ATTUNE_ASSIGN_OR_RETURN(opened.adapter, OpenWeights(model.path));
+  ATTUNE_RETURN_IF_ERROR(
+      CheckLoraTensors(opened.config, opened.lora, opened.adapter->tensors(), model.path.string()));
+  return opened;
+}
+
+std::vector<std::string> Names(const TensorInfos& tensors) {
+  std::vector<std::string> names;
+  for (const auto& [name, info] : tensors) names.push_back(name);
+  return names;
+}
+
+// attune.json and its card of what a job made; the README of what was imported. A merged adapter is
+// another thing than its README says.
+Status WriteOrigin(const ExportTask& task, const fs::path& folder, bool adapter) {
+  const auto lineage = ReadFile(task.model.path / kAttuneFile);
+  const bool as_it_is = adapter || task.model.format != "peft-adapter";
+  if (!lineage.ok()) return CopySideFiles(task.model, folder, /*readme=*/as_it_is);
+  const json document = json::parse(*lineage, nullptr, /*allow_exceptions=*/false);
+  ATTUNE_RETURN_IF_ERROR(WriteFileAtomically(folder / kAttuneFile, *lineage));
+  ATTUNE_RETURN_IF_ERROR(
+      WriteFileAtomically(folder / kReadme, ModelCard(document, RootOf(task.model), adapter)));
+  return CopySideFiles(task.model, folder, /*readme=*/false);
+}
+
+Result<std::string> ChooseDtype(const ExportTask& task, const Opened& model) {
+  if (!task.dtype.empty()) return task.dtype;
+  if (model.adapter && !task.merge) return DtypeOf(model.adapter->tensors());
+  return OriginalDtype(RootOf(task.model));
+}
+
+Status WriteExport(const ExportTask& task, Opened& model, const text::TextAssets& text,
+                   const std::string& dtype, const fs::path& folder) {
+  const bool adapter = model.adapter && !task.merge;
+  if (adapter) {
+    ATTUNE_RETURN_IF_ERROR(WriteAdapter(
+        folder, OutputOf(*model.adapter, Names(model.adapter->tensors())), dtype,
+        AdapterConfigJson(model.lora, LinearModules(model.config), PeftBase(task.model)), text));
+    return WriteOrigin(task, folder, adapter);
+  }
+  if (model.adapter) {
+    ATTUNE_ASSIGN_OR_RETURN(model.weights,
+                            MergeWeights(std::move(model.weights), model.lora, *model.adapter));
+  }
+  ATTUNE_RETURN_IF_ERROR(WriteModel(folder,
+                                    OutputOf(*model.weights, LlamaTensorNames(model.config)), dtype,
+                                    ConfigJson(model.config, dtype), text));
+  return WriteOrigin(task, folder, adapter);
+}
+
 }  // namespace
 
 Status Export(const ExportTask& task, Observer& observer) {
   ATTUNE_RETURN_IF_ERROR(CheckFolder(task.folder));
+  if (!task.dtype.empty()) ATTUNE_RETURN_IF_ERROR(CheckDtype(task.dtype));
   return Guarded([&]() -> Status {
     observer.OnProgress({.phase = "loading"});
     ATTUNE_ASSIGN_OR_RETURN(const text::TextAssets text, LoadModelText(task.model));
-    ATTUNE_ASSIGN_OR_RETURN(const std::unique_ptr<CausalLM> model, CausalLM::Load(task.model, {}));
+    ATTUNE_ASSIGN_OR_RETURN(Opened model, OpenModel(task.model));
+    const bool adapter = model.adapter && !task.merge;
+    ATTUNE_ASSIGN_OR_RETURN(const std::string dtype, ChooseDtype(task, model));
     observer.OnProgress({.phase = "saving"});
-    const bool adapter_only = model->has_adapter() && !task.merge;
     const fs::path folder = fs::absolute(task.folder).lexically_normal();
-    return WriteFolder(
-        folder.has_filename() ? folder : folder.parent_path(), [&](const fs::path& path) {
-          if (!adapter_only) return WriteModel(path, *model, text, /*merged=*/true);
-          const std::string base = task.model.base ? task.model.base->reference : "";
-          return WriteAdapter(path, *model, model->TrainableParameters(), base, text);
-        });
+    ATTUNE_RETURN_IF_ERROR(WriteFolder(
+        folder.has_filename() ? folder : folder.parent_path(),
+        [&](const fs::path& path) { return WriteExport(task, model, text, dtype, path); }));
+    json line = {{"folder", folder.string()}, {"dtype", dtype}};
+    if (adapter) {
+      line["base"] = PeftBase(task.model);
+      const std::string note = GgufBaseNote(RootOf(task.model));
+      if (!note.empty()) line["note"] = note;
+    }
+    observer.OnOutput(line.dump(-1, ' ', false, json::error_handler_t::replace));
+    return Status();
   });
 }
 

@@ -1,5 +1,6 @@
 #include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "worker/engine/data/prepare.h"
@@ -16,18 +17,44 @@ std::string Dump(const json& document) {
   return document.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
-// A chat model gets the prompt as the user's turn; its template writes the special tokens itself.
-Result<std::vector<uint32_t>> EncodePrompt(const text::TextAssets& text, const std::string& prompt,
-                                           bool raw) {
-  std::string rendered = prompt;
-  const bool chat = !raw && text.chat_template;
-  if (chat) {
-    const json messages = json::array({{{"role", "user"}, {"content", prompt}}});
-    ATTUNE_ASSIGN_OR_RETURN(
-        rendered, text.chat_template->Render(Dump(messages), /*add_generation_prompt=*/true));
+// With its keys in the order that the user gave them: templates print it.
+Result<std::string> Conversation(const GenerateTask& task, const Prompt& prompt) {
+  using Json = nlohmann::ordered_json;
+  Json messages = Json::array({Json{{"role", "user"}, {"content", prompt.text}}});
+  if (!prompt.messages.empty()) {
+    messages = Json::parse(prompt.messages, nullptr, /*allow_exceptions=*/false);
+    const bool right = messages.is_array() && !messages.empty() &&
+                       std::ranges::all_of(messages, [](const Json& m) { return m.is_object(); });
+    if (!right) return InvalidArgument("messages must be an array of objects, and not empty");
   }
+  if (!task.system.empty() && messages[0].value("role", Json()) != "system") {
+    const Json system = {{"role", "system"}, {"content", task.system}};
+    messages.insert(messages.begin(), system);
+  }
+  return messages.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+// A chat model gets the prompt as the user's turn; its template writes the special tokens itself.
+// Else the tokenizer adds them, unless the text begins with one.
+Result<std::vector<uint32_t>> EncodePrompt(const text::TextAssets& text, const GenerateTask& task,
+                                           const Prompt& prompt) {
+  std::string rendered = prompt.text;
+  const bool chat = !task.raw && text.chat_template;
+  if (!chat && (!prompt.messages.empty() || !task.system.empty())) {
+    return InvalidArgument(task.raw ? "messages and a system message need the chat template, which "
+                                      "raw leaves out"
+                                    : "messages and a system message need a chat template, which "
+                                      "the model has not: give the text of the prompt");
+  }
+  if (chat) {
+    ATTUNE_ASSIGN_OR_RETURN(const std::string messages, Conversation(task, prompt));
+    ATTUNE_ASSIGN_OR_RETURN(
+        rendered, text.chat_template->Render(messages,
+                                             /*add_generation_prompt=*/true, prompt.tools));
+  }
+  const bool begun = !text.bos_token.empty() && rendered.starts_with(text.bos_token);
   ATTUNE_ASSIGN_OR_RETURN(text::Encoding encoding,
-                          text.tokenizer->Encode(rendered, /*add_special=*/!chat));
+                          text.tokenizer->Encode(rendered, /*add_special=*/!chat && !begun));
   if (encoding.ids.empty())
     return InvalidArgument("the prompt is empty: there is nothing to continue");
   return std::move(encoding.ids);
@@ -40,12 +67,14 @@ Status CheckTask(const GenerateTask& task) {
     return InvalidArgument("temperature must not be negative").WithField("temperature");
   if (!(task.top_p > 0 && task.top_p <= 1))
     return InvalidArgument("top_p must be in (0, 1]").WithField("top_p");
+  if (!task.precision.empty() && task.precision != "float32" && task.precision != "bfloat16")
+    return InvalidArgument("precision must be float32 or bfloat16").WithField("precision");
   return Status();
 }
 
 Result<json> Answer(CausalLM& model, const text::TextAssets& text, const GenerateTask& task,
-                    const std::string& prompt, Observer& observer) {
-  ATTUNE_ASSIGN_OR_RETURN(const std::vector<uint32_t> ids, EncodePrompt(text, prompt, task.raw));
+                    const Prompt& prompt, Observer& observer) {
+  ATTUNE_ASSIGN_OR_RETURN(const std::vector<uint32_t> ids, EncodePrompt(text, task, prompt));
   const int64_t room = model.max_positions() - static_cast<int64_t>(ids.size());
   if (room < 1) {
     return InvalidArgument("the prompt has " + std::to_string(ids.size()) +
@@ -68,10 +97,13 @@ Result<json> Answer(CausalLM& model, const text::TextAssets& text, const Generat
   ATTUNE_ASSIGN_OR_RETURN(const std::string decoded,
                           text.tokenizer->Decode(answer, /*skip_special=*/true));
   const bool full = static_cast<int>(answer.size()) == options.max_tokens;
-  return json{{"prompt", prompt},
-              {"text", decoded},
-              {"tokens", answer.size()},
-              {"finish", full ? "length" : "stop"}};
+  json line = {{"text", decoded}, {"tokens", answer.size()}, {"finish", full ? "length" : "stop"}};
+  if (prompt.messages.empty()) {
+    line["prompt"] = prompt.text;
+  } else {
+    line["messages"] = json::parse(prompt.messages);
+  }
+  return line;
 }
 
 }  // namespace
@@ -83,8 +115,13 @@ Status Generate(const GenerateTask& task, Observer& observer) {
     observer.OnProgress({.phase = "loading"});
     ATTUNE_ASSIGN_OR_RETURN(const at::Device device, OpenDevice(task.device));
     ATTUNE_ASSIGN_OR_RETURN(const text::TextAssets text, LoadModelText(task.model));
-    ATTUNE_ASSIGN_OR_RETURN(const std::unique_ptr<CausalLM> model,
-                            CausalLM::Load(task.model, {.device = device.str()}));
+    const std::string precision = !task.precision.empty() ? task.precision
+                                  : device.is_cuda()      ? "bfloat16"
+                                                          : "float32";
+    ATTUNE_ASSIGN_OR_RETURN(
+        const std::unique_ptr<CausalLM> model,
+        CausalLM::Load(task.model,
+                       {.precision = precision, .device = device.str(), .frozen = true}));
     model->SetTraining(false, 0);
     const double total = static_cast<double>(task.prompts.size());
     for (size_t i = 0; i < task.prompts.size(); ++i) {

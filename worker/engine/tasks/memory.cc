@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
-#include "worker/engine/adapters/lora_config.h"
+#include "worker/engine/adapters/resolve.h"
 
 namespace attune::engine {
 namespace {
@@ -141,10 +141,6 @@ MemoryPrediction PredictMemory(const ModelShape& model, const MicroBatchShape& b
   memory.optimizer = model.trainable_parameters * 2 * kFloat;
   memory.activations = Activations(model, batch, task);
   memory.overhead = kProcess;
-  // The base is read as float32; what narrowing frees serves the activations later.
-  if (frozen_half) {
-    memory.overhead += std::max<int64_t>(0, frozen * (kFloat - kHalf) - memory.activations);
-  }
   return memory;
 }
 

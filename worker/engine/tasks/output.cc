@@ -3,7 +3,8 @@
 #include <nlohmann/json.hpp>
 
 #include "common/base/files.h"
-#include "worker/engine/checkpoint/tensor_file.h"
+#include "common/model/side_files.h"
+#include "worker/engine/tasks/origin.h"
 
 namespace attune::engine {
 namespace {
@@ -12,6 +13,7 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 constexpr char kGenerationConfig[] = "generation_config.json";
+constexpr uint64_t kSideFileBytesMax = 256 << 20;
 
 Status WriteText(const fs::path& folder, const text::TextAssets& text) {
   for (const auto& [name, content] : text.files) {
@@ -37,6 +39,14 @@ Status WriteGenerationConfig(const fs::path& folder, const text::TextAssets& tex
   return WriteFileAtomically(folder / kGenerationConfig, config.dump(2) + "\n");
 }
 
+// If there is one, and not one there already.
+Status CopyFile(const fs::path& from, const fs::path& to, const char* name) {
+  std::error_code ignored;
+  if (!fs::exists(from / name, ignored) || fs::exists(to / name, ignored)) return Status();
+  ATTUNE_ASSIGN_OR_RETURN(const std::string content, ReadFile(from / name, kSideFileBytesMax));
+  return WriteFileAtomically(to / name, content);
+}
+
 }  // namespace
 
 Status WriteFolder(const fs::path& folder, const std::function<Status(const fs::path&)>& write) {
@@ -60,20 +70,29 @@ Status WriteFolder(const fs::path& folder, const std::function<Status(const fs::
   return SyncFolder(parent);
 }
 
-Status WriteModel(const fs::path& folder, const CausalLM& model, const text::TextAssets& text,
-                  bool merged) {
-  ATTUNE_RETURN_IF_ERROR(SaveTensors(folder / "model.safetensors", model.BaseParameters(merged)));
-  ATTUNE_RETURN_IF_ERROR(WriteFileAtomically(folder / "config.json", model.ConfigJson()));
+Status WriteModel(const fs::path& folder, const std::vector<OutputTensor>& tensors,
+                  const std::string& dtype, const std::string& config_json,
+                  const text::TextAssets& text) {
+  ATTUNE_RETURN_IF_ERROR(WriteWeights(folder, tensors, dtype));
+  ATTUNE_RETURN_IF_ERROR(WriteFileAtomically(folder / "config.json", config_json));
   ATTUNE_RETURN_IF_ERROR(WriteText(folder, text));
   return WriteGenerationConfig(folder, text);
 }
 
-Status WriteAdapter(const fs::path& folder, const CausalLM& model, const NamedTensors& adapter,
-                    const std::string& base_reference, const text::TextAssets& text) {
-  ATTUNE_RETURN_IF_ERROR(SaveTensors(folder / "adapter_model.safetensors", adapter));
-  ATTUNE_RETURN_IF_ERROR(
-      WriteFileAtomically(folder / "adapter_config.json", model.AdapterConfigJson(base_reference)));
+Status WriteAdapter(const fs::path& folder, const std::vector<OutputTensor>& tensors,
+                    const std::string& dtype, const std::string& config_json,
+                    const text::TextAssets& text) {
+  ATTUNE_RETURN_IF_ERROR(WriteTensors(folder / "adapter_model.safetensors", tensors, dtype));
+  ATTUNE_RETURN_IF_ERROR(WriteFileAtomically(folder / "adapter_config.json", config_json));
   return WriteText(folder, text);
+}
+
+Status CopySideFiles(const ModelFiles& model, const fs::path& folder, bool readme) {
+  if (readme) ATTUNE_RETURN_IF_ERROR(CopyFile(model.path, folder, kReadme));
+  for (const fs::path& from : {model.path, RootOf(model).path}) {
+    for (const char* name : kSideFiles) ATTUNE_RETURN_IF_ERROR(CopyFile(from, folder, name));
+  }
+  return Status();
 }
 
 }  // namespace attune::engine

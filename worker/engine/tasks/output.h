@@ -5,11 +5,11 @@
 #include <filesystem>
 #include <functional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "common/base/status.h"
-#include "worker/engine/model/causal_lm.h"
+#include "worker/engine/engine.h"
+#include "worker/engine/tasks/weights_output.h"
 #include "worker/text/text.h"
 
 namespace attune::engine {
@@ -19,14 +19,19 @@ namespace attune::engine {
 Status WriteFolder(const std::filesystem::path& folder,
                    const std::function<Status(const std::filesystem::path&)>& write);
 
-// config.json, generation_config.json, model.safetensors and the tokenizer's files. merged: the
-// adapter's product is added to the weights.
-Status WriteModel(const std::filesystem::path& folder, const CausalLM& model,
-                  const text::TextAssets& text, bool merged);
+// config.json, generation_config.json, the weights and the tokenizer's files. config_json is of
+// weights in this dtype.
+Status WriteModel(const std::filesystem::path& folder, const std::vector<OutputTensor>& tensors,
+                  const std::string& dtype, const std::string& config_json,
+                  const text::TextAssets& text);
 
 // adapter_config.json, adapter_model.safetensors and the tokenizer's files.
-Status WriteAdapter(const std::filesystem::path& folder, const CausalLM& model,
-                    const NamedTensors& adapter, const std::string& base_reference,
+Status WriteAdapter(const std::filesystem::path& folder, const std::vector<OutputTensor>& tensors,
+                    const std::string& dtype, const std::string& config_json,
                     const text::TextAssets& text);
+
+// What else goes along with a copy of the model or with what was made of it, unless the folder has
+// it already: of an adapter its base's licence too, but never its README.
+Status CopySideFiles(const ModelFiles& model, const std::filesystem::path& folder, bool readme);
 
 }  // namespace attune::engine

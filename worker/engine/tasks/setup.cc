@@ -42,17 +42,23 @@ std::string ConfigOf(const TrainTask& task) {
   return config.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
+template <typename Bits>
+uint64_t AddBits(uint64_t hash, const at::Tensor& tensor) {
+  const auto* data = static_cast<const Bits*>(tensor.const_data_ptr());
+  for (int64_t i = 0; i < tensor.numel(); ++i) {
+    hash = std::rotl(hash, 5) ^ data[i];
+    hash *= 0x9e3779b97f4a7c15ULL;
+  }
+  return hash;
+}
+
 // Order-sensitive hash of the tensors' bits: cheap enough for a whole model, and enough to see a
 // different file.
 uint64_t Fingerprint(const NamedTensors& tensors) {
   uint64_t hash = 0;
   for (const auto& [name, tensor] : tensors) {
-    const at::Tensor bits = tensor.detach().cpu().contiguous().view(-1).view(at::kInt);
-    const int32_t* data = bits.const_data_ptr<int32_t>();
-    for (int64_t i = 0; i < bits.numel(); ++i) {
-      hash = std::rotl(hash, 5) ^ static_cast<uint32_t>(data[i]);
-      hash *= 0x9e3779b97f4a7c15ULL;
-    }
+    const at::Tensor bits = tensor.detach().cpu().contiguous();
+    hash = bits.element_size() == 2 ? AddBits<uint16_t>(hash, bits) : AddBits<uint32_t>(hash, bits);
   }
   return hash;
 }
@@ -61,7 +67,8 @@ Status LoadModel(const TrainTask& task, TrainingSetup& setup) {
   const TrainOptions& train = task.data.train;
   const LoadOptions options{.precision = train.precision,
                             .device = setup.device.str(),
-                            .activation_checkpointing = train.activation_checkpointing};
+                            .activation_checkpointing = train.activation_checkpointing,
+                            .frozen = task.method.type == "lora"};
   ATTUNE_ASSIGN_OR_RETURN(setup.model, CausalLM::Load(task.data.base, options));
   if (train.sequence_length > setup.model->max_positions()) {
     return InvalidArgument("train.sequence_length of " + std::to_string(train.sequence_length) +
@@ -71,8 +78,6 @@ Status LoadModel(const TrainTask& task, TrainingSetup& setup) {
   }
   if (task.method.type == "lora") {
     ATTUNE_RETURN_IF_ERROR(setup.model->AddLora(task.method, train.seed));
-  } else {
-    ATTUNE_RETURN_IF_ERROR(setup.model->MergeAdapter());
   }
   setup.trainable = setup.model->TrainableParameters();
   setup.optimizer = std::make_unique<AdamW>(setup.trainable, task.optimizer);
@@ -84,7 +89,7 @@ Status LoadModel(const TrainTask& task, TrainingSetup& setup) {
 Status Agree(const TrainTask& task, const TrainingSetup& setup, Group& group) {
   if (group.world_size() == 1) return Status();
   uint64_t weights = Fingerprint(setup.trainable);
-  if (setup.model->has_adapter()) weights ^= Fingerprint(setup.model->BaseParameters(false));
+  if (setup.model->has_adapter()) weights ^= Fingerprint(setup.model->BaseParameters());
   const json mine = {{"step plan", setup.plan->Digest()},
                      {"settings", setup.config},
                      {"world size", group.world_size()},

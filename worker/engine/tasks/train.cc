@@ -5,11 +5,14 @@
 
 #include "common/base/files.h"
 #include "common/base/version.h"
+#include "common/model/side_files.h"
 #include "worker/engine/checkpoint/writer.h"
 #include "worker/engine/eval/evaluate.h"
 #include "worker/engine/parallel/pages.h"
 #include "worker/engine/tasks/check.h"
 #include "worker/engine/tasks/failure.h"
+#include "worker/engine/tasks/model_card.h"
+#include "worker/engine/tasks/origin.h"
 #include "worker/engine/tasks/output.h"
 #include "worker/engine/tasks/setup.h"
 #include "worker/engine/tasks/step.h"
@@ -103,7 +106,8 @@ class Trainer {
   Status FinishCheckpoint();
   void ReportCheckpoint(const Result<fs::path>& written);
   Status WriteOutput();
-  std::string AttuneJson() const;
+  Status WriteOrigin(const fs::path& folder);
+  Result<json> AttuneJson() const;
 
   const TrainTask& task_;
   TrainingSetup setup_;
@@ -190,7 +194,7 @@ void Trainer::ReportCheckpoint(const Result<fs::path>& written) {
   if (written.ok()) observer_.OnCheckpoint(started_checkpoint_, *written);
 }
 
-std::string Trainer::AttuneJson() const {
+Result<json> Trainer::AttuneJson() const {
   auto optional = [](const std::optional<double>& value) { return value ? json(*value) : json(); };
   json datasets = json::array();
   for (const DatasetFiles& dataset : task_.data.datasets) {
@@ -198,8 +202,11 @@ std::string Trainer::AttuneJson() const {
                         {"checksum", dataset.checksum},
                         {"weight", dataset.weight}});
   }
+  ATTUNE_ASSIGN_OR_RETURN(const std::string dtype, OriginalDtype(RootOf(task_.data.base)));
   const json document = {{"attune_version", kVersion},
                          {"base", task_.data.base.reference},
+                         {"base_model", PeftBase(task_.data.base)},
+                         {"dtype", dtype},
                          {"datasets", datasets},
                          {"lineage", task_.lineage},
                          {"settings", json::parse(setup_.config, nullptr, false)},
@@ -208,27 +215,40 @@ std::string Trainer::AttuneJson() const {
                          {"final_loss", state_.loss},
                          {"first_validation_loss", optional(state_.first_validation_loss)},
                          {"final_validation_loss", optional(state_.last_validation_loss)}};
-  return document.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
+  return document;
 }
 
+// The weights as they trained, in float32, so that a job that goes on from them loses nothing.
 Status Trainer::WriteOutput() {
   Report("saving", 0, 1);
   Status status;
   if (group_.rank() == 0) {
     status = WriteFolder(Output(), [this](const fs::path& folder) -> Status {
       const ModelFiles& base = task_.data.base;
+      const CausalLM& model = *setup_.model;
+      const std::vector<OutputTensor> tensors = OutputOf(setup_.trainable);
       ATTUNE_ASSIGN_OR_RETURN(const text::TextAssets text, LoadModelText(base));
-      if (setup_.model->has_adapter()) {
-        const ModelFiles& root = base.format == "peft-adapter" && base.base ? *base.base : base;
-        ATTUNE_RETURN_IF_ERROR(
-            WriteAdapter(folder, *setup_.model, setup_.trainable, root.reference, text));
+      if (model.has_adapter()) {
+        ATTUNE_RETURN_IF_ERROR(WriteAdapter(folder, tensors, "float32",
+                                            model.AdapterConfigJson(PeftBase(base)), text));
       } else {
-        ATTUNE_RETURN_IF_ERROR(WriteModel(folder, *setup_.model, text, /*merged=*/false));
+        ATTUNE_RETURN_IF_ERROR(
+            WriteModel(folder, tensors, "float32", model.ConfigJson("float32"), text));
       }
-      return WriteFileAtomically(folder / "attune.json", AttuneJson());
+      return WriteOrigin(folder);
     });
   }
   return group_.StatusFromFirst(status, kWriteSlack);
+}
+
+Status Trainer::WriteOrigin(const fs::path& folder) {
+  const ModelFiles& base = task_.data.base;
+  ATTUNE_ASSIGN_OR_RETURN(const json lineage, AttuneJson());
+  ATTUNE_RETURN_IF_ERROR(WriteFileAtomically(
+      folder / kAttuneFile, lineage.dump(2, ' ', false, json::error_handler_t::replace) + "\n"));
+  ATTUNE_RETURN_IF_ERROR(WriteFileAtomically(
+      folder / kReadme, ModelCard(lineage, RootOf(base), setup_.model->has_adapter())));
+  return CopySideFiles(base, folder, /*readme=*/false);
 }
 
 // Few arenas, so that what one thread frees another can use.

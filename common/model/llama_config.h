@@ -1,6 +1,6 @@
 #pragma once
 
-// config.json of a Llama-family model. No torch here.
+// config.json of a Llama-family model.
 
 #include <cstdint>
 #include <optional>
@@ -8,7 +8,7 @@
 
 #include "common/base/status.h"
 
-namespace attune::engine {
+namespace attune {
 
 // Rotary position embedding and its scaling, as transformers 5 reads `rope_parameters` or the older
 // `rope_scaling`.
@@ -37,8 +37,7 @@ struct LlamaConfig {
   bool attention_bias = false;
   bool mlp_bias = false;
   RopeConfig rope;
-  std::string
-      json;  // what transformers loads: as read, with the dtype of the weights that we write
+  std::string json;  // what transformers loads, as it was read
 
   int64_t q_size() const { return heads * head_dim; }
   int64_t kv_size() const { return kv_heads * head_dim; }
@@ -49,4 +48,7 @@ struct LlamaConfig {
 // or are unreasonable.
 Result<LlamaConfig> ParseLlamaConfig(const std::string& json, const std::string& where);
 
-}  // namespace attune::engine
+// config.json to be written beside weights of this dtype ("float32", "bfloat16" or "float16").
+std::string ConfigJson(const LlamaConfig& config, const std::string& dtype);
+
+}  // namespace attune

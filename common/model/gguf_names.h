@@ -4,12 +4,14 @@
 // names are those of gguf-py's constants (TENSOR_NAMES) and of transformers' LlamaForCausalLM.
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 
 #include "common/base/status.h"
+#include "common/gguf/gguf.h"
 
-namespace attune::engine {
+namespace attune {
 
 struct LlamaTensorName {
   std::string name;   // empty: not a parameter (rotary frequencies), to be left out
@@ -20,4 +22,13 @@ struct LlamaTensorName {
 Result<LlamaTensorName> LlamaNameOf(std::string_view gguf_name, int64_t layers, int64_t heads,
                                     int64_t key_value_heads);
 
-}  // namespace attune::engine
+struct LlamaTensor {
+  const gguf::Tensor* tensor;  // in the file
+  int64_t heads;               // as above
+};
+
+// The parameters of the file by their Hugging Face names. Also kInvalidArgument when the file's
+// sizes are wrong (ReadLlamaSizes) or when rows cannot be permuted within their heads.
+Result<std::map<std::string, LlamaTensor>> LlamaTensorsOf(const gguf::File& file);
+
+}  // namespace attune

@@ -1,9 +1,11 @@
-#include "worker/engine/model/llama_config.h"
+#include "common/model/llama_config.h"
 
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-namespace attune::engine {
+#include "common/safetensors/header.h"
+
+namespace attune {
 namespace {
 
 using Json = nlohmann::json;
@@ -78,7 +80,8 @@ Status CheckArchitecture(const Json& root, const std::string& where) {
     supported = found == "LlamaForCausalLM";
   }
   if (supported) return {};
-  return InvalidArgument(where + ": the architecture " + (found.empty() ? "is not named" : found) +
+  return InvalidArgument(where + ": the architecture " +
+                         (found.empty() ? "is not named" : QuotedName(found)) +
                          (found.empty() ? "" : " is not supported") +
                          "; supported: LlamaForCausalLM (model_type llama)")
       .WithField("architectures");
@@ -200,12 +203,17 @@ Result<LlamaConfig> ParseLlamaConfig(const std::string& json, const std::string&
   ATTUNE_RETURN_IF_ERROR(CheckSizes(config, fields));
   ATTUNE_ASSIGN_OR_RETURN(config.rope, ParseRope(root, config.max_positions, where));
 
-  root["architectures"] = {"LlamaForCausalLM"};
-  root["model_type"] = "llama";
-  root["dtype"] = "float32";
-  root.erase("torch_dtype");
-  config.json = root.dump(2) + "\n";
+  config.json = json;
   return config;
 }
 
-}  // namespace attune::engine
+std::string ConfigJson(const LlamaConfig& config, const std::string& dtype) {
+  Json root = Json::parse(config.json);
+  root["architectures"] = {"LlamaForCausalLM"};
+  root["model_type"] = "llama";
+  root["dtype"] = dtype;
+  root.erase("torch_dtype");  // its older name
+  return root.dump(2) + "\n";
+}
+
+}  // namespace attune

@@ -1,10 +1,11 @@
-#include "worker/engine/formats/gguf_names.h"
+#include "common/model/gguf_names.h"
 
 #include <charconv>
 
+#include "common/model/gguf_config.h"
 #include "common/safetensors/header.h"
 
-namespace attune::engine {
+namespace attune {
 namespace {
 
 struct Pair {
@@ -31,6 +32,18 @@ constexpr Pair kLayer[] = {
 
 Status Unknown(std::string_view name) {
   return InvalidArgument("tensor " + QuotedName(name) + " is not one of a Llama model");
+}
+
+Status CheckPermutation(const gguf::Tensor& tensor, int64_t heads) {
+  if (heads == 0) return Status();
+  const uint64_t rows = tensor.dimensions.empty() ? 1 : tensor.dimensions.back();
+  if (tensor.dimensions.size() <= 2 && rows % (2 * static_cast<uint64_t>(heads)) == 0 &&
+      tensor.elements / rows % tensor.type->block_elements == 0) {
+    return Status();
+  }
+  return InvalidArgument("tensor " + QuotedName(tensor.name) + " has " + std::to_string(rows) +
+                         " rows, which " + std::to_string(heads) +
+                         " attention heads with rotary pairs cannot share");
 }
 
 }  // namespace
@@ -73,4 +86,17 @@ Result<LlamaTensorName> LlamaNameOf(std::string_view gguf_name, int64_t layers, 
   return Unknown(gguf_name);
 }
 
-}  // namespace attune::engine
+Result<std::map<std::string, LlamaTensor>> LlamaTensorsOf(const gguf::File& file) {
+  ATTUNE_ASSIGN_OR_RETURN(LlamaSizes sizes, ReadLlamaSizes(file));
+  std::map<std::string, LlamaTensor> tensors;
+  for (const auto& [gguf_name, tensor] : file.tensors()) {
+    ATTUNE_ASSIGN_OR_RETURN(LlamaTensorName name, LlamaNameOf(gguf_name, sizes.layers, sizes.heads,
+                                                              sizes.key_value_heads));
+    if (name.name.empty()) continue;
+    ATTUNE_RETURN_IF_ERROR(CheckPermutation(tensor, name.heads));
+    tensors.emplace(name.name, LlamaTensor{&tensor, name.heads});
+  }
+  return tensors;
+}
+
+}  // namespace attune

@@ -1,4 +1,4 @@
-#include "worker/engine/adapters/lora_config.h"
+#include "common/model/lora_config.h"
 
 #include <algorithm>
 #include <cmath>
@@ -6,7 +6,7 @@
 #include <numeric>
 #include <set>
 
-namespace attune::engine {
+namespace attune {
 namespace {
 
 using Json = nlohmann::json;
@@ -37,7 +37,19 @@ size_t EditDistance(const std::string& a, const std::string& b) {
   return row[b.size()];
 }
 
+// Embeddings and head, which peft can adapt or train beside an adapter.
+bool IsEmbedding(const std::string& target) {
+  const std::string name = ShortName(target);
+  return name == "lm_head" || name == "embed_tokens";
+}
+
 Status NoSuchTarget(const std::string& target, const std::vector<std::string>& modules) {
+  if (IsEmbedding(target)) {
+    return InvalidArgument(ShortName(target) +
+                           " cannot be adapted yet: only the linear layers of the blocks can "
+                           "(all-linear, attention, mlp, or their names)")
+        .WithField("method.target_modules");
+  }
   std::set<std::string> names = {"all-linear", "attention", "mlp"};
   for (const std::string& module : modules) names.insert(ShortName(module));
   std::vector<std::string> nearest(names.begin(), names.end());
@@ -94,6 +106,48 @@ bool IsSet(const Json& root, const char* key) {
   return !((value.is_object() || value.is_array()) && value.empty());
 }
 
+// A value for messages.
+std::string Shown(const Json& value) {
+  return value.dump(-1, ' ', /*ensure_ascii=*/true).substr(0, 60);
+}
+
+// The ways to start A and B that leave the base's weights alone. The others (PiSSA, OLoRA, LoftQ,
+// CorDA, LoRA-GA) take the adapter's start out of the base, and the adapter fits only what is left.
+Status CheckStart(const Json& root, const std::string& where) {
+  const Json start = root.value("init_lora_weights", Json(true));
+  if (start.is_null() || start.is_boolean()) return Status();
+  for (const char* harmless : {"gaussian", "orthogonal", "eva", "mica"}) {
+    if (start == harmless) return Status();
+  }
+  return InvalidArgument(
+             where + ": init_lora_weights = " + Shown(start) +
+             " changes the base's weights before training, so the adapter is wrong on the base "
+             "itself. Save it as an ordinary adapter (peft: save_pretrained(folder, "
+             "path_initial_model_for_weight_conversion=...)), or merge it (merge_and_unload) and "
+             "import the whole model")
+      .WithField("init_lora_weights");
+}
+
+// What peft has and Attune has not; the message says why where it is not plain.
+Status CheckFeatures(const Json& root, const std::string& where) {
+  if (IsSet(root, "modules_to_save")) {
+    return InvalidArgument(where + ": modules_to_save = " + Shown(root["modules_to_save"]) +
+                           ": embeddings and head cannot be trained beside an adapter yet")
+        .WithField("modules_to_save");
+  }
+  for (const char* key :
+       {"use_dora", "rank_pattern", "alpha_pattern", "fan_in_fan_out", "layers_to_transform",
+        "layer_replication", "lora_bias", "trainable_token_indices", "target_parameters",
+        "exclude_modules", "bias", "alora_invocation_tokens", "use_qalora", "use_bdlora",
+        "arrow_config", "kasa_config", "monteclora_config"}) {
+    if (IsSet(root, key)) {
+      return InvalidArgument(where + ": " + key + " = " + Shown(root[key]) + " is not supported")
+          .WithField(key);
+    }
+  }
+  return CheckStart(root, where);
+}
+
 }  // namespace
 
 double LoraConfig::scale() const {
@@ -101,12 +155,9 @@ double LoraConfig::scale() const {
          (rank_stabilized ? std::sqrt(static_cast<double>(rank)) : static_cast<double>(rank));
 }
 
-Result<LoraConfig> ResolveLora(const Method& method, const std::vector<std::string>& modules) {
-  LoraConfig config;
-  config.rank = method.rank;
-  config.alpha = method.alpha;
-  config.dropout = method.dropout;
-  ATTUNE_ASSIGN_OR_RETURN(config.modules, Select(method.target_modules, modules));
+Result<LoraConfig> WithModules(LoraConfig config, const std::vector<std::string>& targets,
+                               const std::vector<std::string>& modules) {
+  ATTUNE_ASSIGN_OR_RETURN(config.modules, Select(targets, modules));
   ATTUNE_RETURN_IF_ERROR(CheckValues(config));
   return config;
 }
@@ -119,16 +170,7 @@ Result<LoraConfig> ParseAdapterConfig(const std::string& json,
   if (root.value("peft_type", Json()) != "LORA") {
     return InvalidArgument(where + ": peft_type must be LORA").WithField("peft_type");
   }
-  for (const char* key :
-       {"use_dora", "rank_pattern", "alpha_pattern", "modules_to_save", "fan_in_fan_out",
-        "layers_to_transform", "layer_replication", "lora_bias", "trainable_token_indices",
-        "target_parameters", "exclude_modules", "bias"}) {
-    if (IsSet(root, key)) {
-      return InvalidArgument(where + ": " + key + " = " + root[key].dump().substr(0, 60) +
-                             " is not supported")
-          .WithField(key);
-    }
-  }
+  ATTUNE_RETURN_IF_ERROR(CheckFeatures(root, where));
   LoraConfig config;
   if (!root.contains("r") || !root["r"].is_number_integer()) {
     return InvalidArgument(where + ": r must be a whole number").WithField("r");
@@ -158,7 +200,7 @@ Result<LoraConfig> ParseAdapterConfig(const std::string& json,
 }
 
 std::string AdapterConfigJson(const LoraConfig& config, const std::vector<std::string>& modules,
-                              const std::string& base_reference) {
+                              const std::string& base) {
   const std::set<std::string> adapted(config.modules.begin(), config.modules.end());
   std::set<std::string> names;
   for (const std::string& module : config.modules) names.insert(ShortName(module));
@@ -170,7 +212,7 @@ std::string AdapterConfigJson(const LoraConfig& config, const std::vector<std::s
   const Json root = {
       {"peft_type", "LORA"},
       {"task_type", "CAUSAL_LM"},
-      {"base_model_name_or_path", base_reference},
+      {"base_model_name_or_path", base},
       {"r", config.rank},
       {"lora_alpha", alpha},
       {"lora_dropout", config.dropout},
@@ -192,4 +234,4 @@ std::string LoraTensorName(const std::string& module, char matrix) {
   return "base_model.model." + module + ".lora_" + matrix + ".weight";
 }
 
-}  // namespace attune::engine
+}  // namespace attune

@@ -10,7 +10,7 @@
 #include "common/base/status.h"
 #include "common/gguf/gguf.h"
 
-namespace attune::engine {
+namespace attune {
 
 struct LlamaSizes {
   int64_t hidden = 0, intermediate = 0, layers = 0, heads = 0, key_value_heads = 0, head_dim = 0;
@@ -23,4 +23,4 @@ Result<LlamaSizes> ReadLlamaSizes(const gguf::File& file);
 
 Result<nlohmann::ordered_json> LlamaConfigOf(const gguf::File& file);
 
-}  // namespace attune::engine
+}  // namespace attune

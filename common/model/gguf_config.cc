@@ -1,12 +1,11 @@
-#include "worker/engine/formats/gguf_config.h"
+#include "common/model/gguf_config.h"
 
 #include <cmath>
+#include <cstring>
 #include <string>
 #include <vector>
 
-#include "worker/engine/formats/dequantize.h"
-
-namespace attune::engine {
+namespace attune {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -40,7 +39,17 @@ Result<int64_t> VocabularySize(const gguf::File& file) {
   return static_cast<int64_t>(tokens->AsArray()->size());
 }
 
+Status CheckWhole(const gguf::File& file) {
+  if (!file.Find("split.count")) return Status();
+  ATTUNE_ASSIGN_OR_RETURN(uint64_t count, file.GetUint("split.count"));
+  if (count <= 1) return Status();
+  return InvalidArgument("it is one of " + std::to_string(count) +
+                         " parts of a split model: join them first (llama-gguf-split --merge "
+                         "FIRST_PART JOINED.gguf)");
+}
+
 Status CheckArchitecture(const gguf::File& file) {
+  ATTUNE_RETURN_IF_ERROR(CheckWhole(file));
   ATTUNE_ASSIGN_OR_RETURN(std::string_view architecture, file.GetString("general.architecture"));
   if (architecture != "llama") {
     return InvalidArgument("the architecture \"" + std::string(architecture.substr(0, 64)) +
@@ -75,12 +84,16 @@ std::vector<double> Llama3Divisors(double factor, double theta, size_t count) {
 
 // Null when the divisors scale nothing.
 Result<Json> ScalingOfDivisors(const gguf::Tensor& tensor, double theta, int64_t head_dim) {
-  std::vector<float> divisors(tensor.elements <= kSizeMax / 1024 ? tensor.elements : 0);
-  if (static_cast<int64_t>(divisors.size()) * 2 != head_dim) {
+  if (tensor.type->name != "F32") {
+    return InvalidArgument("rope_freqs.weight has the type " + std::string(tensor.type->name) +
+                           ", expected F32");
+  }
+  if (tensor.elements > kSizeMax || static_cast<int64_t>(tensor.elements) * 2 != head_dim) {
     return InvalidArgument("rope_freqs.weight does not have one element for each of the " +
                            std::to_string(head_dim / 2) + " rotary frequencies");
   }
-  ATTUNE_RETURN_IF_ERROR(Dequantize(*tensor.type, tensor.data, divisors));
+  std::vector<float> divisors(tensor.elements);
+  std::memcpy(divisors.data(), tensor.data.data(), tensor.data.size());
   double factor = 1;
   for (float divisor : divisors) factor = std::max(factor, static_cast<double>(divisor));
   std::vector<double> expected = Llama3Divisors(factor, theta, divisors.size());
@@ -212,4 +225,4 @@ Result<Json> LlamaConfigOf(const gguf::File& file) {
   return config;
 }
 
-}  // namespace attune::engine
+}  // namespace attune

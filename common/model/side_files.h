@@ -1,0 +1,28 @@
+#pragma once
+
+namespace attune {
+
+// What lies beside a model's weights and belongs to it, wherever it is copied. A README speaks of
+// this very model, so it does not go to what is made of it; the others do.
+inline constexpr const char* kSideFiles[] = {
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "tokenizer.model",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "chat_template.jinja",
+    "chat_template.json",
+    "LICENSE",
+    "LICENSE.md",
+    "LICENSE.txt",
+    "NOTICE",
+    "NOTICE.md",
+    "NOTICE.txt",
+    "USE_POLICY.md",
+};
+inline constexpr char kReadme[] = "README.md";
+
+}  // namespace attune

@@ -1,0 +1,116 @@
+#include "worker/engine/tasks/model_card.h"
+
+#include <cstdio>
+
+namespace attune::engine {
+namespace {
+
+using nlohmann::json;
+
+json At(const json& object, const char* key) {
+  return object.is_object() && object.contains(key) ? object[key] : json();
+}
+
+// A value for a line of text: without quotes and line breaks.
+std::string Text(const json& value) {
+  if (value.is_null()) return "";
+  if (value.is_number_float()) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%.6g", value.get<double>());
+    return text;
+  }
+  std::string text = value.is_string() ? value.get<std::string>()
+                                       : value.dump(-1, ' ', false, json::error_handler_t::replace);
+  for (char& c : text) {
+    if (c == '\n' || c == '\r' || c == '|') c = ' ';
+  }
+  return text;
+}
+
+std::string Row(const char* name, const std::string& value) {
+  return value.empty() ? "" : "| " + std::string(name) + " | " + value + " |\n";
+}
+
+std::string MethodText(const json& settings) {
+  const json method = At(settings, "method");
+  std::string text = Text(At(method, "type")) == "full" ? "full fine-tuning" : "LoRA";
+  for (const char* key : {"rank", "alpha", "dropout", "target_modules"}) {
+    const std::string value = Text(At(method, key));
+    if (!value.empty()) text += ", " + std::string(key) + " " + value;
+  }
+  return text;
+}
+
+std::string DataText(const json& datasets) {
+  std::string text;
+  for (const json& dataset : datasets) {
+    const std::string reference = Text(At(dataset, "reference"));
+    text += (text.empty() ? "" : ", ") + reference + " (sha256 " +
+            Text(At(dataset, "checksum")).substr(0, 12) + ")";
+  }
+  return text;
+}
+
+std::string Table(const json& lineage) {
+  const json settings = At(lineage, "settings"), optimizer = At(settings, "optimizer");
+  std::string table = "| | |\n|---|---|\n";
+  table += Row("base", Text(At(lineage, "base")));
+  table += Row("data", DataText(At(lineage, "datasets")));
+  table += Row("method", MethodText(settings));
+  table += Row("steps", Text(At(lineage, "steps")));
+  table += Row("learning rate", Text(At(optimizer, "learning_rate")));
+  table += Row("weight decay", Text(At(optimizer, "weight_decay")));
+  table += Row("precision", Text(At(settings, "precision")));
+  table += Row("seed", Text(At(settings, "seed")));
+  table += Row("loss of the last step", Text(At(lineage, "final_loss")));
+  table += Row("validation loss before", Text(At(lineage, "first_validation_loss")));
+  table += Row("validation loss after", Text(At(lineage, "final_validation_loss")));
+  table += Row("job", Text(At(At(lineage, "lineage"), "job")));
+  return table + Row("made by", "Attune " + Text(At(lineage, "attune_version")));
+}
+
+std::string Usage(const ModelFiles& root, const std::string& base, bool adapter) {
+  if (!adapter) {
+    return "```python\nfrom transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
+           "model = AutoModelForCausalLM.from_pretrained(folder)  # of this file\n"
+           "tokenizer = AutoTokenizer.from_pretrained(folder)\n```\n";
+  }
+  const std::string note = GgufBaseNote(root);
+  const std::string from = note.empty()
+                               ? json(base).dump(-1, ' ', false, json::error_handler_t::replace)
+                               : "base_folder";
+  return (note.empty() ? "" : note + "\n\n") +
+         "```python\nfrom peft import PeftModel\n"
+         "from transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
+         "base = AutoModelForCausalLM.from_pretrained(" +
+         from +
+         ")\n"
+         "model = PeftModel.from_pretrained(base, folder)  # of this file\n"
+         "tokenizer = AutoTokenizer.from_pretrained(folder)\n```\n";
+}
+
+}  // namespace
+
+std::string GgufBaseNote(const ModelFiles& root) {
+  if (root.format != "gguf") return "";
+  return "The base " + root.reference +
+         " is a GGUF file, which peft does not load. `attune model export " + root.reference +
+         " FOLDER` writes it as a folder for AutoModelForCausalLM.from_pretrained.";
+}
+
+std::string ModelCard(const json& lineage, const ModelFiles& root, bool adapter) {
+  std::string base = Text(At(lineage, "base_model"));
+  if (base.empty()) base = Text(At(lineage, "base"));
+  // JSON's strings are YAML's.
+  std::string card =
+      "---\nbase_model: " + json(base).dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+  card += adapter ? "library_name: peft\n" : "library_name: transformers\n";
+  card += "pipeline_tag: text-generation\ntags:\n- attune\n";
+  if (adapter) card += "- lora\n";
+  card += "---\n\n# ";
+  card += adapter ? "A LoRA adapter for " : "Fine-tuned from ";
+  card += base + "\n\n";
+  return card + Table(lineage) + "\n" + Usage(root, base, adapter);
+}
+
+}  // namespace attune::engine
