@@ -110,14 +110,16 @@ const std::vector<Field>& Table() {
       {.path = "train.packing",
        .type = "true or false",
        .fallback = "true",
-       .doc = "Put several examples into one sequence. Attention never crosses an example, so this "
-              "changes "
-              "speed and not the result of an example."},
+       .doc = "Put several examples into one sequence. Attention never crosses an example, so each "
+              "has the loss that it has alone. But train.global_batch counts sequences: a step has "
+              "more examples and an epoch fewer steps than without; `job submit --dry-run` shows "
+              "how many."},
       {.path = "train.global_batch",
        .type = "whole number",
        .fallback = "16",
        .range = {1, 65536},
-       .doc = "Sequences in one optimizer step, over all ranks together."},
+       .doc = "Sequences in one optimizer step, over all ranks together. With train.packing a "
+              "sequence holds several examples."},
       {.path = "train.micro_batch",
        .type = "whole number",
        .fallback = "1",
@@ -188,7 +190,8 @@ const std::vector<Field>& Table() {
        .type = "whole number",
        .fallback = "0",
        .range = {0, 10000000},
-       .doc = "Steps in which the learning rate climbs from 0."},
+       .doc = "Steps in which the learning rate climbs from 0. The run should have more of them: "
+              "see train.packing."},
       {.path = "optimizer.clip_norm",
        .type = "number",
        .fallback = "1",
