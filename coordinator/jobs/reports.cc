@@ -18,6 +18,7 @@ namespace attune::jobs {
 namespace {
 
 constexpr size_t kPhaseBytesMax = 100;
+constexpr int kWarningsMax = 20;
 
 std::string DescribePoint(const v1::MetricPoint& point, const v1::Job& job) {
   char text[128];
@@ -87,6 +88,16 @@ Status WriteAt(int fd, uint64_t offset, std::string_view bytes, const std::strin
     bytes.remove_prefix(static_cast<size_t>(count));
   }
   return fsync(fd) == 0 ? Status() : ErrnoStatus(errno, path);
+}
+
+// False when the job has it already, from an attempt before, or has enough of them.
+bool AddWarning(const std::string& warning, v1::Job* job) {
+  if (job->warnings_size() >= kWarningsMax) return false;
+  for (const std::string& known : job->warnings()) {
+    if (known == warning) return false;
+  }
+  job->add_warnings(warning);
+  return true;
 }
 
 }  // namespace
@@ -292,6 +303,11 @@ void Controller::ApplyReport(const v1::TrainerMessage& message, TrainerRecord* t
     case v1::TrainerMessage::kFailed:
       trainer->failed = message.failed();
       return;
+    case v1::TrainerMessage::kWarning: {
+      const std::string& warning = message.warning().message();
+      if (AddWarning(warning, &job)) change->events.push_back({"warning", "warning: " + warning});
+      return;
+    }
     case v1::TrainerMessage::kOutput:
       if (trainer->rank != 0) return;
       batch->output += message.output().data();  // a piece; the trainer ends lines

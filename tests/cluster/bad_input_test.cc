@@ -207,6 +207,43 @@ TEST_F(BadInputTest, NoTargetToken) {
       "target");
 }
 
+TEST_F(BadInputTest, ARowThatTheTemplateCannotTakeIsLeftOutAndTold) {
+  std::string rows =
+      R"({"messages":[{"role":"user","content":"Call f."},{"role":"assistant","content":null,)"
+      R"("tool_calls":[{"function":{"name":"f"}}]}]})"
+      "\n";
+  for (int i = 0; i < 60; ++i) {
+    rows += R"({"messages":[{"role":"user","content":"q)" + std::to_string(i) +
+            R"("},{"role":"assistant","content":"a"}]})" + "\n";
+  }
+  ASSERT_EQ(
+      cluster_
+          ->Attune({"dataset", "import", "calls", cluster_->Write("in/calls.jsonl", rows).string()})
+          .exit_code,
+      0);
+  const std::string spec =
+      "base: tiny\ndataset: calls\nmethod: full\nranks: 1\n"
+      "train: {max_steps: 3, sequence_length: 512}\noptimizer: {warmup_steps: 3}\n";
+  const std::string left_out = "1 is left out because the chat template cannot take it";
+  const std::string named = "(\"Call f.\"): cannot apply the chat template";
+  const std::string warmup = "optimizer.warmup_steps is 3, but the run has 1 step";
+
+  Finished plan = cluster_->Attune(
+      {"job", "submit", cluster_->Write("calls.yaml", spec).string(), "--dry-run", "-o", "json"});
+  ASSERT_EQ(plan.exit_code, 0) << plan.err;
+  EXPECT_THAT(plan.out, HasSubstr(left_out));
+  EXPECT_THAT(plan.out, HasSubstr(warmup));
+
+  const std::string job = cluster_->Submit(spec);
+  const Json ended = cluster_->WaitForEnd(job);
+  EXPECT_EQ(ended["state"], "SUCCEEDED") << ended["reason"];
+  ASSERT_EQ(ended["warnings"].size(), 2u) << ended["warnings"];
+  EXPECT_THAT(ended["warnings"][0].get<std::string>(), HasSubstr(left_out));
+  EXPECT_THAT(ended["warnings"][0].get<std::string>(), HasSubstr(named));
+  EXPECT_THAT(ended["warnings"][1].get<std::string>(), HasSubstr(warmup));
+  EXPECT_THAT(cluster_->Attune({"job", "logs", job}).out, HasSubstr(named));
+}
+
 TEST_F(BadInputTest, MoreRanksThanSlots) {
   Finished submit = SubmitFile(Spec("wide", 3, 3));
   EXPECT_EQ(submit.exit_code, kConflict) << submit.err;

@@ -198,6 +198,7 @@ std::string JobCard(const v1::Job& job, const ViewOptions& options) {
     card.Row("Method", MethodText(job.spec()));
     card.Row("Training", TrainText(job.spec()));
   }
+  for (const std::string& warning : job.warnings()) card.Row("Warning", warning, Style::kYellow);
   if (job.ranks() > 0) card.Row("Ranks", std::to_string(job.ranks()));
   card.Row("Placed", PlacementText(job));
   if (job.generation() > 1) {
@@ -222,36 +223,64 @@ std::string ExplanationCard(const v1::JobExplanation& explanation, const ViewOpt
   return card.Render();
 }
 
+namespace {
+
+double NumberAt(const nlohmann::ordered_json& json, const char* key) {
+  auto it = json.find(key);
+  return it != json.end() && it->is_number() ? it->get<double>() : 0.0;
+}
+
+// "live-docs@2: 900 examples an epoch (weight 3)", a line a data set.
+std::string PlannedData(const nlohmann::ordered_json& plan) {
+  std::string lines;
+  auto datasets = plan.find("datasets");
+  if (datasets == plan.end() || !datasets->is_array()) return lines;
+  for (const auto& dataset : *datasets) {
+    auto name = dataset.find("reference");
+    if (name == dataset.end() || !name->is_string()) continue;
+    const double weight = NumberAt(dataset, "weight");
+    lines += (lines.empty() ? "" : "\n") + name->get<std::string>() + ": " +
+             FormatCount(NumberAt(dataset, "examples_an_epoch")) + " examples an epoch" +
+             (weight == 1 ? "" : " (weight " + FormatNumber(weight) + ")");
+  }
+  return lines;
+}
+
+}  // namespace
+
 std::string PlanCard(const nlohmann::ordered_json& plan, const v1::JobSpec& spec,
                      const ViewOptions& options) {
-  auto number = [&](const nlohmann::ordered_json& json, const char* key) {
-    auto it = json.find(key);
-    return it != json.end() && it->is_number() ? it->get<double>() : 0.0;
-  };
   Card card(options);
   card.Title("Plan of " + spec.name() + " (nothing was trained)");
-  double ranks = plan.contains("ranks") ? number(plan, "ranks") : spec.ranks().max();
-  double steps = number(plan, "steps");
+  double ranks = plan.contains("ranks") ? NumberAt(plan, "ranks") : spec.ranks().max();
+  double steps = NumberAt(plan, "steps");
   card.Row("Steps", FormatNumber(steps) + " of " + std::to_string(spec.train().global_batch()) +
                         " sequences x " + std::to_string(spec.train().sequence_length()) +
                         " tokens");
-  card.Row("Examples", FormatCount(number(plan, "examples")) + " in " +
-                           FormatCount(number(plan, "sequences")) + " sequences, " +
-                           FormatNumber(std::round(number(plan, "fill") * 1000) / 10) + "% filled");
-  card.Row("Tokens", FormatCount(number(plan, "tokens")) + ", of which " +
-                         FormatCount(number(plan, "target_tokens")) + " are learned");
-  card.Row("Parameters", FormatCount(number(plan, "parameters")) + ", of which " +
-                             FormatCount(number(plan, "trainable_parameters")) + " are trained");
+  card.Row("Examples", FormatCount(NumberAt(plan, "examples")) + " in " +
+                           FormatCount(NumberAt(plan, "sequences")) + " sequences, " +
+                           FormatNumber(std::round(NumberAt(plan, "fill") * 1000) / 10) +
+                           "% filled");
+  card.Row("Data", PlannedData(plan));
+  card.Row("Tokens", FormatCount(NumberAt(plan, "tokens")) + ", of which " +
+                         FormatCount(NumberAt(plan, "target_tokens")) + " are learned");
+  card.Row("Parameters", FormatCount(NumberAt(plan, "parameters")) + ", of which " +
+                             FormatCount(NumberAt(plan, "trainable_parameters")) + " are trained");
   card.Row("Ranks", FormatNumber(ranks));
   if (auto memory = plan.find("memory"); memory != plan.end() && memory->is_object()) {
     double total = 0;
     std::string parts;
     for (const char* part : {"weights", "gradients", "optimizer", "activations", "overhead"}) {
-      total += number(*memory, part);
+      total += NumberAt(*memory, part);
       parts += (parts.empty() ? "" : ", ") + std::string(part) + " " +
-               FormatBytes(number(*memory, part));
+               FormatBytes(NumberAt(*memory, part));
     }
     card.Row("Memory", FormatBytes(total) + " per rank (" + parts + ")");
+  }
+  if (auto warnings = plan.find("warnings"); warnings != plan.end() && warnings->is_array()) {
+    for (const auto& warning : *warnings) {
+      if (warning.is_string()) card.Row("Warning", warning.get<std::string>(), Style::kYellow);
+    }
   }
   return card.Render();
 }

@@ -157,14 +157,30 @@ struct PrepareTask {
   std::filesystem::path token_cache;
   TrainOptions train;  // sequence_length, loss_on
 };
+// One split of one dataset version.
+struct SplitCounts {
+  int64_t examples = 0;
+  int64_t truncated = 0;       // longer than sequence_length: their ends are cut off
+  int64_t without_target = 0;  // dropped: nothing to learn, or nothing before the cut
+  int64_t unusable = 0;        // left out: the chat template cannot take them
+  int64_t used() const { return examples - without_target - unusable; }
+};
+struct DatasetCounts {
+  std::string reference;
+  double weight = 1;
+  SplitCounts train, validation;
+  int64_t examples_an_epoch = 0;      // of the training split, by weight
+  std::vector<std::string> unusable;  // the first few, each with its id, first words and reason
+};
 struct PrepareResult {
-  int64_t examples = 0, tokens = 0, target_tokens = 0;  // of the training split
-  int64_t truncated = 0, without_target = 0;            // examples cut, examples dropped
+  int64_t examples = 0, tokens = 0, target_tokens = 0;  // of an epoch of the training split
   int64_t validation_examples = 0;
+  std::vector<DatasetCounts> datasets;
   bool cached = false;  // everything was there
 };
 // Tokenizes what the cache lacks. Safe when several processes do it at once: the first to finish
-// wins.
+// wins. Warns of what is cut, dropped and left out. kInvalidArgument when the chat template cannot
+// take more than 5 % of a dataset's examples.
 Result<PrepareResult> Prepare(const PrepareTask& task, Observer& observer);
 
 struct TrainTask {
@@ -199,6 +215,8 @@ struct PlanResult {
   double fill = 0;  // share of sequence_length x sequences that holds tokens
   int64_t parameters = 0, trainable_parameters = 0;
   MemoryPrediction memory;
+  std::vector<DatasetCounts> datasets;
+  std::vector<std::string> warnings;  // what a person should know before training so
 };
 // What Train would do, without doing it.
 Result<PlanResult> Plan(const TrainTask& task, int world_size);

@@ -36,7 +36,13 @@ void TaskObserver::OnStep(const engine::StepReport& step) {
 }
 
 void TaskObserver::OnWarning(const std::string& message) {
-  spdlog::warn("{}", ToValidUtf8(message));
+  const std::string text = ToValidUtf8(message);
+  spdlog::warn("{}", text);
+  if (!first_rank()) return;
+  v1::TrainerMessage report;
+  report.mutable_warning()->set_task_id(task_.task_id());
+  report.mutable_warning()->set_message(text);
+  Report(std::move(report));
 }
 
 void TaskObserver::OnEvaluation(const engine::EvaluationReport& evaluation) {

@@ -10,15 +10,24 @@
 namespace attune::trainer {
 namespace {
 
+void AddCounts(const engine::SplitCounts& counts, const std::string& split,
+               google::protobuf::Map<std::string, double>* metrics) {
+  (*metrics)[split + "truncated"] += static_cast<double>(counts.truncated);
+  (*metrics)[split + "without_target"] += static_cast<double>(counts.without_target);
+  (*metrics)[split + "unusable"] += static_cast<double>(counts.unusable);
+}
+
 v1::TaskDone FromPrepareResult(const engine::PrepareResult& result) {
   v1::TaskDone done;
   auto& metrics = *done.mutable_metrics();
   metrics["examples"] = static_cast<double>(result.examples);
   metrics["tokens"] = static_cast<double>(result.tokens);
   metrics["target_tokens"] = static_cast<double>(result.target_tokens);
-  metrics["truncated"] = static_cast<double>(result.truncated);
-  metrics["without_target"] = static_cast<double>(result.without_target);
   metrics["validation_examples"] = static_cast<double>(result.validation_examples);
+  for (const engine::DatasetCounts& dataset : result.datasets) {
+    AddCounts(dataset.train, "", &metrics);
+    AddCounts(dataset.validation, "validation_", &metrics);
+  }
   metrics["cached"] = result.cached ? 1 : 0;
   return done;
 }

@@ -31,7 +31,7 @@ class TaskObserver : public engine::Observer {
   void OnEvaluation(const engine::EvaluationReport& evaluation) override;
   void OnCheckpoint(int step, const std::filesystem::path& path) override;
   void OnOutput(const std::string& line) override;
-  void OnWarning(const std::string& message) override;  // into the job's log
+  void OnWarning(const std::string& message) override;  // into the log and the job
   engine::StopRequest ShouldStop() override { return stop_; }
 
   void Stop(engine::StopRequest how) { stop_ = how; }

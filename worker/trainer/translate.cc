@@ -62,6 +62,21 @@ std::map<std::string, std::string> Lineage(const v1::TrainerTask& task) {
           {"spec", SpecJson(task.spec())}};
 }
 
+nlohmann::ordered_json ToJson(const engine::SplitCounts& counts) {
+  return {{"examples", counts.examples},
+          {"truncated", counts.truncated},
+          {"without_target", counts.without_target},
+          {"unusable", counts.unusable}};
+}
+
+nlohmann::ordered_json ToJson(const engine::DatasetCounts& dataset) {
+  return {{"reference", dataset.reference},
+          {"weight", dataset.weight},
+          {"examples_an_epoch", dataset.examples_an_epoch},
+          {"train", ToJson(dataset.train)},
+          {"validation", ToJson(dataset.validation)}};
+}
+
 }  // namespace
 
 engine::ModelFiles ToModelFiles(const v1::ModelFiles& files) {
@@ -177,6 +192,8 @@ v1::MetricPoint ToMetricPoint(const engine::EvaluationReport& evaluation,
 
 std::string ToPlanJson(const engine::PlanResult& plan, int ranks) {
   const engine::MemoryPrediction& memory = plan.memory;
+  nlohmann::ordered_json datasets = nlohmann::ordered_json::array();
+  for (const engine::DatasetCounts& dataset : plan.datasets) datasets.push_back(ToJson(dataset));
   nlohmann::ordered_json json = {
       {"ranks", ranks},
       {"steps", plan.steps},
@@ -194,6 +211,8 @@ std::string ToPlanJson(const engine::PlanResult& plan, int ranks) {
         {"activations", memory.activations},
         {"overhead", memory.overhead},
         {"total", memory.total()}}},
+      {"datasets", datasets},
+      {"warnings", plan.warnings},
   };
   return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }

@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 #include <thread>
+#include <utility>
 
 #include "common/base/files.h"
 #include "common/base/hash.h"
@@ -25,7 +26,9 @@ class CountingObserver : public Observer {
     last = progress;
   }
   StopRequest ShouldStop() override { return stop; }
+  void OnWarning(const std::string& message) override { warnings.push_back(message); }
   Progress last;
+  std::vector<std::string> warnings;
   StopRequest stop = StopRequest::kNone;
 };
 
@@ -143,18 +146,29 @@ TEST_F(PrepareTest, CountsWhatIsCutAndWhatIsDropped) {
   PrepareTask task = Task({WriteDataset("data",
                                         {Text("short"), Text(longer), Pair(longer, "never seen"),
                                          Chat({{"user", "no answer"}}), Text("")},
-                                        {Text("seen later"), Text("and this")})},
+                                        {Text("seen later"), Text("and this"), Text(longer)})},
                           64);
   auto result = Prepare(task, observer_);
   ASSERT_TRUE(result.ok()) << result.status().ToString();
   EXPECT_EQ(result->examples, 2);
-  EXPECT_EQ(result->truncated, 2);
-  EXPECT_EQ(result->without_target,
-            3);  // the empty text is an end of sequence with nothing before it
-  EXPECT_EQ(result->validation_examples, 2);
+  ASSERT_EQ(result->datasets.size(), 1u);
+  EXPECT_EQ(result->datasets[0].train.examples, 5);
+  EXPECT_EQ(result->datasets[0].train.truncated, 2);
+  // The empty text is an end of sequence with nothing before it.
+  EXPECT_EQ(result->datasets[0].train.without_target, 3);
+  EXPECT_EQ(result->datasets[0].validation.examples, 3);
+  EXPECT_EQ(result->datasets[0].validation.truncated, 1);
+  EXPECT_EQ(result->validation_examples, 3);
+  EXPECT_THAT(
+      observer_.warnings,
+      testing::ElementsAre("data@1, 5 training examples: 2 are cut at "
+                           "train.sequence_length 64, 3 are dropped for having nothing to learn "
+                           "before the cut",
+                           "data@1, 3 validation examples: 1 is cut at "
+                           "train.sequence_length 64"));
   EXPECT_FALSE(result->cached);
-  EXPECT_EQ(observer_.last.done, 7);
-  EXPECT_EQ(observer_.last.total, 7);
+  EXPECT_EQ(observer_.last.done, 8);
+  EXPECT_EQ(observer_.last.total, 8);
   auto data = OpenPrepared(task);
   EXPECT_THAT(data->train->lengths(), testing::Each(testing::Le(64u)));
 }
@@ -222,7 +236,10 @@ TEST_F(PrepareTest, DatasetsAreMixedByWeight) {
   auto result = Prepare(task, observer_);
   ASSERT_TRUE(result.ok());
   EXPECT_EQ(result->examples, 5);
+  EXPECT_EQ(result->datasets[0].examples_an_epoch, 2);
+  EXPECT_EQ(result->datasets[1].examples_an_epoch, 3);
   EXPECT_EQ(result->validation_examples, 2);
+  EXPECT_THAT(observer_.warnings, testing::IsEmpty());
   auto data = OpenPrepared(task);
   task.datasets[1].weight = 1;
   EXPECT_NE(OpenPrepared(task)->key, data->key);
@@ -261,6 +278,127 @@ TEST_F(PrepareTest, RefusesMessagesWithoutATemplate) {
           .status();
   EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
   EXPECT_THAT(status.message(), HasSubstr("no chat template"));
+}
+
+// A template of three roles that must alternate.
+constexpr char kStrict[] =
+    "{% for m in messages %}{% if m.role == 'odd' %}{{ raise_exception('roles must alternate') }}"
+    "{% endif %}[{{ m.role }}]{{ m.content }}{% endfor %}"
+    "{% if add_generation_prompt %}[assistant]{% endif %}";
+
+TEST_F(PrepareTest, AFewRowsThatTheTemplateCannotTakeAreLeftOut) {
+  Write("model/chat_template.jinja", kStrict);
+  std::vector<Json> rows(38, Chat({{"user", "q"}, {"assistant", "a"}}));
+  rows.push_back(Chat({{"system", "s"}, {"user", "why \nme"}, {"odd", "x"}, {"assistant", "a"}}));
+  PrepareTask task = Task({WriteDataset("data", rows, {Chat({{"odd", ""}, {"assistant", "a"}})})});
+  auto result = Prepare(task, observer_);
+  ASSERT_TRUE(result.ok()) << result.status().ToString();
+  EXPECT_EQ(result->examples, 38);
+  EXPECT_EQ(result->datasets[0].train.unusable, 1);
+  EXPECT_EQ(result->datasets[0].validation.unusable, 1);
+  EXPECT_EQ(result->validation_examples, 0);
+  ASSERT_EQ(result->datasets[0].unusable.size(), 2u);
+  EXPECT_THAT(result->datasets[0].unusable[0],
+              testing::MatchesRegex("example [0-9a-f]{32} \\(\"why  me\"\\): .*roles must "
+                                    "alternate.*"));
+  ASSERT_EQ(observer_.warnings.size(), 2u);
+  EXPECT_THAT(observer_.warnings[1], HasSubstr("roles must alternate"));
+  // The cache tells the same.
+  std::vector<std::string> first = std::exchange(observer_.warnings, {});
+  ASSERT_TRUE(Prepare(task, observer_)->cached);
+  EXPECT_EQ(observer_.warnings, first);
+}
+
+TEST_F(PrepareTest, ManyRowsThatTheTemplateCannotTakeAreAnError) {
+  Write("model/chat_template.jinja", kStrict);
+  std::vector<Json> rows(18, Chat({{"user", "q"}, {"assistant", "a"}}));
+  rows.push_back(Chat({{"odd", "why"}, {"assistant", "a"}}));
+  Status status = Prepare(Task({WriteDataset("data", rows)}), observer_).status();
+  EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
+  EXPECT_THAT(status.message(), HasSubstr("cannot take 1 of the first 19 examples"));
+  EXPECT_THAT(status.message(), HasSubstr("(\"why\"): "));
+  EXPECT_EQ(CacheEntries(), 0u);
+}
+
+TEST_F(PrepareTest, ATemplateThatNeverEndsIsAnErrorOfTheInput) {
+  Write("model/chat_template.jinja",
+        "{% for a in range(99999) %}{% for b in range(99999) %}{% set x = a %}{% endfor %}"
+        "{% endfor %}");
+  Status status =
+      Prepare(Task({WriteDataset("data", {Chat({{"user", "x"}, {"assistant", "y"}})})}), observer_)
+          .status();
+  EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
+}
+
+TEST_F(PrepareTest, WhatTheTemplateMarksIsLearned) {
+  Write("model/chat_template.jinja",
+        "{{ messages | length }}{% for m in messages %}[{% if m.role == 'assistant' %}"
+        "{% generation %}{{ m.content }}<|im_end|>{% endgeneration %}{% else %}{{ m.content }}"
+        "{% endif %}]{% endfor %}");
+  PrepareTask task = Task({WriteDataset("data", {Chat({{"user", "x"}, {"assistant", "y z"}})})});
+  ASSERT_TRUE(Prepare(task, observer_).ok());
+  EXPECT_EQ(TargetText(OpenPrepared(task)->train->Example(0)), "y z<|im_end|>");
+}
+
+TEST_F(PrepareTest, ATurnThatItsPromptDoesNotForetellBeginsWhereTheyPart) {
+  Write("model/chat_template.jinja",
+        "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n<think>\n{% endif %}");
+  PrepareTask task = Task({WriteDataset(
+      "data", {Chat({{"user", "a"}, {"assistant", "b c"}, {"user", "d"}, {"assistant", "e"}})})});
+  ASSERT_TRUE(Prepare(task, observer_).ok());
+  EXPECT_EQ(TargetText(OpenPrepared(task)->train->Example(0)), "b c<|im_end|>e<|im_end|>");
+}
+
+Json Parts(std::vector<std::string> texts) {
+  Json parts = Json::array();
+  for (auto& text : texts) parts.push_back({{"type", "text"}, {"text", text}});
+  return parts;
+}
+
+TEST_F(PrepareTest, PartsAreLeftToATemplateThatKnowsThem) {
+  Json row = Chat({{"user", "x"}, {"assistant", ""}});
+  row["messages"][1]["content"] = Parts({"a", "b"});
+  auto learned = [&](const std::string& content) {
+    Write("model/chat_template.jinja", "{% for m in messages %}[{{ m.role }}]" + content +
+                                           "{% endfor %}{% if add_generation_prompt %}[assistant]"
+                                           "{% endif %}");
+    PrepareTask task = Task({WriteDataset("data", {row})});
+    Status status = Prepare(task, observer_).status();
+    EXPECT_TRUE(status.ok()) << status.ToString();
+    return TargetText(OpenPrepared(task)->train->Example(0));
+  };
+  EXPECT_EQ(learned("{{ m.content }}"), "ab");              // it would print a Python list
+  EXPECT_EQ(learned("{{ '' + m.content + '!' }}"), "ab!");  // it would fail
+  EXPECT_EQ(learned("{% if m.content is string %}{{ m.content }}{% else %}"
+                    "{% for p in m.content %}{{ p.text }};{% endfor %}{% endif %}"),
+            "a;b;");
+}
+
+TEST_F(PrepareTest, APairOfMessagesIsLearnedAfterItsPrompt) {
+  Json row = {{"kind", "prompt_completion"},
+              {"prompt", Json::array({{{"role", "user"}, {"content", "x"}}})},
+              {"completion", Json::array({{{"role", "assistant"}, {"content", "y z"}}})}};
+  PrepareTask task = Task({WriteDataset("data", {row})});
+  ASSERT_TRUE(Prepare(task, observer_).ok());
+  EXPECT_EQ(TargetText(OpenPrepared(task)->train->Example(0)), "y z<|im_end|>\n");
+}
+
+TEST_F(PrepareTest, RefusesTextsWhenNothingWouldTeachTheModelToStop) {
+  Write("model/tokenizer_config.json", "{}");
+  PrepareTask text = Task({WriteDataset("text", {Text("one")})});
+  PrepareTask pair = Task({WriteDataset("pair", {Pair("one", "two")})});
+  for (const PrepareTask& task : {text, pair}) {
+    Status status = Prepare(task, observer_).status();
+    EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
+    EXPECT_THAT(status.message(), HasSubstr("add \"eos_token\" to its tokenizer_config.json"));
+  }
+  EXPECT_TRUE(
+      Prepare(Task({WriteDataset("chat", {Chat({{"user", "a"}, {"assistant", "b"}})})}), observer_)
+          .ok());
+  Write("model/config.json", R"({"vocab_size":600,"eos_token_id":2})");
+  ASSERT_TRUE(Prepare(text, observer_).ok());
+  EXPECT_EQ(TargetText(OpenPrepared(text)->train->Example(0)), "<|im_end|>");
 }
 
 TEST_F(PrepareTest, RefusesATemplateThatChangesItsMind) {

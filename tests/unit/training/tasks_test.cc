@@ -55,6 +55,32 @@ TEST_F(TasksTest, PlanSaysWhatTrainDoes) {
   EXPECT_GT(plan->memory.activations, 0);
 }
 
+TEST_F(TasksTest, PlanAndTrainSayWhatAPersonShouldKnow) {
+  TrainTask task = Task("lora", "run");
+  task.optimizer.warmup_steps = 10;
+  task.data.train.sequence_length = 12;
+  task.data.datasets[0].weight = 0.5;
+  Recorder observer;
+  const auto prepared = Prepare(task.data, observer);
+  ASSERT_TRUE(prepared.ok()) << prepared.status().ToString();
+  const auto plan = Plan(task, 1);
+  ASSERT_TRUE(plan.ok()) << plan.status().ToString();
+  ASSERT_EQ(plan->datasets.size(), 1u);
+  EXPECT_EQ(plan->datasets[0].train.examples, 120);
+  EXPECT_GT(plan->datasets[0].train.truncated, 0);
+  EXPECT_EQ(plan->datasets[0].examples_an_epoch, prepared->examples);
+  // Both splits have examples that are cut.
+  ASSERT_EQ(plan->warnings.size(), 3u);
+  EXPECT_THAT(plan->warnings[0], HasSubstr("cut at train.sequence_length 12"));
+  EXPECT_THAT(plan->warnings[2], HasSubstr("warmup_steps is 10, but the run has 10 steps"));
+  EXPECT_THAT(observer.warnings, ::testing::ElementsAre(plan->warnings[0], plan->warnings[1]));
+
+  const auto ranks = TrainOn(2, task);
+  ASSERT_TRUE(ranks[0].result.ok()) << ranks[0].result.status().ToString();
+  EXPECT_THAT(ranks[0].observer.warnings, ::testing::ElementsAre(plan->warnings[2]));
+  EXPECT_THAT(ranks[1].observer.warnings, ::testing::IsEmpty());
+}
+
 TEST_F(TasksTest, PlanRefusesWhatTrainRefuses) {
   EXPECT_EQ(Plan(Task("lora", "run"), 5).status().field(), "ranks");
 }

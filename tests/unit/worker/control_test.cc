@@ -315,6 +315,28 @@ TEST_F(ControlTest, ProgressIsTheLatest) {
   EXPECT_DOUBLE_EQ(done->done().metrics().at("examples"), 7);
 }
 
+TEST_F(ControlTest, WarningsAreReportedByTheFirstRank) {
+  TheFakeEngine().prepare = [](const auto& prepare,
+                               engine::Observer& observer) -> Result<engine::PrepareResult> {
+    observer.OnWarning(prepare.base.reference + "\xff");
+    return engine::PrepareResult{.datasets = {{"a@1", 1, {.truncated = 2}, {.unusable = 3}, 0, {}},
+                                              {"b@1", 1, {.truncated = 5}, {}, 0, {}}}};
+  };
+  StartTrainer();
+  auto task = TrainTask();
+  task.mutable_prepare();
+  task.mutable_base()->set_reference("m@1");
+  Give(task);
+  auto done = AwaitReport(v1::TrainerMessage::kDone);
+  ASSERT_TRUE(done);
+  EXPECT_DOUBLE_EQ(done->done().metrics().at("truncated"), 7);
+  EXPECT_DOUBLE_EQ(done->done().metrics().at("validation_unusable"), 3);
+  auto warning = AwaitReport(v1::TrainerMessage::kWarning);
+  ASSERT_TRUE(warning);
+  EXPECT_EQ(warning->warning().message(), "m@1\xef\xbf\xbd");
+  EXPECT_LT(warning->sequence(), done->sequence());
+}
+
 TEST_F(ControlTest, OutputComesInPieces) {
   const std::string line(5 << 19, 'x');
   TheFakeEngine().generate = [&](const auto&, engine::Observer& observer) {

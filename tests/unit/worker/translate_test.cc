@@ -123,10 +123,17 @@ TEST(ToPlanJson, IsOneObject) {
   plan.steps = 40;
   plan.memory.weights = 5;
   plan.memory.overhead = 2;
+  plan.datasets = {{"docs@1", 3, {.examples = 10, .truncated = 2}, {.unusable = 1}, 30, {}}};
+  plan.warnings = {"mind this"};
   const auto json = nlohmann::json::parse(ToPlanJson(plan, 2));
   EXPECT_EQ(json["steps"], 40);
   EXPECT_EQ(json["ranks"], 2);
   EXPECT_EQ(json["memory"]["total"], 7);
+  EXPECT_EQ(json["datasets"][0]["reference"], "docs@1");
+  EXPECT_EQ(json["datasets"][0]["examples_an_epoch"], 30);
+  EXPECT_EQ(json["datasets"][0]["train"]["truncated"], 2);
+  EXPECT_EQ(json["datasets"][0]["validation"]["unusable"], 1);
+  EXPECT_EQ(json["warnings"][0], "mind this");
 }
 
 TEST(ToFailureKind, IsWhatTheCoordinatorActsOn) {

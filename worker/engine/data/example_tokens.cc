@@ -3,15 +3,15 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "common/base/utf8.h"
+#include "worker/engine/data/chat_spans.h"
+
 namespace attune::engine {
 namespace {
 
-// Keeps the order of keys, which a template may print.
-using Json = nlohmann::ordered_json;
+using Json = ExampleJson;
 
-struct Span {
-  size_t begin, end;  // bytes of the text
-};
+constexpr size_t kFirstWordsBytes = 60, kReasonBytes = 300;
 
 const std::string* TextOf(const Json& row, const char* key) {
   auto found = row.find(key);
@@ -20,7 +20,7 @@ const std::string* TextOf(const Json& row, const char* key) {
 
 // With what ends a sequence, unless the text ends so already.
 std::string WithEnd(std::string text, const std::string& eos) {
-  if (!eos.empty() && !text.ends_with(eos)) text += eos;
+  if (!text.ends_with(eos)) text += eos;
   return text;
 }
 
@@ -37,6 +37,38 @@ void MarkSpans(const text::Encoding& encoding, const std::vector<Span>& spans,
   }
 }
 
+// What the first message says that is not the system's, which many examples share.
+std::string FirstSaid(const Json& messages) {
+  for (const Json& message : messages) {
+    if (!message.is_object()) continue;
+    const std::string* role = TextOf(message, "role");
+    const std::string* content = TextOf(message, "content");
+    if (content != nullptr && !content->empty() && (role == nullptr || *role != "system")) {
+      return *content;
+    }
+  }
+  return "";
+}
+
+// At most so many bytes, on one line.
+std::string Shortened(std::string text, size_t bytes) {
+  text = Shorten(text, bytes);
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < ' ') c = ' ';
+  }
+  return text;
+}
+
+std::string FirstWords(const Json& row) {
+  for (const char* key : {"messages", "prompt", "text"}) {
+    auto found = row.find(key);
+    if (found == row.end()) continue;
+    return Shortened(found->is_string() ? found->get<std::string>() : FirstSaid(*found),
+                     kFirstWordsBytes);
+  }
+  return "";
+}
+
 class Tokenization {
  public:
   Tokenization(const Json& row, const TokenizeOptions& options) : row_(row), options_(options) {}
@@ -51,13 +83,6 @@ class Tokenization {
   }
 
  private:
-  Result<std::string> Render(const Json& messages, bool add_generation_prompt) const {
-    auto tools = row_.find("tools");
-    bool has_tools = tools != row_.end() && tools->is_array();
-    return options_.assets.chat_template->Render(messages.dump(), add_generation_prompt,
-                                                 has_tools ? tools->dump() : "");
-  }
-
   Status NeedTemplate() const {
     if (options_.assets.chat_template != nullptr) return Status();
     return InvalidArgument(
@@ -65,55 +90,40 @@ class Tokenization {
         "(an instruct model), or a dataset of prompts and completions, or of texts");
   }
 
-  // `whole` up to the end of `messages`, which must be how it begins.
-  Result<size_t> LengthOfStart(const std::string& whole, const Json& messages,
-                               bool add_generation_prompt, size_t turn) const {
-    ATTUNE_ASSIGN_OR_RETURN(std::string start, Render(messages, add_generation_prompt));
-    if (!whole.starts_with(start)) {
-      return InvalidArgument(
-          "message " + std::to_string(turn) +
-          ": the chat template renders the conversation up to here differently when more of it "
-          "follows, so the assistant's turn cannot be told apart; split the conversation so that "
-          "it ends with this turn, or set loss_on: all");
-    }
-    return start.size();
+  Status NeedEnd() const {
+    if (!options_.assets.eos_token.empty()) return Status();
+    return InvalidArgument(
+        "the model names no end-of-sequence token, so that nothing would teach it to stop: add "
+        "\"eos_token\" to its tokenizer_config.json, or \"eos_token_id\" to its config.json, and "
+        "import it again");
   }
 
-  Status EncodeSpans(const std::string& whole, const std::vector<Span>& spans,
-                     TokenizedExample* example) const {
-    ATTUNE_ASSIGN_OR_RETURN(text::Encoding encoding,
-                            options_.assets.tokenizer->Encode(whole, /*add_special=*/false));
-    example->targets.assign(encoding.ids.size(), 0);
-    MarkSpans(encoding, spans, &example->targets);
-    example->tokens = std::move(encoding.ids);
+  ChatRenderer Renderer() const {
+    auto tools = row_.find("tools");
+    return {*options_.assets.chat_template,
+            tools != row_.end() && tools->is_array() ? &*tools : nullptr};
+  }
+
+  // What is wrong with this example alone, or too much for the template's limits.
+  Status Unusable(const Status& status, TokenizedExample* example) const {
+    if (status.code() != StatusCode::kInvalidArgument) return status;
+    example->unusable = "example " + *TextOf(row_, "id") + " (\"" + FirstWords(row_) +
+                        "\"): " + Shortened(status.message(), kReasonBytes);
     return Status();
   }
 
   Status Messages(TokenizedExample* example) const {
     auto messages = row_.find("messages");
-    if (messages == row_.end() || !messages->is_array()) {
-      return InvalidArgument("\"messages\" is not an array");
-    }
+    if (messages == row_.end()) return InvalidArgument("\"messages\" is missing");
     ATTUNE_RETURN_IF_ERROR(NeedTemplate());
-    ATTUNE_ASSIGN_OR_RETURN(std::string whole, Render(*messages, false));
-    std::vector<Span> spans;
-    Json start = Json::array();
-    for (size_t turn = 0; turn < messages->size() && !options_.loss_on_all; ++turn) {
-      const Json& message = (*messages)[turn];
-      const std::string* role = message.is_object() ? TextOf(message, "role") : nullptr;
-      bool assistant = role != nullptr && *role == "assistant";
-      Span span{0, whole.size()};
-      if (assistant) {
-        ATTUNE_ASSIGN_OR_RETURN(span.begin, LengthOfStart(whole, start, true, turn));
-      }
-      start.push_back(message);
-      if (!assistant) continue;
-      if (turn + 1 < messages->size()) {
-        ATTUNE_ASSIGN_OR_RETURN(span.end, LengthOfStart(whole, start, false, turn));
-      }
-      spans.push_back(span);
-    }
-    return EncodeSpans(whole, spans, example);
+    auto chat = Renderer().Chat(*messages, /*find_said=*/!options_.loss_on_all);
+    if (!chat.ok()) return Unusable(chat.status(), example);
+    ATTUNE_ASSIGN_OR_RETURN(text::Encoding encoding,
+                            options_.assets.tokenizer->Encode(chat->text, /*add_special=*/false));
+    example->targets.assign(encoding.ids.size(), 0);
+    MarkSpans(encoding, chat->said, &example->targets);
+    example->tokens = std::move(encoding.ids);
+    return Status();
   }
 
   Status PromptCompletion(TokenizedExample* example) const {
@@ -123,25 +133,26 @@ class Tokenization {
     }
     if (prompt->is_array() && completion->is_array()) {
       ATTUNE_RETURN_IF_ERROR(NeedTemplate());
-      Json messages = *prompt;
-      messages.insert(messages.end(), completion->begin(), completion->end());
-      ATTUNE_ASSIGN_OR_RETURN(std::string whole, Render(messages, false));
-      ATTUNE_ASSIGN_OR_RETURN(size_t begin, LengthOfStart(whole, *prompt, true, prompt->size()));
-      return EncodeSpans(whole, {{begin, whole.size()}}, example);
+      auto pair = Renderer().Pair(*prompt, *completion);
+      if (!pair.ok()) return Unusable(pair.status(), example);
+      return LearnAfter(pair->prompt, pair->whole, /*add_special=*/false, example);
     }
     if (!prompt->is_string() || !completion->is_string()) {
       return InvalidArgument(
           "\"prompt\" and \"completion\" are neither texts nor lists of messages");
     }
-    return PlainPromptCompletion(prompt->get<std::string>(), completion->get<std::string>(),
-                                 example);
+    ATTUNE_RETURN_IF_ERROR(NeedEnd());
+    const auto& start = prompt->get_ref<const std::string&>();
+    return LearnAfter(start,
+                      start + WithEnd(completion->get<std::string>(), options_.assets.eos_token),
+                      /*add_special=*/true, example);
   }
 
-  Status PlainPromptCompletion(const std::string& prompt, const std::string& completion,
-                               TokenizedExample* example) const {
-    const std::string whole = prompt + WithEnd(completion, options_.assets.eos_token);
-    ATTUNE_ASSIGN_OR_RETURN(auto encoded,
-                            options_.assets.tokenizer->EncodeBatch({prompt, whole}, true, 1));
+  // Targets are the tokens of `whole` from where those of `prompt` differ.
+  Status LearnAfter(const std::string& prompt, const std::string& whole, bool add_special,
+                    TokenizedExample* example) const {
+    ATTUNE_ASSIGN_OR_RETURN(
+        auto encoded, options_.assets.tokenizer->EncodeBatch({prompt, whole}, add_special, 1));
     example->tokens = std::move(encoded[1]);
     auto differ = std::ranges::mismatch(encoded[0], example->tokens).in2;
     auto start = static_cast<size_t>(differ - example->tokens.begin());
@@ -153,6 +164,7 @@ class Tokenization {
   Status Text(TokenizedExample* example) const {
     const std::string* text = TextOf(row_, "text");
     if (text == nullptr) return InvalidArgument("\"text\" is missing or not a text");
+    ATTUNE_RETURN_IF_ERROR(NeedEnd());
     const std::string whole = WithEnd(*text, options_.assets.eos_token);
     ATTUNE_ASSIGN_OR_RETURN(auto encoded, options_.assets.tokenizer->EncodeBatch({whole}, true, 1));
     example->tokens = std::move(encoded[0]);

@@ -3,15 +3,13 @@
 // One example of a dataset as token ids, and which of them are to be learned. Private to this
 // folder.
 //
-// messages           the chat template's rendering of the whole; targets are the tokens of each
-// assistant turn, with what
-//                    ends the turn. A turn reaches from the rendering of what came before it, with
-//                    the generation prompt, to the rendering up to and with it.
-// prompt_completion  as trl does. Texts: prompt and completion follow each other as they are,
-// without the chat template,
-//                    and the end-of-sequence token follows; targets start where the tokens of the
-//                    prompt alone and of both first differ. Lists of messages: the chat template,
-//                    targets are what follows the prompt.
+// messages           the chat template's rendering of the whole; targets are the tokens of what the
+//                    assistant says (chat_spans.h).
+// prompt_completion  as trl does; targets start where the tokens of the prompt alone and of both
+// first
+//                    differ. Lists of messages: the chat template's rendering. Texts: prompt and
+//                    completion follow each other as they are, without the chat template, and the
+//                    end-of-sequence token follows.
 // text               the text and the end-of-sequence token; all are targets.
 //
 // The first token is never a target: nothing stands before it to predict it from.
@@ -41,9 +39,13 @@ struct TokenizedExample {
   std::vector<uint8_t> targets;
   bool truncated = false;
   bool has_target = false;  // false: nothing to learn, the example is to be dropped
+  // Why the chat template cannot take the example, with the example's id and first words; empty
+  // when it can. Then there are no tokens.
+  std::string unusable;
 };
 
-// `line` is a JSON object as in a dataset's shard. The message of an error names the example.
+// `line` is a JSON object as in a dataset's shard. An error is one that other examples will have
+// too, as a model without a chat template; its message names the example.
 Result<TokenizedExample> TokenizeExample(std::string_view line, const TokenizeOptions& options);
 
 }  // namespace attune::engine

@@ -68,6 +68,13 @@ Result<Work> MakeWork(const PrepareTask& task) {
   return work;
 }
 
+DatasetCounts CountsOf(const DatasetFiles& dataset, const PreparedCounts& counts) {
+  DatasetCounts out{dataset.reference, dataset.weight, counts.train, counts.validation, 0,
+                    counts.unusable};
+  out.examples_an_epoch = WeightedCount(counts.train.used(), dataset.weight);
+  return out;
+}
+
 Result<PreparedData> Combine(const Work& work, const std::vector<CachedTokens>& cached) {
   std::vector<WeightedPart> train, validation;
   PreparedData data;
@@ -75,8 +82,7 @@ Result<PreparedData> Combine(const Work& work, const std::vector<CachedTokens>& 
   for (size_t i = 0; i < cached.size(); ++i) {
     train.push_back({cached[i].train, work.parts[i].dataset->weight});
     validation.push_back({cached[i].validation, 1});
-    data.counts.truncated += cached[i].counts.truncated;
-    data.counts.without_target += cached[i].counts.without_target;
+    data.counts.datasets.push_back(CountsOf(*work.parts[i].dataset, cached[i].counts));
     key.Update(work.parts[i].key + " " + std::to_string(work.parts[i].dataset->weight) + "\n");
   }
   data.key = key.Hex();
@@ -166,8 +172,21 @@ Result<PrepareResult> Prepare(const PrepareTask& task, Observer& observer) {
                             OpenCachedTokens(part->folder));
   }
   ATTUNE_ASSIGN_OR_RETURN(PreparedData data, Combine(work, cached));
+  for (const std::string& warning : DataWarnings(data.counts, task.train)) {
+    observer.OnWarning(warning);
+  }
   data.counts.cached = missing.empty();
   return data.counts;
+}
+
+std::vector<std::string> DataWarnings(const PrepareResult& counts, const TrainOptions& train) {
+  std::vector<std::string> warnings;
+  for (const DatasetCounts& dataset : counts.datasets) {
+    for (std::string& warning : DataWarnings(dataset, train.sequence_length)) {
+      warnings.push_back(std::move(warning));
+    }
+  }
+  return warnings;
 }
 
 Result<PreparedData> OpenPrepared(const PrepareTask& task) {

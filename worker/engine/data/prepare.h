@@ -10,6 +10,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "common/base/status.h"
 #include "worker/engine/data/token_shard.h"
@@ -29,6 +30,9 @@ struct PreparedData {
 // What an earlier Prepare with the same task made; kFailedPrecondition when it is not there,
 // kDataLoss when it is damaged.
 Result<PreparedData> OpenPrepared(const PrepareTask& task);
+
+// What is cut, dropped and left out, in words; empty when nothing is.
+std::vector<std::string> DataWarnings(const PrepareResult& counts, const TrainOptions& train);
 
 // Tokenizer, template and special tokens of a model. An adapter's own files win over its base's.
 Result<text::TextAssets> LoadModelText(const ModelFiles& model);

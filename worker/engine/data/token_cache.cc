@@ -2,7 +2,6 @@
 
 #include <chrono>
 #include <cstdio>
-#include <nlohmann/json.hpp>
 #include <system_error>
 
 #include "common/base/files.h"
@@ -14,9 +13,8 @@ namespace attune::engine {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::json;
 
-constexpr int kFormatVersion = 1;  // raise it when the same input gives other tokens
+constexpr int kFormatVersion = 2;  // raise it when the same input gives other tokens
 constexpr size_t kExamplesABatch = 1024;
 constexpr char kTrain[] = "train.tokens";
 constexpr char kValidation[] = "validation.tokens";
@@ -72,29 +70,36 @@ void RemoveAbandoned(const fs::path& cache) {
   }
 }
 
-// Tokenizes one split into one shard.
-class SplitTokenizer {
+// Tokenizes the splits of a version into one shard each.
+class VersionTokenizer {
  public:
-  SplitTokenizer(const TokenizeOptions& options, int threads, const TokenizeProgress& progress)
-      : options_(options), threads_(threads), progress_(progress) {}
+  VersionTokenizer(const DatasetVersionFiles& version, const TokenizeOptions& options, int threads,
+                   const TokenizeProgress& progress)
+      : version_(version), options_(options), threads_(threads), progress_(progress) {}
 
-  Status Run(const DatasetVersionFiles& version, std::string_view split, const fs::path& file) {
-    ATTUNE_ASSIGN_OR_RETURN(ShardWriter writer, ShardWriter::Create(file));
-    for (const DatasetShard& shard : version.shards) {
-      if (shard.split != split) continue;
-      ATTUNE_RETURN_IF_ERROR(ReadShardLines(
-          shard, kExamplesABatch,
-          [&](const std::vector<std::string_view>& lines) { return Batch(lines, &writer); }));
-    }
-    written_ = writer.examples();
-    return writer.Commit();
+  Status Run(const fs::path& folder) {
+    ATTUNE_RETURN_IF_ERROR(Split("train", folder / kTrain, &counts_.train));
+    if (counts_.train.used() == 0) return NothingToLearn(counts_, options_.sequence_length);
+    return Split("validation", folder / kValidation, &counts_.validation);
   }
 
-  uint64_t written() const { return written_; }
   const PreparedCounts& counts() const { return counts_; }
 
  private:
-  Status Batch(const std::vector<std::string_view>& lines, ShardWriter* writer) {
+  Status Split(std::string_view split, const fs::path& file, SplitCounts* counts) {
+    ATTUNE_ASSIGN_OR_RETURN(ShardWriter writer, ShardWriter::Create(file));
+    for (const DatasetShard& shard : version_.shards) {
+      if (shard.split != split) continue;
+      ATTUNE_RETURN_IF_ERROR(
+          ReadShardLines(shard, kExamplesABatch, [&](const std::vector<std::string_view>& lines) {
+            return Batch(lines, &writer, counts);
+          }));
+    }
+    return writer.Commit();
+  }
+
+  Status Batch(const std::vector<std::string_view>& lines, ShardWriter* writer,
+               SplitCounts* counts) {
     std::vector<TokenizedExample> examples(lines.size());
     ATTUNE_RETURN_IF_ERROR(ParallelFor(lines.size(), threads_, [&](size_t i) {
       auto example = TokenizeExample(lines[i], options_);
@@ -103,54 +108,39 @@ class SplitTokenizer {
       return Status();
     }));
     for (const TokenizedExample& example : examples) {
-      counts_.truncated += example.truncated;
-      counts_.without_target += !example.has_target;
+      Count(example, counts);
       if (!example.has_target) continue;
       ATTUNE_RETURN_IF_ERROR(writer->Add(example.tokens, example.targets, example.id));
     }
+    const uint64_t all = version_.Examples("train") + version_.Examples("validation");
+    ATTUNE_RETURN_IF_ERROR(CheckUnusable(counts_, static_cast<int64_t>(all)));
     return progress_(lines.size());
   }
 
+  void Count(const TokenizedExample& example, SplitCounts* counts) {
+    ++counts->examples;
+    counts->truncated += example.truncated;
+    if (example.unusable.empty()) {
+      counts->without_target += !example.has_target;
+      return;
+    }
+    ++counts->unusable;
+    if (counts_.unusable.size() < kUnusableNamed) counts_.unusable.push_back(example.unusable);
+  }
+
+  const DatasetVersionFiles& version_;
   const TokenizeOptions& options_;
   const int threads_;
   const TokenizeProgress& progress_;
   PreparedCounts counts_;
-  uint64_t written_ = 0;
 };
 
 Result<CachedTokens> OpenFiles(const fs::path& folder) {
   CachedTokens cached;
-  ATTUNE_ASSIGN_OR_RETURN(std::string content, ReadFile(folder / kCounts));
-  Json counts = Json::parse(content, nullptr, /*allow_exceptions=*/false);
-  auto number = [&](const char* key, int64_t* value) {
-    auto found = counts.find(key);
-    if (found == counts.end() || !found->is_number_integer()) return false;
-    *value = found->get<int64_t>();
-    return true;
-  };
-  if (!counts.is_object() || !number("truncated", &cached.counts.truncated) ||
-      !number("without_target", &cached.counts.without_target)) {
-    return DataLoss((folder / kCounts).string() + " is damaged");
-  }
+  ATTUNE_ASSIGN_OR_RETURN(cached.counts, ReadPreparedJson(folder / kCounts));
   ATTUNE_ASSIGN_OR_RETURN(cached.train, TokenShard::Open(folder / kTrain));
   ATTUNE_ASSIGN_OR_RETURN(cached.validation, TokenShard::Open(folder / kValidation));
   return cached;
-}
-
-Status NothingToLearn(const DatasetVersionFiles& version, const PreparedCounts& counts,
-                      const TokenizeOptions& options) {
-  uint64_t examples = version.Examples("train");
-  if (examples == 0) return InvalidArgument("the dataset has no example in its training split");
-  std::string message =
-      "none of the " + std::to_string(examples) + " training examples has a token to learn: ";
-  if (counts.truncated > 0) {
-    return InvalidArgument(message + std::to_string(counts.truncated) +
-                           " were cut at sequence_length " +
-                           std::to_string(options.sequence_length) +
-                           " before their first target; raise train.sequence_length")
-        .WithField("train.sequence_length");
-  }
-  return InvalidArgument(message + "no assistant message and no completion has any text");
 }
 
 }  // namespace
@@ -178,15 +168,11 @@ Status MakeCachedTokens(const fs::path& folder, const DatasetVersionFiles& versi
                         const TokenizeProgress& progress) {
   RemoveAbandoned(folder.parent_path());
   ATTUNE_ASSIGN_OR_RETURN(TemporaryFolder temporary, TemporaryFolder::Create(folder));
-  SplitTokenizer train(options, threads, progress), validation(options, threads, progress);
-  ATTUNE_RETURN_IF_ERROR(train.Run(version, "train", temporary.path() / kTrain));
-  if (train.written() == 0) return NothingToLearn(version, train.counts(), options);
-  ATTUNE_RETURN_IF_ERROR(validation.Run(version, "validation", temporary.path() / kValidation));
-  Json counts = {{"format", kFormatVersion},
-                 {"dataset", version.checksum},
-                 {"truncated", train.counts().truncated},
-                 {"without_target", train.counts().without_target}};
-  ATTUNE_RETURN_IF_ERROR(WriteFileAtomically(temporary.path() / kCounts, counts.dump(2) + "\n"));
+  VersionTokenizer tokenizer(version, options, threads, progress);
+  ATTUNE_RETURN_IF_ERROR(tokenizer.Run(temporary.path()));
+  ATTUNE_RETURN_IF_ERROR(
+      WriteFileAtomically(temporary.path() / kCounts,
+                          PreparedJson(tokenizer.counts(), kFormatVersion, version.checksum)));
   return temporary.Commit(folder);
 }
 

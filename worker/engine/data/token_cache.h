@@ -12,13 +12,10 @@
 #include "common/base/status.h"
 #include "worker/engine/data/dataset_version.h"
 #include "worker/engine/data/example_tokens.h"
+#include "worker/engine/data/prepared_counts.h"
 #include "worker/engine/data/token_shard.h"
 
 namespace attune::engine {
-
-struct PreparedCounts {
-  int64_t truncated = 0, without_target = 0;  // of the training split
-};
 
 struct CachedTokens {
   std::shared_ptr<const TokenShard> train, validation;

@@ -55,6 +55,12 @@ std::vector<uint32_t> Draw(const TokenShard& shard, size_t count) {
 
 }  // namespace
 
+int64_t WeightedCount(int64_t size, double weight) {
+  const double copies = std::floor(weight);
+  return static_cast<int64_t>(copies) * size +
+         std::llround((weight - copies) * static_cast<double>(size));
+}
+
 Result<std::shared_ptr<const TokenShard>> Weighted(const std::vector<WeightedPart>& parts) {
   uint64_t total = 0;
   for (const WeightedPart& part : parts) {
@@ -71,14 +77,13 @@ Result<std::shared_ptr<const TokenShard>> Weighted(const std::vector<WeightedPar
   for (const WeightedPart& part : parts) {
     size_t size = part.shard->size();
     auto copies = static_cast<size_t>(part.weight);
-    double fraction = part.weight - static_cast<double>(copies);
     std::vector<uint32_t> examples;
     for (size_t copy = 0; copy < copies; ++copy) {
       for (uint32_t i = 0; i < size; ++i) examples.push_back(i);
     }
-    if (fraction > 0) {
-      auto count = static_cast<size_t>(std::llround(fraction * static_cast<double>(size)));
-      std::vector<uint32_t> drawn = Draw(*part.shard, count);
+    auto count = static_cast<size_t>(WeightedCount(static_cast<int64_t>(size), part.weight));
+    if (count > examples.size()) {
+      std::vector<uint32_t> drawn = Draw(*part.shard, count - examples.size());
       examples.insert(examples.end(), drawn.begin(), drawn.end());
     }
     shard->Add(part.shard, examples);

@@ -2,6 +2,7 @@
 
 // Several shards seen as one. Nothing is copied but the index.
 
+#include <cstdint>
 #include <memory>
 #include <vector>
 
@@ -14,6 +15,9 @@ struct WeightedPart {
   std::shared_ptr<const TokenShard> shard;
   double weight = 1;
 };
+
+// How often `size` examples are there at a weight.
+int64_t WeightedCount(int64_t size, double weight);
 
 // Each part's examples as often as its weight says: 1 once, 2 twice, 0.5 the half of them whose ids
 // come first (ids are hashes, so that is a fair draw, and the same one every time). Weights are

@@ -53,6 +53,17 @@ Status CheckOptimizer(const OptimizerOptions& options) {
 
 }  // namespace
 
+std::string WarmupWarning(const TrainTask& task, int steps) {
+  const int warmup = task.optimizer.warmup_steps;
+  if (warmup == 0 || warmup < steps) return "";
+  return "optimizer.warmup_steps is " + std::to_string(warmup) + ", but the run has " +
+         std::to_string(steps) + (steps == 1 ? " step" : " steps") +
+         ": the learning rate only climbs" +
+         (task.data.train.packing
+              ? "; train.global_batch counts packed sequences, so that packing makes fewer steps"
+              : "");
+}
+
 Status CheckTrainTask(const TrainTask& task, int world_size) {
   ATTUNE_RETURN_IF_ERROR(CheckMethod(task.method));
   ATTUNE_RETURN_IF_ERROR(CheckTrain(task.data.train, world_size));

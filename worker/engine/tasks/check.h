@@ -9,4 +9,7 @@ namespace attune::engine {
 // spec.
 Status CheckTrainTask(const TrainTask& task, int world_size);
 
+// What is wrong with a warm-up in a run of so many steps; empty when nothing is.
+std::string WarmupWarning(const TrainTask& task, int steps);
+
 }  // namespace attune::engine

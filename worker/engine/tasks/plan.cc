@@ -55,7 +55,11 @@ Result<PlanResult> Plan(const TrainTask& task, int world_size) {
   return Guarded([&]() -> Result<PlanResult> {
     ATTUNE_ASSIGN_OR_RETURN(const PreparedData data, OpenPrepared(task.data));
     ATTUNE_ASSIGN_OR_RETURN(const std::shared_ptr<const StepPlan> plan, MakePlan(task, data));
-    PlanResult result{.steps = plan->steps()};
+    PlanResult result{.steps = plan->steps(),
+                      .datasets = data.counts.datasets,
+                      .warnings = DataWarnings(data.counts, task.data.train)};
+    const std::string warmup = WarmupWarning(task, plan->steps());
+    if (!warmup.empty()) result.warnings.push_back(warmup);
     const MicroBatchShape largest = CountSteps(task, *data.train, *plan, world_size, result);
     const double room = static_cast<double>(result.sequences) * task.data.train.sequence_length;
     result.fill = room > 0 ? static_cast<double>(result.tokens) / room : 0;

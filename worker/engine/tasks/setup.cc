@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "worker/engine/parallel/pages.h"
+#include "worker/engine/tasks/check.h"
 #include "worker/engine/tasks/failure.h"
 
 namespace attune::engine {
@@ -176,6 +177,8 @@ Result<TrainingSetup> MakeSetup(const TrainTask& task, Group& group, Observer& o
   ATTUNE_ASSIGN_OR_RETURN(setup.device, OpenDevice(group.membership().device));
   ATTUNE_ASSIGN_OR_RETURN(setup.data, OpenPrepared(task.data));
   ATTUNE_ASSIGN_OR_RETURN(setup.plan, MakePlan(task, setup.data));
+  const std::string warning = WarmupWarning(task, setup.plan->steps());
+  if (group.rank() == 0 && !warning.empty()) observer.OnWarning(warning);
   setup.config = ConfigOf(task);
   ATTUNE_RETURN_IF_ERROR(LoadModel(task, setup));
   ATTUNE_RETURN_IF_ERROR(Agree(task, setup, group));

@@ -1,6 +1,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "tests/unit/coordinator/jobs/fake_cluster.h"
 
 namespace attune::jobs {
@@ -55,6 +57,17 @@ TEST_F(ControllerFailureTest, ALongLogLineIsCutBetweenCharacters) {
   cluster_.StopController();
   cluster_.StartController();
   EXPECT_TRUE(cluster_.RunUntilState(id, v1::Job::SUCCEEDED));
+}
+
+TEST_F(ControllerFailureTest, AWarningIsToldOnceForAllAttempts) {
+  cluster_.prepare_warning = "2 are cut";
+  const std::string id = RunToStepSeven();
+  cluster_.KillTrainer(id + "-g1-r1", 9);
+  ASSERT_TRUE(cluster_.RunUntilState(id, v1::Job::SUCCEEDED));
+  EXPECT_EQ(cluster_.Job(id).generation(), 2u);
+  EXPECT_THAT(cluster_.Job(id).warnings(), testing::ElementsAre("2 are cut"));
+  const auto types = cluster_.EventTypes(id);
+  EXPECT_EQ(std::ranges::count(types, "warning"), 1);
 }
 
 TEST_F(ControllerFailureTest, TheRestartBudgetIsBounded) {

@@ -403,6 +403,12 @@ void FakeCluster::Work(FakeTrainer& trainer) {
   v1::TrainerMessage done;
   done.mutable_done()->set_task_id(task.task_id());
   if (!task.has_train()) {
+    if (task.has_prepare() && !prepare_warning.empty()) {
+      v1::TrainerMessage warning;
+      warning.mutable_warning()->set_task_id(task.task_id());
+      warning.mutable_warning()->set_message(prepare_warning);
+      Report(trainer, std::move(warning));
+    }
     for (const std::string& prompt : task.generate().prompts()) {
       v1::TrainerMessage line;
       line.mutable_output()->set_data("{\"prompt\": ");  // a long line comes in pieces

@@ -74,6 +74,7 @@ class FakeCluster final : public launching::Launcher,
 
   // Knobs.
   uint32_t checkpoint_every = 5;
+  std::string prepare_warning;  // what preparing warns of
   bool trainers_attach = true;
   bool steps_flow = true;    // trainers make progress
   bool reports_flow = true;  // what they make arrives
