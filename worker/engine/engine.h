@@ -192,6 +192,8 @@ struct TrainTask {
   std::filesystem::path run_directory;         // checkpoints/step-00000020/, output/
   std::filesystem::path resume_from;           // a folder of checkpoints; empty: from the start
   std::map<std::string, std::string> lineage;  // written into the output's attune.json
+  uint32_t generation =
+      0;  // of the attempt: a later one shuts out the writes of an earlier; 0: none
 };
 struct TrainResult {
   int steps = 0;

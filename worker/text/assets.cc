@@ -235,9 +235,10 @@ Result<fs::path> FindGguf(const fs::path& folder) {
   }
   if (error) return ErrnoStatus(error.value(), "list " + folder.string());
   if (found.empty()) {
-    return NotFound("there is neither a tokenizer.json nor a .gguf file in " + folder.string() +
-                    " (a tokenizer.model alone is not enough: load and save the tokenizer with "
-                    "transformers to get a tokenizer.json)");
+    return InvalidArgument(
+        "there is neither a tokenizer.json nor a .gguf file in " + folder.string() +
+        " (a tokenizer.model alone is not enough: load and save the tokenizer with "
+        "transformers to get a tokenizer.json)");
   }
   if (found.size() > 1) {
     return InvalidArgument(folder.string() + " has " + std::to_string(found.size()) +
@@ -251,7 +252,9 @@ Result<fs::path> FindGguf(const fs::path& folder) {
 Result<TextAssets> LoadTextAssets(const fs::path& folder_or_gguf) {
   std::error_code error;
   fs::path source = folder_or_gguf;
-  if (!fs::exists(source, error)) return NotFound("there is no " + source.string());
+  const fs::file_type type = fs::status(source, error).type();
+  if (type == fs::file_type::not_found) return NotFound("there is no " + source.string());
+  if (type == fs::file_type::none) return ErrnoStatus(error.value(), source.string());
   if (fs::is_directory(source, error) && !fs::exists(source / "tokenizer.json", error)) {
     ATTUNE_ASSIGN_OR_RETURN(source, FindGguf(source));
   }

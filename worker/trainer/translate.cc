@@ -124,6 +124,7 @@ engine::TrainTask ToTrainTask(const v1::TrainerTask& task, const Place& place) {
   out.run_directory = task.run_directory();
   out.resume_from = out.run_directory / "checkpoints";
   out.lineage = Lineage(task);
+  out.generation = task.generation();
   return out;
 }
 
@@ -220,11 +221,14 @@ std::string ToPlanJson(const engine::PlanResult& plan, int ranks) {
 v1::TaskFailed::Kind ToFailureKind(StatusCode code) {
   switch (code) {
     case StatusCode::kInvalidArgument:
-    case StatusCode::kNotFound:
     case StatusCode::kAlreadyExists:
     case StatusCode::kFailedPrecondition:
-    case StatusCode::kDataLoss:
       return v1::TaskFailed::INVALID;
+    // The coordinator has resolved every file of a task: one that is not there is not seen from
+    // here.
+    case StatusCode::kNotFound:
+    case StatusCode::kDataLoss:
+      return v1::TaskFailed::STORAGE;
     case StatusCode::kUnavailable:
     case StatusCode::kDeadlineExceeded:
       return v1::TaskFailed::PEER_LOST;

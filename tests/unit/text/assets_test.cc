@@ -134,7 +134,7 @@ TEST_F(AssetsTest, ErrorsNameTheFile) {
   Write("tokenizer.json", "{}");
   EXPECT_THAT(LoadError(), HasSubstr("tokenizer.json"));
   fs::remove(folder_.path() / "tokenizer.json");
-  EXPECT_EQ(LoadTextAssets(folder_.path()).status().code(), StatusCode::kNotFound);
+  EXPECT_EQ(LoadTextAssets(folder_.path()).status().code(), StatusCode::kInvalidArgument);
   EXPECT_EQ(LoadTextAssets(folder_.path() / "nothing").status().code(), StatusCode::kNotFound);
 }
 

@@ -87,6 +87,27 @@ TEST(Checkpoint, ALaterOneThatIsDamagedCrowdsNoneOut) {
               ::testing::UnorderedElementsAre("step-00000020", "step-00000040"));
 }
 
+// Behind a partition an attempt that was given up may live on beside its successor.
+TEST(Checkpoint, AnEarlierAttemptCanNeitherWriteNorRemove) {
+  TemporaryFolder run;
+  const fs::path folder = run.path() / "checkpoints";
+  const auto first = Fence::Take(run.path(), 1);
+  ASSERT_TRUE(first.ok()) << first.status().ToString();
+  ASSERT_TRUE(WriteCheckpoint(folder, State(10), Tensors(1), 1, *first).ok());
+  const auto second = Fence::Take(run.path(), 2);
+  ASSERT_TRUE(second.ok()) << second.status().ToString();
+  fs::create_directory(folder / ".step-00000020.tmp.2");  // the successor's, half written
+  const Status late = WriteCheckpoint(folder, State(30), Tensors(3), 1, *first).status();
+  EXPECT_EQ(late.code(), StatusCode::kCancelled);
+  EXPECT_THAT(late.message(), ::testing::HasSubstr("attempt 2 has taken over"));
+  EXPECT_THAT(Names(folder),
+              ::testing::UnorderedElementsAre("step-00000010", ".step-00000020.tmp.2"));
+  EXPECT_TRUE(WriteCheckpoint(folder, State(20), Tensors(2), 1, *second).ok());
+  EXPECT_THAT(Names(folder), ::testing::ElementsAre("step-00000020"));
+  EXPECT_EQ(Fence::Take(run.path(), 1).status().code(), StatusCode::kCancelled);
+  EXPECT_TRUE(Fence::Take(run.path(), 2).ok()) << "its trainers may start their task again";
+}
+
 TEST(Checkpoint, ADamagedOneIsPassedOverWithTheReason) {
   TemporaryFolder folder;
   for (const int step : {10, 20, 30, 40}) {
@@ -115,6 +136,15 @@ TEST(Checkpoint, WhenAllAreDamagedThereIsNone) {
                  ++damaged;
                }).has_value());
   EXPECT_EQ(damaged, 1);
+}
+
+TEST(Checkpoint, OneThatCannotBeReadNowIsNotCalledDamaged) {
+  TemporaryFolder folder;
+  const auto path = WriteCheckpoint(folder.path(), State(10), Tensors(1), 4);
+  ASSERT_TRUE(path.ok());
+  fs::remove(*path / "state.json");
+  fs::create_symlink("/proc/self/mem", *path / "state.json");  // its first byte is unreadable: EIO
+  EXPECT_EQ(VerifyCheckpoint(*path).status().code(), StatusCode::kInternal);
 }
 
 TEST(Checkpoint, TensorsOfAnotherShapeAreRefusedAndNothingIsCopied) {

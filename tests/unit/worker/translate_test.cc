@@ -138,8 +138,8 @@ TEST(ToPlanJson, IsOneObject) {
 
 TEST(ToFailureKind, IsWhatTheCoordinatorActsOn) {
   EXPECT_EQ(ToFailureKind(StatusCode::kInvalidArgument), v1::TaskFailed::INVALID);
-  EXPECT_EQ(ToFailureKind(StatusCode::kNotFound), v1::TaskFailed::INVALID);
-  EXPECT_EQ(ToFailureKind(StatusCode::kDataLoss), v1::TaskFailed::INVALID);
+  EXPECT_EQ(ToFailureKind(StatusCode::kNotFound), v1::TaskFailed::STORAGE);
+  EXPECT_EQ(ToFailureKind(StatusCode::kDataLoss), v1::TaskFailed::STORAGE);
   EXPECT_EQ(ToFailureKind(StatusCode::kUnavailable), v1::TaskFailed::PEER_LOST);
   EXPECT_EQ(ToFailureKind(StatusCode::kDeadlineExceeded), v1::TaskFailed::PEER_LOST);
   EXPECT_EQ(ToFailureKind(StatusCode::kResourceExhausted), v1::TaskFailed::NO_SPACE);

@@ -113,7 +113,8 @@ Status CheckFile(const fs::path& folder, const json& entry) {
   const fs::path path = folder / name;
   std::error_code error;
   const uint64_t bytes = fs::file_size(path, error);
-  if (error) return DataLoss(name + " is missing");
+  if (error == std::errc::no_such_file_or_directory) return DataLoss(name + " is missing");
+  if (error) return FromErrorCode(error, "size of " + path.string());
   if (bytes != entry.at("bytes").get<uint64_t>())
     return DataLoss(name + " has not the size it had");
   ATTUNE_ASSIGN_OR_RETURN(const std::string sha256, Sha256OfFile(path));
@@ -124,7 +125,8 @@ Status CheckFile(const fs::path& folder, const json& entry) {
 
 Result<CheckpointState> ReadState(const fs::path& checkpoint, bool check_files) {
   auto text = ReadFile(checkpoint / kStateFile, 1 << 20);
-  if (!text.ok()) return DataLoss(text.status().message());
+  if (text.status().code() == StatusCode::kNotFound) return DataLoss(text.status().message());
+  if (!text.ok()) return text.status();
   const json document = json::parse(*text, nullptr, /*allow_exceptions=*/false);
   if (!document.is_object()) return DataLoss(std::string(kStateFile) + " is no JSON object");
   if (document.at("format") != kFormat)
@@ -146,7 +148,7 @@ Result<CheckpointState> GuardedReadState(const fs::path& checkpoint, bool check_
   const std::string context = "checkpoint " + checkpoint.string() + " is damaged";
   try {
     auto state = ReadState(checkpoint, check_files);
-    if (!state.ok()) return state.status().WithContext(context);
+    if (state.status().code() == StatusCode::kDataLoss) return state.status().WithContext(context);
     return state;
   } catch (const std::exception& error) {
     return DataLoss(context + ": " + kStateFile + ": " + error.what());
@@ -156,16 +158,19 @@ Result<CheckpointState> GuardedReadState(const fs::path& checkpoint, bool check_
 }  // namespace
 
 Result<fs::path> WriteCheckpoint(const fs::path& folder, const CheckpointState& state,
-                                 const CheckpointTensors& tensors, int keep) {
+                                 const CheckpointTensors& tensors, int keep, const Fence& fence) {
+  ATTUNE_RETURN_IF_ERROR(fence.Check());
   ATTUNE_RETURN_IF_ERROR(CreateFolders(folder));
   RemoveLeftovers(folder);
   const fs::path final_path = folder / FolderName(state.step);
-  const fs::path temporary = folder / ("." + FolderName(state.step) + ".tmp");
+  const fs::path temporary =
+      folder / ("." + FolderName(state.step) + ".tmp." + std::to_string(fence.generation()));
   std::error_code error;
   fs::create_directory(temporary, error);
   if (error) return FromErrorCode(error, "create folder " + temporary.string());
 
-  const Status written = WriteInto(temporary, state, tensors);
+  Status written = WriteInto(temporary, state, tensors);
+  if (written.ok()) written = fence.Check();
   if (!written.ok()) {
     fs::remove_all(temporary, error);
     return written.WithContext("write checkpoint " + final_path.string());
@@ -178,6 +183,7 @@ Result<fs::path> WriteCheckpoint(const fs::path& folder, const CheckpointState& 
     return failed;
   }
   ATTUNE_RETURN_IF_ERROR(SyncFolder(folder));
+  ATTUNE_RETURN_IF_ERROR(fence.Check());
   // Later ones are damaged: the run went on from before them. They must not crowd this one out.
   auto checkpoints = List(folder);
   std::erase_if(checkpoints, [&](const auto& entry) { return entry.first > state.step; });

@@ -9,7 +9,7 @@
 //     other files
 //
 // A checkpoint is written under another name, synced and renamed: a folder step-N is whole, or was
-// damaged later, which the checksums show. One writer at a time.
+// damaged later, which the checksums show. One writer at a time, and no earlier one (fence.h).
 
 #include <filesystem>
 #include <functional>
@@ -17,6 +17,7 @@
 #include <string>
 
 #include "common/base/status.h"
+#include "worker/engine/checkpoint/fence.h"
 #include "worker/engine/model/causal_lm.h"
 
 namespace attune::engine {
@@ -38,10 +39,12 @@ struct CheckpointTensors {
 };
 
 // Writes folder/step-N and removes all but the `keep` (at least 1) newest up to it. On failure
-// nothing of it is left; kResourceExhausted when the disk is full.
+// nothing of it is left; kResourceExhausted when the disk is full, kCancelled when the fence is
+// another's by now.
 Result<std::filesystem::path> WriteCheckpoint(const std::filesystem::path& folder,
                                               const CheckpointState& state,
-                                              const CheckpointTensors& tensors, int keep);
+                                              const CheckpointTensors& tensors, int keep,
+                                              const Fence& fence = Fence());
 
 // Reads state.json and checks every file's size and checksum. kDataLoss says what is damaged.
 Result<CheckpointState> VerifyCheckpoint(const std::filesystem::path& checkpoint);

@@ -48,6 +48,7 @@ Status SaveTensors(const std::filesystem::path& path, const NamedTensors& tensor
 
 Status LoadTensorsInto(const std::filesystem::path& path, const NamedTensors& tensors) {
   auto opened = SafetensorsFile::Open(path);
+  if (opened.status().code() == StatusCode::kInternal) return opened.status();
   if (!opened.ok()) return DataLoss(opened.status().message());
   const SafetensorsFile& file = **opened;
   ATTUNE_RETURN_IF_ERROR(CheckMatches(path, file, tensors));

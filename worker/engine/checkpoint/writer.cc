@@ -4,8 +4,11 @@
 
 namespace attune::engine {
 
-CheckpointWriter::CheckpointWriter(std::filesystem::path folder, int keep)
-    : folder_(std::move(folder)), keep_(keep), result_(Internal("no checkpoint was started")) {}
+CheckpointWriter::CheckpointWriter(std::filesystem::path folder, int keep, Fence fence)
+    : folder_(std::move(folder)),
+      keep_(keep),
+      fence_(std::move(fence)),
+      result_(Internal("no checkpoint was started")) {}
 
 CheckpointWriter::~CheckpointWriter() {
   if (pending()) thread_.join();
@@ -15,7 +18,7 @@ void CheckpointWriter::Start(const CheckpointState& state, const CheckpointTenso
   ATTUNE_CHECK(!pending());
   thread_ = std::thread([this, state, tensors] {
     try {
-      result_ = WriteCheckpoint(folder_, state, tensors, keep_);
+      result_ = WriteCheckpoint(folder_, state, tensors, keep_, fence_);
     } catch (const std::exception& error) {
       result_ = Internal(std::string("write a checkpoint: ") + error.what());
     }

@@ -14,7 +14,7 @@ namespace attune::engine {
 class CheckpointWriter {
  public:
   // Checkpoints of one run; see WriteCheckpoint.
-  CheckpointWriter(std::filesystem::path folder, int keep);
+  CheckpointWriter(std::filesystem::path folder, int keep, Fence fence = Fence());
   ~CheckpointWriter();  // waits
   CheckpointWriter(const CheckpointWriter&) = delete;
   CheckpointWriter& operator=(const CheckpointWriter&) = delete;
@@ -29,6 +29,7 @@ class CheckpointWriter {
  private:
   const std::filesystem::path folder_;
   const int keep_;
+  const Fence fence_;
   std::thread thread_;
   Result<std::filesystem::path> result_;  // the thread's until it is joined
 };

@@ -102,8 +102,8 @@ Status Agree(const TrainTask& task, const TrainingSetup& setup, Group& group) {
     const json other = json::parse(all[rank], nullptr, false);
     for (const auto& [what, value] : mine.items()) {
       if (first.value(what, json()) == other.value(what, json())) continue;
-      return FailedPrecondition("rank " + std::to_string(rank) + " has another " + what +
-                                " than rank 0: every rank must see the same model, data and job");
+      return DataLoss("rank " + std::to_string(rank) + " has another " + what +
+                      " than rank 0: every host must see the same storage");
     }
   }
   return Status();

@@ -30,15 +30,16 @@ constexpr std::chrono::minutes kWriteSlack{30};
 // One run on one rank: evaluates, steps, evaluates, writes.
 class Trainer {
  public:
-  Trainer(const TrainTask& task, TrainingSetup setup, Group& group, Observer& observer)
+  Trainer(const TrainTask& task, Fence fence, TrainingSetup setup, Group& group, Observer& observer)
       : task_(task),
+        fence_(std::move(fence)),
         setup_(std::move(setup)),
         group_(group),
         observer_(observer),
         runner_(task, setup_, group),
         state_(setup_.start),
         total_steps_(setup_.plan->steps()),
-        writer_(Checkpoints(), task.checkpoint.keep) {
+        writer_(Checkpoints(), task.checkpoint.keep, fence_) {
     state_.seed = task.data.train.seed;
     state_.plan_digest = setup_.plan->Digest();
     state_.config = setup_.config;
@@ -110,6 +111,7 @@ class Trainer {
   Result<json> AttuneJson() const;
 
   const TrainTask& task_;
+  const Fence fence_;  // of rank 0, the only one that writes
   TrainingSetup setup_;
   Group& group_;
   Observer& observer_;
@@ -235,7 +237,8 @@ Status Trainer::WriteOutput() {
         ATTUNE_RETURN_IF_ERROR(
             WriteModel(folder, tensors, "float32", model.ConfigJson("float32"), text));
       }
-      return WriteOrigin(folder);
+      ATTUNE_RETURN_IF_ERROR(WriteOrigin(folder));
+      return fence_.Check();
     });
   }
   return group_.StatusFromFirst(status, kWriteSlack);
@@ -249,6 +252,14 @@ Status Trainer::WriteOrigin(const fs::path& folder) {
   ATTUNE_RETURN_IF_ERROR(WriteFileAtomically(
       folder / kReadme, ModelCard(lineage, RootOf(base), setup_.model->has_adapter())));
   return CopySideFiles(base, folder, /*readme=*/false);
+}
+
+// Before a checkpoint is chosen, so that none appears or goes afterwards.
+Result<Fence> TakeFence(const TrainTask& task, Group& group) {
+  Result<Fence> fence{Fence()};
+  if (group.rank() == 0) fence = Fence::Take(task.run_directory, task.generation);
+  ATTUNE_RETURN_IF_ERROR(group.StatusFromFirst(fence.status(), kWriteSlack));
+  return fence;
 }
 
 // Few arenas, so that what one thread frees another can use.
@@ -265,8 +276,9 @@ Result<TrainResult> Train(const TrainTask& task, const Membership& membership, K
     LimitArenas();
     if (task.data.train.threads > 0) at::set_num_threads(task.data.train.threads);
     ATTUNE_ASSIGN_OR_RETURN(const std::unique_ptr<Group> group, Group::Open(membership, store));
+    ATTUNE_ASSIGN_OR_RETURN(Fence fence, TakeFence(task, *group));
     ATTUNE_ASSIGN_OR_RETURN(TrainingSetup setup, MakeSetup(task, *group, observer));
-    Trainer trainer(task, std::move(setup), *group, observer);
+    Trainer trainer(task, std::move(fence), std::move(setup), *group, observer);
     return trainer.Run();
   });
 }
