@@ -9,6 +9,7 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <algorithm>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -41,9 +42,10 @@ class KeptStream {
     // On the reading thread. Must not call Shutdown.
     virtual void OnMessage(const In& message) = 0;
     // The stream ended. connected: it had carried a message from the peer. away: since the end of
-    // the last stream that had, or since Start; a peer that is there may be silent for long. False:
-    // do not dial again.
-    virtual bool OnBroken(const Status& status, bool connected, std::chrono::milliseconds away) = 0;
+    // the last stream that had, or since Start; a peer that is there may be silent for long.
+    // Returns how long to wait at least before the next dial; nothing: do not dial again.
+    virtual std::optional<std::chrono::milliseconds> OnBroken(const Status& status, bool connected,
+                                                              std::chrono::milliseconds away) = 0;
   };
 
   struct Options {
@@ -110,9 +112,10 @@ class KeptStream {
         if (connected) away_since_ = now;
         away = std::chrono::duration_cast<std::chrono::milliseconds>(now - away_since_);
       }
-      if (!handler_->OnBroken(status, connected, away)) return;
+      const auto wait_min = handler_->OnBroken(status, connected, away);
+      if (!wait_min) return;
       if (connected) backoff_.Reset();
-      if (!Pause(backoff_.Next())) return;
+      if (!Pause(std::max(*wait_min, backoff_.Next()))) return;
     }
   }
 

@@ -3,7 +3,7 @@
 #include <google/rpc/error_details.pb.h>
 #include <google/rpc/status.pb.h>
 
-#include "common/base/files.h"
+#include "common/rpc/certificates.h"
 
 namespace attune::rpc {
 namespace {
@@ -73,12 +73,6 @@ StatusCode FromGrpcCode(grpc::StatusCode code) {
   }
 }
 
-Result<std::string> ReadPem(const std::string& path, const char* what) {
-  auto content = ReadFile(path, 1 << 20);
-  if (!content.ok()) return content.status().WithContext(what);
-  return content;
-}
-
 }  // namespace
 
 grpc::Status ToGrpc(const Status& status) {
@@ -128,13 +122,8 @@ Result<std::shared_ptr<grpc::Channel>> Connect(const Endpoint& endpoint) {
   args.SetMaxReceiveMessageSize(kMaxMessageBytes);
   std::shared_ptr<grpc::ChannelCredentials> credentials = grpc::InsecureChannelCredentials();
   if (!endpoint.ca_file.empty()) {
-    grpc::SslCredentialsOptions options;
-    ATTUNE_ASSIGN_OR_RETURN(options.pem_root_certs, ReadPem(endpoint.ca_file, "CA certificate"));
-    if (!endpoint.cert_file.empty()) {
-      ATTUNE_ASSIGN_OR_RETURN(options.pem_cert_chain, ReadPem(endpoint.cert_file, "certificate"));
-      ATTUNE_ASSIGN_OR_RETURN(options.pem_private_key, ReadPem(endpoint.key_file, "private key"));
-    }
-    credentials = grpc::SslCredentials(options);
+    ATTUNE_ASSIGN_OR_RETURN(
+        credentials, ClientCredentials({endpoint.ca_file, endpoint.cert_file, endpoint.key_file}));
   }
   return grpc::CreateCustomChannel(endpoint.address, credentials, args);
 }
@@ -143,8 +132,12 @@ std::unique_ptr<grpc::ClientContext> NewContext(const Endpoint& endpoint,
                                                 std::chrono::milliseconds timeout) {
   auto context = std::make_unique<grpc::ClientContext>();
   context->set_deadline(std::chrono::system_clock::now() + timeout);
-  if (!endpoint.token.empty()) context->AddMetadata("authorization", "Bearer " + endpoint.token);
+  AddToken(endpoint.token, context.get());
   return context;
+}
+
+void AddToken(const std::string& token, grpc::ClientContext* context) {
+  if (!token.empty()) context->AddMetadata("authorization", "Bearer " + token);
 }
 
 bool IsLoopback(const std::string& address) {

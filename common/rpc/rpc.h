@@ -33,6 +33,9 @@ Result<std::shared_ptr<grpc::Channel>> Connect(const Endpoint& endpoint);
 std::unique_ptr<grpc::ClientContext> NewContext(const Endpoint& endpoint,
                                                 std::chrono::milliseconds timeout);
 
+// The token in the form that servers look for; an empty one adds nothing.
+void AddToken(const std::string& token, grpc::ClientContext* context);
+
 inline constexpr std::chrono::milliseconds kUnaryTimeout{10000};
 inline constexpr int kMaxMessageBytes = 8 << 20;
 

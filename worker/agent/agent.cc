@@ -9,7 +9,9 @@
 #include <thread>
 
 #include "common/base/clock.h"
+#include "common/base/hash.h"
 #include "common/base/version.h"
+#include "common/rpc/certificates.h"
 #include "worker/agent/environment.h"
 #include "worker/agent/host.h"
 
@@ -45,6 +47,7 @@ std::string DeviceName(const WorkerConfig& config) {
 Agent::Agent(WorkerConfig config, Options options, WorkerMetrics* metrics)
     : config_(std::move(config)),
       options_(options),
+      instance_(NewId("worker")),
       metrics_(metrics),
       logs_(options.logs),
       supervisor_({config_.slots, config_.work_dir / "logs"},
@@ -60,7 +63,14 @@ Agent::Agent(WorkerConfig config, Options options, WorkerMetrics* metrics)
                      metrics_->SetRunning(supervisor_.running());
                      logs_.MarkEnded(exit.trainer_id);
                      connection_->Wake();
-                   }}) {}
+                   }}),
+      storage_(options.storage,
+               [this] {
+                 beat_now_ = true;
+                 connection_->Wake();
+               }),
+      refused_backoff_(options.refused_wait, options.refused_wait,
+                       std::hash<std::string>()(instance_)) {}
 
 Agent::~Agent() {
   Shutdown(std::chrono::milliseconds(0), std::chrono::milliseconds(0));
@@ -88,6 +98,7 @@ Status Agent::Start() {
   stub_ = v1::WorkerService::NewStub(channel);
   Connection::Options options;
   options.endpoint = config_.coordinator;
+  options.endpoint.token.clear();  // Open adds what the file holds then
   options.backoff_initial = options_.backoff_initial;
   options.backoff_max = options_.backoff_max;
   options.seed = std::hash<std::string>()(config_.node) ^
@@ -97,6 +108,7 @@ Status Agent::Start() {
   metrics_->SetHost({config_.cores, ReadHostFacts().memory_bytes});
   metrics_->SetHostLoad(ReadHostLoad());
   ATTUNE_RETURN_IF_ERROR(supervisor_.Start());
+  storage_.Start();
   connection_->Start();
   spdlog::info("worker {} with {} {} slots, coordinator {}", config_.node, config_.slots,
                config_.device, config_.coordinator.address);
@@ -111,6 +123,7 @@ void Agent::Shutdown(std::chrono::milliseconds grace, std::chrono::milliseconds 
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
   connection_->Shutdown();
+  storage_.Shutdown();
 }
 
 bool Agent::Flushed() const {
@@ -123,6 +136,13 @@ std::string Agent::why() const {
 }
 
 std::unique_ptr<Agent::Connection::Stream> Agent::Open(grpc::ClientContext* context) {
+  auto token = ReadWorkerToken(config_);
+  if (token.ok()) {
+    token_ = *token;
+  } else {
+    spdlog::warn("{}; the last token is used", token.status().message());
+  }
+  rpc::AddToken(token_, context);
   return stub_->Connect(context);
 }
 
@@ -139,6 +159,7 @@ v1::WorkerMessage Agent::Hello() {
   hello->set_memory_bytes(ReadHostFacts().memory_bytes);
   hello->set_version(kVersion);
   hello->set_metrics_address(metrics_->address());
+  hello->set_instance(instance_);
   FillRunning(supervisor_.Trainers(), hello->mutable_running());
   return message;
 }
@@ -146,7 +167,7 @@ v1::WorkerMessage Agent::Hello() {
 std::optional<v1::WorkerMessage> Agent::Next(SteadyTime now, SteadyTime* wake_at) {
   if (!registered_) return std::nullopt;  // nothing before the coordinator's answer
   if (auto exit = NextExit(now, wake_at)) return exit;
-  if (now >= next_heartbeat_) {
+  if (now >= next_heartbeat_ || beat_now_.exchange(false)) {
     next_heartbeat_ = now + std::chrono::milliseconds(heartbeat_milliseconds_);
     return MakeHeartbeat();
   }
@@ -190,10 +211,15 @@ std::optional<v1::WorkerMessage> Agent::NextExit(SteadyTime now, SteadyTime* wak
 v1::WorkerMessage Agent::MakeHeartbeat() {
   const HostLoad load = ReadHostLoad();
   metrics_->SetHostLoad(load);
+  if (const std::string& cert = config_.coordinator.cert_file; !cert.empty()) {
+    auto expiry = rpc::CertificateExpiry(cert);
+    if (expiry.ok()) metrics_->SetCertificateExpiry(*expiry);
+  }
   v1::WorkerMessage message;
   v1::Heartbeat* beat = message.mutable_heartbeat();
   beat->set_memory_free_bytes(load.memory_free_bytes);
   beat->set_load(load.load);
+  beat->set_not_ready(storage_.Trouble());
   FillRunning(supervisor_.Trainers(), beat->mutable_running());
   return message;
 }
@@ -224,11 +250,27 @@ void Agent::OnMessage(const v1::WorkerCommand& command) {
 }
 
 void Agent::OnRegistered(const v1::Registered& registered) {
+  {
+    MutexLock lock(&mutex_);
+    if (cluster_id_.empty()) cluster_id_ = registered.cluster_id();
+    if (!registered.cluster_id().empty() && registered.cluster_id() != cluster_id_) {
+      // It knows none of the trainers, and has no business to end them.
+      spdlog::error(
+          "coordinator {} is now that of {}, not of {}, to which this worker belongs: is its "
+          "storage mounted? Restart the worker if that is meant",
+          config_.coordinator.address, registered.cluster_id(), cluster_id_);
+      return;
+    }
+  }
   const uint32_t interval = registered.heartbeat_milliseconds() > 0
                                 ? registered.heartbeat_milliseconds()
                                 : registered.heartbeat_seconds() * 1000;  // of an older one
   heartbeat_milliseconds_ = std::clamp(interval, kHeartbeatMin, kHeartbeatMax);
+  if (!registered.cluster_id_file().empty()) {
+    storage_.Watch(registered.cluster_id_file(), registered.cluster_id());
+  }
   registered_ = true;
+  ever_registered_ = true;
   metrics_->SetConnected(true);
   spdlog::info("registered with coordinator {}", config_.coordinator.address);
   for (const std::string& id : registered.unknown_trainer_ids()) {
@@ -250,26 +292,38 @@ void Agent::OnStart(const v1::StartTrainer& start) {
   supervisor_.StartTrainer(identity, std::move(request));
 }
 
-bool Agent::OnBroken(const Status& status, bool connected, std::chrono::milliseconds away) {
+// Trainers go on while the worker asks again, in case the refusal is a mistake that is being
+// mended.
+std::optional<std::chrono::milliseconds> Agent::OnRefused(const std::string& why) {
+  const std::string message =
+      "coordinator " + config_.coordinator.address + " refused this worker: " + why;
+  if (ever_registered_) {
+    const auto wait = refused_backoff_.Next();
+    spdlog::error("{}; it took it before, so trainers go on and it is asked again in {} s", message,
+                  wait.count() / 1000);
+    return wait;
+  }
+  MutexLock lock(&mutex_);
+  why_ = message;
+  welcome_ = false;
+  return std::nullopt;
+}
+
+std::optional<std::chrono::milliseconds> Agent::OnBroken(const Status& status, bool connected,
+                                                         std::chrono::milliseconds away) {
   registered_ = false;
   metrics_->SetConnected(false);
   if (connected) metrics_->CountReconnect();
   const bool refused = status.code() == StatusCode::kUnauthenticated ||
                        status.code() == StatusCode::kPermissionDenied ||
                        status.code() == StatusCode::kInvalidArgument;
-  if (refused) {
-    MutexLock lock(&mutex_);
-    why_ =
-        "coordinator " + config_.coordinator.address + " refused this worker: " + status.message();
-    welcome_ = false;
-    return false;
-  }
+  if (refused) return OnRefused(status.message());
   if (connected || status.code() != last_trouble_) {
     spdlog::warn("no stream to coordinator {}: {}; trying again", config_.coordinator.address,
                  status.ToString());
   }
   last_trouble_ = status.code();
-  return true;
+  return std::chrono::milliseconds(0);
 }
 
 }  // namespace attune::worker

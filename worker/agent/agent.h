@@ -19,6 +19,7 @@
 #include "worker/agent/log_shipper.h"
 #include "worker/agent/metrics.h"
 #include "worker/agent/process.h"
+#include "worker/agent/storage_probe.h"
 #include "worker/agent/supervisor.h"
 
 namespace attune::worker {
@@ -28,6 +29,9 @@ class Agent : private rpc::KeptStream<v1::WorkerMessage, v1::WorkerCommand>::Han
   struct Options {
     std::chrono::milliseconds backoff_initial{100}, backoff_max{5000};
     std::chrono::milliseconds exit_resend{5000};
+    // Between dials to a coordinator that refuses a worker which it once took: half of it to all.
+    std::chrono::milliseconds refused_wait{60000};
+    StorageProbe::Options storage;
     LogShipper::Options logs;
   };
   // config is complete (CompleteWorkerConfig). metrics must outlive the agent.
@@ -40,7 +44,8 @@ class Agent : private rpc::KeptStream<v1::WorkerMessage, v1::WorkerCommand>::Han
   // take their exits and logs. Safe to repeat.
   void Shutdown(std::chrono::milliseconds grace, std::chrono::milliseconds flush);
 
-  // False once the coordinator refused this worker for good; why() says why.
+  // False once the coordinator refused this worker before it ever took it; why() says why. Later it
+  // is asked again: a token may be corrected, and trainers are worth keeping meanwhile.
   bool welcome() const { return welcome_; }
   std::string why() const EXCLUDES(mutex_);
 
@@ -52,35 +57,44 @@ class Agent : private rpc::KeptStream<v1::WorkerMessage, v1::WorkerCommand>::Han
   v1::WorkerMessage Hello() override;
   std::optional<v1::WorkerMessage> Next(SteadyTime now, SteadyTime* wake_at) override;
   void OnMessage(const v1::WorkerCommand& command) override;
-  bool OnBroken(const Status& status, bool connected, std::chrono::milliseconds away) override;
+  std::optional<std::chrono::milliseconds> OnBroken(const Status& status, bool connected,
+                                                    std::chrono::milliseconds away) override;
 
   std::optional<v1::WorkerMessage> NextExit(SteadyTime now, SteadyTime* wake_at);
   v1::WorkerMessage MakeHeartbeat();
-  void OnRegistered(const v1::Registered& registered);
+  void OnRegistered(const v1::Registered& registered) EXCLUDES(mutex_);
+  std::optional<std::chrono::milliseconds> OnRefused(const std::string& why) EXCLUDES(mutex_);
   void OnStart(const v1::StartTrainer& start);
   Status PrepareWorkFolder();
   bool Flushed() const;
 
   const WorkerConfig config_;
   const Options options_;
+  const std::string instance_;
 
   WorkerMetrics* const metrics_;
   UniqueFd lock_;  // held on the work folder
   LogShipper logs_;
   Supervisor supervisor_;
+  StorageProbe storage_;
   std::unique_ptr<v1::WorkerService::StubInterface> stub_;
   std::unique_ptr<Connection> connection_;
   std::atomic<bool> welcome_{true};
   std::atomic<bool> registered_{false};
+  std::atomic<bool> ever_registered_{false};
+  std::atomic<bool> beat_now_{false};
   std::atomic<uint32_t> heartbeat_milliseconds_{2000};
 
   // Of the writing thread.
   SteadyTime next_heartbeat_{};
   std::map<std::string, SteadyTime> exit_due_;
   StatusCode last_trouble_ = StatusCode::kOk;
+  rpc::Backoff refused_backoff_;
+  std::string token_;
 
   mutable Mutex mutex_;
   std::string why_ GUARDED_BY(mutex_);
+  std::string cluster_id_ GUARDED_BY(mutex_);  // of the first coordinator that told one
 };
 
 }  // namespace attune::worker

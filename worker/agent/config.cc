@@ -34,20 +34,6 @@ std::string EnvironmentOr(const char* name, std::string otherwise) {
   return value != nullptr && *value != '\0' ? std::string(value) : otherwise;
 }
 
-Status ReadToken(WorkerConfig* config) {
-  if (config->token_file.empty()) return Status();
-  auto content = ReadFile(config->token_file, 4096);
-  if (!content.ok()) return content.status().WithContext("coordinator.token_file");
-  std::string token = *content;
-  while (!token.empty() && std::isspace(static_cast<unsigned char>(token.back()))) token.pop_back();
-  if (token.empty() || token.find_first_of(" \t\r\n") != std::string::npos) {
-    return InvalidArgument("coordinator.token_file " + config->token_file.string() +
-                           " must hold one token on one line");
-  }
-  config->coordinator.token = token;
-  return Status();
-}
-
 Status CheckDevice(WorkerConfig* config) {
   const size_t gpus = GpuNames().size();
   if (config->device == "cuda" && gpus == 0) {
@@ -114,6 +100,19 @@ Status ReadWorkerConfig(const yaml::Document& document, const fs::path& folder,
   return reader.Finish();
 }
 
+Result<std::string> ReadWorkerToken(const WorkerConfig& config) {
+  if (config.token_file.empty()) return std::string();
+  auto content = ReadFile(config.token_file, 4096);
+  if (!content.ok()) return content.status().WithContext("coordinator.token_file");
+  std::string token = *content;
+  while (!token.empty() && std::isspace(static_cast<unsigned char>(token.back()))) token.pop_back();
+  if (token.empty() || token.find_first_of(" \t\r\n") != std::string::npos) {
+    return InvalidArgument("coordinator.token_file " + config.token_file.string() +
+                           " must hold one token on one line");
+  }
+  return token;
+}
+
 Status CompleteWorkerConfig(WorkerConfig* config) {
   if (config->node.empty()) config->node = HostName();
   if (!IsValidName(config->node)) {
@@ -134,7 +133,7 @@ Status CompleteWorkerConfig(WorkerConfig* config) {
                            " would show /metrics to other machines in clear text: set "
                            "metrics_public: true if that is meant");
   }
-  ATTUNE_RETURN_IF_ERROR(ReadToken(config));
+  ATTUNE_RETURN_IF_ERROR(ReadWorkerToken(*config).status());
   ATTUNE_RETURN_IF_ERROR(CheckDevice(config));
   return CheckFiles(config);
 }

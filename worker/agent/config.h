@@ -15,7 +15,7 @@ namespace attune::worker {
 
 struct WorkerConfig {
   rpc::Endpoint coordinator{.address = "127.0.0.1:7070"};
-  std::filesystem::path token_file;  // read into coordinator.token by Complete
+  std::filesystem::path token_file;  // read at each dial
   std::string node;                  // default: the host's name
   std::string device = "cpu";        // or "cuda"
   uint32_t slots = 0;                // 0: one, or one per GPU
@@ -33,8 +33,11 @@ struct WorkerConfig {
 Status ReadWorkerConfig(const yaml::Document& document, const std::filesystem::path& folder,
                         WorkerConfig* config);
 
-// Fills in the defaults that depend on the machine, reads the token, checks what must exist. Errors
+// Fills in the defaults that depend on the machine, checks what must exist, the token too. Errors
 // say which key to change.
 Status CompleteWorkerConfig(WorkerConfig* config);
+
+// The token of config.token_file, empty when there is no such key.
+Result<std::string> ReadWorkerToken(const WorkerConfig& config);
 
 }  // namespace attune::worker

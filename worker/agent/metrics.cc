@@ -60,6 +60,14 @@ void WorkerMetrics::SetHost(const HostFacts& facts) {
   memory_->Set(static_cast<double>(facts.memory_bytes));
 }
 
+void WorkerMetrics::SetCertificateExpiry(TimePoint time) {
+  if (certificate_expiry_ == nullptr) {
+    certificate_expiry_ = Gauge("attune_worker_certificate_expiry_timestamp_seconds",
+                                "When the worker's TLS certificate ends to be valid.");
+  }
+  certificate_expiry_->Set(std::chrono::duration<double>(time.time_since_epoch()).count());
+}
+
 void WorkerMetrics::SetHostLoad(const HostLoad& load) {
   memory_free_->Set(static_cast<double>(load.memory_free_bytes));
   load_->Set(load.load);

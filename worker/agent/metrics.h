@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "common/base/clock.h"
 #include "common/base/status.h"
 #include "common/metrics/page.h"
 #include "worker/agent/host.h"
@@ -28,6 +29,7 @@ class WorkerMetrics {
   void SetSlots(uint32_t slots) { slots_->Set(slots); }
   void SetHost(const HostFacts& facts);
   void SetHostLoad(const HostLoad& load);
+  void SetCertificateExpiry(TimePoint time);
   void SetRunning(size_t running) { running_->Set(static_cast<double>(running)); }
   void SetConnected(bool connected) { connected_->Set(connected ? 1 : 0); }
   void CountStart() { starts_->Increment(); }
@@ -44,6 +46,7 @@ class WorkerMetrics {
   std::unique_ptr<metrics::Page> page_;
   prometheus::Gauge *slots_, *running_, *connected_, *cores_, *memory_, *memory_free_, *load_,
       *cpu_seconds_, *trainer_memory_peak_;
+  prometheus::Gauge* certificate_expiry_ = nullptr;  // from the first time it is known
   prometheus::Counter *starts_, *reconnects_, *log_bytes_;
   prometheus::Family<prometheus::Counter>* exits_;
 };

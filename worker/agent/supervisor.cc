@@ -130,8 +130,8 @@ std::filesystem::path Supervisor::LogPath(const std::string& trainer_id) const {
 
 void Supervisor::Run() {
   while (!Done()) {
-    StartPending();
     SendSignals();
+    StartPending();
     WaitForSomething();
     ReapEnded();
   }
@@ -144,6 +144,13 @@ bool Supervisor::Done() const {
          });
 }
 
+const Supervisor::Trainer* Supervisor::RunningIn(uint32_t slot) const {
+  for (const auto& [id, trainer] : trainers_) {
+    if (trainer.phase == Phase::kRunning && trainer.identity.slot == slot) return &trainer;
+  }
+  return nullptr;
+}
+
 std::string Supervisor::RefuseStart(const TrainerIdentity& identity) const {
   if (stopping_) return "the worker is shutting down";
   if (!IsValidTrainerId(identity.trainer_id)) return "its id is not a file name";
@@ -151,12 +158,11 @@ std::string Supervisor::RefuseStart(const TrainerIdentity& identity) const {
     return "slot " + std::to_string(identity.slot) + " does not exist; this worker has " +
            std::to_string(options_.slots);
   }
-  for (const auto& [id, trainer] : trainers_) {
-    if (trainer.phase == Phase::kRunning && trainer.identity.slot == identity.slot) {
-      return "slot " + std::to_string(identity.slot) + " is still used by " + id;
-    }
-  }
   if (trainers_.at(identity.trainer_id).stop_asked) return "stopped before it started";
+  if (const Trainer* other = RunningIn(identity.slot)) {
+    return "slot " + std::to_string(identity.slot) + " is still used by " +
+           other->identity.trainer_id;
+  }
   return "";
 }
 
@@ -167,9 +173,13 @@ void Supervisor::StartPending() {
     std::string refusal;
     {
       MutexLock lock(&mutex_);
-      auto it = std::find_if(trainers_.begin(), trainers_.end(), [](const auto& entry) {
-        return entry.second.phase == Phase::kStarting;
-      });
+      auto it = trainers_.begin();
+      for (; it != trainers_.end(); ++it) {
+        if (it->second.phase != Phase::kStarting) continue;
+        const Trainer* other = RunningIn(it->second.identity.slot);
+        const bool waits = other != nullptr && other->stop_asked && !it->second.stop_asked;
+        if (!waits) break;
+      }
       if (it == trainers_.end()) return;
       identity = it->second.identity;
       request = std::move(it->second.request);

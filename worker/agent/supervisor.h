@@ -64,7 +64,8 @@ class Supervisor {
   void Shutdown(std::chrono::milliseconds grace);
 
   // Both return at once; what becomes of it is seen in exits. A trainer id that is known already is
-  // left as it is: the coordinator may repeat itself.
+  // left as it is: the coordinator may repeat itself. A slot whose trainer was told to stop is
+  // waited for; one whose trainer was not is an error.
   void StartTrainer(const TrainerIdentity& identity, SpawnRequest request);
   void StopTrainer(const std::string& trainer_id, std::chrono::milliseconds grace);
 
@@ -98,6 +99,7 @@ class Supervisor {
   void ReapEnded();
   void Finish(TrainerExit exit);
   std::string RefuseStart(const TrainerIdentity& identity) const REQUIRES(mutex_);
+  const Trainer* RunningIn(uint32_t slot) const REQUIRES(mutex_);
   bool Done() const;
   void Wake();
 

@@ -99,7 +99,8 @@ void Control::OnMessage(const v1::TrainerCommand& command) {
   }
 }
 
-bool Control::OnBroken(const Status& status, bool connected, std::chrono::milliseconds away) {
+std::optional<std::chrono::milliseconds> Control::OnBroken(const Status& status, bool connected,
+                                                           std::chrono::milliseconds away) {
   if (connected) spdlog::warn("stream to the coordinator lost: {}", status.ToString());
   switch (status.code()) {
     case StatusCode::kUnauthenticated:
@@ -108,14 +109,14 @@ bool Control::OnBroken(const Status& status, bool connected, std::chrono::millis
     case StatusCode::kFailedPrecondition:
     case StatusCode::kInvalidArgument:
       Finish(End::kRefused, status.message());
-      return false;
+      return std::nullopt;
     default:
       break;
   }
-  if (away < options_.away_max) return true;
+  if (away < options_.away_max) return std::chrono::milliseconds(0);
   Finish(End::kAway, "no stream to " + options_.endpoint.address + " for " +
                          std::to_string(away.count() / 1000) + " s: " + status.message());
-  return false;
+  return std::nullopt;
 }
 
 }  // namespace attune::trainer

@@ -51,7 +51,8 @@ class Control : private rpc::KeptStream<v1::TrainerMessage, v1::TrainerCommand>:
   v1::TrainerMessage Hello() override;
   std::optional<v1::TrainerMessage> Next(SteadyTime now, SteadyTime* wake_at) override;
   void OnMessage(const v1::TrainerCommand& command) override;
-  bool OnBroken(const Status& status, bool connected, std::chrono::milliseconds away) override;
+  std::optional<std::chrono::milliseconds> OnBroken(const Status& status, bool connected,
+                                                    std::chrono::milliseconds away) override;
   void Finish(End end, const std::string& why) EXCLUDES(mutex_);
 
   const Options options_;

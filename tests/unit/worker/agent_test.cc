@@ -47,7 +47,8 @@ class FakeCoordinator : public v1::WorkerService::Service {
 
   StreamPeer<v1::WorkerMessage, v1::WorkerCommand> peer;
   std::atomic<bool> acknowledge_exits{true}, acknowledge_logs{true};
-  std::string unknown_trainer;  // told to each worker that registers
+  std::atomic<int> registrations{0};                         // answered
+  std::string unknown_trainer, cluster_id, cluster_id_file;  // told to each worker that registers
 
  private:
   void Answer(const v1::WorkerMessage& message) {
@@ -55,9 +56,14 @@ class FakeCoordinator : public v1::WorkerService::Service {
     if (message.has_register_()) {
       command.mutable_registered()->set_heartbeat_seconds(60);  // for older workers
       command.mutable_registered()->set_heartbeat_milliseconds(200);
+      command.mutable_registered()->set_cluster_id(cluster_id);
+      command.mutable_registered()->set_cluster_id_file(cluster_id_file);
       if (!unknown_trainer.empty()) {
         command.mutable_registered()->add_unknown_trainer_ids(unknown_trainer);
       }
+      peer.Send(command);
+      ++registrations;
+      return;
     } else if (message.has_exited() && acknowledge_exits) {
       command.mutable_exit_acknowledged()->set_trainer_id(message.exited().trainer_id());
     } else if (message.has_log() && acknowledge_logs) {
@@ -75,6 +81,12 @@ class AgentTest : public ::testing::Test {
  protected:
   // Each trainer of the worker runs the script.
   void StartAgent(const std::string& script, uint32_t slots = 1) {
+    MakeAgent(script, slots);
+    Status status = agent_->Start();
+    ASSERT_TRUE(status.ok()) << status.ToString();
+    ASSERT_TRUE(AwaitRegistered(1));
+  }
+  void MakeAgent(const std::string& script, uint32_t slots = 1) {
     config_.coordinator.address = server_.address();
     config_.node = "node-1";
     config_.slots = slots;
@@ -85,10 +97,9 @@ class AgentTest : public ::testing::Test {
     options_.backoff_max = milliseconds(50);
     options_.exit_resend = milliseconds(50);
     options_.logs.poll = milliseconds(10);
+    options_.refused_wait = milliseconds(20);
+    options_.storage.interval = milliseconds(10);
     agent_ = std::make_unique<Agent>(config_, options_, &metrics_);
-    Status status = agent_->Start();
-    ASSERT_TRUE(status.ok()) << status.ToString();
-    ASSERT_TRUE(AwaitRegistered(1));
   }
   bool AwaitRegistered(int times) {
     return coordinator_.peer.Await([&](const Messages& messages) {
@@ -282,12 +293,77 @@ TEST_F(AgentTest, ShutdownStopsTrainersAndHandsOverTheirExits) {
   EXPECT_THAT(LogOf(coordinator_.peer.received(), "t"), HasSubstr("bye\n"));
 }
 
-TEST_F(AgentTest, GivesUpWhenRefused) {
-  StartAgent("sleep 60");
+TEST_F(AgentTest, GivesUpWhenRefusedAtFirst) {
   coordinator_.peer.set_refusal(grpc::Status(grpc::StatusCode::UNAUTHENTICATED, "unknown token"));
-  coordinator_.peer.Break();
+  MakeAgent("sleep 60");
+  ASSERT_TRUE(agent_->Start().ok());
   EXPECT_TRUE(AwaitTrue([&] { return !agent_->welcome(); }));
   EXPECT_THAT(agent_->why(), HasSubstr("unknown token"));
+}
+
+// A token that is changed on one side only must not end what runs.
+TEST_F(AgentTest, KeepsItsTrainersWhenItIsRefusedLater) {
+  config_.token_file = folder_.Write("token", "old-token\n");
+  StartAgent("echo ready; sleep 60");
+  EXPECT_EQ(coordinator_.peer.token(), "Bearer old-token");
+  coordinator_.Start("t");
+  ASSERT_TRUE(AwaitLog("t", "ready"));
+  coordinator_.peer.Forget();
+  coordinator_.peer.set_refusal(grpc::Status(grpc::StatusCode::UNAUTHENTICATED, "unknown token"));
+  coordinator_.peer.Break();
+  ASSERT_TRUE(coordinator_.peer.AwaitRefusals(2));
+  EXPECT_TRUE(agent_->welcome());
+  folder_.Write("token", "new-token\n");
+  coordinator_.peer.set_refusal(grpc::Status::OK);
+  ASSERT_TRUE(AwaitRegistered(1));
+  EXPECT_EQ(coordinator_.peer.token(), "Bearer new-token");
+  EXPECT_EQ(coordinator_.peer.received().front().register_().running_size(), 1);
+}
+
+TEST_F(AgentTest, AnotherClustersCoordinatorEndsNothing) {
+  coordinator_.cluster_id = "cluster-a";
+  StartAgent("echo ready; sleep 60");
+  coordinator_.Start("t");
+  ASSERT_TRUE(AwaitLog("t", "ready"));
+  coordinator_.unknown_trainer = "t";
+  coordinator_.cluster_id = "cluster-b";  // on an empty mount point
+  coordinator_.peer.Break();
+  ASSERT_TRUE(AwaitTrue([&] { return coordinator_.registrations == 2; }));
+  coordinator_.unknown_trainer = "";
+  coordinator_.cluster_id = "cluster-a";
+  coordinator_.peer.Forget();
+  coordinator_.peer.Break();
+  EXPECT_TRUE(AwaitHeartbeat(
+      [](const auto& beat) { return beat.running_size() == 1 && beat.running(0).pid() > 0; }));
+}
+
+TEST_F(AgentTest, SaysWhenItDoesNotSeeTheStorage) {
+  coordinator_.cluster_id = "cluster-a";
+  coordinator_.cluster_id_file = folder_.path() / "storage" / "cluster-id";
+  StartAgent("sleep 60");
+  EXPECT_TRUE(AwaitHeartbeat([](const auto& beat) {
+    return beat.not_ready().find("storage is not seen here") != std::string::npos;
+  }));
+  std::filesystem::create_directory(folder_.path() / "storage");
+  folder_.Write("storage/cluster-id", "cluster-b\n");
+  EXPECT_TRUE(AwaitHeartbeat([](const auto& beat) {
+    return beat.not_ready().find("is of another cluster") != std::string::npos;
+  }));
+  coordinator_.peer.Forget();
+  folder_.Write("storage/cluster-id", "cluster-a\n");
+  EXPECT_TRUE(AwaitHeartbeat([](const auto& beat) { return beat.not_ready().empty(); }));
+}
+
+// The coordinator takes a slot for free when it has told its trainer to end.
+TEST_F(AgentTest, AStartWaitsForTheTrainerThatIsStopping) {
+  StartAgent("trap 'exit 0' TERM; echo ready; while :; do sleep 0.01; done");
+  coordinator_.Start("first");
+  ASSERT_TRUE(AwaitLog("first", "ready"));
+  coordinator_.Stop("first", 60);
+  coordinator_.Start("second");
+  EXPECT_TRUE(AwaitLog("second", "ready"));
+  EXPECT_TRUE(AwaitExit("first"));
+  EXPECT_TRUE(ExitsOf(coordinator_.peer.received(), "second").empty());
 }
 
 TEST_F(AgentTest, OneWorkerAFolder) {

@@ -40,7 +40,7 @@ TEST(ReadWorkerConfig, ReadsTheSampleFile) {
   ASSERT_TRUE(ReadWorkerConfig(*document, "/etc/attune", &config).ok());
   EXPECT_EQ(config.coordinator.address, "127.0.0.1:7070");
   EXPECT_EQ(config.slots, 1u);
-  EXPECT_EQ(config.metrics_listen, "127.0.0.1:7072");
+  EXPECT_EQ(config.metrics_listen, "127.0.0.1:9465");
 }
 
 TEST(ReadWorkerConfig, NamesTheUnknownKeyAndItsLine) {
@@ -96,7 +96,9 @@ TEST_F(CompleteTest, SaysWhatIsMissing) {
 TEST_F(CompleteTest, ReadsTheTokenOfItsFile) {
   config_.token_file = folder_.Write("token", "abc123\n");
   ASSERT_TRUE(CompleteWorkerConfig(&config_).ok());
-  EXPECT_EQ(config_.coordinator.token, "abc123");
+  EXPECT_EQ(*ReadWorkerToken(config_), "abc123");
+  folder_.Write("token", "def456\n");
+  EXPECT_EQ(*ReadWorkerToken(config_), "def456");
   config_.token_file = folder_.Write("two", "abc 123\n");
   EXPECT_FALSE(CompleteWorkerConfig(&config_).ok());
 }

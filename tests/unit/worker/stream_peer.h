@@ -38,7 +38,15 @@ class StreamPeer {
       EXCLUDES(mutex_) {
     {
       MutexLock lock(&mutex_);
-      if (!refusal_.ok()) return refusal_;
+      const auto& metadata = context->client_metadata();
+      const auto token = metadata.find("authorization");
+      token_ =
+          token == metadata.end() ? "" : std::string(token->second.data(), token->second.size());
+      if (!refusal_.ok()) {
+        ++refusals_;
+        changed_.NotifyAll();
+        return refusal_;
+      }
       stream_ = stream;
       context_ = context;
       ++streams_;
@@ -83,6 +91,19 @@ class StreamPeer {
     }
     return true;
   }
+  bool AwaitRefusals(int refusals) EXCLUDES(mutex_) {
+    const auto until = std::chrono::steady_clock::now() + kPatience;
+    MutexLock lock(&mutex_);
+    while (refusals_ < refusals) {
+      if (!changed_.WaitUntil(&mutex_, until)) return false;
+    }
+    return true;
+  }
+  // The authorization that the last stream came with.
+  std::string token() EXCLUDES(mutex_) {
+    MutexLock lock(&mutex_);
+    return token_;
+  }
   bool AwaitStreams(int streams) EXCLUDES(mutex_) {
     const auto until = std::chrono::steady_clock::now() + kPatience;
     MutexLock lock(&mutex_);
@@ -108,6 +129,8 @@ class StreamPeer {
   grpc::ServerReaderWriter<Out, In>* stream_ GUARDED_BY(mutex_) = nullptr;
   grpc::ServerContext* context_ GUARDED_BY(mutex_) = nullptr;
   int streams_ GUARDED_BY(mutex_) = 0;
+  int refusals_ GUARDED_BY(mutex_) = 0;
+  std::string token_ GUARDED_BY(mutex_);
   std::vector<In> received_ GUARDED_BY(mutex_);
 };
 
