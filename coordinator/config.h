@@ -14,7 +14,7 @@ namespace attune {
 struct CoordinatorConfig {
   std::string listen = "127.0.0.1:7070";          // port 0: any
   std::filesystem::path storage;                  // the cluster's folder; absolute after reading
-  std::string metrics_listen = "127.0.0.1:9470";  // empty: none
+  std::string metrics_listen = "127.0.0.1:9464";  // empty: none
   bool metrics_public = false;                    // /metrics may leave this machine, in clear text
   std::string tls_cert, tls_key, tls_ca;          // PEM files; ca: clients must show a certificate
   std::string token_file;                         // of users
@@ -26,7 +26,9 @@ struct CoordinatorConfig {
   std::chrono::milliseconds progress_timeout{3'600'000};
   std::chrono::milliseconds forget_lost_after{86'400'000};
   std::chrono::milliseconds keep_checkpoints{7 * 86'400'000};
+  std::chrono::milliseconds pause_timeout{120'000};
   std::string log_level = "info";
+  bool init = false;  // a flag, not in the file: begin a cluster where the storage holds none
 };
 
 // Reads and checks the file. Relative paths in it are relative to its folder. Errors:

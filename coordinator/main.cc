@@ -19,9 +19,10 @@ int Complain(const Status& status, int code) {
   return code;
 }
 
-int Run(const std::string& config_path) {
+int Run(const std::string& config_path, bool init) {
   auto config = ReadCoordinatorConfig(config_path);
   if (!config.ok()) return Complain(config.status(), 2);
+  config->init = init;
   if (Status logging = InitLogging("coordinator", config->log_level); !logging.ok()) {
     return Complain(logging, 2);
   }
@@ -50,11 +51,13 @@ int main(int argc, char** argv) {
   CLI::App app("The coordinator of an Attune cluster: API, state, scheduling.");
   std::string config;
   app.add_option("--config", config, "Configuration file (YAML)")->required();
+  bool init = false;
+  app.add_flag("--init", init, "Begin a new cluster where the storage holds none");
   app.set_version_flag("--version", attune::kVersion);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
-  return attune::Run(config);
+  return attune::Run(config, init);
 }

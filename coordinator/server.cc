@@ -4,14 +4,18 @@
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/resource_quota.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <optional>
 #include <utility>
 
 #include "common/base/files.h"
 #include "common/base/hash.h"
+#include "common/base/mutex.h"
 #include "common/base/version.h"
 #include "common/log/log.h"
+#include "common/rpc/certificates.h"
 #include "common/rpc/rpc.h"
 #include "coordinator/api/cluster_service.h"
 #include "coordinator/api/dataset_service.h"
@@ -20,6 +24,7 @@
 #include "coordinator/api/trainer_service.h"
 #include "coordinator/api/worker_service.h"
 #include "coordinator/jobs/schema.h"
+#include "coordinator/jobs/state_machine.h"
 #include "coordinator/metrics/metrics.h"
 #include "coordinator/security/bind_policy.h"
 #include "coordinator/snapshot.h"
@@ -50,25 +55,43 @@ class MetricsTelemetry final : public jobs::Telemetry {
     if (point.has_seconds_optimizer()) sample.optimizer = point.seconds_optimizer();
     metrics_->OnStepApplied(sample);
   }
-  void OnRestart() override { metrics_->OnRestart(); }
   void OnStall() override { metrics_->OnStall(); }
+  void OnJobEnded(const v1::Job& job) override {
+    if (job.kind() == v1::Job::TRAIN) metrics_->OnJobEnded(jobs::StateName(job.state()));
+  }
+  void OnWrite(const Status& status) {
+    if (status.code() == StatusCode::kDataLoss) {
+      // Nothing that is tried again mends it, and what is read from it is not to be trusted.
+      spdlog::critical("the coordinator ends: {}", status.message());
+      spdlog::shutdown();
+      _exit(1);
+    }
+    if (!status.ok()) metrics_->OnCommitFailed();
+    if (status.ok() != written_.exchange(status.ok())) ReportHealth();
+  }
+  // The health service of the running server; null before and after.
+  void SetHealth(grpc::HealthCheckServiceInterface* health) EXCLUDES(mutex_) {
+    MutexLock lock(&mutex_);
+    health_ = health;
+  }
+  void OnAttemptLost(std::string_view cause) override { metrics_->OnAttemptLost(cause); }
+  void OnLate(double seconds) override { metrics_->OnLate(seconds); }
 
  private:
+  void ReportHealth() EXCLUDES(mutex_) {
+    MutexLock lock(&mutex_);
+    if (health_ != nullptr) health_->SetServingStatus(written_);
+  }
+
   metrics::Metrics* const metrics_;
+  std::atomic<bool> written_{true};  // what was last to be written
+  Mutex mutex_;
+  grpc::HealthCheckServiceInterface* health_ GUARDED_BY(mutex_) = nullptr;
 };
 
 Result<std::shared_ptr<grpc::ServerCredentials>> MakeCredentials(const CoordinatorConfig& config) {
   if (config.tls_cert.empty()) return grpc::InsecureServerCredentials();
-  grpc::SslServerCredentialsOptions options(
-      config.tls_ca.empty() ? GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE
-                            : GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
-  ATTUNE_ASSIGN_OR_RETURN(std::string cert, ReadFile(config.tls_cert, 1 << 20));
-  ATTUNE_ASSIGN_OR_RETURN(std::string key, ReadFile(config.tls_key, 1 << 20));
-  options.pem_key_cert_pairs.push_back({key, cert});
-  if (!config.tls_ca.empty()) {
-    ATTUNE_ASSIGN_OR_RETURN(options.pem_root_certs, ReadFile(config.tls_ca, 1 << 20));
-  }
-  return grpc::SslServerCredentials(options);
+  return rpc::ServerCredentials({config.tls_ca, config.tls_cert, config.tls_key});
 }
 
 struct Tokens {
@@ -169,7 +192,7 @@ struct CoordinatorServer::Parts {
 };
 
 Status CoordinatorServer::Parts::OpenState() {
-  ATTUNE_ASSIGN_OR_RETURN(StateFolder folder, StateFolder::Open(config.storage));
+  ATTUNE_ASSIGN_OR_RETURN(StateFolder folder, StateFolder::Open(config.storage, config.init));
   state.emplace(std::move(folder));
   std::vector<Migration> migrations = jobs::Migrations();
   std::vector<Migration> more = versions::Migrations();
@@ -184,11 +207,13 @@ Status CoordinatorServer::Parts::OpenState() {
 
 Status CoordinatorServer::Parts::MakeController() {
   artifacts = std::make_unique<jobs::StoredArtifacts>(catalog.get(), registry.get());
-  metrics = std::make_unique<metrics::Metrics>(
-      kVersion, [this] { return TakeSnapshot(database.get(), &loop, SystemClock()); });
+  metrics = std::make_unique<metrics::Metrics>(kVersion, [this] {
+    return TakeSnapshot(database.get(), &loop, SystemClock(), config.storage, config.tls_cert);
+  });
   telemetry = std::make_unique<MetricsTelemetry>(metrics.get());
   jobs::ControllerOptions options;
   options.storage = config.storage;
+  options.cluster_id = state->cluster_id();
   options.liveness = {config.heartbeat_interval, config.lost_after};
   options.attach_timeout = config.attach_timeout;
   options.reattach_timeout = config.reattach_timeout;
@@ -196,6 +221,7 @@ Status CoordinatorServer::Parts::MakeController() {
   options.forget_lost_after = config.forget_lost_after;
   options.keep_checkpoints = config.keep_checkpoints;
   options.missing_timeout = config.lost_after;
+  options.pause_timeout = config.pause_timeout;
   options.seed = static_cast<uint64_t>(ToMicros(SystemClock()->Now()));
   jobs::ControllerPorts ports;
   ports.database = database.get();
@@ -234,6 +260,7 @@ void CoordinatorServer::Parts::MakeServices() {
       std::make_unique<WorkerService>(&loop, &worker_streams, logs.get(), authenticator.get());
   trainer_service =
       std::make_unique<TrainerService>(&loop, &trainer_streams, &rendezvous, authenticator.get());
+  database->SetWriteObserver([this](const Status& status) { telemetry->OnWrite(status); });
   database->AddObserver([this](const std::vector<Event>&) { pump.Wake(); });
 }
 
@@ -258,6 +285,7 @@ Status CoordinatorServer::Parts::Serve() {
                        ": the port is taken or the address is not of this machine; stop what "
                        "listens there or choose another port with `listen`");
   }
+  telemetry->SetHealth(server->GetHealthCheckService());
   address = config.listen.substr(0, config.listen.rfind(':')) + ":" + std::to_string(port);
   return Status();
 }
@@ -288,6 +316,7 @@ CoordinatorServer::~CoordinatorServer() {
   Parts& parts = *parts_;
   if (parts.server != nullptr) {
     const grpc::Status leaving(grpc::StatusCode::UNAVAILABLE, "the coordinator shuts down");
+    parts.telemetry->SetHealth(nullptr);
     parts.pump.Shutdown();
     parts.worker_streams.hub().CloseAll(leaving);
     parts.trainer_streams.hub().CloseAll(leaving);

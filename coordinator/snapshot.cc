@@ -1,5 +1,8 @@
 #include "coordinator/snapshot.h"
 
+#include <algorithm>
+
+#include "common/rpc/certificates.h"
 #include "coordinator/jobs/repository.h"
 #include "coordinator/jobs/state_machine.h"
 
@@ -21,13 +24,18 @@ metrics::JobSample Sample(Transaction& transaction, const v1::Job& job, TimePoin
   double end = jobs::IsFinal(job.state()) ? SecondsOf(job.ended())
                                           : static_cast<double>(ToMicros(now)) * 1e-6;
   sample.seconds_since_placed = end - SecondsOf(job.started());
-  sample.seconds_applied = jobs::AppliedSeconds(transaction, job.id());
+  sample.running = jobs::IsActive(job.state());
+  // A job of an older version has no sum yet.
+  sample.seconds_applied = job.has_applied_seconds() ? job.applied_seconds()
+                                                     : jobs::AppliedSeconds(transaction, job.id());
   return sample;
 }
 
 }  // namespace
 
-Result<metrics::Snapshot> TakeSnapshot(Database* database, jobs::ControlLoop* loop, Clock* clock) {
+Result<metrics::Snapshot> TakeSnapshot(Database* database, jobs::ControlLoop* loop, Clock* clock,
+                                       const std::filesystem::path& storage,
+                                       const std::string& certificate) {
   metrics::Snapshot snapshot;
   auto nodes = loop->Call<std::vector<v1::Node>>(
       [](jobs::Controller& controller) -> Result<std::vector<v1::Node>> {
@@ -40,7 +48,21 @@ Result<metrics::Snapshot> TakeSnapshot(Database* database, jobs::ControlLoop* lo
     snapshot.slots_used += node.slots_used();
     snapshot.slots_free += node.slots() - std::min(node.slots(), node.slots_used());
   }
+  if (!certificate.empty()) {
+    auto expiry = rpc::CertificateExpiry(certificate);
+    if (expiry.ok()) snapshot.certificate_expiry = static_cast<double>(ToMicros(*expiry)) * 1e-6;
+  }
+  std::error_code error;
+  const auto space = std::filesystem::space(storage, error);
+  if (!error) {
+    snapshot.storage_bytes = space.capacity;
+    snapshot.storage_free_bytes = space.available;
+  }
   ATTUNE_RETURN_IF_ERROR(database->Read([&](Transaction& transaction) {
+    if (auto oldest = jobs::OldestQueued(transaction)) {
+      snapshot.queue_oldest_seconds =
+          std::max(0.0, std::chrono::duration<double>(clock->Now() - *oldest).count());
+    }
     for (const auto& [state, count] : jobs::CountJobsByState(transaction, false)) {
       snapshot.jobs[state] = count;
     }

@@ -1,12 +1,17 @@
 #pragma once
 
+#include <filesystem>
+#include <string>
+
 #include "coordinator/jobs/control_loop.h"
 #include "coordinator/metrics/metrics.h"
 #include "coordinator/store/database.h"
 
 namespace attune {
 
-// What /metrics shows of the state now.
-Result<metrics::Snapshot> TakeSnapshot(Database* database, jobs::ControlLoop* loop, Clock* clock);
+// What /metrics shows of the state now. certificate: a PEM file, or empty.
+Result<metrics::Snapshot> TakeSnapshot(Database* database, jobs::ControlLoop* loop, Clock* clock,
+                                       const std::filesystem::path& storage,
+                                       const std::string& certificate);
 
 }  // namespace attune

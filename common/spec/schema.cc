@@ -236,9 +236,9 @@ const std::vector<Field>& Table() {
        .type = "whole number",
        .fallback = "3",
        .range = {0, 1000},
-       .doc = "How often the job starts again from its last checkpoint after it has lost a trainer "
-              "or a "
-              "worker."},
+       .doc = "How often the job starts again from its last checkpoint after a trainer has failed; "
+              "a new checkpoint sets the count back to 0. Lost workers and unreadable storage do "
+              "not count."},
   };
   return *table;
 }

@@ -8,6 +8,7 @@ namespace attune {
 namespace {
 
 constexpr uint32_t kSlotsMax = 1024;
+constexpr std::chrono::seconds kClaimedFor{10};  // after the last word
 
 grpc::Status Overloaded() {
   return grpc::Status(grpc::StatusCode::UNAVAILABLE, "the coordinator is shutting down or busy");
@@ -33,6 +34,31 @@ void WorkerStreams::Disconnect(const std::string& node) {
   hub_.Close(node, grpc::Status(grpc::StatusCode::ABORTED, "register again"));
 }
 
+std::optional<std::string> WorkerStreams::Claim(const std::string& node,
+                                                const std::string& instance,
+                                                const std::string& address) {
+  const auto now = std::chrono::steady_clock::now();
+  MutexLock lock(&mutex_);
+  Claimed& claimed = claims_[node];
+  const bool others = !claimed.instance.empty() && claimed.instance != instance;
+  if (others && now - claimed.heard < kClaimedFor) return claimed.address;
+  claimed = {instance, address, now};
+  return std::nullopt;
+}
+
+void WorkerStreams::Heard(const std::string& node, const std::string& instance) {
+  MutexLock lock(&mutex_);
+  auto found = claims_.find(node);
+  if (found == claims_.end() || found->second.instance != instance) return;
+  found->second.heard = std::chrono::steady_clock::now();
+}
+
+void WorkerStreams::Release(const std::string& node, const std::string& instance) {
+  MutexLock lock(&mutex_);
+  auto found = claims_.find(node);
+  if (found != claims_.end() && found->second.instance == instance) claims_.erase(found);
+}
+
 grpc::ServerBidiReactor<v1::WorkerMessage, v1::WorkerCommand>* WorkerService::Connect(
     grpc::CallbackServerContext* context) {
   auto* stream = new WorkerStream(context, loop_, streams_, logs_);
@@ -51,6 +77,7 @@ grpc::Status WorkerStream::OnMessage(const v1::WorkerMessage& message) {
     return grpc::Status(grpc::StatusCode::FAILED_PRECONDITION,
                         "the first message must be the registration");
   }
+  streams_->Heard(node_, instance_);
   bool taken = true;
   if (message.has_heartbeat()) {
     taken =
@@ -72,7 +99,18 @@ grpc::Status WorkerStream::Register(const v1::RegisterWorker& worker) {
   if (!node_.empty() && node_ != worker.node()) {
     return grpc::Status(grpc::StatusCode::FAILED_PRECONDITION, "a stream has one node");
   }
+  if (!worker.instance().empty()) {  // an older worker has none
+    const auto other = streams_->Claim(worker.node(), worker.instance(), peer());
+    if (other) {
+      spdlog::error("a second worker calls itself {}: {}, beside {}", worker.node(), peer(),
+                    *other);
+      return rpc::ToGrpc(AlreadyExists("a worker of the name " + worker.node() + " runs at " +
+                                       *other + ", and this one at " + peer() +
+                                       ": give each a name of its own with the key 'node'"));
+    }
+  }
   node_ = worker.node();
+  instance_ = worker.instance();
   bool taken = false;
   streams_->hub().Bind(node_, this, [&] {
     taken = loop_->Post([worker, address = peer()](jobs::Controller& controller) {
@@ -103,6 +141,7 @@ grpc::Status WorkerStream::TakeLog(const v1::LogData& log) {
 void WorkerStream::OnEnd() {
   if (node_.empty()) return;
   streams_->hub().Unbind(node_, this, [this] {
+    streams_->Release(node_, instance_);
     spdlog::info("node={} stream ended", node_);
     loop_->Post(
         [node = node_](jobs::Controller& controller) { controller.OnWorkerDetached(node); });

@@ -1,6 +1,12 @@
 #pragma once
 
+#include <chrono>
+#include <map>
+#include <optional>
+#include <string>
+
 #include "attune/v1/worker.grpc.pb.h"
+#include "common/base/mutex.h"
 #include "coordinator/api/authenticator.h"
 #include "coordinator/api/log_store.h"
 #include "coordinator/api/message_stream.h"
@@ -20,7 +26,20 @@ class WorkerStreams final : public launching::WorkerLink {
   void Disconnect(const std::string& node) override;
   StreamHub<WorkerStream, v1::WorkerCommand>& hub() { return hub_; }
 
+  // A process makes a node's name its own, while it is heard from: two hosts of one name would end
+  // each other's trainers for ever. Returns the address of the other that has it, or nothing.
+  std::optional<std::string> Claim(const std::string& node, const std::string& instance,
+                                   const std::string& address) EXCLUDES(mutex_);
+  void Heard(const std::string& node, const std::string& instance) EXCLUDES(mutex_);
+  void Release(const std::string& node, const std::string& instance) EXCLUDES(mutex_);
+
  private:
+  struct Claimed {
+    std::string instance, address;
+    std::chrono::steady_clock::time_point heard;
+  };
+  Mutex mutex_;
+  std::map<std::string, Claimed> claims_ GUARDED_BY(mutex_);  // by node
   StreamHub<WorkerStream, v1::WorkerCommand> hub_;
 };
 
@@ -58,6 +77,7 @@ class WorkerStream final : public MessageStream<v1::WorkerMessage, v1::WorkerCom
   WorkerStreams* const streams_;
   LogStore* const logs_;
   std::string node_;  // empty before the registration
+  std::string instance_;
 };
 
 }  // namespace attune

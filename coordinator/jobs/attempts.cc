@@ -11,6 +11,16 @@
 #include "coordinator/jobs/state_machine.h"
 
 namespace attune::jobs {
+namespace {
+
+constexpr uint32_t kRegisterTriesMax = 20;  // a quarter of an hour
+
+std::string OutputName(const v1::Job& job) {
+  const std::string& name = job.spec().register_().model();
+  return name.empty() ? job.name() : name;
+}
+
+}  // namespace
 
 scheduling::ClusterView Controller::View(Time now) {
   scheduling::ClusterView view;
@@ -22,7 +32,8 @@ scheduling::ClusterView Controller::View(Time now) {
     ++held[trainer.record.job_id];
   }
   for (const auto& [name, entry] : nodes_.entries()) {
-    scheduling::NodeView node{name, nodes_.Ready(name, now), entry.node.slots(), {}};
+    scheduling::NodeView node{
+        name, nodes_.Ready(name, now), entry.node.slots(), {}, entry.lost ? "" : entry.trouble};
     for (uint32_t slot = 0; slot < node.slots; ++slot) {
       if (!taken[name].contains(slot)) node.free.push_back(slot);
     }
@@ -36,8 +47,13 @@ scheduling::ClusterView Controller::View(Time now) {
             [](const JobRecord* a, const JobRecord* b) { return a->number < b->number; });
   for (const JobRecord* record : queue) {
     v1::RanksSpec ranks = RanksOf(record->job);
-    view.queue.push_back({record->job.id(), ranks.min(), ranks.max(), record->not_before,
-                          held.contains(record->job.id()) ? held[record->job.id()] : 0});
+    const auto& avoided = record->job.avoided_nodes();
+    view.queue.push_back({record->job.id(),
+                          ranks.min(),
+                          ranks.max(),
+                          record->not_before,
+                          held.contains(record->job.id()) ? held[record->job.id()] : 0,
+                          {avoided.begin(), avoided.end()}});
   }
   for (const auto& [id, slots] : held) view.holding.push_back({id, slots});
   return view;
@@ -119,6 +135,8 @@ void Controller::StartAttempt(OpenJob& job, const scheduling::Placement& placeme
   job.attempt_since = now;
   job.peer_lost_since.reset();
   job.registering = false;
+  job.register_tries = 0;
+  job.output_failing_since.reset();
   job.shown_phase.clear();
   const std::string run = RunName(job_id, generation);
   ports_.tokens->Add(job.record.token_sha256, run);
@@ -293,7 +311,7 @@ void Controller::StartRegistering(OpenJob& job) {
     change.events.push_back({"registering", "training is done; the output is checked"});
     if (!Commit(std::move(change)).ok()) return;
   }
-  if (job.registering) return;
+  if (job.registering || Now() < job.register_at) return;
   job.registering = true;
   const v1::Job snapshot = job.record.job;
   v1::Lineage lineage;
@@ -306,8 +324,7 @@ void Controller::StartRegistering(OpenJob& job) {
   }
   lineage.set_spec(spec::ToJsonText(snapshot.spec()));
   std::map<std::string, double> metrics(snapshot.metrics().begin(), snapshot.metrics().end());
-  std::string name = snapshot.spec().register_().model();
-  if (name.empty()) name = snapshot.name();
+  const std::string name = OutputName(snapshot);
   auto output = std::make_shared<Result<models::PreparedOutput>>(Internal("not run"));
   Artifacts* artifacts = ports_.artifacts;
   const std::string folder = job.record.output_path;
@@ -321,18 +338,7 @@ void Controller::FinishRegistering(const std::string& job_id,
   OpenJob* job = FindOpenJob(job_id);
   if (job == nullptr || job->record.phase != Phase::kRegistering) return;
   job->registering = false;
-  if (!output.ok()) {
-    Failure failure{Failure::Kind::kInvalid,
-                    -1,
-                    "",
-                    "the output was not registered: " + output.status().message(),
-                    {}};
-    if (output.status().code() == StatusCode::kResourceExhausted) {
-      failure.kind = Failure::Kind::kNoSpace;
-    }
-    (void)Fail(*job, failure);
-    return;
-  }
+  if (!output.ok()) return RegisteringFailed(*job, output.status());
   v1::ModelVersion version;
   Ending ending;
   ending.event = JobEvent::kSucceeded;
@@ -344,7 +350,9 @@ void Controller::FinishRegistering(const std::string& job_id,
     record->job.set_reason("registered " + record->job.model());
     return Status();
   };
-  if (!EndAttempt(*job, std::move(ending)).ok()) return;  // tried again by CheckJobs
+  if (Status ended = EndAttempt(*job, std::move(ending)); !ended.ok()) {
+    return RegisterLater(*job, ended);
+  }
   // Before anything else can happen: a task is given the path that the model has at that moment.
   Status placed = ports_.artifacts->PlaceOutput(version);
   if (!placed.ok()) spdlog::warn("model {} stays in place: {}", version.name(), placed.ToString());
@@ -355,6 +363,32 @@ void Controller::FinishRegistering(const std::string& job_id,
         if (!status.ok()) spdlog::warn("checkpoints stay for now: {}", status.ToString());
       },
       [] {});
+}
+
+// CheckJobs starts it again.
+void Controller::RegisterLater(OpenJob& job, const Status& status) {
+  const Duration wait = RetryBackoff(job.register_tries++, options_.retry, random_);
+  job.register_at = Now() + wait;
+  spdlog::warn("job={} registering failed, tried again in {} s: {}", job.record.job.id(),
+               std::chrono::ceil<std::chrono::seconds>(wait).count(), status.ToString());
+}
+
+// The training is done and paid for: only what no later try can mend ends it, and its files stay.
+void Controller::RegisteringFailed(OpenJob& job, const Status& status) {
+  const v1::Job& record = job.record.job;
+  Failure failure{
+      Failure::Kind::kNoSpace, -1, "", "the output was not registered: " + status.message(), {}};
+  if (status.code() != StatusCode::kResourceExhausted) {
+    const bool may_pass = status.code() == StatusCode::kNotFound ||
+                          status.code() == StatusCode::kUnavailable ||
+                          status.code() == StatusCode::kInternal;
+    if (may_pass && job.register_tries < kRegisterTriesMax) return RegisterLater(job, status);
+    const bool adapter = record.spec().method().type() == "lora";
+    failure.kind = Failure::Kind::kInvalid;
+    failure.cause += "; it is kept: attune model import " + OutputName(record) + " " +
+                     job.record.output_path + (adapter ? " --base " + record.base() : "");
+  }
+  (void)Fail(job, failure);
 }
 
 }  // namespace attune::jobs

@@ -20,6 +20,7 @@ Controller::Controller(ControllerOptions options, ControllerPorts ports)
     : options_(std::move(options)),
       ports_(std::move(ports)),
       random_(options_.seed),
+      watch_(ports_.clock, options_.liveness.interval),
       nodes_(options_.liveness) {}
 
 Controller::~Controller() = default;
@@ -36,13 +37,13 @@ Status Controller::Commit(Change change) {
       if (pruned > 0) (*job.mutable_events_left_out())[line.type] += pruned;
       transaction.AppendEvent("job", job.id(), line.type, message, [&](int64_t sequence) {
         job.set_sequence(static_cast<uint64_t>(sequence));
-        return job.SerializeAsString();
+        return WithoutTask(job).SerializeAsString();
       });
     }
     SaveJob(transaction, change.record);
     if (change.request) {
       SaveRequest(transaction, change.request->id, change.request->method, change.request->content,
-                  change.record.job.SerializeAsString());
+                  WithoutTask(change.record.job).SerializeAsString());
     }
     return Status();
   });
@@ -73,6 +74,7 @@ Status Controller::Commit(Change change) {
   }
   const std::string id = change.record.job.id();
   if (IsFinal(change.record.job.state())) {
+    ports_.telemetry->OnJobEnded(change.record.job);
     jobs_.erase(id);
   } else if (OpenJob* job = FindOpenJob(id)) {
     job->record = std::move(change.record);
@@ -86,6 +88,7 @@ Status Controller::ApplyEvent(JobRecord* record, JobEvent event, const std::stri
   record->job.set_state(next);
   record->job.set_reason(reason);
   if (next == v1::Job::QUEUED) record->queued = now;
+  record->job.clear_ended();
   if (IsFinal(next)) SetTimestamp(record->job.mutable_ended(), now);
   if (!IsActive(next)) {
     record->phase = Phase::kNone;
@@ -170,14 +173,36 @@ Status Controller::Recover() {
   return Status();
 }
 
+// What came in while this thread was busy is still unread: see WatchTime.
+void Controller::Look() {
+  const std::chrono::duration<double> late = watch_.Look();
+  if (late.count() <= 0) return;
+  ports_.telemetry->OnLate(late.count());
+  spdlog::warn("the coordinator stood still for {:.1f} s longer than it should: a slow disk?",
+               late.count());
+}
+
+// A wall clock that was set back must not make a wait longer than it may ever be.
+void Controller::BoundWaits() {
+  const TimePoint now = ports_.clock->Now();
+  for (auto& [id, job] : jobs_) {
+    JobRecord& record = job.record;
+    const Duration most = record.pause_cause == PauseCause::kNoSpace ? SpaceRetry(UINT32_MAX)
+                                                                     : options_.retry.backoff_max;
+    record.not_before = std::min(record.not_before, now + most);
+  }
+}
+
 void Controller::Tick() {
   Flush();
+  Look();
   const Time now = Now();
   ports_.rendezvous->ExpireWaits();
   for (const std::string& node : nodes_.TakeLost(now)) LoseNode(node);
   ForgetNodes(now);
   CheckTrainers(now);
   CheckJobs(now);
+  BoundWaits();
   if (now >= next_space_check_) {
     next_space_check_ = now + options_.space_check_interval;
     CheckSpace(now);

@@ -30,6 +30,7 @@
 #include "coordinator/jobs/record.h"
 #include "coordinator/jobs/retry.h"
 #include "coordinator/jobs/tasks.h"
+#include "coordinator/jobs/watch_time.h"
 #include "coordinator/launching/launcher.h"
 #include "coordinator/launching/node_table.h"
 #include "coordinator/rendezvous/key_value_store.h"
@@ -40,6 +41,7 @@ namespace attune::jobs {
 
 struct ControllerOptions {
   std::filesystem::path storage;
+  std::string cluster_id;  // storage/cluster-id holds it
   launching::LivenessOptions liveness;
   std::chrono::milliseconds attach_timeout{120'000};  // placed to all trainers dialled in
   std::chrono::milliseconds reattach_timeout{
@@ -49,6 +51,7 @@ struct ControllerOptions {
   std::chrono::milliseconds resend_wait{2'000};       // an idle trainer's reports come first
   std::chrono::milliseconds pause_timeout{120'000};   // checkpoint and stop
   std::chrono::milliseconds progress_timeout{3'600'000};  // of all ranks together
+  std::chrono::milliseconds output_wait{60'000};          // for a storage that does not take output
   std::chrono::milliseconds exit_grace{10'000};           // between "exit" and a signal
   std::chrono::milliseconds space_check_interval{3'000};
   std::chrono::milliseconds forget_lost_after{86'400'000};
@@ -133,7 +136,10 @@ class Controller {
     Time task_since{};                    // the phase's tasks were given, or recovered
     std::optional<Time> peer_lost_since;  // a rank said so; its cause is waited for
     Time pause_until{};
-    bool registering = false;              // in the background
+    bool registering = false;     // in the background
+    uint32_t register_tries = 0;  // that failed
+    Time register_at{};           // not before
+    std::optional<Time> output_failing_since;
     std::string shown_phase;               // of rank 0's progress
     std::optional<scheduling::Wait> wait;  // why it was not placed last time
   };
@@ -167,7 +173,7 @@ class Controller {
     std::string reason;
     std::string event_type;  // of the log
     std::optional<Failure> incident;
-    bool counted = false;
+    bool counted = false;  // as a failure of the job's own
     TimePoint not_before{};
     PauseCause pause_cause = PauseCause::kNone;
     bool orderly = false;  // trainers are asked first, signalled later
@@ -178,6 +184,8 @@ class Controller {
 
   // controller.cc
   Status Commit(Change change);
+  void Look();
+  void BoundWaits();
   Status ApplyEvent(JobRecord* record, JobEvent event, const std::string& reason);
   Trainer* FindTrainer(const std::string& id);
   OpenJob* FindOpenJob(const std::string& id);
@@ -191,6 +199,7 @@ class Controller {
   Status CheckSubmit(const v1::SubmitJobRequest& request, v1::Job* job);
   Status ResolveInputs(v1::Job* job);
   Status CheckRanks(const v1::Job& job);
+  Result<OpenJob*> Reopen(const std::string& id);
   Status PauseActive(OpenJob& job, const RequestKey& key);
   Status ResumePausing(OpenJob& job, const RequestKey& key);
 
@@ -206,6 +215,8 @@ class Controller {
   void StartWork(OpenJob& job);
   void StartRegistering(OpenJob& job);
   void FinishRegistering(const std::string& job_id, Result<models::PreparedOutput> output);
+  void RegisteringFailed(OpenJob& job, const Status& status);
+  void RegisterLater(OpenJob& job, const Status& status);
   void SendTask(OpenJob& job, Trainer& trainer);
   Result<TaskFiles> ResolveFiles(const v1::Job& job);
   std::filesystem::path CheckpointFolder(const JobRecord& record) const;
@@ -225,6 +236,7 @@ class Controller {
   void ApplyReport(const v1::TrainerMessage& message, TrainerRecord* trainer, Change* change,
                    Batch* batch);
   Status WriteOutput(JobRecord* record, const std::string& bytes);
+  void OutputNotWritten(OpenJob& job, const Status& status);
   void AcknowledgeReports(const std::string& trainer_id);
   Trainer* FailedTrainer(const JobRecord& record);
   bool TakeFailure(OpenJob& job);
@@ -251,12 +263,17 @@ class Controller {
   std::chrono::milliseconds LossTime() const;
   void CheckSpace(Time now);
   void KeepHouse(Time now);
+  // How long a job that found no space waits at most, after so many such pauses before.
+  Duration SpaceRetry(uint32_t pauses_before) const {
+    return options_.space_retry_min * (1 << std::min(pauses_before, 4u));
+  }
 
-  Time Now() { return ports_.clock->Monotonic(); }
+  Time Now() const { return watch_.Now(); }
 
   const ControllerOptions options_;
   const ControllerPorts ports_;
   Random random_;
+  WatchTime watch_;
   launching::NodeTable nodes_;
   std::map<std::string, OpenJob> jobs_;      // without a final state, by id
   std::map<std::string, Trainer> trainers_;  // not exited, by id

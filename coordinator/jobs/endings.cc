@@ -36,6 +36,24 @@ void AddIncident(v1::Job* job, const Failure& failure, TimePoint now) {
   }
 }
 
+// What a lost attempt, to be followed by another, does to the next tries.
+void CountLost(v1::Job* job, const Failure& failure, bool counted, bool had_stepped) {
+  if (counted) {
+    job->set_failures_in_row(job->failures_in_row() + 1);
+  } else {
+    job->set_losses_in_row(job->losses_in_row() + 1);
+  }
+  const bool worked =
+      failure.kind != Failure::Kind::kNotStarted && failure.kind != Failure::Kind::kStopped;
+  if (worked) job->set_restarts(job->restarts() + 1);
+  // Who says that a peer was lost is not the one to blame.
+  if (had_stepped || failure.node.empty() || failure.kind == Failure::Kind::kPeerLost) return;
+  auto* avoided = job->mutable_avoided_nodes();
+  if (std::find(avoided->begin(), avoided->end(), failure.node) == avoided->end()) {
+    *avoided->Add() = failure.node;
+  }
+}
+
 }  // namespace
 
 bool Controller::IsOfCurrentAttempt(const TrainerRecord& trainer, const OpenJob& job) const {
@@ -54,7 +72,10 @@ Status Controller::EndAttempt(OpenJob& job, Ending ending) {
   ATTUNE_RETURN_IF_ERROR(ApplyEvent(&record, ending.event, ending.reason));
   record.not_before = ending.not_before;
   record.pause_cause = ending.pause_cause;
-  if (ending.counted) record.job.set_restarts(record.job.restarts() + 1);
+  if (ending.incident && ending.event == JobEvent::kRequeued && !job.record.pause_requested) {
+    CountLost(&record.job, *ending.incident, ending.counted,
+              job.record.job.state() == v1::Job::RUNNING);
+  }
   if (ending.incident) {
     AddIncident(&record.job, *ending.incident, ports_.clock->Now());
     change.events.push_back({"incident", Describe(*ending.incident)});
@@ -88,7 +109,7 @@ Status Controller::EndAttempt(OpenJob& job, Ending ending) {
       StopTrainer(*trainer, ending.orderly, ending.reason);
     }
   }
-  if (ending.counted) ports_.telemetry->OnRestart();
+  if (ending.incident) ports_.telemetry->OnAttemptLost(Name(ending.incident->kind));
   return Status();
 }
 
@@ -112,7 +133,8 @@ Status Controller::Fail(OpenJob& job, const Failure& failure,
   Ending ending;
   const bool pausing = job.record.pause_requested;  // it was to stop anyway
   if (pausing) {
-    ending = PauseEnding(job.record, "paused by the user; resumes from step " +
+    ending = PauseEnding(job.record, "paused by the user, without a new checkpoint (" +
+                                         Describe(failure) + "); resumes from step " +
                                          std::to_string(job.record.checkpoint_step));
   }
   ending.incident = failure;
@@ -121,9 +143,7 @@ Status Controller::Fail(OpenJob& job, const Failure& failure,
   RetryPolicy policy = options_.retry;
   policy.max_restarts = MaxRestarts(job.record.job.spec());
   double jitter = static_cast<double>(random_.Below(1 << 20)) / (1 << 20);
-  const v1::Job& now = job.record.job;
-  const Attempts before{now.restarts(),
-                        now.generation() - std::min(now.generation(), now.restarts() + 1)};
+  const LostInRow before{job.record.job.failures_in_row(), job.record.job.losses_in_row()};
   RetryDecision decision = DecideRetry(failure, before, policy, ports_.clock->Now(), jitter);
   ending.event = decision.event;
   ending.event_type = decision.event == JobEvent::kFailed   ? "ended"
@@ -131,13 +151,14 @@ Status Controller::Fail(OpenJob& job, const Failure& failure,
                                                             : "requeued";
   ending.reason = decision.reason;
   ending.not_before = decision.not_before;
-  ending.counted = decision.event == JobEvent::kRequeued && decision.counted;
+  ending.counted = decision.counted;
+  if (decision.event == JobEvent::kPaused) ending.pause_cause = PauseCause::kLosses;
   if (failure.kind != Failure::Kind::kNoSpace) return EndAttempt(job, std::move(ending));
   ending.pause_cause = PauseCause::kNoSpace;
   auto free = ports_.free_bytes(CheckpointFolder(job.record));
   const uint64_t free_now = free.ok() ? *free : 0;
   const uint32_t pauses = job.record.no_space_pauses;
-  ending.not_before = ports_.clock->Now() + options_.space_retry_min * (1 << std::min(pauses, 4u));
+  ending.not_before = ports_.clock->Now() + SpaceRetry(pauses);
   ending.also = [free_now, pauses](Transaction&, JobRecord* record) {
     record->free_bytes_wanted = FreeBytesWanted(free_now, pauses);
     record->no_space_pauses = pauses + 1;

@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <string_view>
 
 #include "attune/v1/trainer.pb.h"
 #include "common/base/status.h"
@@ -83,8 +84,12 @@ class Telemetry {
   virtual ~Telemetry() = default;
   virtual void OnJobPlaced(double queue_wait_seconds) {}
   virtual void OnStepApplied(const v1::MetricPoint& point) {}
-  virtual void OnRestart() {}
   virtual void OnStall() {}
+  // cause: a fixed list of words.
+  virtual void OnAttemptLost(std::string_view cause) {}
+  virtual void OnJobEnded(const v1::Job& job) {}
+  // The controller stood still for so much longer than a heartbeat interval.
+  virtual void OnLate(double seconds) {}
 };
 
 // Free bytes of the file system that holds a folder (or will: the nearest parent that exists).

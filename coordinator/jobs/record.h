@@ -22,7 +22,7 @@ enum class Phase {
   kRegistering = 4,  // the trainers are done; the output becomes a model version
 };
 
-enum class PauseCause { kNone = 0, kUser = 1, kNoSpace = 2 };
+enum class PauseCause { kNone = 0, kUser = 1, kNoSpace = 2, kLosses = 3 };
 
 struct JobRecord {
   v1::Job job;
@@ -72,6 +72,21 @@ inline void SetTimestamp(google::protobuf::Timestamp* out, TimePoint time) {
 inline TimePoint GetTimestamp(const google::protobuf::Timestamp& time) {
   return TimePoint(std::chrono::seconds(time.seconds()) +
                    std::chrono::microseconds(time.nanos() / 1000));
+}
+
+// The job without its task, of which a request may be as large as a message can be: for events,
+// lists and answers.
+inline v1::Job WithoutTask(const v1::Job& job) {
+  v1::Job copy = job;
+  copy.clear_task();
+  return copy;
+}
+
+// The job gets on: what was lost before no longer counts against it.
+inline void ForgetLost(v1::Job* job) {
+  job->clear_failures_in_row();
+  job->clear_losses_in_row();
+  job->clear_avoided_nodes();
 }
 
 // The name of a generation, everywhere: "<job id>-g<generation>".

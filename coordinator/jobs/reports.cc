@@ -61,6 +61,9 @@ Failure ToFailure(const TrainerRecord& trainer) {
     case v1::TaskFailed::KIND_UNSPECIFIED:  // a stop that we did not ask for
       failure.kind = Failure::Kind::kStopped;
       break;
+    case v1::TaskFailed::STORAGE:
+      failure.kind = Failure::Kind::kStorage;
+      break;
     case v1::TaskFailed::PEER_LOST:
       failure.kind = Failure::Kind::kPeerLost;
       break;
@@ -79,7 +82,8 @@ Status WriteAt(int fd, uint64_t offset, std::string_view bytes, const std::strin
     return DataLoss(path + " has " + std::to_string(info.st_size) + " of the " +
                     std::to_string(offset) + " bytes that were written to it");
   }
-  if (ftruncate(fd, static_cast<off_t>(offset)) != 0) return ErrnoStatus(errno, path);
+  const bool longer = static_cast<uint64_t>(info.st_size) > offset;
+  if (longer && ftruncate(fd, static_cast<off_t>(offset)) != 0) return ErrnoStatus(errno, path);
   while (!bytes.empty()) {
     const ssize_t count = pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
     if (count < 0 && errno == EINTR) continue;
@@ -243,10 +247,18 @@ Status Controller::ApplyReports(OpenJob& job, const std::vector<const Report*>& 
     if (written.code() == StatusCode::kDataLoss) {
       return Fail(job, {Failure::Kind::kTrainer, -1, "", written.message(), {}});
     }
-    ATTUNE_RETURN_IF_ERROR(written);
+    if (!written.ok()) {
+      OutputNotWritten(job, written);  // job may be gone from here on
+      return written;
+    }
+    job.output_failing_since.reset();
   }
   change.also = [&](Transaction& transaction, JobRecord* record) {
-    for (const v1::MetricPoint& point : batch.points) SaveMetric(transaction, id, point);
+    v1::Job& job = record->job;
+    if (!job.has_applied_seconds()) job.set_applied_seconds(AppliedSeconds(transaction, id));
+    for (const v1::MetricPoint& point : batch.points) {
+      job.set_applied_seconds(job.applied_seconds() + SaveMetric(transaction, id, point));
+    }
     return Status();
   };
   ATTUNE_RETURN_IF_ERROR(Commit(std::move(change)));
@@ -285,6 +297,7 @@ void Controller::ApplyReport(const v1::TrainerMessage& message, TrainerRecord* t
       return;
     }
     case v1::TrainerMessage::kCheckpoint:
+      if (message.checkpoint().step() > record.checkpoint_step) ForgetLost(&job);
       record.checkpoint_step = message.checkpoint().step();
       record.no_space_pauses = 0;
       change->events.push_back(
@@ -330,6 +343,23 @@ Status Controller::WriteOutput(JobRecord* record, const std::string& bytes) {
   if (status.ok() && record->output_bytes == 0) status = SyncFolder(folder);
   if (status.ok()) record->output_bytes += bytes.size();
   return status;
+}
+
+// The reports stay, to be tried again; but a full disk is the user's to mend, and a storage that
+// stays away ends the attempt.
+void Controller::OutputNotWritten(OpenJob& job, const Status& status) {
+  if (!job.output_failing_since) {
+    job.output_failing_since = Now();
+    spdlog::error("job={} output not written, tried again: {}", job.record.job.id(),
+                  status.ToString());
+  }
+  Failure failure{
+      Failure::Kind::kNoSpace, -1, "", "the output was not written: " + status.message(), {}};
+  if (status.code() != StatusCode::kResourceExhausted) {
+    if (Now() - *job.output_failing_since < options_.output_wait) return;
+    failure.kind = Failure::Kind::kStorage;
+  }
+  (void)Fail(job, failure);
 }
 
 void Controller::AcknowledgeReports(const std::string& trainer_id) {

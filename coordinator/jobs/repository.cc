@@ -14,7 +14,8 @@ using soci::use;
 
 constexpr uint32_t kPageSizeDefault = 100;
 constexpr uint32_t kPageSizeMax = 1000;
-constexpr int kPauseThenResume = 2;  // in the column pause_requested
+constexpr size_t kPageBytesMax = 2 << 20;  // and one job
+constexpr int kPauseThenResume = 2;        // in the column pause_requested
 
 template <typename Message>
 Result<Message> Parse(const std::string& text) {
@@ -105,11 +106,34 @@ constexpr char kUpdateJob[] =
     ":pausing, pause_cause = :cause, free_bytes_wanted = :wanted, no_space_pauses = :pauses, "
     "checkpoint_step = :step, token_sha256 = :token, output_path = :output, output_bytes = :bytes "
     "WHERE id = :id";
-constexpr char kSelectOpenJobs[] =
+constexpr char kSelectJobs[] =
     "SELECT id, number, job, spec_source, phase, phase_since_us, queued_us, not_before_us, "
     "pause_requested, pause_cause, free_bytes_wanted, no_space_pauses, checkpoint_step, "
-    "token_sha256, output_path, output_bytes FROM jobs WHERE state <= :last "
-    "ORDER BY number";
+    "token_sha256, output_path, output_bytes FROM jobs ";
+
+// The jobs that the condition on :value selects.
+template <typename Value>
+std::vector<JobRecord> LoadJobs(Transaction& transaction, const std::string& condition,
+                                const Value& value) {
+  std::vector<JobRecord> records;
+  JobRow r;
+  soci::statement rows =
+      (transaction.session().prepare << kSelectJobs + condition, use(value), into(r.id),
+       into(r.number), into(r.job), into(r.spec_source), into(r.phase), into(r.phase_since_us),
+       into(r.queued_us), into(r.not_before_us), into(r.pause_requested), into(r.pause_cause),
+       into(r.free_bytes_wanted), into(r.no_space_pauses), into(r.checkpoint_step),
+       into(r.token_sha256), into(r.output_path), into(r.output_bytes));
+  rows.execute();
+  while (rows.fetch()) {
+    auto record = r.ToRecord();
+    if (!record.ok()) {
+      spdlog::error("job={} is left out: {}", r.id, record.status().ToString());
+      continue;
+    }
+    records.push_back(std::move(*record));
+  }
+  return records;
+}
 
 }  // namespace
 
@@ -148,26 +172,15 @@ Result<v1::Job> FindJob(Transaction& transaction, const std::string& id_or_name)
   return Parse<v1::Job>(text);
 }
 
+Result<JobRecord> LoadJob(Transaction& transaction, const std::string& id) {
+  std::vector<JobRecord> records = LoadJobs(transaction, "WHERE id = :value", id);
+  if (records.empty()) return DataLoss("job '" + id + "' is not there or cannot be read");
+  return std::move(records[0]);
+}
+
 std::vector<JobRecord> LoadOpenJobs(Transaction& transaction) {
-  std::vector<JobRecord> records;
-  JobRow r;
   const int last = v1::Job::PAUSED;  // the final states come after it
-  soci::statement rows =
-      (transaction.session().prepare << kSelectOpenJobs, use(last), into(r.id), into(r.number),
-       into(r.job), into(r.spec_source), into(r.phase), into(r.phase_since_us), into(r.queued_us),
-       into(r.not_before_us), into(r.pause_requested), into(r.pause_cause),
-       into(r.free_bytes_wanted), into(r.no_space_pauses), into(r.checkpoint_step),
-       into(r.token_sha256), into(r.output_path), into(r.output_bytes));
-  rows.execute();
-  while (rows.fetch()) {
-    auto record = r.ToRecord();
-    if (!record.ok()) {
-      spdlog::error("job={} is left out: {}", r.id, record.status().ToString());
-      continue;
-    }
-    records.push_back(std::move(*record));
-  }
-  return records;
+  return LoadJobs(transaction, "WHERE state <= :value ORDER BY number", last);
 }
 
 Result<v1::ListJobsResponse> ListJobs(Transaction& transaction,
@@ -200,13 +213,16 @@ Result<v1::ListJobsResponse> ListJobs(Transaction& transaction,
        use(before), use(limit), into(number), into(text));
   rows.execute();
   long long last = 0;
+  size_t bytes = 0;
   for (uint32_t row = 0; rows.fetch(); ++row, last = number) {
-    if (row == page) {
+    if (row == page || bytes >= kPageBytesMax) {
       response.set_next_page_token(std::to_string(last));
       break;
     }
     auto job = Parse<v1::Job>(text);
     if (job.ok()) {
+      job->clear_task();
+      bytes += job->ByteSizeLong();
       *response.add_jobs() = std::move(*job);
     } else {
       spdlog::error("job number {} is left out of a list: {}", number, job.status().ToString());
@@ -232,6 +248,14 @@ std::map<std::string, uint32_t> CountJobsByState(Transaction& transaction, bool 
     counts[StateName(static_cast<v1::Job::State>(state))] = static_cast<uint32_t>(count);
   }
   return counts;
+}
+
+std::optional<TimePoint> OldestQueued(Transaction& transaction) {
+  const int queued = v1::Job::QUEUED;
+  long long oldest_us = 0;
+  transaction.session() << "SELECT COALESCE(MIN(queued_us), 0) FROM jobs WHERE state = :queued",
+      use(queued), into(oldest_us);
+  return oldest_us == 0 ? std::nullopt : std::optional(FromMicros(oldest_us));
 }
 
 std::vector<v1::Job> RecentTrainJobs(Transaction& transaction, size_t open_max, size_t ended_max) {
@@ -322,15 +346,20 @@ void EndAttempt(Transaction& transaction, const std::string& job_id, uint32_t ge
       use(now_us), use(outcome), use(job_id), use(number);
 }
 
-void SaveMetric(Transaction& transaction, const std::string& job_id, const v1::MetricPoint& point) {
+double SaveMetric(Transaction& transaction, const std::string& job_id,
+                  const v1::MetricPoint& point) {
   int step = static_cast<int>(point.step());
   int kind = point.has_validation_loss() && !point.has_loss() ? 1 : 0;
-  double seconds = point.seconds();
+  double seconds = point.seconds(), before = 0;
+  transaction.session() << "SELECT seconds FROM step_metrics WHERE job_id = :job AND step = :step "
+                           "AND kind = :kind",
+      use(job_id), use(step), use(kind), into(before);
   std::string text = EncodeBytes(point.SerializeAsString());
   transaction.session() << "INSERT INTO step_metrics (job_id, step, kind, seconds, point) VALUES "
                            "(:job, :step, :kind, :seconds, :point) ON CONFLICT (job_id, step, "
                            "kind) DO UPDATE SET seconds = excluded.seconds, point = excluded.point",
       use(job_id), use(step), use(kind), use(seconds), use(text);
+  return kind == 0 ? seconds - before : 0;
 }
 
 std::vector<v1::MetricPoint> ReadMetrics(Transaction& transaction, const std::string& job_id,

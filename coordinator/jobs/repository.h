@@ -20,6 +20,8 @@ void InsertJob(Transaction& transaction, JobRecord* record);
 void SaveJob(Transaction& transaction, const JobRecord& record);
 // By id, or by name (the newest of that name). kNotFound when there is none.
 Result<v1::Job> FindJob(Transaction& transaction, const std::string& id_or_name);
+// One job whatever its state; kDataLoss when it is not there or cannot be read.
+Result<JobRecord> LoadJob(Transaction& transaction, const std::string& id);
 // All jobs without a final state, by number. One that cannot be read is left out and logged: it
 // must not keep the others from going on.
 std::vector<JobRecord> LoadOpenJobs(Transaction& transaction);
@@ -27,9 +29,11 @@ std::vector<JobRecord> LoadOpenJobs(Transaction& transaction);
 Result<v1::ListJobsResponse> ListJobs(Transaction& transaction, const v1::ListJobsRequest& request);
 std::map<std::string, uint32_t> CountJobsByState(Transaction& transaction, bool all_kinds);
 
+// When the job that waits longest entered the queue.
+std::optional<TimePoint> OldestQueued(Transaction& transaction);
 // TRAIN jobs: open ones and the last to end.
 std::vector<v1::Job> RecentTrainJobs(Transaction& transaction, size_t open_max, size_t ended_max);
-// Sum over the job's applied steps; a redone step counts once.
+// What Job.applied_seconds is, by a sum over all steps.
 double AppliedSeconds(Transaction& transaction, const std::string& job_id);
 
 void SaveTrainer(Transaction& transaction, const TrainerRecord& trainer);
@@ -42,7 +46,9 @@ void EndAttempt(Transaction& transaction, const std::string& job_id, uint32_t ge
                 const std::string& outcome);
 
 // A step replaces the same step of an earlier attempt; an evaluation likewise.
-void SaveMetric(Transaction& transaction, const std::string& job_id, const v1::MetricPoint& point);
+// Returns by how many seconds the job's applied steps have become longer.
+double SaveMetric(Transaction& transaction, const std::string& job_id,
+                  const v1::MetricPoint& point);
 // Where a reader of metrics is: before the first point when step is 0 and kind is -1.
 struct MetricPosition {
   uint32_t step = 0;

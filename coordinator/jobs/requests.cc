@@ -168,7 +168,7 @@ Result<v1::Job> Controller::Submit(const v1::SubmitJobRequest& request) {
     jobs_.erase(id);
     return status;
   }
-  return jobs_.at(id).record.job;
+  return WithoutTask(jobs_.at(id).record.job);
 }
 
 // Finds the job, acts, and answers with the job afterwards. event: what the act means, for the
@@ -187,13 +187,29 @@ Result<v1::Job> Controller::Mutate(const RequestKey& key, const std::string& id_
   const std::string id = job.id();
   OpenJob* open = FindOpenJob(id);
   if (open == nullptr) {
-    auto next = Next(job.state(), event);
-    return next.ok() ? Internal("job " + id + " is not loaded") : next.status();
+    ATTUNE_RETURN_IF_ERROR(Next(job.state(), event).status());
+    ATTUNE_ASSIGN_OR_RETURN(open, Reopen(id));
   }
-  ATTUNE_RETURN_IF_ERROR(act(*open));
-  if (OpenJob* still = FindOpenJob(id)) return still->record.job;
+  const Status acted = act(*open);
+  if (!acted.ok()) {
+    if (OpenJob* still = FindOpenJob(id); still && IsFinal(still->record.job.state())) {
+      jobs_.erase(id);
+    }
+    return acted;
+  }
+  if (OpenJob* still = FindOpenJob(id)) return WithoutTask(still->record.job);
   ATTUNE_RETURN_IF_ERROR(ports_.database->Read(load));
-  return job;
+  return WithoutTask(job);
+}
+
+// Takes up a job that has ended; the caller gives it another state.
+Result<Controller::OpenJob*> Controller::Reopen(const std::string& id) {
+  OpenJob job;
+  ATTUNE_RETURN_IF_ERROR(ports_.database->Read([&](Transaction& transaction) -> Status {
+    ATTUNE_ASSIGN_OR_RETURN(job.record, LoadJob(transaction, id));
+    return Status();
+  }));
+  return &jobs_.emplace(id, std::move(job)).first->second;
 }
 
 Result<v1::Job> Controller::Cancel(const v1::CancelJobRequest& request) {
@@ -267,6 +283,7 @@ Result<v1::Job> Controller::Resume(const v1::ResumeJobRequest& request) {
     ATTUNE_RETURN_IF_ERROR(ApplyEvent(&change.record, JobEvent::kResumed, "waits for slots"));
     change.record.pause_cause = PauseCause::kNone;
     change.record.not_before = TimePoint();
+    ForgetLost(&change.record.job);
     change.events.push_back({"resumed", "resumed by the user"});
     change.request = key;
     return Commit(std::move(change));
@@ -309,9 +326,14 @@ Result<v1::JobExplanation> Controller::Explain(const std::string& id_or_name) {
                          scheduling::CountOf(static_cast<uint64_t>(seconds), "second") + " ago");
     }
     if (job.restarts() > 0) {
-      answer.add_reasons(scheduling::CountOf(job.restarts(), "restart") + " so far, of " +
-                         std::to_string(MaxRestarts(job.spec())) + " allowed");
+      answer.add_reasons(scheduling::CountOf(job.restarts(), "restart") + " so far; " +
+                         std::to_string(job.failures_in_row()) + " of " +
+                         std::to_string(MaxRestarts(job.spec())) +
+                         " allowed since the last new checkpoint");
     }
+  } else if (job.state() == v1::Job::FAILED) {
+    answer.add_unblocks("mend the cause, then `attune job resume " + job.id() +
+                        "`: it goes on from its last checkpoint");
   } else if (job.state() == v1::Job::PAUSED) {
     bool space = open != nullptr && open->record.pause_cause == PauseCause::kNoSpace;
     answer.add_unblocks(space ? "free space on the storage; it then goes on by itself"
@@ -331,7 +353,10 @@ std::vector<v1::Node> Controller::Nodes() {
   std::vector<v1::Node> nodes;
   for (const auto& [name, entry] : nodes_.entries()) {
     v1::Node node = entry.node;
-    node.set_state(entry.lost || !entry.registered ? v1::Node::LOST : v1::Node::READY);
+    node.set_state(entry.lost || !entry.registered ? v1::Node::LOST
+                   : entry.trouble.empty()         ? v1::Node::READY
+                                                   : v1::Node::NOT_READY);
+    node.set_not_ready(entry.trouble);
     SetTimestamp(node.mutable_last_heartbeat(), ports_.clock->Now() - nodes_.Silence(name, now));
     uint32_t used = 0;
     for (const auto& [id, trainer] : trainers_) used += trainer.record.node == name ? 1 : 0;

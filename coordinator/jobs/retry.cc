@@ -7,8 +7,8 @@
 namespace attune::jobs {
 namespace {
 
-Duration Backoff(uint32_t restarts, const RetryPolicy& policy, double jitter) {
-  Duration full = policy.backoff_min * (int64_t{1} << std::min<uint32_t>(restarts, 20));
+Duration Backoff(uint32_t lost_before, const RetryPolicy& policy, double jitter) {
+  Duration full = policy.backoff_min * (int64_t{1} << std::min<uint32_t>(lost_before, 20));
   full = std::min(full, policy.backoff_max);
   return full / 2 + Duration(static_cast<int64_t>(static_cast<double>(full.count()) / 2 * jitter));
 }
@@ -18,12 +18,28 @@ std::string SignalName(int signal) {
   return name == nullptr ? "" : " (SIG" + std::string(name) + ")";
 }
 
+RetryDecision AfterLoss(const Failure& failure, uint32_t losses, const RetryPolicy& policy,
+                        TimePoint now, double jitter) {
+  RetryDecision decision;
+  decision.counted = false;
+  if (losses >= policy.max_losses) {
+    decision.event = JobEvent::kPaused;
+    decision.reason = Describe(failure) + "; it was tried again " + std::to_string(losses) +
+                      " times without a new checkpoint, and goes on with `attune job resume`";
+    return decision;
+  }
+  decision.event = JobEvent::kRequeued;
+  decision.not_before = now + Backoff(losses, policy, jitter);
+  decision.reason = "tried again, because " + Describe(failure);
+  return decision;
+}
+
 }  // namespace
 
-RetryDecision DecideRetry(const Failure& failure, const Attempts& before, const RetryPolicy& policy,
-                          TimePoint now, double jitter) {
+RetryDecision DecideRetry(const Failure& failure, const LostInRow& before,
+                          const RetryPolicy& policy, TimePoint now, double jitter) {
   RetryDecision decision;
-  const uint32_t restarts = before.restarts;
+  const uint32_t restarts = before.failures;
   switch (failure.kind) {
     case Failure::Kind::kInvalid:
       decision.reason = failure.cause;
@@ -34,22 +50,20 @@ RetryDecision DecideRetry(const Failure& failure, const Attempts& before, const 
       decision.reason =
           "no space on the storage: " + failure.cause + "; goes on by itself when there is room";
       return decision;
+    case Failure::Kind::kWorker:
     case Failure::Kind::kNotStarted:
     case Failure::Kind::kStopped:
-      decision.event = JobEvent::kRequeued;
-      decision.counted = false;
-      decision.not_before = now + Backoff(before.uncounted, policy, jitter);
-      decision.reason = "tried again, because " + Describe(failure);
-      return decision;
+    case Failure::Kind::kStorage:
+      return AfterLoss(failure, before.losses, policy, now, jitter);
     case Failure::Kind::kPeerLost:
     case Failure::Kind::kTrainer:
-    case Failure::Kind::kWorker:
       break;
   }
   if (restarts >= policy.max_restarts) {
     decision.reason = Describe(failure);
     if (policy.max_restarts > 0) {
-      decision.reason += "; restarted " + std::to_string(restarts) + " times, the most allowed";
+      decision.reason += "; restarted " + std::to_string(restarts) +
+                         " times without a new checkpoint, the most allowed";
     }
     return decision;
   }
@@ -60,9 +74,35 @@ RetryDecision DecideRetry(const Failure& failure, const Attempts& before, const 
   return decision;
 }
 
+Duration RetryBackoff(uint32_t failed_before, const RetryPolicy& policy, Random& random) {
+  return Backoff(failed_before, policy, static_cast<double>(random.Below(1 << 20)) / (1 << 20));
+}
+
 uint64_t FreeBytesWanted(uint64_t free_bytes, uint32_t pauses_before) {
   constexpr uint64_t kStepBytes = 16 << 20;
   return free_bytes + (kStepBytes << std::min<uint32_t>(pauses_before, 10));
+}
+
+std::string_view Name(Failure::Kind kind) {
+  switch (kind) {
+    case Failure::Kind::kInvalid:
+      return "invalid";
+    case Failure::Kind::kNoSpace:
+      return "no_space";
+    case Failure::Kind::kPeerLost:
+      return "peer_lost";
+    case Failure::Kind::kTrainer:
+      return "trainer";
+    case Failure::Kind::kWorker:
+      return "worker";
+    case Failure::Kind::kNotStarted:
+      return "not_started";
+    case Failure::Kind::kStopped:
+      return "stopped";
+    case Failure::Kind::kStorage:
+      return "storage";
+  }
+  return "?";
 }
 
 std::string Describe(const Failure& failure) {

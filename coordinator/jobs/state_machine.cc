@@ -32,6 +32,7 @@ constexpr Rule kRules[] = {
     {JobEvent::kPaused, Job::PREPARING, Job::PAUSED},
     {JobEvent::kPaused, Job::RUNNING, Job::PAUSED},
     {JobEvent::kResumed, Job::PAUSED, Job::QUEUED},
+    {JobEvent::kResumed, Job::FAILED, Job::QUEUED},
 };
 
 }  // namespace

@@ -23,6 +23,7 @@ enum class JobEvent {
 std::string_view Name(JobEvent event);
 // "RUNNING"
 std::string StateName(v1::Job::State state);
+// Nothing happens by itself any more. A FAILED job may be resumed.
 bool IsFinal(v1::Job::State state);
 // A job that has slots, or is about to.
 bool IsActive(v1::Job::State state);

@@ -16,6 +16,7 @@ std::string Seconds(std::chrono::nanoseconds duration) {
       static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(duration).count()),
       "second");
 }
+constexpr int kCoordinatorAwayExit = 3;  // of attune-trainer: it heard nothing from us for too long
 
 }  // namespace
 
@@ -36,6 +37,8 @@ void Controller::OnWorkerRegistered(const v1::RegisterWorker& worker, const std:
   registered->set_heartbeat_milliseconds(static_cast<uint32_t>(interval.count()));
   registered->set_heartbeat_seconds(
       static_cast<uint32_t>(std::chrono::ceil<std::chrono::seconds>(interval).count()));
+  registered->set_cluster_id(options_.cluster_id);
+  registered->set_cluster_id_file(options_.storage / "cluster-id");
   std::vector<std::string> unknown;
   SeeRunning(worker.node(), worker.running(), &unknown);
   // A worker that starts lists all it has: what has dialled in before and is not listed died with
@@ -53,9 +56,16 @@ void Controller::OnWorkerRegistered(const v1::RegisterWorker& worker, const std:
 }
 
 void Controller::OnHeartbeat(const std::string& node, const v1::Heartbeat& heartbeat) {
-  if (!nodes_.Heartbeat(node, Now())) {
+  const auto known = nodes_.entries().find(node);
+  const std::string before = known == nodes_.entries().end() ? "" : known->second.trouble;
+  if (!nodes_.Heartbeat(node, heartbeat.not_ready(), Now())) {
     ports_.workers->Disconnect(node);
     return;
+  }
+  if (heartbeat.not_ready() != before) {
+    spdlog::warn("node={} {}", node,
+                 heartbeat.not_ready().empty() ? "is ready again"
+                                               : "is not ready: " + heartbeat.not_ready());
   }
   std::vector<std::string> unknown;
   SeeRunning(node, heartbeat.running(), &unknown);
@@ -94,8 +104,10 @@ void Controller::OnTrainerExited(const std::string& node, const v1::TrainerExite
     failure.rank = static_cast<int>(trainer->record.rank);
     failure.node = trainer->record.node;
     failure.cause = DescribeExit(exited.signaled(), exited.code());
-    if (IsStop(exited.signaled(), exited.code())) failure.kind = Failure::Kind::kStopped;
+    const bool gave_up = !exited.signaled() && exited.code() == kCoordinatorAwayExit;
+    if (gave_up || IsStop(exited.signaled(), exited.code())) failure.kind = Failure::Kind::kStopped;
     if (!exited.start_error().empty()) {
+      failure.kind = Failure::Kind::kNotStarted;
       failure.cause = "the trainer did not start: " + exited.start_error();
     }
     failure.log_tail.assign(exited.log_tail().begin(), exited.log_tail().end());
@@ -255,7 +267,13 @@ void Controller::CheckJobs(Time now) {
     OpenJob& job = *open;
     if (job.record.phase == Phase::kRegistering) continue;
     if (job.record.pause_requested && now >= job.pause_until) {
-      (void)Fail(job, {Failure::Kind::kTrainer, -1, "", "trainers did not stop in time", {}});
+      const auto seconds = static_cast<uint64_t>(options_.pause_timeout.count() / 1000);
+      (void)Fail(job, {Failure::Kind::kTrainer,
+                       -1,
+                       "",
+                       "it was not written within " + scheduling::CountOf(seconds, "second") +
+                           ", see pause_timeout of the coordinator",
+                       {}});
       continue;
     }
     if (FailStalled(job, now)) continue;

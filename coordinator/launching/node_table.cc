@@ -33,6 +33,7 @@ NodeTable::Entry& NodeTable::Register(const v1::RegisterWorker& worker, const st
   entry.registered = true;
   entry.connected = true;
   entry.lost = false;
+  entry.trouble.clear();
   return entry;
 }
 
@@ -41,10 +42,11 @@ void NodeTable::Detach(const std::string& name) {
   if (found != entries_.end()) found->second.connected = false;
 }
 
-bool NodeTable::Heartbeat(const std::string& name, Time now) {
+bool NodeTable::Heartbeat(const std::string& name, const std::string& trouble, Time now) {
   auto found = entries_.find(name);
   if (found == entries_.end() || !found->second.registered || found->second.lost) return false;
   found->second.liveness.Signal(now);
+  found->second.trouble = trouble;
   return true;
 }
 
@@ -69,7 +71,7 @@ std::vector<std::string> NodeTable::LostFor(std::chrono::milliseconds silence, T
 bool NodeTable::Ready(const std::string& name, Time now) const {
   auto found = entries_.find(name);
   return found != entries_.end() && found->second.connected && !found->second.lost &&
-         found->second.liveness.At(now) == Tardiness::kOnTime;
+         found->second.trouble.empty() && found->second.liveness.At(now) == Tardiness::kOnTime;
 }
 
 std::chrono::seconds NodeTable::Silence(const std::string& name, Time now) const {

@@ -23,6 +23,7 @@ class NodeTable {
     bool registered = false;  // since this coordinator started
     bool connected = false;   // its stream is up
     bool lost = false;
+    std::string trouble;  // why it can do no work, by its own word
   };
 
   explicit NodeTable(const LivenessOptions& options) : options_(options) {}
@@ -35,7 +36,7 @@ class NodeTable {
   // Its stream has ended: it gets nothing new, and what it runs goes on until it is lost.
   void Detach(const std::string& name);
   // False for a node that is not registered.
-  bool Heartbeat(const std::string& name, Time now);
+  bool Heartbeat(const std::string& name, const std::string& trouble, Time now);
   // Nodes that became lost since the last call.
   std::vector<std::string> TakeLost(Time now);
 

@@ -7,6 +7,7 @@
 #include <prometheus/text_serializer.h>
 
 #include <algorithm>
+#include <chrono>
 
 #include "common/base/mutex.h"
 #include "common/metrics/page.h"
@@ -27,7 +28,10 @@ const Histogram::BucketBoundaries kPhaseBuckets = {0.0001, 0.0003, 0.001, 0.003,
 // Every state has a series from the start, so that a rate or an alert on it never meets a gap.
 constexpr const char* kJobStates[] = {"QUEUED",    "PREPARING", "RUNNING",  "PAUSED",
                                       "SUCCEEDED", "FAILED",    "CANCELLED"};
-constexpr const char* kNodeStates[] = {"READY", "LOST", "DRAINING"};
+constexpr const char* kFinalStates[] = {"SUCCEEDED", "FAILED", "CANCELLED"};
+constexpr const char* kLostCauses[] = {"invalid",     "no_space", "peer_lost", "trainer", "worker",
+                                       "not_started", "stopped",  "storage",   "other"};
+constexpr const char* kNodeStates[] = {"READY", "NOT_READY", "LOST", "DRAINING"};
 
 using Labels = std::vector<ClientMetric::Label>;
 
@@ -67,6 +71,21 @@ std::vector<MetricFamily> Families(const Snapshot& snapshot) {
   AddGauge(slots, {{"state", "free"}}, static_cast<double>(snapshot.slots_free));
   AddGauge(slots, {{"state", "used"}}, static_cast<double>(snapshot.slots_used));
 
+  MetricFamily oldest =
+      GaugeFamily("attune_queue_oldest_seconds", "The longest wait of a job that is queued now");
+  AddGauge(oldest, {}, snapshot.queue_oldest_seconds);
+  MetricFamily storage = GaugeFamily("attune_storage_bytes", "Size of the storage's file system");
+  MetricFamily free = GaugeFamily("attune_storage_free_bytes", "Free bytes of the storage");
+  if (snapshot.storage_bytes) AddGauge(storage, {}, static_cast<double>(*snapshot.storage_bytes));
+  if (snapshot.storage_free_bytes) {
+    AddGauge(free, {}, static_cast<double>(*snapshot.storage_free_bytes));
+  }
+
+  MetricFamily expiry = GaugeFamily("attune_certificate_expiry_timestamp_seconds",
+                                    "When the coordinator's TLS certificate ends to be valid");
+  if (snapshot.certificate_expiry) AddGauge(expiry, {}, *snapshot.certificate_expiry);
+
+  MetricFamily running = GaugeFamily("attune_job_running", "1 while the job has slots, else 0");
   MetricFamily train =
       GaugeFamily("attune_train_loss", "Last applied step's mean loss per target token");
   MetricFamily validation =
@@ -77,12 +96,14 @@ std::vector<MetricFamily> Families(const Snapshot& snapshot) {
   size_t count = std::min(snapshot.job_samples.size(), kActiveJobsMax + kEndedJobs);
   for (size_t i = 0; i < count; ++i) {
     const JobSample& job = snapshot.job_samples[i];
-    Labels labels = {{"job", job.id}, {"name", job.name}};
+    // Not "job": Prometheus' own label has that name.
+    Labels labels = {{"job_id", job.id}, {"name", job.name}};
+    AddGauge(running, labels, job.running ? 1 : 0);
     if (job.train_loss) AddGauge(train, labels, *job.train_loss);
     if (job.validation_loss) AddGauge(validation, labels, *job.validation_loss);
     AddGauge(goodput, labels, Goodput(job));
   }
-  return {jobs, nodes, slots, train, validation, goodput};
+  return {jobs, nodes, slots, oldest, storage, free, expiry, running, train, validation, goodput};
 }
 
 class SnapshotCollectable : public prometheus::Collectable {
@@ -91,7 +112,7 @@ class SnapshotCollectable : public prometheus::Collectable {
 
   // Without a snapshot the page says so by attune_snapshot_up 0 and has no stale gauges.
   std::vector<MetricFamily> Collect() const override {
-    Result<Snapshot> snapshot = snapshot_();
+    Result<Snapshot> snapshot = Latest();
     MetricFamily up =
         GaugeFamily("attune_snapshot_up", "1 when the store could be read for this page");
     AddGauge(up, {}, snapshot.ok() ? 1 : 0);
@@ -102,7 +123,22 @@ class SnapshotCollectable : public prometheus::Collectable {
   }
 
  private:
+  // Many may scrape, or one often: the store is read once a second.
+  Result<Snapshot> Latest() const EXCLUDES(mutex_) {
+    constexpr std::chrono::seconds kGoodFor{1};
+    MutexLock lock(&mutex_);
+    const auto now = std::chrono::steady_clock::now();
+    if (!latest_ || now - taken_ >= kGoodFor) {
+      latest_ = snapshot_();
+      taken_ = std::chrono::steady_clock::now();
+    }
+    return *latest_;
+  }
+
   const Metrics::SnapshotFn snapshot_;
+  mutable Mutex mutex_;
+  mutable std::optional<Result<Snapshot>> latest_ GUARDED_BY(mutex_);
+  mutable std::chrono::steady_clock::time_point taken_ GUARDED_BY(mutex_);
 };
 
 }  // namespace
@@ -126,16 +162,32 @@ struct Metrics::State {
                    .Help("Tokens of reported steps")
                    .Register(*registry)
                    .Add({})),
-        restarts(prometheus::BuildCounter()
-                     .Name("attune_restarts_total")
-                     .Help("Attempts lost to failures")
-                     .Register(*registry)
-                     .Add({})),
         stalls(prometheus::BuildCounter()
                    .Name("attune_stalls_total")
                    .Help("Attempts ended because no rank made progress for too long")
                    .Register(*registry)
-                   .Add({})) {
+                   .Add({})),
+        commit_failures(prometheus::BuildCounter()
+                            .Name("attune_commit_failures_total")
+                            .Help("Changes that could not be written to the database")
+                            .Register(*registry)
+                            .Add({})),
+        late(prometheus::BuildCounter()
+                 .Name("attune_late_seconds_total")
+                 .Help("Time for which the coordinator's loop stood still, beyond a heartbeat "
+                       "interval each time")
+                 .Register(*registry)
+                 .Add({})) {
+    auto& ended_family = prometheus::BuildCounter()
+                             .Name("attune_jobs_ended_total")
+                             .Help("Training jobs that ended, by their final state")
+                             .Register(*registry);
+    for (const char* state : kFinalStates) ended[state] = &ended_family.Add({{"state", state}});
+    auto& lost_family = prometheus::BuildCounter()
+                            .Name("attune_attempts_lost_total")
+                            .Help("Attempts lost, by cause; most are followed by another")
+                            .Register(*registry);
+    for (const char* cause : kLostCauses) lost[cause] = &lost_family.Add({{"cause", cause}});
     auto& phases = prometheus::BuildHistogram()
                        .Name("attune_step_seconds")
                        .Help("Seconds of an optimizer step by phase, on rank 0")
@@ -158,8 +210,10 @@ struct Metrics::State {
   Histogram& queue_wait;
   prometheus::Counter& steps;
   prometheus::Counter& tokens;
-  prometheus::Counter& restarts;
   prometheus::Counter& stalls;
+  prometheus::Counter& commit_failures;
+  prometheus::Counter& late;
+  std::map<std::string, prometheus::Counter*, std::less<>> lost, ended;
   Histogram *data, *forward, *backward, *sync, *optimizer;
 
   mutable Mutex mutex;
@@ -187,12 +241,26 @@ void Metrics::OnStepApplied(const StepSample& step) {
   if (step.optimizer) state_->optimizer->Observe(*step.optimizer);
 }
 
-void Metrics::OnRestart() {
-  state_->restarts.Increment();
+void Metrics::OnJobEnded(std::string_view state) {
+  auto found = state_->ended.find(state);
+  if (found != state_->ended.end()) found->second->Increment();
+}
+
+void Metrics::OnCommitFailed() {
+  state_->commit_failures.Increment();
+}
+
+void Metrics::OnAttemptLost(std::string_view cause) {
+  auto found = state_->lost.find(cause);
+  (found == state_->lost.end() ? state_->lost["other"] : found->second)->Increment();
 }
 
 void Metrics::OnStall() {
   state_->stalls.Increment();
+}
+
+void Metrics::OnLate(double seconds) {
+  state_->late.Increment(seconds);
 }
 
 Status Metrics::Start(const std::string& listen) {

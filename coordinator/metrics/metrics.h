@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/base/status.h"
@@ -28,6 +29,7 @@ struct JobSample {
   std::string name;
   std::optional<double> train_loss;
   std::optional<double> validation_loss;
+  bool running = false;             // has slots
   double seconds_since_placed = 0;  // first placement to now, or to the end of an ended job
   double seconds_applied = 0;       // sum over the job's applied steps; redone ones count once
 };
@@ -38,6 +40,9 @@ struct Snapshot {
   std::map<std::string, uint64_t> nodes;  // by state, "READY": 2
   uint64_t slots_free = 0;
   uint64_t slots_used = 0;
+  double queue_oldest_seconds = 0;  // the longest wait of a job that is queued now
+  std::optional<uint64_t> storage_bytes, storage_free_bytes;
+  std::optional<double> certificate_expiry;  // seconds since 1970
   std::vector<JobSample> job_samples;
 };
 
@@ -49,7 +54,8 @@ struct StepSample {
 
 class Metrics {
  public:
-  // Called at every scrape from the server's threads; it must be thread-safe and quick.
+  // Called at a scrape from the server's threads, at most once a second; it must be thread-safe and
+  // quick.
   using SnapshotFn = std::function<Result<Snapshot>()>;
 
   Metrics(std::string version, SnapshotFn snapshot);
@@ -58,8 +64,11 @@ class Metrics {
   // What the job controller tells. Thread-safe, never fails, never blocks for long.
   void OnJobPlaced(double queue_wait_seconds);  // from (re)entering the queue to its placement
   void OnStepApplied(const StepSample& step);   // a redone step counts again: it was work
-  void OnRestart();                             // an attempt lost to a failure
   void OnStall();                               // an attempt ended because no rank got on
+  void OnJobEnded(std::string_view state);      // a TRAIN job's final one
+  void OnCommitFailed();
+  void OnAttemptLost(std::string_view cause);  // one of kLostCauses, else "other"
+  void OnLate(double seconds);  // the controller stood still for longer than a heartbeat interval
 
   // Serves http://listen/metrics. Errors: the address is invalid or taken (kUnavailable).
   Status Start(const std::string& listen);

@@ -9,23 +9,40 @@ namespace {
 
 struct FreeNode {
   std::string name;
+  uint32_t slots = 0;  // taken ones too
   std::vector<uint32_t> free;
 };
+using FreeNodes = std::vector<FreeNode*>;
 
-uint32_t CountFree(const std::vector<FreeNode>& nodes) {
+uint32_t CountFree(const FreeNodes& nodes) {
   size_t count = 0;
-  for (const FreeNode& node : nodes) count += node.free.size();
+  for (const FreeNode* node : nodes) count += node->free.size();
   return static_cast<uint32_t>(count);
 }
 
-// Takes count slots out of nodes; there are enough.
-std::vector<Slot> TakeSlots(std::vector<FreeNode>& nodes, uint32_t count) {
-  std::vector<FreeNode*> order;
-  FreeNode* best = nullptr;
+uint32_t CountSlots(const FreeNodes& nodes) {
+  uint32_t count = 0;
+  for (const FreeNode* node : nodes) count += node->slots;
+  return count;
+}
+
+// Those that the job may have.
+FreeNodes NodesFor(const WaitingJob& job, std::vector<FreeNode>& nodes) {
+  FreeNodes all, good;
   for (FreeNode& node : nodes) {
-    order.push_back(&node);
-    if (node.free.size() < count) continue;
-    if (best == nullptr || node.free.size() < best->free.size()) best = &node;
+    all.push_back(&node);
+    if (!job.avoids.contains(node.name)) good.push_back(&node);
+  }
+  return CountSlots(good) >= job.ranks_min ? good : all;
+}
+
+// Takes count slots out of nodes; there are enough.
+std::vector<Slot> TakeSlots(const FreeNodes& nodes, uint32_t count) {
+  FreeNodes order = nodes;
+  FreeNode* best = nullptr;
+  for (FreeNode* node : nodes) {
+    if (node->free.size() < count) continue;
+    if (best == nullptr || node->free.size() < best->free.size()) best = node;
   }
   if (best != nullptr) {
     order = {best};
@@ -83,7 +100,7 @@ Wait ClusterTooSmall(const WaitingJob& job, const ClusterView& view, uint32_t to
   for (const NodeView& node : view.nodes) {
     if (node.ready) continue;
     wait.reasons.push_back("node " + node.name + " (" + CountOf(node.slots, "slot") +
-                           ") is not ready");
+                           ") is not ready" + (node.trouble.empty() ? "" : ": " + node.trouble));
   }
   return wait;
 }
@@ -92,10 +109,15 @@ Wait NotEnoughFree(const WaitingJob& job, const ClusterView& view, uint32_t free
   std::string holders = Holders(view.holding);
   std::string counts = std::to_string(free) + " of " + CountOf(total, "slot") + " free" +
                        (holders.empty() ? "" : "; " + holders);
-  return {
+  Wait wait{
       "needs " + CountOf(job.ranks_min, "slot") + "; " + counts,
       {counts},
       {std::to_string(job.ranks_min - free) + " more free: a running job ends or is cancelled"}};
+  for (const std::string& node : job.avoids) {
+    wait.reasons.push_back("avoids node " + node +
+                           ", where an attempt ended before its first step");
+  }
+  return wait;
 }
 
 Wait Behind(const WaitingJob& job, const std::string& head) {
@@ -120,13 +142,14 @@ Plan MakePlan(const ClusterView& view) {
   Plan plan;
   std::vector<FreeNode> nodes;
   for (const NodeView& node : view.nodes) {
-    if (node.ready) nodes.push_back({node.name, node.free});
+    if (node.ready) nodes.push_back({node.name, node.slots, node.free});
   }
   const uint32_t total = TotalSlots(view);
   std::vector<HoldingJob> holding = view.holding;
   std::optional<std::string> head;  // the job that holds back the rest
   for (const WaitingJob& job : view.queue) {
-    const uint32_t free = CountFree(nodes);
+    const FreeNodes usable = NodesFor(job, nodes);
+    const uint32_t free = CountFree(usable);
     if (job.not_before > view.now) {
       plan.waits[job.id] = BackingOff(job, view.now);
     } else if (job.ranks_min > total) {
@@ -138,11 +161,11 @@ Plan MakePlan(const ClusterView& view) {
     } else if (job.ranks_min > free) {
       ClusterView now = view;
       now.holding = holding;
-      plan.waits[job.id] = NotEnoughFree(job, now, free, total);
+      plan.waits[job.id] = NotEnoughFree(job, now, free, CountSlots(usable));
       head = job.id;
     } else {
       uint32_t count = std::min(std::max(job.ranks_max, job.ranks_min), free);
-      plan.placements.push_back({job.id, TakeSlots(nodes, count)});
+      plan.placements.push_back({job.id, TakeSlots(usable, count)});
       holding.push_back({job.id, count});
     }
   }

@@ -7,11 +7,13 @@
 // its minimum and its maximum, or none. A job that could run on this cluster but not now holds back
 // those behind it (so a large one is never starved by small ones); one that cannot run now whatever
 // is freed (the cluster is too small, it backs off after a failure, its last attempt is still
-// stopping) holds back nobody. A gang goes to the single node with the least room that fits it;
-// else it fills the emptiest nodes.
+// stopping) holds back nobody. Nodes that a job avoids (they gave it a bad start) count for it only
+// when it does not fit without them. A gang goes to the single node with the least room that fits
+// it; else it fills the emptiest nodes.
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -24,14 +26,16 @@ struct NodeView {
   bool ready = false;  // a node that is not gets nothing and its slots do not count
   uint32_t slots = 0;
   std::vector<uint32_t> free;  // slot numbers, ascending
+  std::string trouble{};       // why it is not ready, if that is known
 };
 
 struct WaitingJob {
   std::string id;
   uint32_t ranks_min = 1;
   uint32_t ranks_max = 1;
-  TimePoint not_before{};  // backing off until then
-  uint32_t stopping = 0;   // trainers of its last attempt that have not ended yet
+  TimePoint not_before{};          // backing off until then
+  uint32_t stopping = 0;           // trainers of its last attempt that have not ended yet
+  std::set<std::string> avoids{};  // nodes
 };
 
 // A job that holds slots now.

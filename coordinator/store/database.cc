@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/base/files.h"
 #include "coordinator/store/schema.h"
 
 namespace attune {
@@ -65,7 +66,8 @@ Result<std::unique_ptr<Database>> Database::Open(const std::filesystem::path& pa
 
 Database::Database(const std::filesystem::path& path, std::unique_ptr<soci::session> writer,
                    std::unique_ptr<soci::session> reader, Clock* clock)
-    : clock_(clock),
+    : path_(path),
+      clock_(clock),
       writer_(std::move(writer)),
       reserve_(path.string() + ".reserve", kReserveBytes),
       reader_(std::move(reader)) {
@@ -89,8 +91,10 @@ Status Database::Write(const Function& fn) {
     Rollback(*writer_);
     Status status = StatusOfException(exception);
     if (status.code() == StatusCode::kResourceExhausted) reserve_.Release();
+    if (write_observer_) write_observer_(status);
     return status;
   }
+  if (write_observer_) write_observer_(Status());
   if (!transaction.events_.empty()) {
     for (const Observer& observer : observers_) observer(transaction.events_);
   }
@@ -121,6 +125,34 @@ void Database::AddObserver(Observer observer) {
   observers_.push_back(std::move(observer));
 }
 
+void Database::SetWriteObserver(WriteObserver observer) {
+  MutexLock lock(&write_mutex_);
+  write_observer_ = std::move(observer);
+}
+
+// What a migration has done cannot be undone: the copy is the way back to the older program.
+Status Database::CopyBefore(const std::vector<Migration>& migrations) {
+  int applied = 0;
+  ATTUNE_RETURN_IF_ERROR(Read([&](Transaction& transaction) {
+    transaction.session() << "SELECT COUNT(*) FROM migrations", soci::into(applied);
+    return Status();
+  }));
+  if (applied == 0 || applied >= static_cast<int>(migrations.size())) return Status();
+  const std::string copy = path_.string() + ".v" + std::to_string(applied);
+  const std::string unfinished = copy + ".tmp";
+  std::error_code error;
+  std::filesystem::remove(unfinished, error);
+  MutexLock lock(&write_mutex_);
+  try {
+    *writer_ << "VACUUM INTO :path", soci::use(unfinished);
+  } catch (const std::exception& exception) {
+    return StatusOfException(exception).WithContext("copy the database to " + unfinished);
+  }
+  std::filesystem::rename(unfinished, copy, error);
+  if (error) return ErrnoStatus(error.value(), "copy the database to " + copy);
+  return SyncFolder(path_.parent_path());
+}
+
 Status Database::Migrate(const std::vector<Migration>& migrations) {
   ATTUNE_RETURN_IF_ERROR(Write([](Transaction& transaction) {
     transaction.session() << "CREATE TABLE IF NOT EXISTS migrations (area TEXT NOT NULL, number "
@@ -149,6 +181,7 @@ Status Database::Migrate(const std::vector<Migration>& migrations) {
     }
     return Status();
   }));
+  ATTUNE_RETURN_IF_ERROR(CopyBefore(migrations));
   for (const Migration& step : migrations) {
     Status status = Write([&](Transaction& transaction) {
       soci::session& sql = transaction.session();

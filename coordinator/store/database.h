@@ -72,7 +72,8 @@ class Database {
   using Function = std::function<Status(Transaction&)>;
   using Observer = std::function<void(const std::vector<Event>&)>;
 
-  // Creates the file if there is none and brings the schema up to date. Errors: kDataLoss for a
+  // Creates the file if there is none and brings the schema up to date; a file of an older version
+  // is copied before to PATH.vN, N the number of steps its schema has. Errors: kDataLoss for a
   // damaged file, kFailedPrecondition for one made by a newer version or not writable.
   static Result<std::unique_ptr<Database>> Open(const std::filesystem::path& path,
                                                 const std::vector<Migration>& migrations,
@@ -93,16 +94,23 @@ class Database {
   // Called after each commit, in commit order, with its events. Must not block or touch the
   // database.
   void AddObserver(Observer observer) EXCLUDES(write_mutex_);
+  // Called after each Write with what the database said to it; not when fn refused. Must not block
+  // or touch the database.
+  using WriteObserver = std::function<void(const Status&)>;
+  void SetWriteObserver(WriteObserver observer) EXCLUDES(write_mutex_);
 
  private:
   Database(const std::filesystem::path& path, std::unique_ptr<soci::session> writer,
            std::unique_ptr<soci::session> reader, Clock* clock);
   Status Migrate(const std::vector<Migration>& migrations) EXCLUDES(write_mutex_);
+  Status CopyBefore(const std::vector<Migration>& migrations) EXCLUDES(write_mutex_);
 
+  const std::filesystem::path path_;
   Clock* const clock_;
   Mutex write_mutex_;
   const std::unique_ptr<soci::session> writer_ PT_GUARDED_BY(write_mutex_);
   std::vector<Observer> observers_ GUARDED_BY(write_mutex_);
+  WriteObserver write_observer_ GUARDED_BY(write_mutex_);
   SpaceReserve reserve_ GUARDED_BY(write_mutex_);
   Mutex read_mutex_;
   const std::unique_ptr<soci::session> reader_ PT_GUARDED_BY(read_mutex_);

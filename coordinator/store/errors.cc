@@ -13,7 +13,7 @@ Status StatusOfException(const std::exception& exception) {
       return ResourceExhausted("the disk that holds the state database is full: free some space");
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-      return DataLoss(message + ": the file is damaged; restore it from a backup");
+      return DataLoss(message + ": the file is damaged: restore a backup, see docs/operations.md");
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
       return Unavailable(message + ": another process holds it");

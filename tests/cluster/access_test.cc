@@ -90,7 +90,7 @@ class AccessTest : public ::testing::Test {
         Replace(Uncommented("coordinator.yaml"), "127.0.0.1:[0-9]+", "127.0.0.1:0");
     config = Replace(config, "storage: storage", "storage: ../storage");
     std::string file = cluster_->Write("etc/coordinator.yaml", config);
-    Start({Program("attune-coordinator"), "--config", file}, {},
+    Start({Program("attune-coordinator"), "--config", file, "--init"}, {},
           cluster_->home() / "coordinator.log");
   }
 
@@ -105,7 +105,7 @@ class AccessTest : public ::testing::Test {
   // Returns the file's path.
   static std::string WriteWorkerConfig(const std::string& token_file) {
     std::string config = Replace(Uncommented("worker.yaml"), "127.0.0.1:7070", address_);
-    config = Replace(config, "127.0.0.1:7072", "127.0.0.1:0");
+    config = Replace(config, "127.0.0.1:9465", "127.0.0.1:0");
     config = Replace(config, "/etc/attune/token", token_file);
     config = Replace(config, "/etc/attune/", "");
     config = Replace(config, "/srv/attune", cluster_->storage());

@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <sys/stat.h>
 
+#include <algorithm>
+
 #include "tests/cluster/harness.h"
 
 namespace attune::cluster {
@@ -147,6 +149,26 @@ TEST_F(FaultsTest, RestartKeepsQueuedJobsInOrder) {
   ASSERT_EQ(cluster_.Attune({"job", "cancel", running}).exit_code, 0);
   EXPECT_EQ(cluster_.WaitForEnd(first)["state"], "SUCCEEDED");
   EXPECT_EQ(cluster_.WaitForEnd(second)["state"], "SUCCEEDED");
+}
+
+// As on a host that was started before its mount.
+TEST_F(FaultsTest, AHostThatDoesNotSeeTheStorageGetsNoWork) {
+  const auto id = cluster_.storage() / "cluster-id", away = cluster_.storage() / "unmounted";
+  const auto nodes_are = [&](const std::string& state) {
+    return Eventually([&] {
+      Json nodes = cluster_.AttuneJson({"node", "list"});
+      return std::all_of(nodes.begin(), nodes.end(),
+                         [&](const Json& node) { return node["state"] == state; });
+    });
+  };
+  std::filesystem::rename(id, away);
+  ASSERT_TRUE(nodes_are("NOT_READY"));
+  std::string job = cluster_.Submit(Spec("waits", 2, 5));
+  EXPECT_THAT(cluster_.Attune({"job", "why", job}).out, HasSubstr("storage is not seen here"));
+  std::filesystem::rename(away, id);
+  Json ended = cluster_.WaitForEnd(job);
+  EXPECT_EQ(ended["state"], "SUCCEEDED") << ended.dump(1);
+  EXPECT_EQ(ended["generation"], 1);
 }
 
 TEST_F(FaultsTest, RetriesHaveABudget) {

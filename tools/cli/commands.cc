@@ -211,7 +211,8 @@ void AddJobActions(std::vector<Command>* commands) {
                        .run = RunJobPause});
   commands->push_back({.noun = "job",
                        .verb = "resume",
-                       .summary = "queue a paused or pausing job again",
+                       .summary = "queue a paused, pausing or failed job again, from its last "
+                                  "checkpoint",
                        .arguments = {kJob},
                        .run = RunJobResume});
   commands->push_back({.noun = "job",

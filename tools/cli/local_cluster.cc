@@ -108,6 +108,7 @@ Result<bool> LocalCluster::Start(const Daemon& daemon) const {
   Launch launch;
   ATTUNE_ASSIGN_OR_RETURN(launch.program, FindProgram(daemon.program));
   launch.arguments = {"--config", home_ / (daemon.name + ".yaml")};
+  if (daemon.name == "coordinator") launch.arguments.push_back("--init");
   launch.log = LogOf(daemon.name);
   if (int gpus = CountGpus(); Device() == "cuda" && gpus > 0 && daemon.name != "coordinator") {
     launch.environment["CUDA_VISIBLE_DEVICES"] = std::to_string((NumberOf(daemon.name) - 1) % gpus);

@@ -25,7 +25,11 @@ Snapshot TwoRunning() {
   job.train_loss = 2.5;
   job.seconds_since_placed = 100;
   job.seconds_applied = 75;
+  job.running = true;
   snapshot.job_samples.push_back(job);
+  snapshot.queue_oldest_seconds = 7;
+  snapshot.storage_bytes = 1000;
+  snapshot.storage_free_bytes = 100;
   return snapshot;
 }
 
@@ -57,9 +61,12 @@ TEST(Metrics, GaugesComeFromTheSnapshot) {
   EXPECT_THAT(page, HasSubstr("attune_jobs{state=\"FAILED\"} 0\n"));
   EXPECT_THAT(page, HasSubstr("attune_nodes{state=\"READY\"} 1\n"));
   EXPECT_THAT(page, HasSubstr("attune_slots{state=\"used\"} 3\n"));
-  EXPECT_THAT(page, HasSubstr("attune_train_loss{job=\"job-1\",name=\"docs\"} 2.5\n"));
-  EXPECT_THAT(page, HasSubstr("attune_goodput_ratio{job=\"job-1\",name=\"docs\"} 0.75\n"));
+  EXPECT_THAT(page, HasSubstr("attune_train_loss{job_id=\"job-1\",name=\"docs\"} 2.5\n"));
+  EXPECT_THAT(page, HasSubstr("attune_goodput_ratio{job_id=\"job-1\",name=\"docs\"} 0.75\n"));
   EXPECT_THAT(page, Not(HasSubstr("attune_validation_loss{")));
+  EXPECT_THAT(page, HasSubstr("attune_job_running{job_id=\"job-1\",name=\"docs\"} 1\n"));
+  EXPECT_THAT(page, HasSubstr("attune_queue_oldest_seconds 7\n"));
+  EXPECT_THAT(page, HasSubstr("attune_storage_free_bytes 100\n"));
   EXPECT_THAT(page, HasSubstr("attune_build_info{version=\"1.2.3\"} 1\n"));
   EXPECT_THAT(page, HasSubstr("attune_snapshot_up 1\n"));
 }
@@ -72,16 +79,39 @@ TEST(Metrics, CountsWhatItIsTold) {
   step.forward = 0.2;
   metrics.OnStepApplied(step);
   metrics.OnStepApplied(step);
-  metrics.OnRestart();
   metrics.OnStall();
+  metrics.OnAttemptLost("worker");
+  metrics.OnAttemptLost("something new");
+  metrics.OnLate(1.5);
+  metrics.OnJobEnded("FAILED");
+  metrics.OnCommitFailed();
   std::string page = metrics.Render();
   EXPECT_THAT(page, HasSubstr("attune_queue_wait_seconds_sum 3\n"));
   EXPECT_THAT(page, HasSubstr("attune_steps_total 2\n"));
   EXPECT_THAT(page, HasSubstr("attune_tokens_total 256\n"));
-  EXPECT_THAT(page, HasSubstr("attune_restarts_total 1\n"));
   EXPECT_THAT(page, HasSubstr("attune_stalls_total 1\n"));
+  EXPECT_THAT(page, HasSubstr("attune_attempts_lost_total{cause=\"worker\"} 1\n"));
+  EXPECT_THAT(page, HasSubstr("attune_attempts_lost_total{cause=\"trainer\"} 0\n"));
+  EXPECT_THAT(page, HasSubstr("attune_attempts_lost_total{cause=\"other\"} 1\n"));
+  EXPECT_THAT(page, HasSubstr("attune_late_seconds_total 1.5\n"));
+  EXPECT_THAT(page, HasSubstr("attune_jobs_ended_total{state=\"FAILED\"} 1\n"));
+  EXPECT_THAT(page, HasSubstr("attune_jobs_ended_total{state=\"CANCELLED\"} 0\n"));
+  EXPECT_THAT(page, HasSubstr("attune_commit_failures_total 1\n"));
   EXPECT_THAT(page, HasSubstr("attune_step_seconds_count{phase=\"forward\"} 2\n"));
   EXPECT_THAT(page, HasSubstr("attune_step_seconds_count{phase=\"sync\"} 0\n"));
+}
+
+TEST(Metrics, ManyScrapesReadTheStoreOnce) {
+  int reads = 0;
+  Metrics metrics("v", [&] {
+    ++reads;
+    return Result<Snapshot>(Snapshot());
+  });
+  const auto start = std::chrono::steady_clock::now();
+  for (int i = 0; i < 5; ++i) (void)metrics.Render();
+  const auto seconds =
+      std::chrono::floor<std::chrono::seconds>(std::chrono::steady_clock::now() - start);
+  EXPECT_LE(reads, 1 + seconds.count());
 }
 
 TEST(Metrics, UnreadableStoreShowsNoStaleGauges) {

@@ -33,6 +33,7 @@ class ServerTest : public testing::Test {
     config.listen = "127.0.0.1:0";
     config.metrics_listen = "";
     config.storage = folder_.path() / "storage";
+    config.init = true;
     return config;
   }
   void Start(const CoordinatorConfig& config) {
@@ -198,6 +199,66 @@ TEST_F(ServerTest, AWorkerRegistersAndIsListed) {
   EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::ABORTED);
   newer->WritesDone();
   EXPECT_TRUE(newer->Finish().ok());
+}
+
+TEST_F(ServerTest, TwoProcessesDoNotShareANodesName) {
+  Start(Config());
+  auto stub = v1::WorkerService::NewStub(channel_);
+  v1::WorkerMessage message;
+  message.mutable_register_()->set_node("gpu-1");
+  message.mutable_register_()->set_slots(1);
+  message.mutable_register_()->set_instance("process-one");
+  auto first_context = Context();
+  auto first = stub->Connect(first_context.get());
+  ASSERT_TRUE(first->Write(message));
+  v1::WorkerCommand command;
+  ASSERT_TRUE(first->Read(&command));
+
+  message.mutable_register_()->set_instance("process-two");
+  auto second_context = Context();
+  auto second = stub->Connect(second_context.get());
+  ASSERT_TRUE(second->Write(message));
+  EXPECT_FALSE(second->Read(&command));
+  grpc::Status refused = second->Finish();
+  EXPECT_EQ(refused.error_code(), grpc::StatusCode::ALREADY_EXISTS);
+  EXPECT_THAT(refused.error_message(), HasSubstr("the key 'node'"));
+  EXPECT_THAT(refused.error_message(), testing::ContainsRegex("127.0.0.1:.*127.0.0.1:"));
+
+  // The name is free when its stream has ended; the same process may always come back.
+  first->WritesDone();
+  EXPECT_TRUE(first->Finish().ok());
+  for (int i = 0; i < 2; ++i) {
+    auto context = Context();
+    auto stream = stub->Connect(context.get());
+    ASSERT_TRUE(stream->Write(message));
+    EXPECT_TRUE(stream->Read(&command));
+    context->TryCancel();
+    (void)stream->Finish();
+  }
+}
+
+TEST_F(ServerTest, AnEmptyStorageIsNoClusterUnlessAskedFor) {
+  CoordinatorConfig config = Config();
+  config.init = false;
+  std::filesystem::create_directories(config.storage);
+  auto refused = CoordinatorServer::Start(config);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.status().code(), StatusCode::kFailedPrecondition);
+  EXPECT_THAT(refused.status().message(), HasSubstr("--init"));
+  EXPECT_TRUE(std::filesystem::is_empty(config.storage));
+
+  config.init = true;
+  Start(config);
+  server_.reset();
+  const std::string id = *ReadFile(config.storage / "cluster-id");
+  config.init = false;
+  Start(config);
+  EXPECT_EQ(*ReadFile(config.storage / "cluster-id"), id);
+  // A storage of an older version has a database, but no id yet.
+  server_.reset();
+  std::filesystem::remove(config.storage / "cluster-id");
+  Start(config);
+  EXPECT_TRUE(std::filesystem::exists(config.storage / "cluster-id"));
 }
 
 TEST_F(ServerTest, BadRegistrationsAreRefused) {

@@ -45,7 +45,8 @@ TEST_F(ControllerFailureTest, DeadTrainerRestartsFromTheLastCheckpoint) {
   ASSERT_TRUE(cluster_.RunUntilState(id, v1::Job::SUCCEEDED));
   EXPECT_EQ(cluster_.Job(id).generation(), 2u);
   EXPECT_EQ(cluster_.Job(id).step(), 30u);
-  EXPECT_EQ(cluster_.restarts_told, 1);
+  EXPECT_NEAR(cluster_.Job(id).applied_seconds(), 30 * 0.25, 1e-9) << "redone steps count once";
+  EXPECT_EQ(cluster_.lost_told["trainer"], 1);
 }
 
 TEST_F(ControllerFailureTest, ALongLogLineIsCutBetweenCharacters) {
@@ -85,7 +86,117 @@ TEST_F(ControllerFailureTest, TheRestartBudgetIsBounded) {
   ASSERT_TRUE(cluster_.RunUntilState(id, v1::Job::FAILED));
   EXPECT_EQ(cluster_.Job(id).restarts(), 2u);
   EXPECT_EQ(cluster_.Job(id).reason(),
-            "rank 0 on a: killed by signal 11 (SIGSEGV); restarted 2 times, the most allowed");
+            "rank 0 on a: killed by signal 11 (SIGSEGV); restarted 2 times without a "
+            "new checkpoint, the most allowed");
+  EXPECT_EQ(cluster_.lost_told["trainer"], 3) << "the last one too";
+}
+
+TEST_F(ControllerFailureTest, AWallClockThatIsSetBackDelaysNothingForLong) {
+  const std::string id = RunToStepSeven();
+  cluster_.KillTrainer(id + "-g1-r1", 9);
+  ASSERT_TRUE(cluster_.RunUntil([&] { return cluster_.Job(id).restarts() == 1; }, 5));
+  cluster_.StepWallClock(-std::chrono::hours(5));
+  EXPECT_TRUE(cluster_.RunUntilState(id, v1::Job::SUCCEEDED, 70));
+}
+
+TEST_F(ControllerFailureTest, ANewCheckpointRefillsTheBudget) {
+  cluster_.AddWorker("a", 1);
+  auto request = cluster_.TrainRequest(1, 1, 40);
+  request.mutable_spec()->mutable_retry()->set_max_restarts(1);
+  auto job = cluster_.controller().Submit(request);
+  ASSERT_TRUE(job.ok());
+  const std::string id = job->id();
+  for (uint32_t generation = 1; generation <= 5; ++generation) {
+    ASSERT_TRUE(cluster_.RunUntil([&] { return cluster_.Job(id).step() > 5 * generation; }));
+    cluster_.KillTrainer(TrainerId(id, generation, 0), 11);
+  }
+  ASSERT_TRUE(cluster_.RunUntilState(id, v1::Job::SUCCEEDED));
+  EXPECT_EQ(cluster_.Job(id).restarts(), 5u);
+}
+
+TEST_F(ControllerFailureTest, ATrainerThatWaitedTooLongForTheCoordinatorIsNotTheJobsFault) {
+  const std::string id = RunToStepSeven();
+  cluster_.ExitTrainer(id + "-g1-r1", 3);
+  ASSERT_TRUE(cluster_.RunUntilState(id, v1::Job::SUCCEEDED));
+  EXPECT_EQ(cluster_.lost_told["stopped"], 1);
+  EXPECT_EQ(cluster_.lost_told["trainer"], 0);
+}
+
+TEST_F(ControllerFailureTest, AFailedJobIsResumedFromItsCheckpoint) {
+  const std::string id = RunToStepSeven();
+  cluster_.FailTask(id + "-g1-r0", v1::TaskFailed::INVALID, "a bad row");
+  ASSERT_TRUE(cluster_.RunUntilState(id, v1::Job::FAILED));
+  EXPECT_TRUE(cluster_.Job(id).has_ended());
+  v1::ResumeJobRequest resume;
+  resume.set_id(id);
+  auto resumed = cluster_.controller().Resume(resume);
+  ASSERT_TRUE(resumed.ok()) << resumed.status().ToString();
+  EXPECT_EQ(resumed->state(), v1::Job::QUEUED);
+  EXPECT_FALSE(resumed->has_ended());
+  ASSERT_TRUE(cluster_.RunUntil([&] {
+    auto* trainer = cluster_.Trainer(id + "-g2-r0");
+    return trainer != nullptr && trainer->task && trainer->task->has_train();
+  }));
+  EXPECT_EQ(cluster_.Trainer(id + "-g2-r0")->resumed_from, 5u);
+  EXPECT_TRUE(cluster_.RunUntilState(id, v1::Job::SUCCEEDED));
+  EXPECT_FALSE(cluster_.controller().Resume(resume).ok());
+}
+
+TEST_F(ControllerFailureTest, AWorkerThatCannotStartTrainersIsAvoidedAndNotHeldAgainstTheJob) {
+  cluster_.AddWorker("a", 1);
+  cluster_.AddWorker("b", 2);
+  cluster_.broken_nodes = {"a"};  // the tightest fit
+  const std::string id = cluster_.Submit(1, 5);
+  ASSERT_TRUE(cluster_.RunUntilState(id, v1::Job::SUCCEEDED, 20));
+  v1::Job job = cluster_.Job(id);
+  EXPECT_EQ(job.restarts(), 0u);
+  EXPECT_EQ(job.generation(), 2u);
+  EXPECT_EQ(cluster_.lost_told["not_started"], 1);
+}
+
+TEST_F(ControllerFailureTest, LossesWithoutACheckpointBetweenPauseTheJob) {
+  cluster_.AddWorker("a", 1);
+  cluster_.broken_nodes = {"a"};
+  const std::string id = cluster_.Submit(1, 5);
+  ASSERT_TRUE(cluster_.RunUntilState(id, v1::Job::PAUSED, 600));
+  EXPECT_THAT(cluster_.Job(id).reason(), HasSubstr("no such program"));
+  EXPECT_EQ(cluster_.lost_told["not_started"], 11);
+  cluster_.broken_nodes.clear();
+  v1::ResumeJobRequest resume;
+  resume.set_id(id);
+  ASSERT_TRUE(cluster_.controller().Resume(resume).ok());
+  EXPECT_TRUE(cluster_.RunUntilState(id, v1::Job::SUCCEEDED));
+}
+
+TEST_F(ControllerFailureTest, ANodeThatSaysItIsNotReadyGetsNoWork) {
+  cluster_.AddWorker("a", 1);
+  cluster_.troubled_nodes["a"] = "/srv/attune is not mounted";
+  cluster_.Step();
+  cluster_.Step();
+  EXPECT_EQ(cluster_.controller().Nodes()[0].state(), v1::Node::NOT_READY);
+  EXPECT_EQ(cluster_.controller().Nodes()[0].not_ready(), "/srv/attune is not mounted");
+  const std::string id = cluster_.Submit(1, 5);
+  EXPECT_FALSE(cluster_.RunUntil([&] { return cluster_.Job(id).generation() > 0; }, 20));
+  auto why = cluster_.controller().Explain(id);
+  ASSERT_TRUE(why.ok());
+  EXPECT_THAT(why->reasons(), testing::Contains(HasSubstr("/srv/attune is not mounted")));
+  cluster_.troubled_nodes.clear();
+  EXPECT_TRUE(cluster_.RunUntilState(id, v1::Job::SUCCEEDED));
+}
+
+TEST_F(ControllerFailureTest, AHostThatDoesNotSeeTheStorageCostsOneTry) {
+  cluster_.AddWorker("a", 1);
+  cluster_.AddWorker("b", 2);
+  const std::string id = cluster_.Submit(1, 4);
+  ASSERT_TRUE(cluster_.RunUntil([&] { return cluster_.Trainer(id + "-g1-r0") != nullptr; }));
+  EXPECT_EQ(cluster_.Trainer(id + "-g1-r0")->node, "a");
+  cluster_.steps_flow = false;
+  ASSERT_TRUE(cluster_.RunUntil([&] { return cluster_.Trainer(id + "-g1-r0")->task.has_value(); }));
+  cluster_.FailTask(id + "-g1-r0", v1::TaskFailed::STORAGE, "there is no /srv/models/tiny/1");
+  cluster_.steps_flow = true;
+  ASSERT_TRUE(cluster_.RunUntilState(id, v1::Job::SUCCEEDED));
+  EXPECT_THAT(cluster_.Job(id).avoided_nodes(), testing::ElementsAre("a"));
+  EXPECT_EQ(cluster_.Job(id).failures_in_row(), 0u);
 }
 
 TEST_F(ControllerFailureTest, AStopFromOutsideCostsNoRestart) {
@@ -134,6 +245,20 @@ TEST_F(ControllerFailureTest, ALostWorkerIsForgottenInTheEnd) {
   EXPECT_TRUE(cluster_.RunUntil([&] { return nodes() == 2; }, 5));
 }
 
+// What the workers said meanwhile is unread, so it is no silence of theirs.
+TEST_F(ControllerFailureTest, ACoordinatorThatStoodStillBlamesNobody) {
+  const std::string id = RunToStepSeven();
+  for (int i = 0; i < 3; ++i) {
+    cluster_.next_commit_takes = std::chrono::seconds(40);
+    const uint32_t step = cluster_.Job(id).step();
+    ASSERT_TRUE(cluster_.RunUntil([&] { return cluster_.Job(id).step() > step + 2; }, 5));
+  }
+  EXPECT_EQ(cluster_.Job(id).incidents_size(), 0);
+  EXPECT_NEAR(cluster_.seconds_late, 3 * 38, 1);
+  cluster_.KillWorker("b");
+  EXPECT_TRUE(cluster_.RunUntil([&] { return cluster_.Job(id).incidents_size() == 1; }, 12));
+}
+
 TEST_F(ControllerFailureTest, InvalidInputIsNotRetried) {
   const std::string id = RunToStepSeven();
   cluster_.FailTask(id + "-g1-r0", v1::TaskFailed::INVALID, "no target token in the data");
@@ -155,6 +280,69 @@ TEST_F(ControllerFailureTest, AFullDiskPausesAndRoomResumes) {
   EXPECT_TRUE(cluster_.RunUntilState(id, v1::Job::SUCCEEDED));
   EXPECT_EQ(cluster_.Job(id).restarts(), 0u);
   EXPECT_THAT(cluster_.free_bytes_asked_of.string(), HasSubstr("runs/" + id));
+}
+
+TEST_F(ControllerFailureTest, AStorageThatIsAwayWhileRegisteringIsWaitedFor) {
+  cluster_.AddWorker("a", 1);
+  cluster_.registering_fails = Internal("read model.safetensors: Stale file handle");
+  const std::string id = cluster_.Submit(1, 5);
+  ASSERT_TRUE(cluster_.RunUntil([&] { return cluster_.registering_tried == 4; }));
+  EXPECT_EQ(cluster_.Job(id).reason(), "registers the model");
+  cluster_.registering_fails = Status();
+  ASSERT_TRUE(cluster_.RunUntilState(id, v1::Job::SUCCEEDED, 20));
+  EXPECT_EQ(cluster_.Job(id).generation(), 1u);
+  EXPECT_EQ(cluster_.registering_tried, 5);
+}
+
+TEST_F(ControllerFailureTest, AnOutputThatCannotBeRegisteredIsKeptAndSaysHowToImportIt) {
+  cluster_.AddWorker("a", 1);
+  cluster_.registering_fails = Internal("read model.safetensors: Input/output error");
+  const std::string id = cluster_.Submit(1, 5);
+  ASSERT_TRUE(cluster_.RunUntilState(id, v1::Job::FAILED, 1500));
+  EXPECT_EQ(cluster_.registering_tried, 21);
+  EXPECT_THAT(cluster_.Job(id).reason(), HasSubstr("attune model import tune "));
+  EXPECT_THAT(cluster_.Job(id).reason(), HasSubstr("runs/" + id + "/output --base tiny@1"));
+}
+
+class OutputFailureTest : public ControllerFailureTest {
+ protected:
+  // A job with two lines of output, for which there is a file (or folder) of the caller's already.
+  std::string SubmitGenerate() {
+    cluster_.AddWorker("a", 1);
+    v1::SubmitJobRequest request;
+    request.set_kind(v1::Job::GENERATE);
+    auto* generate = request.mutable_task()->mutable_generate();
+    generate->set_model("tiny");
+    generate->set_max_tokens(5);
+    generate->add_prompts("one");
+    generate->add_prompts("two");
+    auto job = cluster_.controller().Submit(request);
+    EXPECT_TRUE(job.ok()) << job.status().ToString();
+    const std::filesystem::path file = cluster_.OutputFile(job->id());
+    std::filesystem::create_directories(file.parent_path());
+    return job->id();
+  }
+};
+
+TEST_F(OutputFailureTest, AFullDiskPauses) {
+  const std::string id = SubmitGenerate();
+  cluster_.free_bytes = 1 << 20;
+  std::filesystem::create_symlink("/dev/full", cluster_.OutputFile(id));
+  ASSERT_TRUE(cluster_.RunUntilState(id, v1::Job::PAUSED, 20)) << cluster_.Job(id).DebugString();
+  EXPECT_THAT(cluster_.Job(id).reason(), HasSubstr("no space on the storage: the output"));
+  std::filesystem::remove(cluster_.OutputFile(id));
+  cluster_.free_bytes = 1 << 30;
+  EXPECT_TRUE(cluster_.RunUntilState(id, v1::Job::SUCCEEDED));
+  EXPECT_EQ(cluster_.Output(id), "{\"prompt\": \"one\"}\n{\"prompt\": \"two\"}\n");
+}
+
+TEST_F(OutputFailureTest, AStorageThatDoesNotTakeItEndsTheAttemptAfterAWhile) {
+  const std::string id = SubmitGenerate();
+  std::filesystem::create_directory(cluster_.OutputFile(id));  // cannot be opened for writing
+  ASSERT_TRUE(cluster_.RunUntil([&] { return cluster_.lost_told["storage"] == 1; }, 70));
+  EXPECT_THAT(cluster_.Job(id).incidents(0).cause(), HasSubstr("the output was not written"));
+  std::filesystem::remove(cluster_.OutputFile(id));
+  EXPECT_TRUE(cluster_.RunUntilState(id, v1::Job::SUCCEEDED));
 }
 
 TEST_F(ControllerFailureTest, AFullQuotaIsTriedAgainAfterAWhile) {
@@ -295,6 +483,18 @@ TEST_F(ControllerFailureTest, ADataPreparationThatHangsIsGivenUp) {
   EXPECT_THAT(cluster_.Job(id).incidents(0).cause(),
               HasSubstr("it said nothing since its task began, 300 seconds ago"));
   EXPECT_TRUE(cluster_.RunUntilState(id, v1::Job::SUCCEEDED));
+}
+
+TEST_F(ControllerFailureTest, APauseWithoutItsCheckpointSaysSo) {
+  const std::string id = RunToStepSeven();
+  cluster_.steps_flow = false;
+  v1::PauseJobRequest pause;
+  pause.set_id(id);
+  ASSERT_TRUE(cluster_.controller().Pause(pause).ok());
+  ASSERT_TRUE(cluster_.RunUntilState(id, v1::Job::PAUSED, 125));
+  EXPECT_EQ(cluster_.Job(id).reason(),
+            "paused by the user, without a new checkpoint (it was not written within 120 seconds, "
+            "see pause_timeout of the coordinator); resumes from step 5");
 }
 
 TEST_F(ControllerFailureTest, AWorkerThatComesBackIsToldToKillStrangers) {

@@ -33,6 +33,7 @@ TEST_F(ControllerTest, TrainsFromSubmitToRegisteredModel) {
   EXPECT_NEAR(job.metrics().at("loss"), 10.0 / 12, 1e-9);
   EXPECT_TRUE(cluster_.registered_jobs.contains(id));
   EXPECT_EQ(cluster_.steps_told, 12);
+  EXPECT_THAT(cluster_.ended_told, ElementsAre(v1::Job::SUCCEEDED));
   EXPECT_TRUE(cluster_.RunUntil([&] {
     return cluster_.running() == 0 && cluster_.controller().Nodes()[0].slots_used() == 0;
   }));
@@ -260,6 +261,12 @@ TEST_F(ControllerTest, GenerateWritesItsOutput) {
   ASSERT_TRUE(job.ok()) << job.status().ToString();
   ASSERT_TRUE(cluster_.RunUntilState(job->id(), v1::Job::SUCCEEDED));
   EXPECT_EQ(cluster_.Output(job->id()), "{\"prompt\": \"one\"}\n{\"prompt\": \"two\"}\n");
+  // Prompts may be many megabytes: they are stored once.
+  EXPECT_TRUE(cluster_.Job(job->id()).has_task());
+  EXPECT_FALSE(job->has_task());
+  for (const Event& event : cluster_.Events("job", job->id())) {
+    EXPECT_EQ(event.snapshot.find("two"), std::string::npos) << event.type;
+  }
 }
 
 TEST_F(ControllerTest, EventsTellTheStory) {

@@ -53,6 +53,7 @@ void FakeCluster::StartController() {
   database_ = std::move(*database);
   database_->AddObserver([this](const std::vector<Event>&) {
     if (commits_left > 0) --commits_left;
+    clock_.Advance(std::exchange(next_commit_takes, Duration()));
   });
   store_ = std::make_unique<rendezvous::KeyValueStore>(&clock_);
   ControllerOptions options;
@@ -126,7 +127,7 @@ int FakeCluster::CountEvents(const std::string& id, const std::string& type) {
 }
 
 std::string FakeCluster::Output(const std::string& id) {
-  auto content = ReadFile(folder_ / "runs" / id / "output.jsonl");
+  auto content = ReadFile(OutputFile(id));
   return content.ok() ? *content : content.status().ToString();
 }
 
@@ -140,6 +141,10 @@ void FakeCluster::Execute(const std::string& statement) {
 
 bool FakeCluster::HasCheckpoints(const std::string& id) const {
   return std::filesystem::exists(folder_ / "runs" / id / "checkpoints");
+}
+
+std::filesystem::path FakeCluster::OutputFile(const std::string& id) {
+  return folder_ / "runs" / id / "output.jsonl";
 }
 
 v1::SubmitJobRequest FakeCluster::TrainRequest(uint32_t ranks_min, uint32_t ranks_max,
@@ -173,6 +178,10 @@ void FakeCluster::KillWorker(const std::string& name) {
 
 void FakeCluster::KillTrainer(const std::string& id, int signal) {
   End(id, true, signal);
+}
+
+void FakeCluster::ExitTrainer(const std::string& id, int code) {
+  End(id, false, code);
 }
 
 void FakeCluster::FailTask(const std::string& id, v1::TaskFailed::Kind kind,
@@ -214,6 +223,12 @@ void FakeCluster::End(const std::string& id, bool signaled, int code) {
 
 void FakeCluster::Start(const std::string& node, const v1::StartTrainer& start) {
   if (dead() || !workers_.contains(node) || !workers_[node].registered) return;
+  if (broken_nodes.contains(node)) {
+    v1::TrainerExited& exited = workers_[node].exits.emplace_back();
+    exited.set_trainer_id(start.trainer_id());
+    exited.set_start_error("no such program");
+    return;
+  }
   FakeTrainer& trainer = trainers_[start.trainer_id()];
   trainer.start = start;
   trainer.node = node;
@@ -303,6 +318,8 @@ Result<models::PreparedOutput> FakeCluster::PrepareOutput(const std::string& nam
                                                           const std::filesystem::path& folder,
                                                           const v1::Lineage& lineage,
                                                           const std::map<std::string, double>&) {
+  ++registering_tried;
+  if (!registering_fails.ok()) return registering_fails;
   models::PreparedOutput output;
   output.name = name;
   output.folder = folder;
@@ -356,6 +373,7 @@ void FakeCluster::StepWorkers() {
     } else if (clock_.Monotonic() >= worker.next_heartbeat) {
       v1::Heartbeat beat;
       fill(beat.mutable_running());
+      beat.set_not_ready(troubled_nodes[node]);
       controller_->OnHeartbeat(node, beat);
       worker.next_heartbeat = clock_.Monotonic() + std::chrono::seconds(2);
     }
@@ -449,6 +467,7 @@ void FakeCluster::Work(FakeTrainer& trainer) {
     v1::TrainerMessage metrics;
     metrics.mutable_metrics()->set_step(trainer.step);
     metrics.mutable_metrics()->set_loss(10.0 / trainer.step);
+    metrics.mutable_metrics()->set_seconds(0.25);
     metrics.mutable_metrics()->set_generation(task.generation());
     Report(trainer, std::move(metrics));
     if (trainer.step % checkpoint_every == 0) checkpoint();

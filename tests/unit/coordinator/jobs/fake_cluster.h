@@ -53,13 +53,20 @@ class FakeCluster final : public launching::Launcher,
   std::string Output(const std::string& id);
   void Execute(const std::string& statement);  // on the state database
   bool HasCheckpoints(const std::string& id) const;
+  std::vector<Event> Events(const std::string& kind, const std::string& id);
+  std::filesystem::path OutputFile(const std::string& id);
   v1::SubmitJobRequest TrainRequest(uint32_t ranks_min, uint32_t ranks_max, uint32_t steps);
   std::string Submit(uint32_t ranks, uint32_t steps);
 
   // The workers' side.
+  // Somebody sets the wall clock.
+  void StepWallClock(Duration by) { clock_.step += by; }
   void AddWorker(const std::string& name, uint32_t slots);
   void KillWorker(const std::string& name);  // with its trainers
   void KillTrainer(const std::string& id, int signal);
+  void ExitTrainer(const std::string& id, int code);
+  std::map<std::string, std::string> troubled_nodes;  // what they say in heartbeats
+  std::set<std::string> broken_nodes;                 // their workers cannot start a trainer
   void FailTask(const std::string& id, v1::TaskFailed::Kind kind, const std::string& message);
   FakeTrainer* Trainer(const std::string& id);
   // Its next stream carries what was acknowledged once more.
@@ -75,6 +82,8 @@ class FakeCluster final : public launching::Launcher,
   // Knobs.
   uint32_t checkpoint_every = 5;
   std::string prepare_warning;  // what preparing warns of
+  Status registering_fails;     // what preparing an output for the registry ends with
+  int registering_tried = 0;
   bool trainers_attach = true;
   bool steps_flow = true;    // trainers make progress
   bool reports_flow = true;  // what they make arrives
@@ -82,9 +91,12 @@ class FakeCluster final : public launching::Launcher,
   std::filesystem::path free_bytes_asked_of;
   int commits_left = -1;  // with events; at 0 the coordinator says nothing any more: it has died
   std::string last_words = "last words";  // in the logs of trainers
-  int restarts_told = 0;
   int stalls_told = 0;
+  Duration next_commit_takes{};  // one commit with events, that the coordinator waits for
+  std::vector<v1::Job::State> ended_told;
+  std::map<std::string, int> lost_told;  // by cause
   int steps_told = 0;
+  double seconds_late = 0;
   std::set<std::string> registered_jobs, placed_jobs;
   std::set<std::string> unlisted;  // trainers that live on, but not in their workers' lists
   bool turn_away_report = false;   // the next one, as when too many are pending
@@ -98,8 +110,10 @@ class FakeCluster final : public launching::Launcher,
   void DisconnectTrainer(const std::string& id);
   void Run(std::function<void()> work, std::function<void()> done) override;
   void OnStepApplied(const v1::MetricPoint&) override { ++steps_told; }
-  void OnRestart() override { ++restarts_told; }
   void OnStall() override { ++stalls_told; }
+  void OnAttemptLost(std::string_view cause) override { ++lost_told[std::string(cause)]; }
+  void OnJobEnded(const v1::Job& job) override { ended_told.push_back(job.state()); }
+  void OnLate(double seconds) override { seconds_late += seconds; }
   Result<v1::ModelVersion> GetModel(const std::string& reference) override;
   Result<v1::DatasetVersion> GetDataset(const std::string& reference) override;
   Result<models::PreparedOutput> PrepareOutput(
@@ -111,8 +125,6 @@ class FakeCluster final : public launching::Launcher,
     placed_jobs.insert(version.lineage().job_id());
     return Status();
   }
-
-  std::vector<Event> Events(const std::string& kind, const std::string& id);
 
   struct FakeWorker {
     uint32_t slots = 0;
@@ -129,7 +141,12 @@ class FakeCluster final : public launching::Launcher,
   void End(const std::string& id, bool signaled, int code);
 
   std::filesystem::path folder_;
-  FakeClock clock_{TimePoint(std::chrono::seconds(1'000'000))};
+  struct SteppedClock final : public FakeClock {
+    using FakeClock::FakeClock;
+    TimePoint Now() override { return FakeClock::Now() + step; }
+    Duration step{};
+  };
+  SteppedClock clock_{TimePoint(std::chrono::seconds(1'000'000))};
   std::unique_ptr<Database> database_;
   std::unique_ptr<rendezvous::KeyValueStore> store_;
   security::RunTokens tokens_;

@@ -63,6 +63,29 @@ TEST_F(RepositoryTest, JobsComeBackAsTheyWere) {
   });
 }
 
+TEST_F(RepositoryTest, APageIsBoundInBytesAndHasNoTasks) {
+  Write([&](Transaction& transaction) {
+    for (int i = 1; i <= 6; ++i) {
+      JobRecord record = Record("job-" + std::to_string(i), v1::Job::QUEUED);
+      record.job.set_reason(std::string(1 << 20, 'r'));
+      record.job.mutable_task()->mutable_generate()->add_prompts(std::string(4 << 20, 'p'));
+      InsertJob(transaction, &record);
+    }
+    v1::ListJobsRequest request;
+    size_t jobs = 0;
+    do {
+      auto response = ListJobs(transaction, request);
+      ASSERT_TRUE(response.ok());
+      EXPECT_LT(response->ByteSizeLong(), 4u << 20);
+      for (const v1::Job& job : response->jobs()) EXPECT_FALSE(job.has_task());
+      jobs += static_cast<size_t>(response->jobs_size());
+      request.set_page_token(response->next_page_token());
+    } while (!request.page_token().empty());
+    EXPECT_EQ(jobs, 6u);
+    EXPECT_TRUE(FindJob(transaction, "job-1")->has_task());
+  });
+}
+
 TEST_F(RepositoryTest, ListsNewestFirstInPages) {
   Write([&](Transaction& transaction) {
     for (int i = 1; i <= 5; ++i) {

@@ -9,10 +9,10 @@ const TimePoint kNow{std::chrono::seconds(1000)};
 using Kind = Failure::Kind;
 
 RetryDecision Decide(Kind kind, uint32_t restarts, uint32_t max_restarts, double jitter = 0,
-                     uint32_t uncounted = 0) {
+                     uint32_t losses = 0) {
   RetryPolicy policy;
   policy.max_restarts = max_restarts;
-  return DecideRetry({kind, 1, "node-a", "the cause", {}}, {restarts, uncounted}, policy, kNow,
+  return DecideRetry({kind, 1, "node-a", "the cause", {}}, {restarts, losses}, policy, kNow,
                      jitter);
 }
 
@@ -33,7 +33,9 @@ TEST(DecideRetry, Table) {
            {Kind::kTrainer, 3, 3, JobEvent::kFailed, true},
            {Kind::kTrainer, 0, 0, JobEvent::kFailed, true},
            {Kind::kPeerLost, 0, 1, JobEvent::kRequeued, true},
-           {Kind::kWorker, 1, 1, JobEvent::kFailed, true},
+           {Kind::kPeerLost, 1, 1, JobEvent::kFailed, true},
+           {Kind::kWorker, 1, 1, JobEvent::kRequeued, false},
+           {Kind::kStorage, 0, 0, JobEvent::kRequeued, false},
            {Kind::kNotStarted, 3, 3, JobEvent::kRequeued, false},
            {Kind::kStopped, 3, 3, JobEvent::kRequeued, false},
        }) {
@@ -56,11 +58,24 @@ TEST(DecideRetry, BackoffDoublesWithinItsBounds) {
   EXPECT_LE(Decide(Kind::kTrainer, 98, 99, 0.999).not_before, kNow + std::chrono::seconds(60));
 }
 
+TEST(DecideRetry, LossesWithoutEndPause) {
+  for (Kind kind : {Kind::kWorker, Kind::kNotStarted, Kind::kStopped, Kind::kStorage}) {
+    EXPECT_EQ(Decide(kind, 0, 3, 0, 9).event, JobEvent::kRequeued);
+    RetryDecision last = Decide(kind, 0, 3, 0, 10);
+    EXPECT_EQ(last.event, JobEvent::kPaused);
+    EXPECT_EQ(last.reason,
+              "rank 1 on node-a: the cause; it was tried again 10 times without a new checkpoint, "
+              "and goes on with `attune job resume`");
+  }
+  EXPECT_EQ(Decide(Kind::kTrainer, 0, 3, 0, 10).event, JobEvent::kRequeued);
+}
+
 TEST(DecideRetry, TheReasonNamesRankHostAndCause) {
   EXPECT_EQ(Decide(Kind::kTrainer, 0, 3).reason,
             "restart 1 of 3, because rank 1 on node-a: the cause");
-  EXPECT_EQ(Decide(Kind::kTrainer, 3, 3).reason,
-            "rank 1 on node-a: the cause; restarted 3 times, the most allowed");
+  EXPECT_EQ(
+      Decide(Kind::kTrainer, 3, 3).reason,
+      "rank 1 on node-a: the cause; restarted 3 times without a new checkpoint, the most allowed");
 }
 
 TEST(DescribeExit, NamesSignals) {

@@ -40,7 +40,7 @@ TEST_F(NodeTableTest, ReadyWhileItBeats) {
   Register("a", 0);
   EXPECT_TRUE(nodes_.Ready("a", At(3000)));
   EXPECT_FALSE(nodes_.Ready("a", At(5000)));
-  EXPECT_TRUE(nodes_.Heartbeat("a", At(5000)));
+  EXPECT_TRUE(nodes_.Heartbeat("a", "", At(5000)));
   EXPECT_TRUE(nodes_.Ready("a", At(5000)));
   EXPECT_FALSE(nodes_.Ready("b", At(0)));
 }
@@ -50,7 +50,7 @@ TEST_F(NodeTableTest, LostOnceUntilItRegistersAgain) {
   EXPECT_THAT(nodes_.TakeLost(At(9999)), IsEmpty());
   EXPECT_THAT(nodes_.TakeLost(At(10000)), ElementsAre("a"));
   EXPECT_THAT(nodes_.TakeLost(At(20000)), IsEmpty());
-  EXPECT_FALSE(nodes_.Heartbeat("a", At(20000))) << "it must register";
+  EXPECT_FALSE(nodes_.Heartbeat("a", "", At(20000))) << "it must register";
   Register("a", 20000);
   EXPECT_TRUE(nodes_.Ready("a", At(20000)));
 }
@@ -69,7 +69,7 @@ TEST_F(NodeTableTest, ARestoredNodeHasAGraceTime) {
   node.set_name("a");
   nodes_.Restore(node, At(0), seconds(30), seconds(500));
   EXPECT_FALSE(nodes_.Ready("a", At(0)));
-  EXPECT_FALSE(nodes_.Heartbeat("a", At(0)));
+  EXPECT_FALSE(nodes_.Heartbeat("a", "", At(0)));
   EXPECT_THAT(nodes_.TakeLost(At(29999)), IsEmpty());
   EXPECT_THAT(nodes_.TakeLost(At(30000)), ElementsAre("a"));
 }

@@ -51,6 +51,43 @@ TEST_F(DatabaseTest, CommitsOnOk) {
   EXPECT_EQ(Count(*database), 1);
 }
 
+TEST_F(DatabaseTest, SaysWhetherItCouldBeWritten) {
+  auto database = MustOpen(things_);
+  std::vector<StatusCode> written;
+  database->SetWriteObserver([&](const Status& status) { written.push_back(status.code()); });
+  EXPECT_TRUE(database->Write([](Transaction& t) { return InsertThing(t, "a"); }).ok());
+  EXPECT_FALSE(database->Write([](Transaction& t) { return InsertThing(t, "a"); }).ok());
+  EXPECT_FALSE(database->Write([](Transaction&) { return InvalidArgument("no"); }).ok());
+  EXPECT_EQ(written, (std::vector<StatusCode>{StatusCode::kOk, StatusCode::kAlreadyExists}));
+}
+
+TEST_F(DatabaseTest, AnOlderFileIsCopiedBeforeItsSchemaChanges) {
+  {
+    auto database = MustOpen(things_);
+    ASSERT_TRUE(database->Write([](Transaction& t) { return InsertThing(t, "a"); }).ok());
+  }
+  const auto copies = [&] {
+    std::vector<std::filesystem::path> found;
+    for (const auto& entry : std::filesystem::directory_iterator(folder_)) {
+      if (entry.path().string().find("attune.db.v") != std::string::npos) {
+        found.push_back(entry.path());
+      }
+    }
+    return found;
+  };
+  EXPECT_TRUE(copies().empty());
+  std::vector<Migration> more = things_;
+  more.push_back({"things", 2, {"DROP TABLE things"}});
+  MustOpen(more);
+  ASSERT_EQ(copies().size(), 1u);
+  EXPECT_FALSE(Database::Open(folder_ / "attune.db", things_, &clock_).ok());
+  std::filesystem::rename(copies()[0], folder_ / "attune.db");
+  for (const char* journal : {"attune.db-wal", "attune.db-shm"}) {
+    std::filesystem::remove(folder_ / journal);
+  }
+  EXPECT_EQ(Count(*MustOpen(things_)), 1) << "the older program goes on with the copy";
+}
+
 TEST_F(DatabaseTest, RollsBackOnErrorAndException) {
   auto database = MustOpen(things_);
   Status failed = database->Write([](Transaction& t) {
