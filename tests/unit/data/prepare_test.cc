@@ -80,7 +80,7 @@ class PrepareTest : public testing::Test {
 
   PrepareTask Task(const std::vector<DatasetFiles>& datasets, int sequence_length = 512) {
     PrepareTask task;
-    task.base = {"small@1", folder_.path() / "model", "huggingface", nullptr};
+    task.base = {.reference = "small@1", .path = folder_.path() / "model", .format = "huggingface"};
     task.datasets = datasets;
     task.token_cache = folder_.path() / "cache";
     task.train.sequence_length = sequence_length;
@@ -430,7 +430,10 @@ TEST_F(PrepareTest, AnAdapterUsesTheTextOfItsBase) {
   PrepareTask task = Task({WriteDataset("data", {Text("one")})});
   auto base = std::make_shared<ModelFiles>(task.base);
   fs::create_directories(folder_.path() / "adapter");
-  task.base = {"adapter@1", folder_.path() / "adapter", "peft-adapter", base};
+  task.base = {.reference = "adapter@1",
+               .path = folder_.path() / "adapter",
+               .format = "peft-adapter",
+               .base = base};
   EXPECT_TRUE(Prepare(task, observer_).ok());
   task.base.base = nullptr;
   EXPECT_EQ(Prepare(task, observer_).status().code(), StatusCode::kInvalidArgument);
