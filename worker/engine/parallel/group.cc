@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 
+#include "common/base/mutex.h"
 #include "worker/engine/parallel/backends.h"
 #include "worker/engine/parallel/kv_store.h"
 
@@ -54,6 +55,17 @@ Status CheckMembership(const Membership& membership, const KeyValueStore* store)
   return Status();
 }
 
+// torch 2.11's flight recorder notes a group at its first collective in a map of the process,
+// without a lock: groups on threads of one process, as tests have them, must not start collectives
+// at once.
+Mutex starting;
+
+template <typename Collective>
+c10::intrusive_ptr<c10d::Work> Start(const Collective& collective) {
+  MutexLock lock(&starting);
+  return collective();
+}
+
 at::Tensor Bytes(const std::string& text) {
   at::Tensor bytes = at::empty({static_cast<int64_t>(text.size())}, at::kByte);
   std::copy(text.begin(), text.end(), bytes.data_ptr<uint8_t>());
@@ -103,7 +115,7 @@ Result<std::unique_ptr<PendingSum>> Group::StartSum(at::Tensor tensor) {
   if (!backends_) return std::unique_ptr<PendingSum>(new NothingPending);
   try {
     std::vector<at::Tensor> tensors = {tensor};
-    auto work = backends_->device->allreduce(tensors);
+    auto work = Start([&] { return backends_->device->allreduce(tensors); });
     return std::unique_ptr<PendingSum>(
         new PendingWork(membership_, std::move(work), std::move(tensor)));
   } catch (const std::exception& error) {
@@ -120,7 +132,7 @@ Result<std::vector<double>> Group::Sum(std::vector<double> values,
     std::vector<at::Tensor> tensors = {tensor};
     c10d::AllreduceOptions options;
     options.timeout = membership_.timeout + slack;
-    backends_->control->allreduce(tensors, options)->wait();
+    Start([&] { return backends_->control->allreduce(tensors, options); })->wait();
     return values;
   } catch (const std::exception& error) {
     return PeerLost(membership_, "summed losses", error);
@@ -142,7 +154,7 @@ Result<std::vector<std::string>> Group::Gather(const std::string& text) {
     at::Tensor sizes = at::zeros({ranks}, at::kLong);
     sizes[membership_.rank] = static_cast<int64_t>(text.size());
     std::vector<at::Tensor> in = {sizes};
-    backends_->control->allreduce(in)->wait();
+    Start([&] { return backends_->control->allreduce(in); })->wait();
     const int64_t width = std::max<int64_t>(1, sizes.max().item<int64_t>());
     // A row per rank, zero elsewhere: the sum of bytes is the bytes.
     at::Tensor rows = at::zeros({ranks, width}, at::kByte);
@@ -150,7 +162,7 @@ Result<std::vector<std::string>> Group::Gather(const std::string& text) {
       rows[membership_.rank].narrow(0, 0, static_cast<int64_t>(text.size())).copy_(Bytes(text));
     }
     in = {rows};
-    backends_->control->allreduce(in)->wait();
+    Start([&] { return backends_->control->allreduce(in); })->wait();
     std::vector<std::string> texts;
     for (int r = 0; r < ranks; ++r) texts.push_back(Text(rows[r], sizes[r].item<int64_t>()));
     return texts;
@@ -166,13 +178,13 @@ Result<std::string> Group::FromFirst(const std::string& text, std::chrono::milli
     options.timeout = membership_.timeout + slack;
     at::Tensor size = at::full({1}, static_cast<int64_t>(text.size()), at::kLong);
     std::vector<at::Tensor> tensors = {size};
-    backends_->control->broadcast(tensors, options)->wait();
+    Start([&] { return backends_->control->broadcast(tensors, options); })->wait();
     at::Tensor bytes = at::zeros({size.item<int64_t>() + 1}, at::kByte);
     if (membership_.rank == 0 && !text.empty()) {
       bytes.narrow(0, 0, static_cast<int64_t>(text.size())).copy_(Bytes(text));
     }
     tensors = {bytes};
-    backends_->control->broadcast(tensors, options)->wait();
+    Start([&] { return backends_->control->broadcast(tensors, options); })->wait();
     return Text(bytes, size.item<int64_t>());
   } catch (const std::exception& error) {
     return PeerLost(membership_, "waited for rank 0", error);
