@@ -142,9 +142,9 @@ Status Controller::Fail(OpenJob& job, const Failure& failure,
   if (pausing) return EndAttempt(job, std::move(ending));
   RetryPolicy policy = options_.retry;
   policy.max_restarts = MaxRestarts(job.record.job.spec());
-  double jitter = static_cast<double>(random_.Below(1 << 20)) / (1 << 20);
   const LostInRow before{job.record.job.failures_in_row(), job.record.job.losses_in_row()};
-  RetryDecision decision = DecideRetry(failure, before, policy, ports_.clock->Now(), jitter);
+  RetryDecision decision =
+      DecideRetry(failure, before, policy, ports_.clock->Now(), Jitter(random_));
   ending.event = decision.event;
   ending.event_type = decision.event == JobEvent::kFailed   ? "ended"
                       : decision.event == JobEvent::kPaused ? "paused"

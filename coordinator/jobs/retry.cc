@@ -39,7 +39,6 @@ RetryDecision AfterLoss(const Failure& failure, uint32_t losses, const RetryPoli
 RetryDecision DecideRetry(const Failure& failure, const LostInRow& before,
                           const RetryPolicy& policy, TimePoint now, double jitter) {
   RetryDecision decision;
-  const uint32_t restarts = before.failures;
   switch (failure.kind) {
     case Failure::Kind::kInvalid:
       decision.reason = failure.cause;
@@ -59,6 +58,7 @@ RetryDecision DecideRetry(const Failure& failure, const LostInRow& before,
     case Failure::Kind::kTrainer:
       break;
   }
+  const uint32_t restarts = before.failures;
   if (restarts >= policy.max_restarts) {
     decision.reason = Describe(failure);
     if (policy.max_restarts > 0) {
@@ -74,8 +74,12 @@ RetryDecision DecideRetry(const Failure& failure, const LostInRow& before,
   return decision;
 }
 
+double Jitter(Random& random) {
+  return static_cast<double>(random.Below(1 << 20)) / (1 << 20);
+}
+
 Duration RetryBackoff(uint32_t failed_before, const RetryPolicy& policy, Random& random) {
-  return Backoff(failed_before, policy, static_cast<double>(random.Below(1 << 20)) / (1 << 20));
+  return Backoff(failed_before, policy, Jitter(random));
 }
 
 uint64_t FreeBytesWanted(uint64_t free_bytes, uint32_t pauses_before) {

@@ -57,6 +57,9 @@ struct LostInRow {
 RetryDecision DecideRetry(const Failure& failure, const LostInRow& before,
                           const RetryPolicy& policy, TimePoint now, double jitter);
 
+// Uniform in [0, 1), for DecideRetry.
+double Jitter(Random& random);
+
 // The wait before another try after so many that failed: doubles, its upper half drawn at random.
 Duration RetryBackoff(uint32_t failed_before, const RetryPolicy& policy, Random& random);
 

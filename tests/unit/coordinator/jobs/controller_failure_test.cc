@@ -309,18 +309,9 @@ class OutputFailureTest : public ControllerFailureTest {
   // A job with two lines of output, for which there is a file (or folder) of the caller's already.
   std::string SubmitGenerate() {
     cluster_.AddWorker("a", 1);
-    v1::SubmitJobRequest request;
-    request.set_kind(v1::Job::GENERATE);
-    auto* generate = request.mutable_task()->mutable_generate();
-    generate->set_model("tiny");
-    generate->set_max_tokens(5);
-    generate->add_prompts("one");
-    generate->add_prompts("two");
-    auto job = cluster_.controller().Submit(request);
-    EXPECT_TRUE(job.ok()) << job.status().ToString();
-    const std::filesystem::path file = cluster_.OutputFile(job->id());
-    std::filesystem::create_directories(file.parent_path());
-    return job->id();
+    const std::string id = cluster_.SubmitGenerate().id();
+    std::filesystem::create_directories(cluster_.OutputFile(id).parent_path());
+    return id;
   }
 };
 

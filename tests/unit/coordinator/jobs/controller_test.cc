@@ -250,21 +250,13 @@ TEST_F(ControllerTest, CheckpointsGoOnceTheModelIsRegistered) {
 
 TEST_F(ControllerTest, GenerateWritesItsOutput) {
   cluster_.AddWorker("a", 1);
-  v1::SubmitJobRequest request;
-  request.set_kind(v1::Job::GENERATE);
-  auto* generate = request.mutable_task()->mutable_generate();
-  generate->set_model("tiny");
-  generate->set_max_tokens(5);
-  generate->add_prompts("one");
-  generate->add_prompts("two");
-  auto job = cluster_.controller().Submit(request);
-  ASSERT_TRUE(job.ok()) << job.status().ToString();
-  ASSERT_TRUE(cluster_.RunUntilState(job->id(), v1::Job::SUCCEEDED));
-  EXPECT_EQ(cluster_.Output(job->id()), "{\"prompt\": \"one\"}\n{\"prompt\": \"two\"}\n");
+  const v1::Job job = cluster_.SubmitGenerate();
+  ASSERT_TRUE(cluster_.RunUntilState(job.id(), v1::Job::SUCCEEDED));
+  EXPECT_EQ(cluster_.Output(job.id()), "{\"prompt\": \"one\"}\n{\"prompt\": \"two\"}\n");
   // Prompts may be many megabytes: they are stored once.
-  EXPECT_TRUE(cluster_.Job(job->id()).has_task());
-  EXPECT_FALSE(job->has_task());
-  for (const Event& event : cluster_.Events("job", job->id())) {
+  EXPECT_TRUE(cluster_.Job(job.id()).has_task());
+  EXPECT_FALSE(job.has_task());
+  for (const Event& event : cluster_.Events("job", job.id())) {
     EXPECT_EQ(event.snapshot.find("two"), std::string::npos) << event.type;
   }
 }

@@ -167,6 +167,19 @@ std::string FakeCluster::Submit(uint32_t ranks, uint32_t steps) {
   return job.ok() ? job->id() : "";
 }
 
+v1::Job FakeCluster::SubmitGenerate() {
+  v1::SubmitJobRequest request;
+  request.set_kind(v1::Job::GENERATE);
+  auto* generate = request.mutable_task()->mutable_generate();
+  generate->set_model("tiny");
+  generate->set_max_tokens(5);
+  generate->add_prompts("one");
+  generate->add_prompts("two");
+  auto job = controller_->Submit(request);
+  EXPECT_TRUE(job.ok()) << job.status().ToString();
+  return job.ok() ? *job : v1::Job();
+}
+
 void FakeCluster::AddWorker(const std::string& name, uint32_t slots) {
   workers_[name].slots = slots;
 }

@@ -57,6 +57,8 @@ class FakeCluster final : public launching::Launcher,
   std::filesystem::path OutputFile(const std::string& id);
   v1::SubmitJobRequest TrainRequest(uint32_t ranks_min, uint32_t ranks_max, uint32_t steps);
   std::string Submit(uint32_t ranks, uint32_t steps);
+  // A job that answers the prompts "one" and "two"; the answer of Submit.
+  v1::Job SubmitGenerate();
 
   // The workers' side.
   // Somebody sets the wall clock.
