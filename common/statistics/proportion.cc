@@ -31,7 +31,9 @@ Interval Wilson(uint64_t successes, uint64_t trials, double confidence) {
   const double scale = 1 + z * z / n;
   const double center = (share + z * z / (2 * n)) / scale;
   const double half = z / scale * std::sqrt(share * (1 - share) / n + z * z / (4 * n * n));
-  return {std::max(0.0, center - half), std::min(1.0, center + half)};
+  // The ends are exact where rounding would leave something.
+  return {successes == 0 ? 0.0 : std::max(0.0, center - half),
+          successes == trials ? 1.0 : std::min(1.0, center + half)};
 }
 
 }  // namespace attune::statistics
