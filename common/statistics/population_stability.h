@@ -1,0 +1,29 @@
+#pragma once
+
+// The population stability index: how far shares are from those of a reference.
+
+#include <cstddef>
+#include <span>
+#include <vector>
+
+namespace attune::statistics {
+
+// sum (r - w) ln(r / w) over the shares r and w of the categories, which is Kullback and Leibler's
+// (1951) symmetric divergence. Shares of zero are filled as Evidently 0.7 does: with 0.0001, or
+// with a millionth of the least other share where that is at most 0.0001. Evidently: stattest "psi"
+// of the same categories. Each sample has a count.
+double PopulationStability(std::span<const double> reference, std::span<const double> window);
+
+// What sampling alone makes of the index on average: (categories - 1)(1/n + 1/m) (Yurdakul, Naranjo
+// 2020, J. Risk Model Validation 14(4)). An index less this does not depend on the samples' sizes.
+double PopulationStabilityOfChance(size_t categories, double reference_examples,
+                                   double window_examples);
+
+// Inner edges of bins with equal shares of the reference: its quantiles (linear between order
+// statistics, as numpy's), each value once. The reference is not empty.
+std::vector<double> QuantileEdges(std::span<const double> reference, size_t bins);
+
+// Counts of (-inf, e0], (e0, e1], ..., (ek, inf).
+std::vector<double> CountInBins(std::span<const double> edges, std::span<const double> values);
+
+}  // namespace attune::statistics

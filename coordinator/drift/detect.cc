@@ -1,0 +1,221 @@
+#include "coordinator/drift/detect.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <utility>
+
+#include "common/statistics/chi_square.h"
+#include "common/statistics/corrections.h"
+#include "common/statistics/fisher.h"
+#include "common/statistics/population_stability.h"
+#include "common/statistics/two_samples.h"
+#include "coordinator/drift/level.h"
+
+namespace attune::drift {
+namespace {
+
+using Results = std::vector<v1::DetectorResult>;
+
+constexpr size_t kPsiBins = 10;
+constexpr double kExpectedLeast = 5;
+constexpr size_t kWordsMost = 500;
+constexpr size_t kExamplesLeast = 10;  // of a sample: fewer say nothing
+
+v1::DetectorResult MakeResult(const char* detector, std::string feature, const char* effect_name,
+                              double effect_min) {
+  v1::DetectorResult result;
+  result.set_detector(detector);
+  result.set_feature(std::move(feature));
+  result.set_effect_name(effect_name);
+  result.set_effect_min(effect_min);
+  return result;
+}
+
+double Mean(const std::vector<double>& values) {
+  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+}
+
+uint64_t Size(const Sample& sample) {
+  size_t size = std::max({sample.lengths.size(), sample.losses.size(), sample.entropies.size(),
+                          sample.labelled_losses.size(), sample.ids.size()});
+  if (sample.dimension > 0) {
+    size = std::max(size, sample.embeddings.size() / static_cast<size_t>(sample.dimension));
+  }
+  return size;
+}
+
+bool Enough(const std::vector<double>& reference, const std::vector<double>& window) {
+  return reference.size() >= kExamplesLeast && window.size() >= kExamplesLeast;
+}
+
+// The index less what chance alone makes of it.
+double ExcessStability(const statistics::CountTable& table, double n, double m) {
+  const double index = statistics::PopulationStability(table.a, table.b);
+  return std::max(0.0, index - statistics::PopulationStabilityOfChance(table.a.size(), n, m));
+}
+
+void DetectLength(const Sample& reference, const Sample& window, const v1::AlarmSpec& alarm,
+                  Results* results) {
+  if (!Enough(reference.lengths, window.lengths)) return;
+  const statistics::KsResult ks = statistics::KolmogorovSmirnov(reference.lengths, window.lengths);
+  const std::vector<double> edges = statistics::QuantileEdges(reference.lengths, kPsiBins);
+  const statistics::CountTable table{statistics::CountInBins(edges, reference.lengths),
+                                     statistics::CountInBins(edges, window.lengths)};
+  v1::DetectorResult result = MakeResult("ks", "length", "PSI", alarm.psi_min());
+  result.set_statistic(ks.distance);
+  result.set_p_value(ks.p_value);
+  result.set_effect(ExcessStability(table, static_cast<double>(reference.lengths.size()),
+                                    static_cast<double>(window.lengths.size())));
+  results->push_back(std::move(result));
+}
+
+// Of losses and entropies, which are positive: higher is worse.
+void DetectIncrease(const char* feature, const std::vector<double>& reference,
+                    const std::vector<double>& window, double increase_min, Results* results) {
+  if (!Enough(reference, window)) return;
+  const statistics::KsResult ks = statistics::KolmogorovSmirnov(reference, window);
+  v1::DetectorResult result = MakeResult("ks", feature, "relative increase", increase_min);
+  const double before = Mean(reference);
+  result.set_statistic(ks.distance);
+  result.set_p_value(ks.p_value);
+  result.set_effect(before > 0 ? Mean(window) / before - 1 : 0);
+  results->push_back(std::move(result));
+}
+
+void DetectCategory(const std::string& key, const std::map<std::string, uint64_t>& reference,
+                    const std::map<std::string, uint64_t>& window, double psi_min,
+                    Results* results) {
+  std::map<std::string, std::pair<double, double>> both;
+  double n = 0, m = 0;
+  for (const auto& [value, count] : reference) {
+    both[value].first = static_cast<double>(count);
+    n += static_cast<double>(count);
+  }
+  for (const auto& [value, count] : window) {
+    both[value].second = static_cast<double>(count);
+    m += static_cast<double>(count);
+  }
+  if (n < kExamplesLeast || m < kExamplesLeast) return;
+  statistics::CountTable table;
+  for (const auto& [value, counts] : both) {
+    table.a.push_back(counts.first);
+    table.b.push_back(counts.second);
+  }
+  table = statistics::MergeRare(table, kExpectedLeast);
+  const statistics::ChiSquareResult test = statistics::ChiSquareOfHomogeneity(table.a, table.b);
+  v1::DetectorResult result = MakeResult("chi_square", "category " + key, "PSI", psi_min);
+  result.set_statistic(test.statistic);
+  result.set_p_value(test.p_value);
+  result.set_effect(ExcessStability(table, n, m));
+  results->push_back(std::move(result));
+}
+
+struct Word {
+  uint64_t reference = 0, window = 0;  // examples that have it
+};
+
+// The words that the largest shares of examples have, of both samples together.
+std::vector<Word> FrequentWords(const Sample& reference, const Sample& window) {
+  std::map<std::string_view, Word> all;
+  for (const auto& [word, count] : reference.words) all[word].reference = count;
+  for (const auto& [word, count] : window.words) all[word].window = count;
+  const auto n = static_cast<double>(Size(reference));
+  const auto m = static_cast<double>(Size(window));
+  std::vector<std::pair<double, Word>> ranked;
+  for (const auto& [text, word] : all) {
+    const double share =
+        static_cast<double>(word.reference) / n + static_cast<double>(word.window) / m;
+    ranked.emplace_back(share, word);
+  }
+  std::stable_sort(ranked.begin(), ranked.end(),
+                   [](const auto& a, const auto& b) { return a.first > b.first; });
+  ranked.resize(std::min(ranked.size(), kWordsMost));
+  std::vector<Word> words;
+  for (const auto& [share, word] : ranked) words.push_back(word);
+  return words;
+}
+
+// Words of one text depend on each other, so counts of words are no multinomial sample. Examples
+// are independent: each word has an exact test of the share of examples that have it, and the least
+// p-value is corrected for all of them (Bonferroni), whatever they have to do with each other.
+void DetectVocabulary(const Sample& reference, const Sample& window, double psi_min,
+                      Results* results) {
+  const uint64_t n = Size(reference), m = Size(window);
+  if (n < kExamplesLeast || m < kExamplesLeast) return;
+  const std::vector<Word> words = FrequentWords(reference, window);
+  if (words.empty()) return;
+  statistics::CountTable table;
+  double least = 1, largest = 0;
+  for (const Word& word : words) {
+    const uint64_t of_reference = std::min(word.reference, n), of_window = std::min(word.window, m);
+    table.a.push_back(static_cast<double>(of_reference));
+    table.b.push_back(static_cast<double>(of_window));
+    least = std::min(least, statistics::FisherExact(of_reference, n, of_window, m));
+    largest =
+        std::max(largest, std::abs(static_cast<double>(of_window) / static_cast<double>(m) -
+                                   static_cast<double>(of_reference) / static_cast<double>(n)));
+  }
+  v1::DetectorResult result = MakeResult("fisher", "vocabulary", "PSI", psi_min);
+  result.set_statistic(largest);
+  result.set_p_value(std::min(1.0, least * static_cast<double>(words.size())));
+  const double words_n = std::accumulate(table.a.begin(), table.a.end(), 0.0);
+  const double words_m = std::accumulate(table.b.begin(), table.b.end(), 0.0);
+  if (words_n > 0 && words_m > 0) {
+    result.set_effect(
+        ExcessStability(statistics::MergeRare(table, kExpectedLeast), words_n, words_m));
+  }
+  results->push_back(std::move(result));
+}
+
+// Holm's correction over the window's tests, and the level that they are held against.
+void Correct(double level, Results* results) {
+  std::vector<double> p_values;
+  for (const v1::DetectorResult& result : *results) p_values.push_back(result.p_value());
+  const std::vector<double> adjusted = statistics::Holm(p_values);
+  for (size_t i = 0; i < results->size(); ++i) {
+    v1::DetectorResult& result = (*results)[i];
+    result.set_adjusted_p(adjusted[i]);
+    result.set_level(level);
+    result.set_drifted(adjusted[i] <= level && result.effect() >= result.effect_min());
+  }
+}
+
+}  // namespace
+
+v1::AlarmSpec WithDefaults(v1::AlarmSpec spec) {
+  if (spec.false_alarms_per_week() <= 0) spec.set_false_alarms_per_week(0.05);
+  if (spec.persistence() == 0) spec.set_persistence(2);
+  if (spec.psi_min() <= 0) spec.set_psi_min(0.2);
+  if (spec.auc_min() <= 0) spec.set_auc_min(0.6);
+  if (spec.loss_min() <= 0) spec.set_loss_min(0.05);
+  return spec;  // quality_min's default follows from the reference's loss
+}
+
+Result<Results> Detect(const Sample& reference, const Sample& window,
+                       const DetectOptions& options) {
+  const v1::AlarmSpec alarm = WithDefaults(options.alarm);
+  Results results;
+  DetectLength(reference, window, alarm, &results);
+  DetectVocabulary(reference, window, alarm.psi_min(), &results);
+  for (const auto& [key, counts] : reference.categories) {
+    const auto found = window.categories.find(key);
+    if (found != window.categories.end()) {
+      DetectCategory(key, counts, found->second, alarm.psi_min(), &results);
+    }
+  }
+  DetectIncrease("loss", reference.losses, window.losses, alarm.loss_min(), &results);
+  DetectIncrease("entropy", reference.entropies, window.entropies, alarm.loss_min(), &results);
+  const auto n = static_cast<double>(Size(reference)), m = static_cast<double>(Size(window));
+  const double correlation = n + m > 0 ? m / (n + m) : 0;
+  Correct(WindowLevel(alarm.false_alarms_per_week(), options.looks_per_week, alarm.persistence(),
+                      correlation),
+          &results);
+  return results;
+}
+
+std::vector<v1::NewCluster> FindNew(const Sample&, const Sample&, uint64_t) {
+  return {};
+}
+
+}  // namespace attune::drift
