@@ -65,6 +65,38 @@ std::string CheckValue(const Place& place, const Field& field) {
   }
 }
 
+// What is wrong with how much of a data set is asked for, "" when nothing is.
+std::string CheckAmount(const v1::DatasetRef& dataset) {
+  if (dataset.share() != 0) {
+    if (dataset.weight() != 0) return " has a weight and a share: keep one of them";
+    if (dataset.share() >= kShareMin && dataset.share() <= kShareMax) return "";
+    return ": share must be a number from " + yaml::FormatNumber(kShareMin) + " to " +
+           yaml::FormatNumber(kShareMax) + ", not '" + yaml::FormatNumber(dataset.share()) + "'";
+  }
+  if (dataset.weight() > 0 && dataset.weight() <= 1000) return "";
+  return ": weight must be a number above 0, at most 1000, not '" +
+         yaml::FormatNumber(dataset.weight()) + "'";
+}
+
+// A share is measured by what has none.
+void CheckShares(const v1::JobSpec& spec, const Wrong& wrong) {
+  double sum = 0;
+  bool all = true;
+  for (const v1::DatasetRef& dataset : spec.datasets()) {
+    sum += dataset.share();
+    all = all && dataset.share() > 0;
+  }
+  if (all) {
+    return wrong("dataset",
+                 "every data set has a share: give a weight, or neither, to those that the shares "
+                 "are mixed in with");
+  }
+  if (sum > kShareMax) {
+    wrong("dataset", "the shares of dataset add up to " + yaml::FormatNumber(sum) +
+                         ": they must stay below 1, since the other data sets have the rest");
+  }
+}
+
 void CheckDatasets(const v1::JobSpec& spec, const Wrong& wrong) {
   constexpr int kMost = 64;
   if (spec.datasets_size() == 0) {
@@ -80,14 +112,12 @@ void CheckDatasets(const v1::JobSpec& spec, const Wrong& wrong) {
       wrong(path,
             path + " must be a data set's NAME or NAME@VERSION, not '" + dataset.name() + "'");
     }
-    if (!(dataset.weight() > 0 && dataset.weight() <= 1000)) {
-      wrong(path, path + ": weight must be a number above 0, at most 1000, not '" +
-                      yaml::FormatNumber(dataset.weight()) + "'");
-    }
+    if (std::string amount = CheckAmount(dataset); !amount.empty()) wrong(path, path + amount);
     if (!seen.insert(dataset.name()).second) {
       wrong(path, path + ": data set '" + dataset.name() + "' is listed twice; add up the weights");
     }
   }
+  CheckShares(spec, wrong);
 }
 
 void CheckNames(const v1::JobSpec& spec, const Wrong& wrong) {
@@ -176,6 +206,8 @@ void CheckJobSpec(const v1::JobSpec& spec, const Wrong& wrong) {
   };
   for (const Field& field : Schema()) {
     if (field.path == "dataset" || (field.applies != nullptr && !field.applies(spec))) continue;
+    // Clients of before there was the section do not send it.
+    if (field.path == "regularize.type" && !spec.has_regularize()) continue;
     std::string value = CheckValue(Resolve(&copy, field.path), field);
     std::string path(field.path);
     if (!value.empty()) note(path, path + " must be " + value);

@@ -8,6 +8,9 @@
 
 namespace attune::spec {
 
+// Of a data set's part of an epoch.
+inline constexpr double kShareMin = 1e-6, kShareMax = 0.999;
+
 // A place in a message: where the schema's path leads.
 struct Place {
   google::protobuf::Message* message = nullptr;

@@ -110,13 +110,15 @@ class Parser {
     }
   }
 
-  // `ranks: 2`, `method: lora`, `register: NAME`.
+  // `ranks: 2`, `method: lora`, `regularize: ewc`, `register: NAME`.
   bool ReadShortForm(const Entry& entry) {
     if (entry.key == "ranks") {
       ReadField("ranks.min", entry.value, "ranks");
       if (problems_.empty()) ReadField("ranks.max", entry.value, "ranks");
     } else if (entry.key == "method") {
       ReadField("method.type", entry.value);
+    } else if (entry.key == "regularize") {
+      ReadField("regularize.type", entry.value);
     } else if (entry.key == "register") {
       ReadField("register.model", entry.value);
     } else {
@@ -150,35 +152,51 @@ class Parser {
   void ReadDataset(const Node& node, const std::string& path, bool listed) {
     v1::DatasetRef* dataset = spec_.add_datasets();
     dataset->set_weight(1);
+    if (node.kind == Node::Kind::kMap) return ReadDatasetKeys(node, path, dataset);
     std::string name;
-    double weight = 1;
-    auto fail = [&](const yaml::Position& position, const std::string& message) {
-      failed_.insert("dataset");
-      problems_.Add(position, path, message);
-    };
-    if (node.kind != Node::Kind::kMap) {
-      std::string wrong = yaml::Convert(node, &name);
-      const char* form = listed ? " must be a data set's name or {name, weight}, not "
-                                : " must be a data set's name or a list of {name, weight}, not ";
-      if (!wrong.empty()) fail(node.position, path + form + node.Describe());
-    } else {
-      for (const Entry& entry : node.entries) {
-        std::string wrong;
-        if (entry.key == "name") {
-          wrong = yaml::Convert(entry.value, &name);
-        } else if (entry.key == "weight") {
-          wrong = yaml::Convert(entry.value, &weight, yaml::Range{1e-6, 1000});
-        } else {
-          fail(entry.key_position,
-               "unknown key '" + entry.key + "' in " + path + "; a data set has name and weight");
-        }
-        if (!wrong.empty())
-          fail(entry.value.position, path + "." + entry.key + " must be " + wrong);
+    const std::string wrong = yaml::Convert(node, &name);
+    const char* form = listed ? " must be a data set's name or {name, weight}, not "
+                              : " must be a data set's name or a list of {name, weight}, not ";
+    if (!wrong.empty()) FailDataset(node.position, path, path + form + node.Describe());
+    dataset->set_name(name);
+  }
+
+  void ReadDatasetKeys(const Node& node, const std::string& path, v1::DatasetRef* dataset) {
+    std::string name;
+    double weight = 1, share = 0;
+    for (const Entry& entry : node.entries) {
+      std::string wrong;
+      if (entry.key == "name") {
+        wrong = yaml::Convert(entry.value, &name);
+      } else if (entry.key == "weight") {
+        wrong = yaml::Convert(entry.value, &weight, yaml::Range{1e-6, 1000});
+      } else if (entry.key == "share") {
+        wrong = yaml::Convert(entry.value, &share, yaml::Range{kShareMin, kShareMax});
+      } else {
+        FailDataset(entry.key_position, path,
+                    "unknown key '" + entry.key + "' in " + path +
+                        "; a data set has name and weight, or name and share");
       }
-      if (node.Find("name") == nullptr) fail(node.position, "missing key 'name' in " + path);
+      if (!wrong.empty()) {
+        FailDataset(entry.value.position, path, path + "." + entry.key + " must be " + wrong);
+      }
+    }
+    if (node.Find("name") == nullptr) {
+      FailDataset(node.position, path, "missing key 'name' in " + path);
+    }
+    const bool has_share = node.Find("share") != nullptr;
+    if (has_share && node.Find("weight") != nullptr) {
+      FailDataset(node.position, path, path + " has a weight and a share: keep one of them");
     }
     dataset->set_name(name);
-    dataset->set_weight(weight);
+    dataset->set_weight(has_share ? 0 : weight);
+    dataset->set_share(share);
+  }
+
+  void FailDataset(const yaml::Position& position, const std::string& path,
+                   const std::string& message) {
+    failed_.insert("dataset");
+    problems_.Add(position, path, message);
   }
 
   void RefuseUnknown(const std::string& section, const Entry& entry) {
@@ -207,10 +225,11 @@ class Parser {
       std::string path(field.path);
       bool given = positions_.count(path) > 0;
       bool applies = field.applies == nullptr || field.applies(spec_);
-      if (given && !applies && failed_.count("method.type") == 0) {
+      const std::string decides(field.applies_key);
+      if (given && !applies && failed_.count(decides) == 0) {
         problems_.Add(positions_[path], path,
                       path + " means something only " + std::string(field.applies_doc) +
-                          ": remove it or change method.type");
+                          ": remove it or change " + decides);
       }
       if (given || !applies) continue;
       if (field.required()) {
@@ -254,6 +273,19 @@ class Parser {
   std::set<std::string> failed_;
 };
 
+std::string DatasetsYaml(const v1::JobSpec& spec) {
+  if (spec.datasets_size() == 1 && spec.datasets(0).weight() == 1) {
+    return "dataset: " + spec.datasets(0).name() + "\n";
+  }
+  std::string out = "dataset:\n";
+  for (const auto& dataset : spec.datasets()) {
+    const bool share = dataset.share() > 0;
+    out += "  - {name: " + dataset.name() + (share ? ", share: " : ", weight: ") +
+           yaml::FormatNumber(share ? dataset.share() : dataset.weight()) + "}\n";
+  }
+  return out;
+}
+
 }  // namespace
 
 Result<v1::JobSpec> ParseJobSpec(std::string text, std::string name,
@@ -271,16 +303,9 @@ std::string ToYaml(const v1::JobSpec& spec) {
   std::string section;
   for (const Field& field : Schema()) {
     if (field.applies != nullptr && !field.applies(spec)) continue;
+    if (field.path == "regularize.type" && spec.regularize().type().empty()) continue;  // older
     if (field.path == "dataset") {
-      if (spec.datasets_size() == 1 && spec.datasets(0).weight() == 1) {
-        out += "dataset: " + spec.datasets(0).name() + "\n";
-        continue;
-      }
-      out += "dataset:\n";
-      for (const auto& dataset : spec.datasets()) {
-        out += "  - {name: " + dataset.name() +
-               ", weight: " + yaml::FormatNumber(dataset.weight()) + "}\n";
-      }
+      out += DatasetsYaml(spec);
       continue;
     }
     size_t dot = field.path.find('.');

@@ -22,7 +22,22 @@ std::string DefaultLearningRate(const JobSpec& spec) {
   return IsLora(spec) ? "2e-4" : "2e-5";
 }
 
-constexpr std::string_view kLora = "with method.type lora";
+bool IsEwc(const JobSpec& spec) {
+  return spec.regularize().type() == "ewc";
+}
+
+bool HasPenalty(const JobSpec& spec) {
+  return spec.regularize().type() == "l2-sp" || IsEwc(spec);
+}
+
+std::string DefaultStrength(const JobSpec& spec) {
+  return IsEwc(spec) ? "1000" : "0.01";
+}
+
+constexpr std::string_view kMethod = "method.type", kLora = "with method.type lora",
+                           kRegularize = "regularize.type",
+                           kPenalty = "with regularize.type l2-sp or ewc",
+                           kEwc = "with regularize.type ewc";
 
 const std::vector<Field>& Table() {
   static const auto* table = new std::vector<Field>{
@@ -31,9 +46,12 @@ const std::vector<Field>& Table() {
        .doc = "The model to start from: NAME (its newest version), NAME@VERSION or NAME@ALIAS. "
               "`attune model list` shows what there is."},
       {.path = "dataset",
-       .type = "string, or a list of {name, weight}",
+       .type = "string, or a list of {name, weight} or {name, share}",
        .doc = "What to train on: NAME (its newest version) or NAME@VERSION. A list mixes several; "
-              "weight is how often an epoch has the data set: 1 once, 2 twice, 0.5 half of it."},
+              "weight is how often an epoch has the data set: 1 once, 2 twice, 0.5 half of it. "
+              "share, in place of weight, is the part of an epoch's examples that are of it, "
+              "whatever the sizes: `{name: old-docs, share: 0.3}` mixes 3 old examples in with "
+              "every 7 of the data sets without a share. train.seed decides which ones."},
       {.path = "method.type",
        .type = "string",
        .values = {"lora", "full"},
@@ -45,6 +63,7 @@ const std::vector<Field>& Table() {
        .fallback = "16",
        .range = {1, 1024},
        .applies = IsLora,
+       .applies_key = kMethod,
        .applies_doc = kLora,
        .doc = "Rank of the low-rank matrices: more learns more and takes more memory."},
       {.path = "method.alpha",
@@ -52,6 +71,7 @@ const std::vector<Field>& Table() {
        .fallback = "32",
        .range = {0.001, 65536},
        .applies = IsLora,
+       .applies_key = kMethod,
        .applies_doc = kLora,
        .doc = "Scale of the update: it is multiplied by alpha / rank."},
       {.path = "method.dropout",
@@ -59,6 +79,7 @@ const std::vector<Field>& Table() {
        .fallback = "0",
        .range = {0, 0.9},
        .applies = IsLora,
+       .applies_key = kMethod,
        .applies_doc = kLora,
        .doc = "Share of the adapter's inputs that is dropped at random while training. What is "
               "dropped follows from seed, step, example and position, whatever the ranks and "
@@ -67,6 +88,7 @@ const std::vector<Field>& Table() {
        .type = "string or list of strings",
        .fallback = "all-linear",
        .applies = IsLora,
+       .applies_key = kMethod,
        .applies_doc = kLora,
        .doc = "Which linear layers get an adapter: all-linear, attention, or names such as "
               "[q_proj, v_proj]."},
@@ -136,8 +158,8 @@ const std::vector<Field>& Table() {
       {.path = "train.seed",
        .type = "whole number",
        .fallback = "1",
-       .doc = "Decides the order of examples, the adapter's start and dropout. Same seed, same "
-              "result."},
+       .doc = "Decides the order of examples, which are drawn of a data set that is not there as a "
+              "whole, the adapter's start and dropout. Same seed, same result."},
       {.path = "train.loss_on",
        .type = "string",
        .fallback = "targets",
@@ -197,6 +219,39 @@ const std::vector<Field>& Table() {
        .fallback = "1",
        .range = {0, 1000000},
        .doc = "Gradients with a larger norm are scaled down to it; 0: never."},
+      {.path = "regularize.type",
+       .type = "string",
+       .fallback = "none",
+       .values = {"none", "l2-sp", "ewc"},
+       .doc =
+           "l2-sp adds strength/2 times the sum of (w - w0)^2 over the weights that train to the "
+           "loss (Li, Grandvalet, Davoine 2018); w0 is where training starts: the base's "
+           "weights, the adapter that the base is, or a new adapter's first values. ewc weighs "
+           "each square with its Fisher information (Kirkpatrick et al. 2017): what mattered "
+           "to old examples moves least. The reported loss is without the penalty. "
+           "`regularize: l2-sp` is short for `regularize: {type: l2-sp}`."},
+      {.path = "regularize.strength",
+       .type = "number",
+       .derive = DefaultStrength,
+       .default_doc = "0.01 with l2-sp, 1000 with ewc",
+       .range = {1e-12, 1e12},
+       .applies = HasPenalty,
+       .applies_key = kRegularize,
+       .applies_doc = kPenalty,
+       .doc =
+           "How hard the weights are held. The Fisher information is of one target token, as the "
+           "loss is, so that 1 with ewc would hold the old examples as dear as the new if no "
+           "two weights worked together; since they do, it takes far more."},
+      {.path = "regularize.fisher_examples",
+       .type = "whole number",
+       .fallback = "64",
+       .range = {1, 1000000},
+       .applies = IsEwc,
+       .applies_key = kRegularize,
+       .applies_doc = kEwc,
+       .doc = "From so many training examples the Fisher information is measured before the first "
+              "step: of the data sets with a share, else of all. Each takes a forward and a "
+              "backward pass."},
       {.path = "evaluate.every_steps",
        .type = "whole number",
        .fallback = "50",
@@ -283,6 +338,8 @@ std::string_view SectionDoc(std::string_view section) {
       {"ranks", "How many trainer processes share the work."},
       {"train", "What is fed to the model, and how much of it at a time."},
       {"optimizer", "How the weights follow the gradients."},
+      {"regularize",
+       "What holds the model near where it starts, so that the old is not forgotten."},
       {"evaluate", "When and on what the validation loss is measured."},
       {"checkpoint", "What a lost run goes on from."},
       {"register", "What becomes of the result."},

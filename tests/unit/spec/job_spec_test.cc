@@ -67,6 +67,39 @@ TEST(ParseJobSpec, ShortFormsAndLists) {
   EXPECT_EQ(spec.datasets(2).name(), "c");
 }
 
+TEST(ParseJobSpec, SharesTakeThePlaceOfWeights) {
+  v1::JobSpec spec = Parsed(
+      "base: m\nmethod: lora\ndataset: [{name: live}, {name: old, share: 0.3}, {name: b, share: "
+      "0.1}]\n");
+  ASSERT_EQ(spec.datasets_size(), 3);
+  EXPECT_EQ(spec.datasets(0).weight(), 1);
+  EXPECT_EQ(spec.datasets(0).share(), 0);
+  EXPECT_EQ(spec.datasets(1).weight(), 0);
+  EXPECT_DOUBLE_EQ(spec.datasets(1).share(), 0.3);
+  EXPECT_TRUE(ValidateJobSpec(spec).ok());
+}
+
+TEST(ParseJobSpec, RegularizeHasDefaultsByType) {
+  EXPECT_EQ(Parsed(kLeast).regularize().type(), "none");
+  EXPECT_EQ(Parsed(kLeast).regularize().strength(), 0);
+  v1::JobSpec l2 = Parsed(std::string(kLeast) + "regularize: l2-sp\n");
+  EXPECT_EQ(l2.regularize().type(), "l2-sp");
+  EXPECT_DOUBLE_EQ(l2.regularize().strength(), 0.01);
+  EXPECT_EQ(l2.regularize().fisher_examples(), 0u);
+  v1::JobSpec ewc = Parsed(std::string(kLeast) + "regularize: {type: ewc, fisher_examples: 9}\n");
+  EXPECT_DOUBLE_EQ(ewc.regularize().strength(), 1000);
+  EXPECT_EQ(ewc.regularize().fisher_examples(), 9u);
+  EXPECT_TRUE(ValidateJobSpec(ewc).ok());
+}
+
+// As clients of before there was the section send it, and as their jobs are stored.
+TEST(ValidateJobSpec, TakesASpecWithoutRegularize) {
+  v1::JobSpec spec = Parsed(kLeast);
+  spec.clear_regularize();
+  EXPECT_TRUE(ValidateJobSpec(spec).ok()) << ValidateJobSpec(spec).message();
+  EXPECT_EQ(Parsed(ToYaml(spec)).regularize().type(), "none") << ToYaml(spec);
+}
+
 TEST(ParseJobSpec, OverridesWin) {
   v1::JobSpec spec = Parsed(
       std::string(kLeast) + "train: {epochs: 1}\n",
@@ -124,6 +157,13 @@ INSTANTIATE_TEST_SUITE_P(
         BadCase{"optimizer: {name: sgd}\n", "optimizer.name must be adamw, not 'sgd'"},
         BadCase{"train: {max_steps: 5}\noptimizer: {warmup_steps: 9}\n",
                 "warmup_steps (9) is more than"},
+        BadCase{"regularize: l3\n", "regularize.type must be none, l2-sp or ewc, not 'l3'"},
+        BadCase{"regularize: {strength: 1}\n",
+                "regularize.strength means something only with regularize.type l2-sp or ewc: "
+                "remove it or change regularize.type"},
+        BadCase{"regularize: {type: l2-sp, fisher_examples: 4}\n",
+                "regularize.fisher_examples means something only with regularize.type ewc"},
+        BadCase{"regularize: {type: ewc, strength: 0}\n", "regularize.strength must be"},
         BadCase{"base: other\n", "duplicate key 'base': it is set on line 1"}));
 
 TEST(ParseJobSpec, MissingKeysAreAllNamed) {
@@ -151,6 +191,21 @@ TEST(ParseJobSpec, DatasetErrorsPointToTheItem) {
   EXPECT_THAT(ErrorOf("base: m\nmethod: lora\ndataset: []\n").message(), HasSubstr("required"));
 }
 
+TEST(ParseJobSpec, SharesThatCannotBeAreNamed) {
+  const std::string start = "base: m\nmethod: lora\ndataset: [";
+  const std::pair<const char*, const char*> cases[] = {
+      {"a, {name: b, share: 1}", "job.yaml:3:31: dataset[1].share must be a number from 1e-6"},
+      {"a, {name: b, share: -0.5}", "dataset[1].share must be a number"},
+      {"a, {name: b, share: 0}", "dataset[1].share must be a number"},
+      {"a, {name: b, share: 0.5, weight: 1}", "dataset[1] has a weight and a share"},
+      {"{name: b, share: 0.5}", "every data set has a share"},
+      {"a, {name: b, share: 0.5}, {name: c, share: 0.5}",
+       "the shares of dataset add up to 1: they must stay below 1"}};
+  for (const auto& [list, message] : cases) {
+    EXPECT_THAT(ErrorOf(start + list + "]\n").message(), HasSubstr(message)) << list;
+  }
+}
+
 TEST(ParseJobSpec, OverrideErrorsPointIntoTheOverride) {
   EXPECT_THAT(ErrorOf(kLeast, {"train.epochs=x"}).message(),
               HasSubstr("--set:1:14: train.epochs must be a number"));
@@ -175,6 +230,14 @@ TEST(ValidateJobSpec, NamesTheField) {
       {[](auto* s) { s->clear_datasets(); }, "dataset"},
       {[](auto* s) { s->mutable_datasets(0)->set_weight(-1); }, "dataset"},
       {[](auto* s) { s->mutable_datasets(0)->set_name("a b"); }, "dataset"},
+      {[](auto* s) { s->mutable_datasets(0)->set_share(0.5); }, "dataset"},
+      {[](auto* s) {
+         s->mutable_datasets(0)->set_weight(0);
+         s->mutable_datasets(0)->set_share(NAN);
+       },
+       "dataset"},
+      {[](auto* s) { s->mutable_regularize()->set_type("magic"); }, "regularize.type"},
+      {[](auto* s) { s->mutable_regularize()->set_type("l2-sp"); }, "regularize.strength"},
       {[](auto* s) { s->set_name("x/y"); }, "name"},
       {[](auto* s) { s->mutable_method()->set_type("magic"); }, "method.type"},
       {[](auto* s) { s->mutable_method()->set_rank(0); }, "method.rank"},
@@ -207,7 +270,8 @@ TEST(ValidateJobSpec, RefusesAnEmptySpecWithoutCrash) {
 TEST(ToYaml, ParsesBackToTheSameSpec) {
   for (const char* text :
        {kLeast, "base: m\ndataset: [{name: a, weight: 3}]\nmethod: full\n",
-        "base: m@2\ndataset: [{name: a, weight: 2}, b]\nmethod: full\nname: j\n"}) {
+        "base: m@2\ndataset: [{name: a, weight: 2}, b]\nmethod: full\nname: j\n",
+        "base: m\ndataset: [a, {name: b, share: 0.3}]\nmethod: full\nregularize: ewc\n"}) {
     v1::JobSpec spec = Parsed(text);
     EXPECT_EQ(ToJsonText(Parsed(ToYaml(spec))), ToJsonText(spec)) << ToYaml(spec);
   }
