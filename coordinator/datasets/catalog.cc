@@ -1,8 +1,8 @@
 #include "coordinator/datasets/catalog.h"
 
-#include <google/protobuf/util/time_util.h>
+#include <nlohmann/json.hpp>
 
-#include "common/base/files.h"
+#include "coordinator/datasets/catalog_commit.h"
 #include "coordinator/datasets/importer.h"
 #include "coordinator/store/database.h"
 #include "coordinator/versions/folder.h"
@@ -12,23 +12,6 @@ namespace attune::datasets {
 namespace {
 
 constexpr const char* kMethod = "ImportDataset";
-
-versions::Table DatasetTable() {
-  return versions::Table("dataset");
-}
-
-Result<v1::DatasetVersion> Parse(const std::string& record) {
-  v1::DatasetVersion version;
-  if (!version.ParseFromString(record)) return DataLoss("a dataset's record cannot be read");
-  return version;
-}
-
-std::string Summary(const v1::DatasetVersion& report) {
-  return std::to_string(report.examples().at("train")) + " train and " +
-         std::to_string(report.examples().at("validation")) + " validation examples, " +
-         std::to_string(report.rejected()) + " rows rejected, " +
-         std::to_string(report.duplicates()) + " duplicates";
-}
 
 // The answer of an import that was made already.
 class DoneImport final : public Import {
@@ -45,12 +28,27 @@ class DoneImport final : public Import {
 class RunningImport final : public Import {
  public:
   RunningImport(Database* database, std::string name, versions::CommitRequest request,
-                std::unique_ptr<versions::TemporaryFolder> folder, double validation_fraction)
+                std::unique_ptr<versions::TemporaryFolder> folder, const ImportOptions& options)
       : database_(database),
         name_(std::move(name)),
         request_(std::move(request)),
         folder_(std::move(folder)),
-        importer_(folder_->path(), validation_fraction) {}
+        importer_(folder_->path(), options) {}
+
+  // Before the first row: the version is appended to this one, which must still be the newest at
+  // the end, as else what came in between would be left out.
+  Status Begin(const v1::DatasetVersion& newest) {
+    appended_to_ = ReferenceOf(newest);
+    request_.precondition = [this, number = newest.version()](Transaction& transaction) -> Status {
+      ATTUNE_ASSIGN_OR_RETURN(std::string record, DatasetTable().Find(transaction, {name_, 0}));
+      ATTUNE_ASSIGN_OR_RETURN(v1::DatasetVersion now, ParseRecord(record));
+      if (now.version() == number) return Status();
+      return Unavailable("while rows were appended to " + appended_to_ + ", " + ReferenceOf(now) +
+                         " was made: append them again");
+    };
+    Status status = importer_.Begin(newest);
+    return status.ok() ? status : status.WithContext("dataset " + appended_to_);
+  }
 
   bool already_done() const override { return false; }
   Status Append(const std::string& file, std::string_view bytes) override {
@@ -59,23 +57,11 @@ class RunningImport final : public Import {
 
   Result<v1::DatasetVersion> Finish() override {
     ATTUNE_ASSIGN_OR_RETURN(Imported imported, importer_.Finish());
+    imported.report.set_appended_to(appended_to_);
     request_.event = Summary(imported.report);
-    auto make_record = [&](uint32_t version, const std::filesystem::path& folder,
-                           TimePoint now) -> Result<std::string> {
-      v1::DatasetVersion& record = imported.report;
-      record.set_name(name_);
-      record.set_version(version);
-      record.set_path(folder.string());
-      *record.mutable_created() =
-          google::protobuf::util::TimeUtil::MicrosecondsToTimestamp(ToMicros(now));
-      ATTUNE_RETURN_IF_ERROR(WriteFileAtomically(folder_->path() / "manifest.json",
-                                                 ManifestJson(record, imported.shards)));
-      return record.SerializeAsString();
-    };
-    ATTUNE_ASSIGN_OR_RETURN(
-        std::string record,
-        versions::Commit(database_, DatasetTable(), *folder_, name_, request_, make_record));
-    return Parse(record);
+    if (!appended_to_.empty())
+      request_.event = "appended to " + appended_to_ + ": " + request_.event;
+    return CommitVersion(database_, *folder_, name_, request_, std::move(imported));
   }
 
  private:
@@ -84,9 +70,38 @@ class RunningImport final : public Import {
   versions::CommitRequest request_;
   const std::unique_ptr<versions::TemporaryFolder> folder_;
   Importer importer_;
+  std::string appended_to_;  // "name@version"; empty: it stands alone
 };
 
+double FractionOf(const v1::ImportDatasetRequest::Header& header) {
+  return header.has_validation_fraction() ? header.validation_fraction()
+                                          : kValidationFractionDefault;
+}
+
+Status CheckHeader(const v1::ImportDatasetRequest::Header& header) {
+  ATTUNE_RETURN_IF_ERROR(CheckNewName(header.name()));
+  const double fraction = FractionOf(header);
+  if (fraction >= 0 && fraction <= 1) return Status();
+  return InvalidArgument("validation_fraction must be from 0 to 1")
+      .WithField("validation_fraction");
+}
+
+versions::CommitRequest KeyOf(const v1::ImportDatasetRequest::Header& header) {
+  std::string content = header.name() + "\n" + std::to_string(FractionOf(header));
+  if (header.append()) content += "\nappend";
+  if (header.allow_unlabelled()) content += "\nallow_unlabelled";
+  return {header.request_id(), kMethod, content, ""};
+}
+
 }  // namespace
+
+Status CheckNewName(const std::string& name) {
+  Result<versions::Reference> reference = versions::ParseReference("dataset", name);
+  if (!reference.ok()) return Status(reference.status()).WithField("name");
+  if (reference->version == 0) return Status();
+  return InvalidArgument("import takes a name without a version: the next number is given to it")
+      .WithField("name");
+}
 
 Catalog::Catalog(Database* database, std::filesystem::path storage)
     : database_(database), root_(std::move(storage) / "datasets") {}
@@ -95,32 +110,44 @@ Status Catalog::Reconcile() {
   return versions::Reconcile(database_, DatasetTable(), root_);
 }
 
-Result<std::unique_ptr<Import>> Catalog::StartImport(
+Result<std::optional<v1::DatasetVersion>> Catalog::AppendedTo(
     const v1::ImportDatasetRequest::Header& header) {
-  Result<versions::Reference> reference = versions::ParseReference("dataset", header.name());
-  if (!reference.ok()) return Status(reference.status()).WithField("name");
-  if (reference->version != 0) {
-    return InvalidArgument("import takes a name without a version: the next number is given to it")
-        .WithField("name");
+  if (!header.append()) return std::optional<v1::DatasetVersion>();
+  Result<v1::DatasetVersion> newest = Get(header.name());
+  if (!newest.ok()) {
+    if (newest.status().code() != StatusCode::kNotFound) return newest.status();
+    return std::optional<v1::DatasetVersion>();
   }
-  double fraction =
-      header.has_validation_fraction() ? header.validation_fraction() : kValidationFractionDefault;
-  if (!(fraction >= 0 && fraction <= 1)) {
-    return InvalidArgument("validation_fraction must be from 0 to 1")
+  const double fraction = ValidationFractionOf(*newest);
+  if (header.has_validation_fraction() && header.validation_fraction() != fraction) {
+    return InvalidArgument("the split of " + ReferenceOf(*newest) + " was made with the share " +
+                           nlohmann::json(fraction).dump() +
+                           " for validation, which an append keeps: leave it out")
         .WithField("validation_fraction");
   }
-  versions::CommitRequest request{header.request_id(), kMethod,
-                                  header.name() + "\n" + std::to_string(fraction), ""};
+  return std::optional<v1::DatasetVersion>(*std::move(newest));
+}
+
+Result<std::unique_ptr<Import>> Catalog::StartImport(
+    const v1::ImportDatasetRequest::Header& header) {
+  ATTUNE_RETURN_IF_ERROR(CheckHeader(header));
+  versions::CommitRequest request = KeyOf(header);
   ATTUNE_ASSIGN_OR_RETURN(std::optional<std::string> earlier,
                           versions::FindCommitted(database_, request));
   if (earlier) {
-    ATTUNE_ASSIGN_OR_RETURN(v1::DatasetVersion version, Parse(*earlier));
+    ATTUNE_ASSIGN_OR_RETURN(v1::DatasetVersion version, ParseRecord(*earlier));
     return std::unique_ptr<Import>(new DoneImport(std::move(version)));
   }
+  ATTUNE_ASSIGN_OR_RETURN(const std::optional<v1::DatasetVersion> newest, AppendedTo(header));
   ATTUNE_ASSIGN_OR_RETURN(std::unique_ptr<versions::TemporaryFolder> folder,
                           versions::TemporaryFolder::Create(root_, header.name()));
-  return std::unique_ptr<Import>(
-      new RunningImport(database_, header.name(), std::move(request), std::move(folder), fraction));
+  const ImportOptions options{
+      .validation_fraction = newest ? ValidationFractionOf(*newest) : FractionOf(header),
+      .allow_unlabelled = header.allow_unlabelled()};
+  auto import = std::make_unique<RunningImport>(database_, header.name(), std::move(request),
+                                                std::move(folder), options);
+  if (newest) ATTUNE_RETURN_IF_ERROR(import->Begin(*newest));
+  return std::unique_ptr<Import>(std::move(import));
 }
 
 Result<v1::DatasetVersion> Catalog::Get(const std::string& text) {
@@ -130,7 +157,7 @@ Result<v1::DatasetVersion> Catalog::Get(const std::string& text) {
     ATTUNE_ASSIGN_OR_RETURN(record, DatasetTable().Find(transaction, reference));
     return Status();
   }));
-  return Parse(record);
+  return ParseRecord(record);
 }
 
 Result<v1::ListDatasetsResponse> Catalog::List(const v1::ListDatasetsRequest& request) {
@@ -143,7 +170,7 @@ Result<v1::ListDatasetsResponse> Catalog::List(const v1::ListDatasetsRequest& re
   }));
   v1::ListDatasetsResponse response;
   for (const std::string& record : page.records) {
-    ATTUNE_ASSIGN_OR_RETURN(*response.add_datasets(), Parse(record));
+    ATTUNE_ASSIGN_OR_RETURN(*response.add_datasets(), ParseRecord(record));
   }
   response.set_next_page_token(page.next_page_token);
   return response;

@@ -1,9 +1,7 @@
 #include "coordinator/datasets/importer.h"
 
 #include <algorithm>
-#include <limits>
 
-#include "common/base/hash.h"
 #include "common/base/utf8.h"
 #include "coordinator/datasets/utf8.h"
 
@@ -15,12 +13,16 @@ constexpr int kReasonsInMessage = 3;
 
 }  // namespace
 
-Importer::Importer(const std::filesystem::path& folder, double validation_fraction,
-                   uint64_t shard_bytes)
-    : validation_fraction_(validation_fraction),
+Importer::Importer(const std::filesystem::path& folder, const ImportOptions& options)
+    : options_(options),
       lines_(kLineBytesMax, [this](const Line& line) { return AddLine(line); }),
-      train_(folder, "train", shard_bytes),
-      validation_(folder, "validation", shard_bytes) {}
+      writer_(folder, options.shard_bytes) {
+  report_.set_validation_fraction(options.validation_fraction);
+}
+
+Status Importer::Begin(const v1::DatasetVersion& version) {
+  return writer_.CopyFrom(version).status();
+}
 
 Status Importer::Append(const std::string& file, std::string_view bytes) {
   if (report_.sources_size() == 0 || file != file_) {
@@ -42,44 +44,42 @@ Status Importer::AddLine(const Line& line) {
   }
   if (IsBlank(line.text)) return Status();
   ++rows_;
-  Result<Row> row = ParseRow(line.text);
+  Result<Row> row = ParseRow(line.text, options_.allow_unlabelled);
   if (!row.ok()) {
     Reject(line.number, row.status().message());
     return Status();
   }
+  ++usable_;
   CountIgnoredKeys(*row);
-  if (!ids_.Insert(row->id)) {
-    report_.set_duplicates(report_.duplicates() + 1);
-    return Status();
-  }
-  if (ids_.size() > kExamplesMax) {
-    return ResourceExhausted("more than " + std::to_string(kExamplesMax) +
-                             " examples in one dataset: split it into several");
-  }
-  return AddExample(*row);
+  ATTUNE_ASSIGN_OR_RETURN(const bool claimed, writer_.Claim(row->id));
+  if (claimed) return AddExample(*row);
+  report_.set_duplicates(report_.duplicates() + 1);
+  return Status();
 }
 
 Status Importer::AddExample(const Row& row) {
-  ++kinds_[static_cast<size_t>(row.kind)];
-  lengths_.push_back(static_cast<uint32_t>(
-      std::min<uint64_t>(row.characters, std::numeric_limits<uint32_t>::max())));
-  if (SplitOf(row.id, validation_fraction_) == "validation") {
-    ATTUNE_RETURN_IF_ERROR(validation_.Append(ShardLine(row)));
-    return PlaceWithheld();
-  }
-  return AddTrainExample(row);
+  if (row.kind == RowKind::kPrompt) return Add("unlabelled", row);
+  if (SplitOf(row.id, options_.validation_fraction) == "train") return AddTrainExample(row);
+  ATTUNE_RETURN_IF_ERROR(Add("validation", row));
+  return PlaceWithheld();
 }
 
 Status Importer::AddTrainExample(const Row& row) {
-  if (validation_fraction_ <= 0 || validation_.examples() > 0) return train_.Append(ShardLine(row));
+  if (options_.validation_fraction <= 0 || writer_.examples("validation") > 0) {
+    return Add("train", row);
+  }
   if (!withheld_) {
     withheld_ = row;
     return Status();
   }
-  if (row.id > withheld_->id) return train_.Append(ShardLine(row));
-  ATTUNE_RETURN_IF_ERROR(train_.Append(ShardLine(*withheld_)));
+  if (row.id > withheld_->id) return Add("train", row);
+  ATTUNE_RETURN_IF_ERROR(Add("train", *withheld_));
   withheld_ = row;
   return Status();
+}
+
+Status Importer::Add(std::string_view split, const Row& row) {
+  return writer_.Add(split, row, ShardLine(row));
 }
 
 // To train, as validation has an example of its own, or is not wanted at the price of an empty
@@ -88,7 +88,7 @@ Status Importer::PlaceWithheld() {
   if (!withheld_) return Status();
   Row row = *std::move(withheld_);
   withheld_.reset();
-  return train_.Append(ShardLine(row));
+  return Add("train", row);
 }
 
 void Importer::Reject(uint64_t line, const std::string& reason) {
@@ -120,45 +120,15 @@ Status Importer::NothingUsable() const {
 
 Result<Imported> Importer::Finish() {
   ATTUNE_RETURN_IF_ERROR(lines_.EndFile());
-  if (ids_.size() == 0) return NothingUsable();
-  if (withheld_ && train_.examples() > 0) {
-    ATTUNE_RETURN_IF_ERROR(validation_.Append(ShardLine(*withheld_)));
+  if (usable_ == 0) return NothingUsable();
+  if (withheld_ && writer_.examples("train") > 0) {
+    ATTUNE_RETURN_IF_ERROR(Add("validation", *withheld_));
     withheld_.reset();
   }
   ATTUNE_RETURN_IF_ERROR(PlaceWithheld());
-  ATTUNE_RETURN_IF_ERROR(train_.Finish());
-  ATTUNE_RETURN_IF_ERROR(validation_.Finish());
-  FillReport();
-  Imported imported{report_, train_.shards()};
-  imported.shards.insert(imported.shards.end(), validation_.shards().begin(),
-                         validation_.shards().end());
-  imported.report.set_checksum(ChecksumOf(imported.shards));
-  for (const Shard& shard : imported.shards) {
-    imported.report.set_bytes(imported.report.bytes() + shard.bytes);
-  }
+  ATTUNE_ASSIGN_OR_RETURN(Imported imported, writer_.Finish());
+  imported.report.MergeFrom(report_);
   return imported;
-}
-
-void Importer::FillReport() {
-  (*report_.mutable_examples())["train"] = train_.examples();
-  (*report_.mutable_examples())["validation"] = validation_.examples();
-  int kinds = 0;
-  for (size_t kind = 0; kind < std::size(kinds_); ++kind) {
-    if (kinds_[kind] == 0) continue;
-    ++kinds;
-    report_.set_shape(std::string(RowKindName(static_cast<RowKind>(kind))));
-  }
-  if (kinds > 1) report_.set_shape("mixed");
-  auto middle = lengths_.begin() + static_cast<ptrdiff_t>(lengths_.size() / 2);
-  std::nth_element(lengths_.begin(), middle, lengths_.end());
-  report_.set_characters_median(*middle);
-  report_.set_characters_max(*std::max_element(middle, lengths_.end()));
-}
-
-std::string ChecksumOf(const std::vector<Shard>& shards) {
-  Sha256 hash;
-  for (const Shard& shard : shards) hash.Update(shard.sha256);
-  return hash.Hex();
 }
 
 }  // namespace attune::datasets

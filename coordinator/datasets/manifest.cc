@@ -1,6 +1,6 @@
 #include <nlohmann/json.hpp>
 
-#include "coordinator/datasets/importer.h"
+#include "coordinator/datasets/version_writer.h"
 
 namespace attune::datasets {
 

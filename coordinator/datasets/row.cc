@@ -1,5 +1,6 @@
 #include "coordinator/datasets/row.h"
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "common/base/hash.h"
@@ -12,6 +13,8 @@ namespace attune::datasets {
 namespace {
 
 constexpr size_t kKeyBytesMax = 100;
+constexpr size_t kIdDigits = 32;
+constexpr const char* kLineStart = "{\"id\":\"";
 
 Result<RowJson> ParseObject(std::string_view line) {
   ATTUNE_ASSIGN_OR_RETURN(RowJson json, ParseRowJson(line));
@@ -20,10 +23,18 @@ Result<RowJson> ParseObject(std::string_view line) {
   return InvalidArgument("the line is not a JSON object" + hint);
 }
 
-Result<uint64_t> CheckChat(const RowJson& row) {
-  ATTUNE_ASSIGN_OR_RETURN(Conversation chat, CheckMessages(row["messages"], "messages"));
-  if (chat.answers) return chat.characters;
-  return InvalidArgument("no assistant message with content or tool_calls: nothing to learn from");
+// Makes the row a kPrompt when it has no answer and may be so.
+Status CheckChat(const RowJson& content, bool allow_unlabelled, Row* row) {
+  ATTUNE_ASSIGN_OR_RETURN(Conversation chat, CheckMessages(content["messages"], "messages"));
+  row->characters = chat.characters;
+  if (chat.answers) return Status();
+  if (!allow_unlabelled) {
+    return InvalidArgument(
+        "no assistant message with content or tool_calls: nothing to learn from");
+  }
+  if (!chat.says) return InvalidArgument("messages say nothing");
+  row->kind = RowKind::kPrompt;
+  return Status();
 }
 
 Result<uint64_t> CheckChatPair(const RowJson& row) {
@@ -51,31 +62,53 @@ Result<uint64_t> CheckText(const RowJson& row) {
   return CountCodePoints(*text);
 }
 
+Result<uint64_t> CheckPrompt(const RowJson& row) {
+  if (row["prompt"].is_array()) {
+    ATTUNE_ASSIGN_OR_RETURN(Conversation prompt, CheckMessages(row["prompt"], "prompt"));
+    if (!prompt.says) return InvalidArgument("prompt is empty");
+    return prompt.characters;
+  }
+  const std::string* prompt = StringAt(row, "prompt");
+  if (prompt == nullptr) return InvalidArgument("prompt must be a string or a list of messages");
+  if (IsBlank(*prompt)) return InvalidArgument("prompt is empty");
+  return CountCodePoints(*prompt);
+}
+
 bool HasConversations(const RowJson& row) {
   auto it = row.find("conversations");
   return it != row.end() && it->is_array() && !row.contains("messages");
 }
 
-Result<RowKind> KindOf(const RowJson& row) {
+// Whether there is a completion that is more than the place of one, as tables have it.
+bool HasCompletion(const RowJson& row) {
+  auto it = row.find("completion");
+  if (it == row.end() || it->is_null()) return false;
+  const std::string* text = it->get_ptr<const std::string*>();
+  return text != nullptr ? !IsBlank(*text) : !(it->is_array() && it->empty());
+}
+
+Result<RowKind> KindOf(const RowJson& row, bool allow_unlabelled) {
   if (row.contains("messages") || HasConversations(row)) return RowKind::kMessages;
   bool prompt = row.contains("prompt"), completion = row.contains("completion");
-  if (prompt && completion) return RowKind::kPromptCompletion;
+  if (prompt && completion && (!allow_unlabelled || HasCompletion(row))) {
+    return RowKind::kPromptCompletion;
+  }
   if (row.contains("text")) return RowKind::kText;
+  if (prompt && allow_unlabelled) return RowKind::kPrompt;
   if (prompt) return InvalidArgument("prompt without completion");
   if (completion) return InvalidArgument("completion without prompt (it may be an empty string)");
   return InvalidArgument("has none of: messages, prompt and completion, text");
 }
 
-Result<uint64_t> CheckKind(const RowJson& row, RowKind kind) {
-  switch (kind) {
-    case RowKind::kMessages:
-      return CheckChat(row);
-    case RowKind::kPromptCompletion:
-      return CheckPair(row);
-    case RowKind::kText:
-      return CheckText(row);
-  }
-  return Internal("unknown kind of row");
+// Sets row's characters and, when it turns out to have no answer, its kind.
+Status CheckContent(const RowJson& content, bool allow_unlabelled, Row* row) {
+  if (row->kind == RowKind::kMessages) return CheckChat(content, allow_unlabelled, row);
+  Result<uint64_t> characters = row->kind == RowKind::kPromptCompletion ? CheckPair(content)
+                                : row->kind == RowKind::kPrompt         ? CheckPrompt(content)
+                                                                        : CheckText(content);
+  if (!characters.ok()) return characters.status();
+  row->characters = *characters;
+  return Status();
 }
 
 bool IsContentKey(RowKind kind, const std::string& key) {
@@ -86,17 +119,19 @@ bool IsContentKey(RowKind kind, const std::string& key) {
       return key == "prompt" || key == "completion";
     case RowKind::kText:
       return key == "text";
+    case RowKind::kPrompt:
+      return key == "prompt";
   }
   return false;
 }
 
 // Tools belong to messages alone.
 bool TakesTools(const RowJson& row, RowKind kind) {
-  return kind == RowKind::kMessages ||
-         (kind == RowKind::kPromptCompletion && row["prompt"].is_array());
+  if (kind == RowKind::kText) return false;
+  return kind == RowKind::kMessages || row["prompt"].is_array();
 }
 
-// What is learned from, in the row's own order; the other keys are only named.
+// What is learned from, in the row's own order; keys that are no metadata either are only named.
 Result<RowJson> ContentOf(const RowJson& row, RowKind kind, std::vector<std::string>* ignored) {
   RowJson content = RowJson::object();
   for (const auto& [key, value] : row.items()) {
@@ -107,11 +142,17 @@ Result<RowJson> ContentOf(const RowJson& row, RowKind kind, std::vector<std::str
     } else if (key == "tools" && TakesTools(row, kind)) {
       ATTUNE_ASSIGN_OR_RETURN(std::optional<RowJson> tools, ReadTools(value));
       if (tools) content[key] = *std::move(tools);
-    } else {
+    } else if (!IsMetadataKey(key)) {
       ignored->push_back(Shorten(key, kKeyBytesMax));
     }
   }
   return content;
+}
+
+bool IsId(std::string_view text) {
+  return text.size() == kIdDigits && std::ranges::all_of(text, [](char c) {
+           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+         });
 }
 
 }  // namespace
@@ -124,26 +165,63 @@ std::string_view RowKindName(RowKind kind) {
       return "prompt_completion";
     case RowKind::kText:
       return "text";
+    case RowKind::kPrompt:
+      return "prompt";
   }
   return "";
 }
 
-Result<Row> ParseRow(std::string_view line) {
+Result<Row> ParseRow(std::string_view line, bool allow_unlabelled) {
   ATTUNE_ASSIGN_OR_RETURN(const RowJson json, ParseObject(line));
-  ATTUNE_ASSIGN_OR_RETURN(const RowKind kind, KindOf(json));
-  Row row{kind, "", "", 0, {}};
-  ATTUNE_ASSIGN_OR_RETURN(const RowJson content, ContentOf(json, kind, &row.ignored_keys));
-  ATTUNE_ASSIGN_OR_RETURN(row.characters, CheckKind(content, kind));
+  Row row;
+  ATTUNE_ASSIGN_OR_RETURN(row.kind, KindOf(json, allow_unlabelled));
+  ATTUNE_ASSIGN_OR_RETURN(const RowJson content, ContentOf(json, row.kind, &row.ignored_keys));
+  ATTUNE_RETURN_IF_ERROR(CheckContent(content, allow_unlabelled, &row));
+  row.metadata = ReadMetadata(json, &row.ignored_keys);
   row.content = content.dump();
   // nlohmann::json sorts the keys, so that the order of a row's keys does not make another example.
-  row.id = Sha256Hex(nlohmann::json(content).dump()).substr(0, 32);
+  row.id = Sha256Hex(nlohmann::json(content).dump()).substr(0, kIdDigits);
   return row;
 }
 
 std::string ShardLine(const Row& row) {
-  std::string line = "{\"id\":\"" + row.id + "\",\"kind\":\"";
-  line.append(RowKindName(row.kind)).append("\",").append(row.content, 1).append("\n");
-  return line;
+  std::string line = kLineStart + row.id + "\",\"kind\":\"";
+  line.append(RowKindName(row.kind)).append("\",").append(row.content, 1);
+  if (!row.metadata.empty()) {
+    line.pop_back();
+    line.append(",\"metadata\":").append(nlohmann::json(row.metadata).dump()).append("}");
+  }
+  return line.append("\n");
+}
+
+Result<std::string_view> IdOfShardLine(std::string_view line) {
+  const std::string_view start = kLineStart;
+  if (!line.starts_with(start) || !IsId(line.substr(start.size(), kIdDigits))) {
+    return DataLoss("an example does not begin with its id");
+  }
+  return line.substr(start.size(), kIdDigits);
+}
+
+// What was checked when it was imported is not checked again: the file's checksum says that it is
+// the same.
+Result<Row> ParseShardLine(std::string_view line) {
+  Row row;
+  ATTUNE_ASSIGN_OR_RETURN(row.id, IdOfShardLine(line));
+  const RowJson json = RowJson::parse(line, nullptr, /*allow_exceptions=*/false);
+  const std::string* name = json.is_object() ? StringAt(json, "kind") : nullptr;
+  if (name == nullptr) return DataLoss("example " + row.id + " is not a JSON object with a kind");
+  Result<RowKind> kind = KindOf(json, /*allow_unlabelled=*/true);
+  Status status = kind.status();
+  if (kind.ok()) {
+    row.kind = *kind;
+    status = CheckContent(json, /*allow_unlabelled=*/true, &row);
+  }
+  if (status.ok() && *name != RowKindName(row.kind)) {
+    status = InvalidArgument("its kind is not \"" + std::string(RowKindName(row.kind)) + "\"");
+  }
+  if (!status.ok()) return DataLoss("example " + row.id + ": " + status.message());
+  row.metadata = ReadMetadata(json, &row.ignored_keys);
+  return row;
 }
 
 std::string_view SplitOf(std::string_view id, double validation_fraction) {

@@ -9,34 +9,46 @@
 #include <vector>
 
 #include "common/base/status.h"
+#include "coordinator/datasets/metadata.h"
 
 namespace attune::datasets {
 
 inline constexpr size_t kLineBytesMax = 8 << 20;
 inline constexpr size_t kNestingMax = 64;
 
-enum class RowKind { kMessages, kPromptCompletion, kText };
+// kPrompt is a row without an answer: a prompt alone, or messages of which none is the assistant's.
+enum class RowKind { kMessages, kPromptCompletion, kText, kPrompt };
+inline constexpr size_t kRowKinds = 4;
 
-// "messages", "prompt_completion" or "text".
+// "messages", "prompt_completion", "text" or "prompt".
 std::string_view RowKindName(RowKind kind);
 
 struct Row {
-  RowKind kind;
+  RowKind kind = RowKind::kText;
   std::string id;  // the first 32 hexadecimal digits of the SHA-256 of content with sorted keys
-  std::string content;  // JSON, in the row's own order: messages, or prompt and completion, or
-                        // text; with messages also tools, if it has any
-  uint64_t characters;  // Unicode code points that a model would read
-  std::vector<std::string> ignored_keys;  // top-level keys that are no part of content
+  std::string content;      // JSON, in the row's own order: messages, or prompt and completion, or
+                            // text; with messages also tools, if it has any
+  uint64_t characters = 0;  // Unicode code points that a model would read
+  Metadata metadata;
+  std::vector<std::string> ignored_keys;  // keys that are part of neither content nor metadata
 };
 
 // A row with `messages` (or `conversations`, see FromConversations) is a conversation, else one
 // with `prompt` and `completion` (two texts or two lists of messages) is a pair, else one with
-// `text` is plain text. Errors (kInvalidArgument) say what is wrong with the row in words for its
-// author; they are valid UTF-8 whatever the bytes.
-Result<Row> ParseRow(std::string_view line);
+// `text` is plain text. With allow_unlabelled what has no answer (no completion, or null or an
+// empty one; messages without one of the assistant) is a kPrompt, else refused. Errors
+// (kInvalidArgument) say what is wrong with the row in words for its author; they are valid UTF-8
+// whatever the bytes.
+Result<Row> ParseRow(std::string_view line, bool allow_unlabelled = false);
 
-// The line of a shard: content with id and kind in front.
+// The line of a shard: content with id and kind in front, and metadata (if any) behind.
 std::string ShardLine(const Row& row);
+
+// Of a line that ShardLine wrote, without its end: all but content. kDataLoss when it is none.
+Result<Row> ParseShardLine(std::string_view line);
+
+// The id of such a line without reading the rest. kDataLoss when it is none.
+Result<std::string_view> IdOfShardLine(std::string_view line);
 
 // "train" or "validation": whether the id, as a number in [0, 1), lies below the fraction. The same
 // id is on the same side for the same fraction, and never moves back to train when the fraction

@@ -34,6 +34,7 @@ class ShardWriter {
   Status Append(std::string_view line);
   // Closes the last shard; no Append after it.
   Status Finish();
+  const std::string& split() const { return split_; }
   const std::vector<Shard>& shards() const { return shards_; }  // the closed ones
   uint64_t examples() const { return examples_; }
 

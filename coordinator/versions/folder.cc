@@ -149,6 +149,7 @@ Result<std::string> Commit(Database* database, const Table& table, const Tempora
       record = *earlier;
       return Status();
     }
+    if (request.precondition) ATTUNE_RETURN_IF_ERROR(request.precondition(transaction));
     ATTUNE_ASSIGN_OR_RETURN(uint32_t version,
                             FreeVersion(transaction, table, name, folder.parent()));
     fs::path target = folder.parent() / std::to_string(version);

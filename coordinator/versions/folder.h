@@ -41,6 +41,8 @@ struct CommitRequest {
   std::string method;   // for the store's table of requests
   std::string content;  // of the request, without its id
   std::string event;    // what the event log says
+  // Asked in the transaction, before anything is done; an error is Commit's.
+  std::function<Status(Transaction&)> precondition = nullptr;
 };
 
 // Makes the record of a version; may add files to the temporary folder.

@@ -6,7 +6,7 @@
 
 #include "common/base/files.h"
 #include "coordinator/datasets/importer.h"
-#include "tests/unit/registry/temporary_storage.h"
+#include "tests/unit/registry/catalog_fixture.h"
 
 namespace attune::datasets {
 namespace {
@@ -14,34 +14,6 @@ namespace {
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-
-std::string TextRows(int from, int to) {
-  std::string rows;
-  for (int i = from; i < to; ++i) rows += "{\"text\":\"row " + std::to_string(i) + "\"}\n";
-  return rows;
-}
-
-v1::ImportDatasetRequest::Header Header(const std::string& name,
-                                        const std::string& request_id = "") {
-  v1::ImportDatasetRequest::Header header;
-  header.set_name(name);
-  header.set_request_id(request_id);
-  return header;
-}
-
-Result<v1::DatasetVersion> ImportText(Catalog& catalog,
-                                      const v1::ImportDatasetRequest::Header& header,
-                                      const std::string& text) {
-  ATTUNE_ASSIGN_OR_RETURN(std::unique_ptr<Import> import, catalog.StartImport(header));
-  ATTUNE_RETURN_IF_ERROR(import->Append("rows.jsonl", text));
-  return import->Finish();
-}
-
-class CatalogTest : public ::testing::Test {
- protected:
-  TemporaryStorage storage_;
-  Catalog catalog_{storage_.database(), storage_.path()};
-};
 
 TEST_F(CatalogTest, ImportWritesShardsManifestAndReport) {
   std::string rows = TextRows(0, 200) + TextRows(0, 3) + "{\n" + "{\"text\":\"\"}\n\n";
@@ -186,7 +158,7 @@ class ImporterTest : public ::testing::Test {
 };
 
 TEST_F(ImporterTest, FillsShardsOfAboutEqualSize) {
-  Importer importer(storage_.path(), 0, 1000);
+  Importer importer(storage_.path(), {.validation_fraction = 0, .shard_bytes = 1000});
   std::string rows = TextRows(0, 100);
   for (size_t at = 0; at < rows.size(); at += 7) {
     ASSERT_TRUE(importer.Append("f", std::string_view(rows).substr(at, 7)).ok());
@@ -207,7 +179,7 @@ TEST_F(ImporterTest, SmallDataStillHasAValidationExample) {
   for (int rows : {1, 2, 3, 20}) {
     fs::path folder = storage_.path() / std::to_string(rows);
     fs::create_directories(folder);
-    Importer importer(folder, 1e-9);
+    Importer importer(folder, {.validation_fraction = 1e-9});
     ASSERT_TRUE(importer.Append("f", TextRows(0, rows)).ok());
     Result<Imported> imported = importer.Finish();
     ASSERT_TRUE(imported.ok());
@@ -217,7 +189,7 @@ TEST_F(ImporterTest, SmallDataStillHasAValidationExample) {
 }
 
 TEST_F(ImporterTest, CountsFilesKindsAndIgnoredKeys) {
-  Importer importer(storage_.path(), 0.05);
+  Importer importer(storage_.path(), {});
   ASSERT_TRUE(importer.Append("a", R"({"text":"x","meta":1})").ok());
   ASSERT_TRUE(importer.Append("b", "{\"prompt\":\"p\",\"completion\":\"c\",\"meta\":1}\n{").ok());
   Result<Imported> imported = importer.Finish();
@@ -231,7 +203,7 @@ TEST_F(ImporterTest, CountsFilesKindsAndIgnoredKeys) {
 }
 
 TEST_F(ImporterTest, ReportsTheFirstTwentyRejectedRowsAndCountsAll) {
-  Importer importer(storage_.path(), 0.05);
+  Importer importer(storage_.path(), {});
   std::string rows = TextRows(0, 1);
   for (int i = 0; i < 50; ++i) rows += "nonsense\n";
   rows += "{\"text\":\"" + std::string(kLineBytesMax, 'a') + "\"}\n";

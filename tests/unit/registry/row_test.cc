@@ -27,7 +27,7 @@ TEST(ParseRow, RecognisesEachKind) {
   ASSERT_TRUE(pair.ok());
   EXPECT_EQ(pair->content, R"({"prompt":"","completion":"b"})");
   EXPECT_EQ(pair->id, Sha256Hex(R"({"completion":"b","prompt":""})").substr(0, 32));
-  EXPECT_THAT(pair->ignored_keys, ElementsAre("source", "id"));
+  EXPECT_THAT(pair->ignored_keys, ElementsAre("id"));
 
   Result<Row> chat = ParseRow(
       R"({"messages":[{"role":"user","content":"q","name":"Al"},{"role":"assistant","content":"a"}]})");
