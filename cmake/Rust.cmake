@@ -1,4 +1,5 @@
-# Rust libraries, built by cargo: attune_rust_library(NAME FOLDER folder LIBRARY file) makes an imported target.
+# Rust libraries, built by cargo: attune_rust_library(NAME FOLDER folder LIBRARY file [BOOTSTRAP crate]) makes an imported
+# target. BOOTSTRAP: the one crate that may use unstable features of Rust; those that it depends on may not.
 #
 # Cargo works in one folder shared by all build trees, since the crates are the same for all of them; the
 # library is then copied into this build tree. Sources decide whether cargo runs at all.
@@ -16,13 +17,15 @@ if(_cargo_version VERSION_LESS "1.80")
 endif()
 
 function(attune_rust_library name)
-  cmake_parse_arguments(ARG "" "FOLDER;LIBRARY" "" ${ARGN})
+  cmake_parse_arguments(ARG "" "FOLDER;LIBRARY;BOOTSTRAP" "" ${ARGN})
   set(_library "${CMAKE_BINARY_DIR}/rust/${ARG_LIBRARY}")
+  set(_environment)
+  if(ARG_BOOTSTRAP)
+    set(_environment "${CMAKE_COMMAND}" -E env "RUSTC_BOOTSTRAP=${ARG_BOOTSTRAP}")
+  endif()
   file(GLOB_RECURSE _sources CONFIGURE_DEPENDS "${ARG_FOLDER}/src/*.rs")
   add_custom_command(OUTPUT "${_library}"
-    # The one library of ours may use an unstable feature (src/limits.rs); its crates may not.
-    COMMAND "${CMAKE_COMMAND}" -E env RUSTC_BOOTSTRAP=attune_text_rust
-            "${ATTUNE_CARGO}" build --release --locked --quiet -j2
+    COMMAND ${_environment} "${ATTUNE_CARGO}" build --release --locked --quiet -j2
             --manifest-path "${ARG_FOLDER}/Cargo.toml" --target-dir "${ATTUNE_CARGO_TARGET_DIR}"
     COMMAND "${CMAKE_COMMAND}" -E copy "${ATTUNE_CARGO_TARGET_DIR}/release/${ARG_LIBRARY}" "${_library}"
     DEPENDS ${_sources} "${ARG_FOLDER}/Cargo.toml" "${ARG_FOLDER}/Cargo.lock"

@@ -66,10 +66,11 @@ std::string Assign(const Node& node, const Field& field, const Place& place) {
 
 class Parser {
  public:
-  explicit Parser(const yaml::Document& document) : document_(document) {}
+  // start: where what is missing as a whole is shown.
+  Parser(const Node& root, const yaml::Position& start) : root_(root), start_(start) {}
 
   Result<v1::JobSpec> Run() {
-    const Node& root = document_.root();
+    const Node& root = root_;
     if (root.kind != Node::Kind::kMap && root.kind != Node::Kind::kNull) {
       problems_.Add(root.position, "", "a job spec holds keys and values, not " + root.Describe());
       return problems_.ToStatus();
@@ -263,10 +264,11 @@ class Parser {
     if (auto it = sections_.find(path.substr(0, path.find('.'))); it != sections_.end()) {
       return it->second;
     }
-    return {&document_.source(), 1, 1};
+    return start_;
   }
 
-  const yaml::Document& document_;
+  const Node& root_;
+  const yaml::Position start_;
   v1::JobSpec spec_;
   yaml::Problems problems_;
   std::map<std::string, yaml::Position> positions_, sections_;
@@ -294,7 +296,11 @@ Result<v1::JobSpec> ParseJobSpec(std::string text, std::string name,
   for (const std::string& assignment : overrides) {
     ATTUNE_RETURN_IF_ERROR(document.Set(assignment));
   }
-  return Parser(document).Run();
+  return Parser(document.root(), {&document.source(), 1, 1}).Run();
+}
+
+Result<v1::JobSpec> ParseJobSpec(const yaml::Node& root) {
+  return Parser(root, root.position).Run();
 }
 
 std::string ToYaml(const v1::JobSpec& spec) {

@@ -8,6 +8,7 @@
 
 #include "attune/v1/job_spec.pb.h"
 #include "common/base/status.h"
+#include "common/yaml/document.h"
 
 namespace attune::spec {
 
@@ -16,6 +17,9 @@ namespace attune::spec {
 // caret and the fix, all that is wrong at once; field() is the first wrong key's path.
 Result<v1::JobSpec> ParseJobSpec(std::string text, std::string name,
                                  const std::vector<std::string>& overrides = {});
+
+// The same of a section of a parsed document.
+Result<v1::JobSpec> ParseJobSpec(const yaml::Node& root);
 
 // kInvalidArgument with field() set to the key's path ("train.epochs") unless every field is there,
 // in its range, and consistent with the others. What ParseJobSpec returns passes.
