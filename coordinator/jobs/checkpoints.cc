@@ -23,13 +23,15 @@ fs::path RunFolder(const fs::path& storage, const std::string& job_id) {
 Status RemoveCheckpoints(Database* database, const fs::path& storage, const std::string& job_id,
                          TimePoint now, Duration kept) {
   const fs::path folder = RunFolder(storage, job_id) / "checkpoints";
+  const fs::path measured = RunFolder(storage, job_id) / "measured";
   std::error_code error;
-  if (!fs::exists(folder, error)) return Status();
+  if (!fs::exists(folder, error) && !fs::exists(measured, error)) return Status();
   v1::Job job;
   ATTUNE_RETURN_IF_ERROR(database->Read([&](Transaction& transaction) -> Status {
     ATTUNE_ASSIGN_OR_RETURN(job, FindJob(transaction, job_id));
     return Status();
   }));
+  if (job.id() == job_id && IsFinal(job.state())) fs::remove_all(measured, error);
   if (job.id() != job_id || !CheckpointsAreDue(job, now, kept)) return Status();
   fs::remove_all(folder, error);
   if (error) return ErrnoStatus(error.value(), "remove " + folder.string());

@@ -3,7 +3,8 @@
 // Checkpoints of jobs that have ended. They exist for the next attempt; once a job's model is
 // registered there is none, and those of a job that failed or was cancelled are of use only to a
 // person, for a while. What was due and not done (a crash, a disk that was away) is done by a later
-// sweep: the folder itself is the record of it.
+// sweep: the folder itself is the record of it. What an evaluation had written to measure it, and
+// was killed before it could remove it, goes with the first sweep after the job's end.
 
 #include <filesystem>
 #include <string>

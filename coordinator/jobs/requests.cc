@@ -9,6 +9,7 @@
 #include "common/log/log.h"
 #include "common/spec/job_spec.h"
 #include "coordinator/jobs/controller.h"
+#include "coordinator/jobs/evaluation_checks.h"
 #include "coordinator/jobs/repository.h"
 #include "coordinator/jobs/state_machine.h"
 
@@ -62,6 +63,31 @@ Status CheckExport(const v1::ExportRequest& request) {
   return CheckOneOf("dtype", request.dtype(), {"float32", "bfloat16", "float16"});
 }
 
+std::string ModelOf(const v1::Job& job) {
+  switch (job.kind()) {
+    case v1::Job::GENERATE:
+      return job.task().generate().model();
+    case v1::Job::EXPORT:
+      return job.task().export_().model();
+    case v1::Job::EVALUATE:
+      return job.task().evaluate().model();
+    case v1::Job::EMBED:
+      return job.task().embed().model();
+    default:
+      return job.spec().base();
+  }
+}
+
+// What a split is when the request leaves it open.
+void FillInSplits(v1::TaskRequest* task) {
+  if (task->has_evaluate()) {
+    for (v1::Suite& suite : *task->mutable_evaluate()->mutable_suites()) {
+      if (suite.split().empty()) suite.set_split("validation");
+    }
+  }
+  if (task->has_embed() && task->embed().split().empty()) task->mutable_embed()->set_split("all");
+}
+
 }  // namespace
 
 Result<std::optional<v1::Job>> Controller::EarlierAnswer(const RequestKey& key) {
@@ -77,16 +103,25 @@ Result<std::optional<v1::Job>> Controller::EarlierAnswer(const RequestKey& key) 
 }
 
 Status Controller::ResolveInputs(v1::Job* job) {
-  std::string base = job->kind() == v1::Job::GENERATE ? job->task().generate().model()
-                     : job->kind() == v1::Job::EXPORT ? job->task().export_().model()
-                                                      : job->spec().base();
-  auto model = ports_.artifacts->GetModel(base);
+  auto model = ports_.artifacts->GetModel(ModelOf(*job));
   if (!model.ok()) return Status(model.status()).WithField("base");
   job->set_base(Reference(model->name(), model->version()));
-  for (int i = 0; i < job->spec().datasets_size(); ++i) {
-    auto dataset = ports_.artifacts->GetDataset(job->spec().datasets(i).name());
+  const auto add = [&](const std::string& name) -> Result<v1::DatasetVersion> {
+    auto dataset = ports_.artifacts->GetDataset(name);
     if (!dataset.ok()) return Status(dataset.status()).WithField("dataset");
     job->add_datasets(Reference(dataset->name(), dataset->version()));
+    return dataset;
+  };
+  for (const v1::DatasetRef& dataset : job->spec().datasets()) {
+    ATTUNE_RETURN_IF_ERROR(add(dataset.name()).status());
+  }
+  for (const v1::Suite& suite : job->task().evaluate().suites()) {
+    ATTUNE_ASSIGN_OR_RETURN(const v1::DatasetVersion dataset, add(suite.dataset()));
+    ATTUNE_RETURN_IF_ERROR(CheckSuiteData(suite, dataset));
+  }
+  if (job->kind() == v1::Job::EMBED) {
+    ATTUNE_ASSIGN_OR_RETURN(const v1::DatasetVersion dataset, add(job->task().embed().dataset()));
+    ATTUNE_RETURN_IF_ERROR(CheckEmbedData(job->task().embed(), dataset));
   }
   return Status();
 }
@@ -125,6 +160,14 @@ Status Controller::CheckSubmit(const v1::SubmitJobRequest& request, v1::Job* job
       ATTUNE_RETURN_IF_ERROR(CheckExport(request.task().export_()));
       job->set_name("export");
       break;
+    case v1::Job::EVALUATE:
+      ATTUNE_RETURN_IF_ERROR(CheckEvaluate(request.task().evaluate()));
+      job->set_name("evaluate");
+      break;
+    case v1::Job::EMBED:
+      ATTUNE_RETURN_IF_ERROR(CheckEmbed(request.task().embed()));
+      job->set_name("embed");
+      break;
     default:
       return InvalidArgument("unknown kind of job").WithField("kind");
   }
@@ -135,6 +178,8 @@ Status Controller::CheckSubmit(const v1::SubmitJobRequest& request, v1::Job* job
         .WithField("name");
   }
   if (request.has_task()) *job->mutable_task() = request.task();
+  FillInSplits(job->mutable_task());
+  job->set_update(request.update());
   ATTUNE_RETURN_IF_ERROR(ResolveInputs(job));
   return CheckRanks(*job);
 }

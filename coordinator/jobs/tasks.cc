@@ -32,6 +32,10 @@ const char* KindName(v1::Job::Kind kind) {
       return "generate";
     case v1::Job::EXPORT:
       return "export";
+    case v1::Job::EVALUATE:
+      return "evaluate";
+    case v1::Job::EMBED:
+      return "embed";
     default:
       return "train";
   }
@@ -70,6 +74,12 @@ v1::TrainerTask MakeMainTask(const JobRecord& record, const TaskFiles& files,
       break;
     case v1::Job::EXPORT:
       *task.mutable_export_() = record.job.task().export_();
+      break;
+    case v1::Job::EVALUATE:
+      *task.mutable_evaluate() = record.job.task().evaluate();
+      break;
+    case v1::Job::EMBED:
+      *task.mutable_embed() = record.job.task().embed();
       break;
     default:
       task.mutable_train();

@@ -88,5 +88,19 @@ TEST_F(SweepTest, RemovesWhatIsDueAndNothingElse) {
   }
 }
 
+TEST_F(SweepTest, WhatAnEvaluationLeftGoesWithTheJobsEnd) {
+  const auto measured = [&](const std::string& id) {
+    return RunFolder(folder_.path(), id) / "measured";
+  };
+  for (const auto& [id, state] :
+       {std::pair("job-failed", v1::Job::FAILED), std::pair("job-running", v1::Job::RUNNING)}) {
+    Add(id, state);
+    fs::create_directories(measured(id) / "model");
+  }
+  SweepCheckpoints(database_.get(), folder_.path(), kEnded, kKept);
+  EXPECT_FALSE(fs::exists(measured("job-failed")));
+  EXPECT_TRUE(fs::exists(measured("job-running") / "model"));
+}
+
 }  // namespace
 }  // namespace attune::jobs

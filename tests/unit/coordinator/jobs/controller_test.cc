@@ -76,6 +76,54 @@ TEST_F(ControllerTest, OutputThatTheDiskLostIsMadeAgain) {
   EXPECT_EQ(cluster_.Output(job->id()), "{\"prompt\": \"one\"}\n");
 }
 
+TEST_F(ControllerTest, AnEvaluationIsOneTaskWithADatasetForEachSuite) {
+  cluster_.AddWorker("a", 2);
+  v1::SubmitJobRequest request;
+  request.set_kind(v1::Job::EVALUATE);
+  request.set_update("update-1");
+  v1::EvaluateRequest* evaluate = request.mutable_task()->mutable_evaluate();
+  evaluate->set_model("tiny");
+  for (const char* split : {"", "train"}) {
+    v1::Suite* suite = evaluate->add_suites();
+    suite->set_name(std::string("suite ") + split);
+    suite->set_dataset("docs");
+    suite->set_split(split);
+  }
+  auto job = cluster_.controller().Submit(request);
+  ASSERT_TRUE(job.ok()) << job.status().ToString();
+  EXPECT_EQ(job->base(), "tiny@1");
+  EXPECT_EQ(job->update(), "update-1");
+  EXPECT_THAT(job->datasets(), ElementsAre("docs@3", "docs@3"));
+  const std::string trainer = job->id() + "-g1-r0";
+  cluster_.steps_flow = false;
+  ASSERT_TRUE(cluster_.RunUntil([&] {
+    return cluster_.Trainer(trainer) != nullptr && cluster_.Trainer(trainer)->task.has_value();
+  }));
+  const v1::TrainerTask task = *cluster_.Trainer(trainer)->task;
+  EXPECT_EQ(task.task_id(), job->id() + "-g1-evaluate");
+  EXPECT_EQ(task.evaluate().suites(0).split(), "validation");
+  EXPECT_EQ(task.evaluate().suites(1).split(), "train");
+  ASSERT_EQ(task.datasets_size(), 2);
+  EXPECT_EQ(task.datasets(1).reference(), "docs@3");
+  cluster_.steps_flow = true;
+  EXPECT_TRUE(cluster_.RunUntilState(job->id(), v1::Job::SUCCEEDED));
+  EXPECT_EQ(cluster_.Job(job->id()).ranks(), 1u);
+}
+
+TEST_F(ControllerTest, AnEmbeddingReadsOneDataset) {
+  cluster_.AddWorker("a", 1);
+  v1::SubmitJobRequest request;
+  request.set_kind(v1::Job::EMBED);
+  request.mutable_task()->mutable_embed()->set_model("tiny");
+  request.mutable_task()->mutable_embed()->set_dataset("docs");
+  auto job = cluster_.controller().Submit(request);
+  ASSERT_TRUE(job.ok()) << job.status().ToString();
+  EXPECT_THAT(job->datasets(), ElementsAre("docs@3"));
+  EXPECT_TRUE(cluster_.RunUntilState(job->id(), v1::Job::SUCCEEDED));
+  request.mutable_task()->mutable_embed()->set_dataset("nothing");
+  EXPECT_EQ(cluster_.controller().Submit(request).status().code(), StatusCode::kNotFound);
+}
+
 TEST_F(ControllerTest, QueuesBehindAndSaysWhy) {
   cluster_.AddWorker("a", 2);
   cluster_.Step();

@@ -324,6 +324,8 @@ Result<v1::DatasetVersion> FakeCluster::GetDataset(const std::string& reference)
   dataset.set_name("docs");
   dataset.set_version(3);
   dataset.set_checksum("abc");
+  (*dataset.mutable_examples())["train"] = 20;
+  (*dataset.mutable_examples())["validation"] = 2;
   return dataset;
 }
 

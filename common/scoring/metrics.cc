@@ -1,0 +1,43 @@
+#include "common/scoring/metrics.h"
+
+#include <algorithm>
+#include <iterator>
+
+namespace attune::scoring {
+namespace {
+
+struct Named {
+  std::string_view name;
+  MetricKind kind;
+};
+constexpr Named kMetrics[] = {
+    {"loss", MetricKind::kLoss},
+    {"perplexity", MetricKind::kLoss},
+    {"exact_match", MetricKind::kOverlap},
+    {"token_f1", MetricKind::kOverlap},
+    {"rouge_l", MetricKind::kOverlap},
+    {"regex", MetricKind::kRule},
+    {"json_schema", MetricKind::kRule},
+    {"judge", MetricKind::kJudge},
+    {"accuracy", MetricKind::kLabels},
+    {"macro_f1", MetricKind::kLabels},
+    {"calibration_error", MetricKind::kLabels},
+};
+
+}  // namespace
+
+std::optional<MetricKind> KindOfMetric(std::string_view name) {
+  const auto found = std::ranges::find(kMetrics, name, &Named::name);
+  if (found == std::end(kMetrics)) return std::nullopt;
+  return found->kind;
+}
+
+std::string MetricNames() {
+  std::string names;
+  for (const Named& metric : kMetrics) {
+    names += (names.empty() ? "" : ", ") + std::string(metric.name);
+  }
+  return names;
+}
+
+}  // namespace attune::scoring
