@@ -38,4 +38,11 @@ Status LocalJobRunner::ReadOutput(const std::string& id,
   return Status();
 }
 
+Status LocalJobRunner::RemoveOutput(const std::string& id) {
+  const std::filesystem::path path = storage_ / "runs" / id / "output.jsonl";
+  std::error_code error;
+  std::filesystem::remove(path, error);
+  return error ? ErrnoStatus(error.value(), "remove " + path.string()) : Status();
+}
+
 }  // namespace attune::jobs

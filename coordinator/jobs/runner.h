@@ -28,6 +28,8 @@ class JobRunner {
   // Calls take for each line of a job's output, without its newline; take's error ends it.
   virtual Status ReadOutput(const std::string& id,
                             const std::function<Status(std::string_view line)>& take) = 0;
+  // What was read and is not needed any more; none is there for ReadOutput after it.
+  virtual Status RemoveOutput(const std::string& id) { return Status(); }
 };
 
 // The coordinator's own. Both outlive it. storage: the cluster's folder.
@@ -40,6 +42,7 @@ class LocalJobRunner final : public JobRunner {
   Result<v1::Job> Get(const std::string& id) override;
   Status ReadOutput(const std::string& id,
                     const std::function<Status(std::string_view line)>& take) override;
+  Status RemoveOutput(const std::string& id) override;
 
  private:
   ControlLoop* const loop_;

@@ -1,0 +1,104 @@
+#include "coordinator/drift/monitor.h"
+
+#include <set>
+
+#include "common/log/log.h"
+
+namespace attune::drift {
+namespace {
+
+// So that a stream with a long backlog does not keep the others waiting.
+constexpr int kStepsPerTick = 200;
+
+}  // namespace
+
+Monitor::Monitor(MonitorPorts ports)
+    : ports_(std::move(ports)), folders_(ports_.database, ports_.observations) {}
+
+Monitor::~Monitor() {
+  Shutdown();
+}
+
+void Monitor::Start() {
+  thread_ = std::thread([this] { Run(); });
+}
+
+void Monitor::Shutdown() {
+  {
+    MutexLock lock(&wake_mutex_);
+    stopping_ = true;
+    wake_.NotifyAll();
+  }
+  if (thread_.joinable()) thread_.join();
+}
+
+bool Monitor::stopping() {
+  MutexLock lock(&wake_mutex_);
+  return stopping_;
+}
+
+void Monitor::Run() {
+  for (;;) {
+    Tick();
+    const auto deadline = std::chrono::steady_clock::now() + kTickInterval;
+    MutexLock lock(&wake_mutex_);
+    while (!stopping_ && wake_.WaitUntil(&wake_mutex_, deadline)) {
+    }
+    if (stopping_) return;
+  }
+}
+
+void Monitor::Tick() {
+  std::vector<StreamRecord> streams;
+  Status read = ports_.database->Read([&](Transaction& transaction) {
+    for (std::string after;;) {
+      std::vector<StreamRecord> page = LoadStreams(transaction, after, kPageSizeMax);
+      if (page.empty()) return Status();
+      after = page.back().stream.spec().name();
+      streams.insert(streams.end(), page.begin(), page.end());
+    }
+  });
+  if (!read.ok()) return NoteProblem("", read);
+  NoteProblem("", Status());
+  std::set<std::string> names;
+  for (const StreamRecord& stream : streams) {
+    if (stopping()) return;
+    names.insert(stream.stream.spec().name());
+    NoteProblem(stream.stream.spec().name(), TickStream(stream));
+  }
+  folders_.KeepOnly(names);
+  MutexLock lock(&problems_mutex_);
+  std::erase_if(problems_, [&](const auto& problem) { return !names.contains(problem.first); });
+}
+
+Status Monitor::TickStream(const StreamRecord& stream) {
+  Status first;
+  auto note = [&](const Status& status) {
+    if (first.ok()) first = status;
+    return status.ok();
+  };
+  note(folders_.Read(stream, ports_.clock->Now()));
+  note(CloseDue(stream));
+  note(MakeDatasets(stream));
+  for (int step = 0; step < kStepsPerTick && !stopping(); ++step) {
+    bool progress = false;
+    if (!note(MeasureNext(stream, &progress)) || !progress) break;
+  }
+  return first;
+}
+
+// Said once, when it changes.
+void Monitor::NoteProblem(const std::string& stream, const Status& status) {
+  MutexLock lock(&problems_mutex_);
+  std::string& problem = problems_[stream];
+  const std::string now = status.ok() ? "" : status.message();
+  if (now != problem && !now.empty()) spdlog::warn("stream '{}': {}", stream, now);
+  problem = now;
+}
+
+std::string Monitor::WindowRequest(const StreamRecord& stream, uint64_t number) const {
+  return "window/" + stream.stream.spec().name() + "/" + stream.incarnation + "/" +
+         std::to_string(number);
+}
+
+}  // namespace attune::drift

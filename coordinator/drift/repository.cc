@@ -1,0 +1,345 @@
+#include "coordinator/drift/repository.h"
+
+#include <algorithm>
+#include <sstream>
+
+namespace attune::drift {
+namespace {
+
+using soci::into;
+using soci::use;
+
+constexpr int kNamesInMessage = 10;
+
+template <typename Message>
+Message Parse(const std::string& text) {
+  Message message;
+  auto bytes = DecodeBytes(text);
+  if (!bytes.ok() || !message.ParseFromString(*bytes)) {
+    throw soci::soci_error("a stored record of drift cannot be read");
+  }
+  return message;
+}
+
+template <typename Message>
+std::string Encode(const Message& message) {
+  return EncodeBytes(message.SerializeAsString());
+}
+
+Status NoStream(Transaction& transaction, const std::string& name) {
+  soci::rowset<std::string> names =
+      (transaction.session().prepare << "SELECT name FROM streams ORDER BY name LIMIT :limit",
+       use(kNamesInMessage));
+  std::string list;
+  for (const std::string& other : names) list += (list.empty() ? "" : ", ") + other;
+  return NotFound("there is no stream '" + name + "': " +
+                  (list.empty() ? "there are none yet; make one with `attune drift apply FILE`"
+                                : "there are " + list));
+}
+
+struct WindowRow {
+  int phase = 0;
+  long long rows = 0, labelled = 0, bytes = 0, opened_us = 0, since_us = 0;
+  std::string profile_key, record;
+
+  WindowRecord ToRecord() const {
+    WindowRecord r;
+    r.phase = static_cast<Phase>(phase);
+    r.rows = static_cast<uint64_t>(rows);
+    r.labelled = static_cast<uint64_t>(labelled);
+    r.bytes = static_cast<uint64_t>(bytes);
+    r.opened = FromMicros(opened_us);
+    r.since = FromMicros(since_us);
+    r.profile_key = profile_key;
+    r.window = Parse<v1::Window>(record);
+    return r;
+  }
+};
+
+constexpr char kSelectWindow[] =
+    "SELECT phase, rows, labelled, bytes, opened_us, since_us, profile_key, record "
+    "FROM stream_windows WHERE stream = :stream AND ";
+
+std::optional<WindowRecord> OneWindow(soci::session& sql, const std::string& stream,
+                                      const std::string& condition, int64_t a, int64_t b) {
+  WindowRow r;
+  sql << kSelectWindow + condition + " ORDER BY number LIMIT 1", use(stream), use(a), use(b),
+      into(r.phase), into(r.rows), into(r.labelled), into(r.bytes), into(r.opened_us),
+      into(r.since_us), into(r.profile_key), into(r.record);
+  if (!sql.got_data()) return std::nullopt;
+  return r.ToRecord();
+}
+
+}  // namespace
+
+Result<StreamRecord> FindStream(Transaction& transaction, const std::string& name) {
+  soci::session& sql = transaction.session();
+  StreamRecord r;
+  std::string record;
+  sql << "SELECT incarnation, record FROM streams WHERE name = :name", use(name),
+      into(r.incarnation), into(record);
+  if (!sql.got_data()) return NoStream(transaction, name);
+  r.stream = Parse<v1::Stream>(record);
+  return r;
+}
+
+Result<StreamRecord> FindStream(Transaction& transaction, const std::string& name,
+                                const std::string& incarnation) {
+  ATTUNE_ASSIGN_OR_RETURN(StreamRecord r, FindStream(transaction, name));
+  if (r.incarnation == incarnation) return r;
+  return NotFound("stream '" + name + "' was deleted and made anew");
+}
+
+void SaveStream(Transaction& transaction, const StreamRecord& record) {
+  std::string text = Encode(record.stream);
+  transaction.session() << "INSERT INTO streams (name, incarnation, record) VALUES (:name, "
+                           ":incarnation, :record) ON CONFLICT (name) DO UPDATE SET record = "
+                           "excluded.record, incarnation = excluded.incarnation",
+      use(record.stream.spec().name()), use(record.incarnation), use(text);
+}
+
+void RemoveStream(Transaction& transaction, const std::string& name) {
+  soci::session& sql = transaction.session();
+  sql << "DELETE FROM streams WHERE name = :name", use(name);
+  sql << "DELETE FROM stream_windows WHERE stream = :name", use(name);
+  sql << "DELETE FROM stream_files WHERE stream = :name", use(name);
+}
+
+std::vector<StreamRecord> LoadStreams(Transaction& transaction, const std::string& after,
+                                      uint32_t limit) {
+  std::vector<StreamRecord> records;
+  int most = static_cast<int>(limit);
+  soci::rowset<soci::row> rows =
+      (transaction.session().prepare << "SELECT incarnation, record FROM streams WHERE name > "
+                                        ":after ORDER BY name LIMIT :limit",
+       use(after), use(most));
+  for (const soci::row& row : rows) {
+    records.push_back({row.get<std::string>(0), Parse<v1::Stream>(row.get<std::string>(1))});
+  }
+  return records;
+}
+
+void SaveWindow(Transaction& transaction, const WindowRecord& r) {
+  std::string record = Encode(r.window);
+  int64_t number = static_cast<int64_t>(r.window.number());
+  int phase = static_cast<int>(r.phase);
+  int64_t rows = static_cast<int64_t>(r.rows), labelled = static_cast<int64_t>(r.labelled);
+  int64_t bytes = static_cast<int64_t>(r.bytes);
+  int64_t opened_us = ToMicros(r.opened), since_us = ToMicros(r.since);
+  transaction.session()
+      << "INSERT INTO stream_windows (stream, number, phase, rows, labelled, bytes, opened_us, "
+         "since_us, profile_key, record) VALUES (:a, :b, :c, :d, :e, :f, :g, :h, :i, :j) ON "
+         "CONFLICT (stream, number) DO UPDATE SET phase = excluded.phase, rows = excluded.rows, "
+         "labelled = excluded.labelled, bytes = excluded.bytes, opened_us = excluded.opened_us, "
+         "since_us = excluded.since_us, profile_key = excluded.profile_key, record = "
+         "excluded.record",
+      use(r.window.stream()), use(number), use(phase), use(rows), use(labelled), use(bytes),
+      use(opened_us), use(since_us), use(r.profile_key), use(record);
+}
+
+std::optional<WindowRecord> FindWindow(Transaction& transaction, const std::string& stream,
+                                       uint64_t number) {
+  int64_t n = static_cast<int64_t>(number);
+  return OneWindow(transaction.session(), stream, "number BETWEEN :a AND :b", n, n);
+}
+
+std::optional<WindowRecord> FindOpenWindow(Transaction& transaction, const std::string& stream) {
+  return FirstWindow(transaction, stream, Phase::kOpen, Phase::kOpen);
+}
+
+std::optional<WindowRecord> FirstWindow(Transaction& transaction, const std::string& stream,
+                                        Phase from, Phase to) {
+  return OneWindow(transaction.session(), stream, "phase BETWEEN :a AND :b",
+                   static_cast<int64_t>(from), static_cast<int64_t>(to));
+}
+
+std::vector<v1::Window> LoadWindows(Transaction& transaction, const std::string& stream,
+                                    uint64_t after, uint32_t limit) {
+  std::vector<v1::Window> windows;
+  int64_t number = static_cast<int64_t>(std::min<uint64_t>(after, INT64_MAX));
+  int phase = static_cast<int>(Phase::kClosed);
+  int most = static_cast<int>(limit);
+  soci::rowset<std::string> rows =
+      (transaction.session().prepare << "SELECT record FROM stream_windows WHERE stream = :stream "
+                                        "AND number > :after AND phase >= :phase ORDER BY number "
+                                        "LIMIT :limit",
+       use(stream), use(number), use(phase), use(most));
+  for (const std::string& record : rows) windows.push_back(Parse<v1::Window>(record));
+  return windows;
+}
+
+std::vector<v1::Window> MeasuredBefore(Transaction& transaction, const std::string& stream,
+                                       const std::string& profile_key, uint64_t number,
+                                       uint32_t limit) {
+  std::vector<v1::Window> windows;
+  int64_t below = static_cast<int64_t>(number);
+  int phase = static_cast<int>(Phase::kDone);
+  int most = static_cast<int>(limit);
+  soci::rowset<std::string> rows =
+      (transaction.session().prepare << "SELECT record FROM stream_windows WHERE stream = :stream "
+                                        "AND number < :number AND phase = :phase AND profile_key = "
+                                        ":key ORDER BY number DESC LIMIT :limit",
+       use(stream), use(below), use(phase), use(profile_key), use(most));
+  for (const std::string& record : rows) {
+    v1::Window window = Parse<v1::Window>(record);
+    if (window.state() == "measured") windows.push_back(std::move(window));
+  }
+  std::reverse(windows.begin(), windows.end());
+  return windows;
+}
+
+std::optional<v1::Window> LastMeasured(Transaction& transaction, const std::string& stream) {
+  constexpr int kLookedAt = 20;  // windows that failed may follow it
+  int phase = static_cast<int>(Phase::kDone);
+  soci::rowset<std::string> rows =
+      (transaction.session().prepare << "SELECT record FROM stream_windows WHERE stream = :stream "
+                                        "AND phase = :phase ORDER BY number DESC LIMIT :limit",
+       use(stream), use(phase), use(kLookedAt));
+  for (const std::string& record : rows) {
+    v1::Window window = Parse<v1::Window>(record);
+    if (window.state() == "measured") return window;
+  }
+  return std::nullopt;
+}
+
+uint64_t CountWindowsSince(Transaction& transaction, const std::string& stream, TimePoint since) {
+  int64_t since_us = ToMicros(since);
+  long long count = 0;
+  transaction.session() << "SELECT COUNT(*) FROM stream_windows WHERE stream = :stream AND "
+                           "opened_us >= :since",
+      use(stream), use(since_us), into(count);
+  return static_cast<uint64_t>(count);
+}
+
+uint64_t LastWindowNumber(Transaction& transaction, const std::string& stream) {
+  long long number = 0;
+  transaction.session() << "SELECT COALESCE(MAX(number), 0) FROM stream_windows WHERE stream = "
+                           ":stream",
+      use(stream), into(number);
+  return static_cast<uint64_t>(number);
+}
+
+uint64_t BacklogBytes(Transaction& transaction, const std::string& stream) {
+  long long bytes = 0;
+  int phase = static_cast<int>(Phase::kClosed);
+  transaction.session() << "SELECT COALESCE(SUM(bytes), 0) FROM stream_windows WHERE stream = "
+                           ":stream AND phase < :phase",
+      use(stream), use(phase), into(bytes);
+  return static_cast<uint64_t>(bytes);
+}
+
+uint64_t CountWaiting(Transaction& transaction, const std::string& stream) {
+  auto open = FindOpenWindow(transaction, stream);
+  return open ? open->rows : 0;
+}
+
+std::map<std::string, uint64_t> CountUnfinishedWindows(Transaction& transaction) {
+  std::map<std::string, uint64_t> counts = {{"open", 0}, {"waiting", 0}, {"embedding", 0}};
+  int done = static_cast<int>(Phase::kDone);
+  int phase = 0;
+  long long count = 0;
+  soci::statement rows = (transaction.session().prepare
+                              << "SELECT phase, COUNT(*) FROM stream_windows WHERE phase < :done "
+                                 "GROUP BY phase",
+                          use(done), into(phase), into(count));
+  rows.execute();
+  while (rows.fetch()) {
+    const char* state = phase == static_cast<int>(Phase::kOpen)        ? "open"
+                        : phase == static_cast<int>(Phase::kEmbedding) ? "embedding"
+                                                                       : "waiting";
+    counts[state] += static_cast<uint64_t>(count);
+  }
+  return counts;
+}
+
+std::optional<FileRecord> FindFile(Transaction& transaction, const std::string& stream,
+                                   const std::string& path) {
+  FileRecord r;
+  r.path = path;
+  long long bytes = 0, modified_us = 0;
+  soci::session& sql = transaction.session();
+  sql << "SELECT bytes, modified_us, sha256 FROM stream_files WHERE stream = :stream AND path = "
+         ":path",
+      use(stream), use(path), into(bytes), into(modified_us), into(r.sha256);
+  if (!sql.got_data()) return std::nullopt;
+  r.bytes = static_cast<uint64_t>(bytes);
+  r.modified_us = modified_us;
+  return r;
+}
+
+bool HasContent(Transaction& transaction, const std::string& stream, const std::string& sha256) {
+  int count = 0;
+  transaction.session() << "SELECT COUNT(*) FROM stream_files WHERE stream = :stream AND sha256 = "
+                           ":sha",
+      use(stream), use(sha256), into(count);
+  return count > 0;
+}
+
+void SaveFile(Transaction& transaction, const std::string& stream, const FileRecord& record) {
+  int64_t bytes = static_cast<int64_t>(record.bytes);
+  transaction.session() << "INSERT INTO stream_files (stream, path, bytes, modified_us, sha256) "
+                           "VALUES (:stream, :path, :bytes, :modified, :sha) ON CONFLICT (stream, "
+                           "path) DO UPDATE SET bytes = excluded.bytes, modified_us = "
+                           "excluded.modified_us, sha256 = excluded.sha256",
+      use(stream), use(record.path), use(bytes), use(record.modified_us), use(record.sha256);
+}
+
+std::optional<ProfileRecord> FindProfile(Transaction& transaction, const std::string& key) {
+  ProfileRecord r;
+  r.key = key;
+  int phase = 0, attempt = 0;
+  long long since_us = 0;
+  std::string jobs, record;
+  soci::session& sql = transaction.session();
+  sql << "SELECT phase, attempt, jobs, reason, sha256, since_us, record FROM profiles WHERE key = "
+         ":key",
+      use(key), into(phase), into(attempt), into(jobs), into(r.reason), into(r.sha256),
+      into(since_us), into(record);
+  if (!sql.got_data()) return std::nullopt;
+  r.of = Parse<v1::ReferenceProfile>(record);
+  r.phase = static_cast<ProfileRecord::Phase>(phase);
+  r.attempt = static_cast<uint32_t>(attempt);
+  r.since = FromMicros(since_us);
+  std::istringstream words(jobs);
+  for (std::string job; words >> job;) r.jobs.push_back(job);
+  return r;
+}
+
+void SaveProfile(Transaction& transaction, const ProfileRecord& record) {
+  int phase = static_cast<int>(record.phase), attempt = static_cast<int>(record.attempt);
+  int64_t since_us = ToMicros(record.since), used_us = ToMicros(transaction.now());
+  std::string jobs;
+  for (const std::string& job : record.jobs) jobs += (jobs.empty() ? "" : " ") + job;
+  std::string text = Encode(record.of);
+  transaction.session() << "INSERT INTO profiles (key, record, phase, attempt, jobs, reason, "
+                           "sha256, since_us, used_us) VALUES (:a, :b, :c, :d, :e, :f, :g, :h, :i) "
+                           "ON CONFLICT (key) DO UPDATE SET phase = excluded.phase, attempt = "
+                           "excluded.attempt, jobs = excluded.jobs, reason = excluded.reason, "
+                           "sha256 = excluded.sha256, since_us = excluded.since_us, used_us = "
+                           "excluded.used_us",
+      use(record.key), use(text), use(phase), use(attempt), use(jobs), use(record.reason),
+      use(record.sha256), use(since_us), use(used_us);
+}
+
+void BeginAgain(ProfileRecord* record, TimePoint now) {
+  record->phase = ProfileRecord::Phase::kEmbedding;
+  ++record->attempt;
+  record->jobs.clear();
+  record->reason.clear();
+  record->since = now;
+}
+
+std::vector<std::string> PruneProfiles(Transaction& transaction, int keep) {
+  soci::session& sql = transaction.session();
+  std::vector<std::string> keys;
+  // Those of windows under way are among the last used.
+  soci::rowset<std::string> old =
+      (sql.prepare
+           << "SELECT key FROM profiles ORDER BY used_us DESC, key LIMIT 1000000 OFFSET :keep",
+       use(keep));
+  for (const std::string& key : old) keys.push_back(key);
+  for (const std::string& key : keys) sql << "DELETE FROM profiles WHERE key = :key", use(key);
+  return keys;
+}
+
+}  // namespace attune::drift

@@ -1,0 +1,49 @@
+#include "coordinator/drift/schema.h"
+
+namespace attune::drift {
+
+// Times are microseconds since 1970; 0 is never. `record` is a message (EncodeBytes).
+std::vector<Migration> Migrations() {
+  return {
+      {"drift",
+       1,
+       // incarnation tells a stream from an earlier one of its name.
+       {R"sql(CREATE TABLE streams (
+                name TEXT PRIMARY KEY,
+                incarnation TEXT NOT NULL,
+                record TEXT NOT NULL))sql",
+        R"sql(CREATE TABLE stream_windows (
+                stream TEXT NOT NULL,
+                number INTEGER NOT NULL,
+                phase INTEGER NOT NULL,
+                rows INTEGER NOT NULL,
+                labelled INTEGER NOT NULL,
+                bytes INTEGER NOT NULL,
+                opened_us INTEGER NOT NULL,
+                profile_key TEXT NOT NULL,
+                since_us INTEGER NOT NULL,
+                record TEXT NOT NULL,
+                PRIMARY KEY (stream, number)) WITHOUT ROWID)sql",
+        "CREATE INDEX stream_windows_by_phase ON stream_windows (stream, phase, number)",
+        R"sql(CREATE TABLE stream_files (
+                stream TEXT NOT NULL,
+                path TEXT NOT NULL,
+                bytes INTEGER NOT NULL,
+                modified_us INTEGER NOT NULL,
+                sha256 TEXT NOT NULL,
+                PRIMARY KEY (stream, path)) WITHOUT ROWID)sql",
+        "CREATE INDEX stream_files_by_content ON stream_files (stream, sha256)",
+        R"sql(CREATE TABLE profiles (
+                key TEXT PRIMARY KEY,
+                phase INTEGER NOT NULL,
+                attempt INTEGER NOT NULL,
+                jobs TEXT NOT NULL,
+                reason TEXT NOT NULL,
+                sha256 TEXT NOT NULL,
+                since_us INTEGER NOT NULL,
+                used_us INTEGER NOT NULL,
+                record TEXT NOT NULL))sql"}},
+  };
+}
+
+}  // namespace attune::drift

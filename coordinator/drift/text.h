@@ -1,0 +1,31 @@
+#pragma once
+
+// What drift looks at in a row: its text, its metadata.
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "common/base/status.h"
+#include "coordinator/datasets/row.h"
+
+namespace attune::drift {
+
+// "1 row", "2 rows".
+std::string CountOf(uint64_t count, const std::string& noun);
+
+// False for a row that nothing can be learned from, as it has no answer.
+bool IsLabelled(const datasets::Row& row);
+
+struct RowFacts {
+  std::string id;
+  bool labelled = true;
+  std::string text;  // of all its messages, or prompt and completion, or text; a line each
+  std::map<std::string, std::string> metadata;
+};
+
+// Of a shard's line.
+Result<RowFacts> ReadShardLine(std::string_view line);
+
+}  // namespace attune::drift
