@@ -112,7 +112,8 @@ MannWhitneyResult MannWhitney(std::span<const double> a, std::span<const double>
   result.auc = above / (n * m);
   const double variance = n * m / 12 * ((n + m + 1) - ties / ((n + m) * (n + m - 1)));
   if (variance <= 0) return result;
-  result.p_value = NormalTail((above - n * m / 2 - 0.5) / std::sqrt(variance));
+  result.z = (above - n * m / 2 - 0.5) / std::sqrt(variance);
+  result.p_value = NormalTail(result.z);
   return result;
 }
 

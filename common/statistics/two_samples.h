@@ -19,7 +19,8 @@ inline constexpr double kKsExactMost = 1e7;
 KsResult KolmogorovSmirnov(std::span<const double> a, std::span<const double> b);
 
 struct MannWhitneyResult {
-  double auc = 0.5;    // chance that a value of b is above one of a; half of the equal ones count
+  double auc = 0.5;  // chance that a value of b is above one of a; half of the equal ones count
+  double z = 0;
   double p_value = 1;  // one-sided: that b is not above a
 };
 

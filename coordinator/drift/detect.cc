@@ -5,11 +5,13 @@
 #include <numeric>
 #include <utility>
 
+#include "common/statistics/betting.h"
 #include "common/statistics/chi_square.h"
 #include "common/statistics/corrections.h"
 #include "common/statistics/fisher.h"
 #include "common/statistics/population_stability.h"
 #include "common/statistics/two_samples.h"
+#include "coordinator/drift/embeddings.h"
 #include "coordinator/drift/level.h"
 
 namespace attune::drift {
@@ -181,6 +183,45 @@ void Correct(double level, Results* results) {
   }
 }
 
+// What sampling leaves open of the reference's mean is spent here: its upper bound at this
+// confidence stands for it.
+constexpr double kReferenceZ = 2.326;  // 99 %
+
+// Are live losses above the reference's? Bets over all labelled examples so far; see Judge.
+void DetectQuality(const Sample& reference, const Sample& window, const v1::AlarmSpec& alarm,
+                   double level, Results* results) {
+  const std::vector<double>& before = reference.labelled_losses;
+  if (before.size() < kExamplesLeast || window.labelled_losses.empty()) return;
+  const double mean = Mean(before);
+  const double least = alarm.quality_min() > 0 ? alarm.quality_min() : alarm.loss_min() * mean;
+  v1::DetectorResult result = MakeResult("quality", "labelled loss", "increase", least);
+  result.set_effect(Mean(window.labelled_losses) - mean);
+  result.set_level(level);
+  // The bets need a range: losses beyond twice the largest of the reference count as that much,
+  // which takes evidence away and adds none.
+  const double range = 2 * *std::max_element(before.begin(), before.end());
+  double squares = 0;
+  for (const double loss : before) squares += (loss - mean) * (loss - mean);
+  const double variance = squares / static_cast<double>(before.size() - 1);
+  const double bound =
+      mean + kReferenceZ * std::sqrt(variance / static_cast<double>(before.size()));
+  if (range > 0 && bound < range) {
+    std::vector<double> scaled;
+    for (const double loss : window.labelled_losses) {
+      scaled.push_back(std::clamp(loss / range, 0.0, 1.0));
+    }
+    statistics::BettingOptions betting;
+    betting.bound = bound / range;
+    betting.guess_mean = std::min(1.0, (bound + least) / range);
+    betting.guess_variance = std::max(variance, 1e-12) / (range * range);
+    result.set_statistic(statistics::LogBettingWealth(scaled, betting));
+  }
+  result.set_p_value(std::min(1.0, std::exp(-result.statistic())));
+  result.set_adjusted_p(result.p_value());
+  result.set_drifted(result.p_value() <= level && result.effect() >= least);
+  results->push_back(std::move(result));
+}
+
 }  // namespace
 
 v1::AlarmSpec WithDefaults(v1::AlarmSpec spec) {
@@ -196,6 +237,7 @@ Result<Results> Detect(const Sample& reference, const Sample& window,
                        const DetectOptions& options) {
   const v1::AlarmSpec alarm = WithDefaults(options.alarm);
   Results results;
+  ATTUNE_RETURN_IF_ERROR(DetectEmbeddings(reference, window, alarm, options, &results));
   DetectLength(reference, window, alarm, &results);
   DetectVocabulary(reference, window, alarm.psi_min(), &results);
   for (const auto& [key, counts] : reference.categories) {
@@ -206,16 +248,16 @@ Result<Results> Detect(const Sample& reference, const Sample& window,
   }
   DetectIncrease("loss", reference.losses, window.losses, alarm.loss_min(), &results);
   DetectIncrease("entropy", reference.entropies, window.entropies, alarm.loss_min(), &results);
+  // The test of quality has half of the false alarms where there are labels: it goes on from window
+  // to window, so persistence does not make it rarer, and it is corrected for looks by itself.
+  const bool labelled = !reference.labelled_losses.empty() && !window.labelled_losses.empty();
+  const double budget = alarm.false_alarms_per_week() / (labelled ? 2 : 1);
   const auto n = static_cast<double>(Size(reference)), m = static_cast<double>(Size(window));
   const double correlation = n + m > 0 ? m / (n + m) : 0;
-  Correct(WindowLevel(alarm.false_alarms_per_week(), options.looks_per_week, alarm.persistence(),
-                      correlation),
-          &results);
+  Correct(WindowLevel(budget, options.looks_per_week, alarm.persistence(), correlation), &results);
+  DetectQuality(reference, window, alarm,
+                std::min(kLevelMost, budget / std::max(options.looks_per_week, 1e-9)), &results);
   return results;
-}
-
-std::vector<v1::NewCluster> FindNew(const Sample&, const Sample&, uint64_t) {
-  return {};
 }
 
 }  // namespace attune::drift

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "attune/v1/drift.pb.h"
@@ -28,9 +29,12 @@ struct Sample {
   std::vector<double> labelled_losses;
   // Key of the metadata to value to examples.
   std::map<std::string, std::map<std::string, uint64_t>> categories;
-  std::map<std::string, uint64_t> words;  // to the number of examples that have it
+  std::map<std::string, uint64_t> words;  // to the number of examples that have it (AddText)
   std::vector<std::string> ids, texts;    // texts: the first words will do
 };
+
+// Counts the distinct words of an example, all of whose text must come in one call, in words.
+void AddText(std::string_view text, Sample* sample);
 
 struct DetectOptions {
   v1::AlarmSpec alarm;  // 0 in a field: its default

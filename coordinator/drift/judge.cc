@@ -95,8 +95,9 @@ std::string StableReason(const v1::Window& window) {
   }
   const v1::DetectorResult* least = Least(window, [](const v1::DetectorResult&) { return true; });
   if (least == nullptr) return "no drift: there is nothing to compare";
-  return "no drift: the least p of " + std::to_string(window.detectors_size()) + " tests is " +
-         Number(least->adjusted_p()) + ", of " + Name(*least) + ", above " + Number(least->level());
+  return "no drift: the least p of " + std::to_string(window.detectors_size()) +
+         (window.detectors_size() == 1 ? " test is " : " tests is ") + Number(least->adjusted_p()) +
+         ", of " + Name(*least) + ", above " + Number(least->level());
 }
 
 }  // namespace
