@@ -16,6 +16,11 @@ bool IsExampleId(std::string_view id) {
   return id.size() == 32 && id.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
+// Sums of such numbers and their cubes stay finite.
+bool IsSane(double value) {
+  return std::abs(value) <= 1e15;
+}
+
 bool IsBlank(std::string_view line) {
   return line.find_first_not_of(" \t\r\n") == std::string_view::npos;
 }
@@ -35,12 +40,12 @@ Status CheckExample(const v1::ExampleFacts& example) {
     return InvalidArgument("suite " + example.suite() + ": an example's id is \"" +
                            example.id().substr(0, 64) + "\", not 32 hexadecimal digits");
   }
-  if (!std::isfinite(example.loss_sum())) {
+  if (!IsSane(example.loss_sum())) {
     return InvalidArgument(Named(example) +
                            ": its loss is not a number; the model's weights may have diverged");
   }
   for (const auto& [name, score] : example.scores()) {
-    if (!std::isfinite(score)) {
+    if (!IsSane(score)) {
       return InvalidArgument(Named(example) + ": its " + name + " is not a number");
     }
   }

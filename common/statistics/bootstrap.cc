@@ -37,7 +37,8 @@ double Acceleration(const std::vector<double>& jackknife) {
     squares += influence * influence;
     cubes += influence * influence * influence;
   }
-  return squares > 0 ? cubes / (6 * std::pow(squares, 1.5)) : 0;
+  const double acceleration = cubes / (6 * std::pow(squares, 1.5));
+  return std::isfinite(acceleration) ? acceleration : 0;
 }
 
 // The share of the resamples that the corrected interval's end stands at.
@@ -127,12 +128,18 @@ uint32_t Resamples(size_t examples) {
   return static_cast<uint32_t>(std::max<size_t>(1999, 200'000'000 / examples - 1));
 }
 
-double ExpandedConfidence(double confidence, size_t examples) {
-  ATTUNE_CHECK(examples >= 2 && confidence > 0 && confidence < 1);
-  const double n = static_cast<double>(examples);
-  const boost::math::students_t_distribution<> student(n - 1);
+double ExpandedConfidence(double confidence, double examples) {
+  ATTUNE_CHECK(examples > 1 && confidence > 0 && confidence < 1);
+  const boost::math::students_t_distribution<> student(examples - 1);
   const double t = quantile(complement(student, (1 - confidence) / 2));
-  return 1 - 2 * NormalCdf(-std::sqrt(n / (n - 1)) * t);
+  const double tail = NormalCdf(-std::sqrt(examples / (examples - 1)) * t);
+  return std::clamp(1 - 2 * tail, 1e-12, 1 - 1e-12);
+}
+
+double EffectiveExamples(std::span<const double> weights) {
+  double sum = 0, squares = 0;
+  for (double weight : weights) sum += weight, squares += weight * weight;
+  return squares > 0 ? sum * sum / squares : 0;
 }
 
 size_t NeededExamples(double deviation, double distance, double confidence, double power) {

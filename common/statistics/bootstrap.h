@@ -66,8 +66,12 @@ uint32_t Resamples(size_t examples);
 // A bootstrap's variance is (n - 1) / n of the unbiased one, and it takes the normal's tails where
 // Student's would be right; so with few examples its intervals are too narrow. The two-sided
 // confidence to ask it for so that for a mean the interval has the width of Student's (Hesterberg
-// 2015, The American Statistician 69, 371-386, "expanded percentile").
-double ExpandedConfidence(double confidence, size_t examples);
+// 2015, The American Statistician 69, 371-386, "expanded percentile"). examples > 1; may be an
+// effective number.
+double ExpandedConfidence(double confidence, double examples);
+
+// As many equal weights as vary a weighted mean as these do: (sum w)^2 / sum w^2 (Kish 1965).
+double EffectiveExamples(std::span<const double> weights);
 
 // How many examples a one-sided test at confidence needs so that it passes with probability power
 // when the estimate is `distance` inside of its bound, one example's contribution having standard
