@@ -9,6 +9,7 @@
 #include "common/base/signals.h"
 #include "common/base/version.h"
 #include "common/log/log.h"
+#include "coordinator/objects/object_source.h"
 #include "coordinator/server.h"
 
 namespace attune {
@@ -40,6 +41,7 @@ int Run(const std::string& config_path, bool init) {
   spdlog::info("shuts down: {}", signal < 0 ? "the process of ATTUNE_EXIT_WITH has ended"
                                             : "signal " + std::to_string(signal));
   server->reset();
+  objects::ShutdownSources();
   return 0;
 }
 

@@ -21,6 +21,7 @@ constexpr yaml::Range kSeconds{1, 90 * 86400.0};
 constexpr yaml::Range kFalseAlarms{1e-6, 100};
 constexpr yaml::Range kPersistence{1, 20};
 constexpr yaml::Range kAuc{0.5, 1};
+constexpr yaml::Range kFraction{0.001, 0.9};
 constexpr yaml::Range kEffect{0, 100};
 constexpr int kFoldersMax = 64, kCategoriesMax = 32;
 constexpr size_t kCategoryBytesMax = 128;
@@ -44,6 +45,7 @@ void CheckNumbers(const v1::StreamSpec& spec, const Wrong& wrong) {
       {"window.examples", static_cast<double>(window.examples()), kExamples},
       {"window.seconds", window.seconds(), kSeconds},
       {"window.examples_min", static_cast<double>(window.examples_min()), kExamples},
+      {"window.validation_fraction", window.validation_fraction(), kFraction},
       {"alarm.false_alarms_per_week", alarm.false_alarms_per_week(), kFalseAlarms},
       {"alarm.persistence", static_cast<double>(alarm.persistence()), kPersistence},
       {"alarm.psi_min", alarm.psi_min(), kEffect},
@@ -79,14 +81,29 @@ void CheckNames(const v1::StreamSpec& spec, const Wrong& wrong) {
   }
 }
 
+constexpr std::string_view kBucket = "s3://";
+
+bool IsBucket(const std::string& folder) {
+  return folder.starts_with(kBucket);
+}
+
 void CheckLists(const v1::StreamSpec& spec, const Wrong& wrong) {
   if (spec.folders_size() > kFoldersMax) {
     wrong("folders", "folders must list at most " + std::to_string(kFoldersMax));
   }
   for (const std::string& folder : spec.folders()) {
-    if (std::filesystem::path(folder).is_absolute()) continue;
-    wrong("folders",
-          "folders must be absolute paths, as the coordinator sees them, not '" + folder + "'");
+    if (IsBucket(folder)) {
+      // It is stored, and shown to whoever may list streams.
+      if (folder.substr(0, folder.find('/', kBucket.size())).find('@') == std::string::npos)
+        continue;
+      wrong("folders",
+            "an s3:// address must not hold credentials: they are the coordinator's own");
+    } else if (!std::filesystem::path(folder).is_absolute()) {
+      wrong("folders",
+            "folders must be absolute paths, as the coordinator sees them, or "
+            "s3://BUCKET/PREFIX, not '" +
+                folder + "'");
+    }
   }
   if (spec.categories_size() > kCategoriesMax) {
     wrong("categories", "categories must list at most " + std::to_string(kCategoriesMax));
@@ -104,6 +121,8 @@ void CheckLists(const v1::StreamSpec& spec, const Wrong& wrong) {
 void ReadWindow(yaml::Reader& reader, v1::WindowSpec* window) {
   uint32_t examples = 0, examples_min = 0;
   std::chrono::milliseconds time(0);
+  double fraction = 0;
+  reader.Optional("validation_fraction", &fraction, kFraction);
   reader.Optional("examples", &examples, kExamples);
   reader.Optional("examples_min", &examples_min, kExamples);
   reader.Optional("time", &time, kSeconds);
@@ -111,6 +130,7 @@ void ReadWindow(yaml::Reader& reader, v1::WindowSpec* window) {
   filled.mutable_window()->set_examples(examples);
   filled.mutable_window()->set_examples_min(examples_min);
   filled.mutable_window()->set_seconds(std::chrono::duration<double>(time).count());
+  filled.mutable_window()->set_validation_fraction(fraction);
   FillDefaults(&filled);
   *window = filled.window();
   std::string too_few = TooFewAtMost(*window);
@@ -149,6 +169,7 @@ void FillDefaults(v1::StreamSpec* spec) {
   if (window->examples() == 0) window->set_examples(500);
   if (window->seconds() == 0) window->set_seconds(86400);
   if (window->examples_min() == 0) window->set_examples_min(std::min(50u, window->examples()));
+  if (window->validation_fraction() == 0) window->set_validation_fraction(0.1);
   v1::AlarmSpec* alarm = spec->mutable_alarm();
   if (alarm->false_alarms_per_week() == 0) alarm->set_false_alarms_per_week(0.05);
   if (alarm->persistence() == 0) alarm->set_persistence(2);
@@ -170,6 +191,10 @@ Result<v1::StreamSpec> ParseStreamSpec(std::string text, std::string name,
   reader.Optional("folders", &folders);
   reader.Optional("categories", &categories);
   for (const std::string& folder : folders) {
+    if (IsBucket(folder)) {
+      spec.add_folders(folder);
+      continue;
+    }
     std::filesystem::path path = std::filesystem::path(base_folder) / folder;
     spec.add_folders(path.lexically_normal().string());
   }
@@ -206,7 +231,8 @@ std::string ToYaml(const v1::StreamSpec& spec) {
   if (!spec.reference().empty()) out += "reference: '" + spec.reference() + "'\n";
   out += "window: {examples: " + std::to_string(window.examples()) +
          ", time: " + number(window.seconds()) +
-         "s, examples_min: " + std::to_string(window.examples_min()) + "}\n";
+         "s, examples_min: " + std::to_string(window.examples_min()) +
+         ", validation_fraction: " + number(window.validation_fraction()) + "}\n";
   if (spec.folders_size() > 0) out += "folders: " + YamlList(spec.folders());
   if (spec.categories_size() > 0) out += "categories: " + YamlList(spec.categories());
   return out + "alarm: {false_alarms_per_week: " + number(alarm.false_alarms_per_week()) +

@@ -5,8 +5,8 @@
 //   name: live-docs
 //   model: docstrings@champion
 //   reference: stdlib-docs          # else what the model was trained on
-//   window: {examples: 500, time: 1d, examples_min: 50}
-//   folders: [/var/log/answers]     # watched; *.jsonl, each read once
+//   window: {examples: 500, time: 1d, examples_min: 50, validation_fraction: 0.1}
+//   folders: [/var/log/answers, s3://bucket/answers]   # watched; *.jsonl, each read once
 //   categories: [language]          # keys of the rows' metadata
 //   alarm: {false_alarms_per_week: 0.05, persistence: 2, psi: 0.2, auc: 0.6, loss: 0.05}
 //

@@ -76,6 +76,7 @@ Result<v1::DatasetVersion> Monitor::Import(const StreamRecord& stream, const Win
   header.set_request_id(WindowRequest(stream, window.window.number()));
   header.set_name(window.window.stream());
   header.set_allow_unlabelled(true);
+  header.set_validation_fraction(stream.stream.spec().window().validation_fraction());
   ATTUNE_ASSIGN_OR_RETURN(std::unique_ptr<datasets::Import> import,
                           ports_.catalog->StartImport(header));
   const std::string source = kWindowSource + std::to_string(window.window.number());
