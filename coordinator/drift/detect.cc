@@ -7,12 +7,11 @@
 
 #include "common/statistics/betting.h"
 #include "common/statistics/chi_square.h"
-#include "common/statistics/corrections.h"
 #include "common/statistics/fisher.h"
 #include "common/statistics/population_stability.h"
 #include "common/statistics/two_samples.h"
+#include "coordinator/drift/correct.h"
 #include "coordinator/drift/embeddings.h"
-#include "coordinator/drift/level.h"
 
 namespace attune::drift {
 namespace {
@@ -24,13 +23,11 @@ constexpr double kExpectedLeast = 5;
 constexpr size_t kWordsMost = 500;
 constexpr size_t kExamplesLeast = 10;  // of a sample: fewer say nothing
 
-v1::DetectorResult MakeResult(const char* detector, std::string feature, const char* effect_name,
-                              double effect_min) {
+v1::DetectorResult MakeResult(const char* detector, std::string feature, const char* effect_name) {
   v1::DetectorResult result;
   result.set_detector(detector);
   result.set_feature(std::move(feature));
   result.set_effect_name(effect_name);
-  result.set_effect_min(effect_min);
   return result;
 }
 
@@ -57,14 +54,13 @@ double ExcessStability(const statistics::CountTable& table, double n, double m) 
   return std::max(0.0, index - statistics::PopulationStabilityOfChance(table.a.size(), n, m));
 }
 
-void DetectLength(const Sample& reference, const Sample& window, const v1::AlarmSpec& alarm,
-                  Results* results) {
+void DetectLength(const Sample& reference, const Sample& window, Results* results) {
   if (!Enough(reference.lengths, window.lengths)) return;
   const statistics::KsResult ks = statistics::KolmogorovSmirnov(reference.lengths, window.lengths);
   const std::vector<double> edges = statistics::QuantileEdges(reference.lengths, kPsiBins);
   const statistics::CountTable table{statistics::CountInBins(edges, reference.lengths),
                                      statistics::CountInBins(edges, window.lengths)};
-  v1::DetectorResult result = MakeResult("ks", "length", "PSI", alarm.psi_min());
+  v1::DetectorResult result = MakeResult("ks", "length", kPsi);
   result.set_statistic(ks.distance);
   result.set_p_value(ks.p_value);
   result.set_effect(ExcessStability(table, static_cast<double>(reference.lengths.size()),
@@ -74,10 +70,10 @@ void DetectLength(const Sample& reference, const Sample& window, const v1::Alarm
 
 // Of losses and entropies, which are positive: higher is worse.
 void DetectIncrease(const char* feature, const std::vector<double>& reference,
-                    const std::vector<double>& window, double increase_min, Results* results) {
+                    const std::vector<double>& window, Results* results) {
   if (!Enough(reference, window)) return;
   const statistics::KsResult ks = statistics::KolmogorovSmirnov(reference, window);
-  v1::DetectorResult result = MakeResult("ks", feature, "relative increase", increase_min);
+  v1::DetectorResult result = MakeResult("ks", feature, kRelativeIncrease);
   const double before = Mean(reference);
   result.set_statistic(ks.distance);
   result.set_p_value(ks.p_value);
@@ -86,8 +82,7 @@ void DetectIncrease(const char* feature, const std::vector<double>& reference,
 }
 
 void DetectCategory(const std::string& key, const std::map<std::string, uint64_t>& reference,
-                    const std::map<std::string, uint64_t>& window, double psi_min,
-                    Results* results) {
+                    const std::map<std::string, uint64_t>& window, Results* results) {
   std::map<std::string, std::pair<double, double>> both;
   double n = 0, m = 0;
   for (const auto& [value, count] : reference) {
@@ -106,7 +101,7 @@ void DetectCategory(const std::string& key, const std::map<std::string, uint64_t
   }
   table = statistics::MergeRare(table, kExpectedLeast);
   const statistics::ChiSquareResult test = statistics::ChiSquareOfHomogeneity(table.a, table.b);
-  v1::DetectorResult result = MakeResult("chi_square", "category " + key, "PSI", psi_min);
+  v1::DetectorResult result = MakeResult("chi_square", "category " + key, kPsi);
   result.set_statistic(test.statistic);
   result.set_p_value(test.p_value);
   result.set_effect(ExcessStability(table, n, m));
@@ -141,8 +136,7 @@ std::vector<Word> FrequentWords(const Sample& reference, const Sample& window) {
 // Words of one text depend on each other, so counts of words are no multinomial sample. Examples
 // are independent: each word has an exact test of the share of examples that have it, and the least
 // p-value is corrected for all of them (Bonferroni), whatever they have to do with each other.
-void DetectVocabulary(const Sample& reference, const Sample& window, double psi_min,
-                      Results* results) {
+void DetectVocabulary(const Sample& reference, const Sample& window, Results* results) {
   const uint64_t n = Size(reference), m = Size(window);
   if (n < kExamplesLeast || m < kExamplesLeast) return;
   const std::vector<Word> words = FrequentWords(reference, window);
@@ -158,7 +152,7 @@ void DetectVocabulary(const Sample& reference, const Sample& window, double psi_
         std::max(largest, std::abs(static_cast<double>(of_window) / static_cast<double>(m) -
                                    static_cast<double>(of_reference) / static_cast<double>(n)));
   }
-  v1::DetectorResult result = MakeResult("fisher", "vocabulary", "PSI", psi_min);
+  v1::DetectorResult result = MakeResult("fisher", "vocabulary", kPsi);
   result.set_statistic(largest);
   result.set_p_value(std::min(1.0, least * static_cast<double>(words.size())));
   const double words_n = std::accumulate(table.a.begin(), table.a.end(), 0.0);
@@ -170,33 +164,20 @@ void DetectVocabulary(const Sample& reference, const Sample& window, double psi_
   results->push_back(std::move(result));
 }
 
-// Holm's correction over the window's tests, and the level that they are held against.
-void Correct(double level, Results* results) {
-  std::vector<double> p_values;
-  for (const v1::DetectorResult& result : *results) p_values.push_back(result.p_value());
-  const std::vector<double> adjusted = statistics::Holm(p_values);
-  for (size_t i = 0; i < results->size(); ++i) {
-    v1::DetectorResult& result = (*results)[i];
-    result.set_adjusted_p(adjusted[i]);
-    result.set_level(level);
-    result.set_drifted(adjusted[i] <= level && result.effect() >= result.effect_min());
-  }
-}
-
 // What sampling leaves open of the reference's mean is spent here: its upper bound at this
 // confidence stands for it.
 constexpr double kReferenceZ = 2.326;  // 99 %
 
 // Are live losses above the reference's? Bets over all labelled examples so far; see Judge.
 void DetectQuality(const Sample& reference, const Sample& window, const v1::AlarmSpec& alarm,
-                   double level, Results* results) {
+                   Results* results) {
   const std::vector<double>& before = reference.labelled_losses;
   if (before.size() < kExamplesLeast || window.labelled_losses.empty()) return;
   const double mean = Mean(before);
   const double least = alarm.quality_min() > 0 ? alarm.quality_min() : alarm.loss_min() * mean;
-  v1::DetectorResult result = MakeResult("quality", "labelled loss", "increase", least);
+  v1::DetectorResult result = MakeResult("quality", "labelled loss", "increase");
   result.set_effect(Mean(window.labelled_losses) - mean);
-  result.set_level(level);
+  result.set_effect_min(least);
   // The bets need a range: losses beyond twice the largest of the reference count as that much,
   // which takes evidence away and adds none.
   const double range = 2 * *std::max_element(before.begin(), before.end());
@@ -217,46 +198,27 @@ void DetectQuality(const Sample& reference, const Sample& window, const v1::Alar
     result.set_statistic(statistics::LogBettingWealth(scaled, betting));
   }
   result.set_p_value(std::min(1.0, std::exp(-result.statistic())));
-  result.set_adjusted_p(result.p_value());
-  result.set_drifted(result.p_value() <= level && result.effect() >= least);
   results->push_back(std::move(result));
 }
 
 }  // namespace
 
-v1::AlarmSpec WithDefaults(v1::AlarmSpec spec) {
-  if (spec.false_alarms_per_week() <= 0) spec.set_false_alarms_per_week(0.05);
-  if (spec.persistence() == 0) spec.set_persistence(2);
-  if (spec.psi_min() <= 0) spec.set_psi_min(0.2);
-  if (spec.auc_min() <= 0) spec.set_auc_min(0.6);
-  if (spec.loss_min() <= 0) spec.set_loss_min(0.05);
-  return spec;  // quality_min's default follows from the reference's loss
-}
-
 Result<Results> Detect(const Sample& reference, const Sample& window,
                        const DetectOptions& options) {
   const v1::AlarmSpec alarm = WithDefaults(options.alarm);
   Results results;
-  ATTUNE_RETURN_IF_ERROR(DetectEmbeddings(reference, window, alarm, options, &results));
-  DetectLength(reference, window, alarm, &results);
-  DetectVocabulary(reference, window, alarm.psi_min(), &results);
+  ATTUNE_RETURN_IF_ERROR(DetectEmbeddings(reference, window, options, &results));
+  DetectLength(reference, window, &results);
+  DetectVocabulary(reference, window, &results);
   for (const auto& [key, counts] : reference.categories) {
     const auto found = window.categories.find(key);
-    if (found != window.categories.end()) {
-      DetectCategory(key, counts, found->second, alarm.psi_min(), &results);
-    }
+    if (found != window.categories.end()) DetectCategory(key, counts, found->second, &results);
   }
-  DetectIncrease("loss", reference.losses, window.losses, alarm.loss_min(), &results);
-  DetectIncrease("entropy", reference.entropies, window.entropies, alarm.loss_min(), &results);
-  // The test of quality has half of the false alarms where there are labels: it goes on from window
-  // to window, so persistence does not make it rarer, and it is corrected for looks by itself.
-  const bool labelled = !reference.labelled_losses.empty() && !window.labelled_losses.empty();
-  const double budget = alarm.false_alarms_per_week() / (labelled ? 2 : 1);
+  DetectIncrease("loss", reference.losses, window.losses, &results);
+  DetectIncrease("entropy", reference.entropies, window.entropies, &results);
+  DetectQuality(reference, window, alarm, &results);
   const auto n = static_cast<double>(Size(reference)), m = static_cast<double>(Size(window));
-  const double correlation = n + m > 0 ? m / (n + m) : 0;
-  Correct(WindowLevel(budget, options.looks_per_week, alarm.persistence(), correlation), &results);
-  DetectQuality(reference, window, alarm,
-                std::min(kLevelMost, budget / std::max(options.looks_per_week, 1e-9)), &results);
+  Correct(alarm, options.looks_per_week, n + m > 0 ? m / (n + m) : 0, &results);
   return results;
 }
 

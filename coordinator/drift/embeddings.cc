@@ -5,6 +5,7 @@
 
 #include "common/statistics/logistic.h"
 #include "common/statistics/mmd.h"
+#include "coordinator/drift/correct.h"
 
 namespace attune::drift {
 namespace {
@@ -29,16 +30,14 @@ Status CheckOne(const char* what, const Sample& sample) {
   return {};
 }
 
-v1::DetectorResult MakeResult(const char* detector, double statistic, double p, double auc,
-                              double auc_min) {
+v1::DetectorResult MakeResult(const char* detector, double statistic, double p, double auc) {
   v1::DetectorResult result;
   result.set_detector(detector);
   result.set_feature("embedding");
   result.set_statistic(statistic);
   result.set_p_value(p);
   result.set_effect(auc);
-  result.set_effect_name("AUC");
-  result.set_effect_min(auc_min);
+  result.set_effect_name(kAuc);
   return result;
 }
 
@@ -93,8 +92,8 @@ std::vector<float> Standardizer::operator()(std::span<const float> rows) const {
   return standardised;
 }
 
-Status DetectEmbeddings(const Sample& reference, const Sample& window, const v1::AlarmSpec& alarm,
-                        const DetectOptions& options, std::vector<v1::DetectorResult>* results) {
+Status DetectEmbeddings(const Sample& reference, const Sample& window, const DetectOptions& options,
+                        std::vector<v1::DetectorResult>* results) {
   ATTUNE_RETURN_IF_ERROR(CheckEmbeddings(reference, window));
   if (EmbeddedExamples(reference) < kExamplesLeast || EmbeddedExamples(window) < kExamplesLeast) {
     return {};
@@ -109,14 +108,14 @@ Status DetectEmbeddings(const Sample& reference, const Sample& window, const v1:
   mmd_options.threads = options.threads;
   const statistics::MmdResult mmd =
       statistics::MaximumMeanDiscrepancy(x, y, dimension, mmd_options);
-  results->push_back(MakeResult("mmd", mmd.mmd2, mmd.p_value, mmd.auc, alarm.auc_min()));
+  results->push_back(MakeResult("mmd", mmd.mmd2, mmd.p_value, mmd.auc));
   statistics::DomainClassifierOptions classifier_options;
   classifier_options.seed = options.seed;
   classifier_options.threads = options.threads;
   const statistics::DomainClassifierResult classifier =
       statistics::DomainClassifier(x, y, dimension, classifier_options);
-  results->push_back(MakeResult("domain_classifier", classifier.auc, classifier.p_value,
-                                classifier.auc, alarm.auc_min()));
+  results->push_back(
+      MakeResult("domain_classifier", classifier.auc, classifier.p_value, classifier.auc));
   return {};
 }
 

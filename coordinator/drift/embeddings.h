@@ -29,7 +29,7 @@ class Standardizer {
 
 // The detectors of embeddings: "mmd" and "domain_classifier"; none when a sample has fewer than 50.
 // Columns are standardised over both samples together, which permutations leave as it is.
-Status DetectEmbeddings(const Sample& reference, const Sample& window, const v1::AlarmSpec& alarm,
-                        const DetectOptions& options, std::vector<v1::DetectorResult>* results);
+Status DetectEmbeddings(const Sample& reference, const Sample& window, const DetectOptions& options,
+                        std::vector<v1::DetectorResult>* results);
 
 }  // namespace attune::drift

@@ -2,12 +2,11 @@
 #include <cmath>
 #include <cstdio>
 
+#include "coordinator/drift/correct.h"
 #include "coordinator/drift/detect.h"
 
 namespace attune::drift {
 namespace {
-
-constexpr char kQuality[] = "quality";
 
 std::string Number(double value) {
   char text[32];
