@@ -35,6 +35,13 @@ Result<CoordinatorConfig> ReadCoordinatorConfig(const std::string& path) {
   });
   reader.Optional("token_file", &config.token_file);
   reader.Optional("worker_token_file", &config.worker_token_file);
+  reader.Sections("users", [&](yaml::Reader& section) {
+    CoordinatorConfig::User user;
+    section.Required("name", &user.name);
+    section.Required("token_file", &user.token_file);
+    section.Optional("roles", &user.roles, yaml::OneOf{{"user", "promoter"}});
+    config.users.push_back(std::move(user));
+  });
   reader.Optional("heartbeat_interval", &config.heartbeat_interval, yaml::Range{0.1, 60});
   reader.Optional("lost_after", &config.lost_after, seconds);
   reader.Optional("attach_timeout", &config.attach_timeout, seconds);
@@ -48,6 +55,9 @@ Result<CoordinatorConfig> ReadCoordinatorConfig(const std::string& path) {
   if (!HasPort(config.listen)) reader.Fail("listen", "listen must be host:port");
   if (!config.metrics_listen.empty() && !HasPort(config.metrics_listen)) {
     reader.Fail("metrics_listen", "metrics_listen must be host:port");
+  }
+  if (!config.users.empty() && config.token_file.empty() && config.worker_token_file.empty()) {
+    reader.Fail("users", "users needs worker_token_file (or token_file): what workers show");
   }
   if (config.lost_after < 2 * config.heartbeat_interval) {
     reader.Fail("lost_after", "lost_after must be at least twice heartbeat_interval");
@@ -63,6 +73,7 @@ Result<CoordinatorConfig> ReadCoordinatorConfig(const std::string& path) {
                             &config.worker_token_file}) {
     MakeAbsolute(folder, file);
   }
+  for (CoordinatorConfig::User& user : config.users) MakeAbsolute(folder, &user.token_file);
   return config;
 }
 

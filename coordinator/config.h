@@ -6,6 +6,7 @@
 #include <chrono>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "common/base/status.h"
 
@@ -17,8 +18,13 @@ struct CoordinatorConfig {
   std::string metrics_listen = "127.0.0.1:9464";  // empty: none
   bool metrics_public = false;                    // /metrics may leave this machine, in clear text
   std::string tls_cert, tls_key, tls_ca;          // PEM files; ca: clients must show a certificate
-  std::string token_file;                         // of users
-  std::string worker_token_file;                  // of workers; empty: token_file
+  std::string token_file;                         // that all users share
+  struct User {
+    std::string name, token_file;
+    std::vector<std::string> roles;
+  };
+  std::vector<User> users;        // each with a token of their own
+  std::string worker_token_file;  // of workers; empty: token_file
   std::chrono::milliseconds heartbeat_interval{2'000};
   std::chrono::milliseconds lost_after{10'000};
   std::chrono::milliseconds attach_timeout{120'000};

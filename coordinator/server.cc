@@ -23,9 +23,11 @@
 #include "coordinator/api/model_service.h"
 #include "coordinator/api/trainer_service.h"
 #include "coordinator/api/worker_service.h"
+#include "coordinator/jobs/repository.h"
 #include "coordinator/jobs/schema.h"
 #include "coordinator/jobs/state_machine.h"
 #include "coordinator/metrics/metrics.h"
+#include "coordinator/models/schema.h"
 #include "coordinator/security/bind_policy.h"
 #include "coordinator/snapshot.h"
 #include "coordinator/state_folder.h"
@@ -95,14 +97,23 @@ Result<std::shared_ptr<grpc::ServerCredentials>> MakeCredentials(const Coordinat
 }
 
 struct Tokens {
-  std::string user, worker;
+  std::vector<security::User> users;
+  std::string worker;
 };
 
 Result<Tokens> ReadTokens(const CoordinatorConfig& config) {
   Tokens tokens;
+  std::string shared;
   if (!config.token_file.empty()) {
-    ATTUNE_ASSIGN_OR_RETURN(tokens.user, security::ReadTokenFile(config.token_file));
+    ATTUNE_ASSIGN_OR_RETURN(shared, security::ReadTokenFile(config.token_file));
   }
+  std::vector<security::User> named;
+  for (const CoordinatorConfig::User& user : config.users) {
+    ATTUNE_ASSIGN_OR_RETURN(std::string token, security::ReadTokenFile(user.token_file));
+    named.push_back({user.name, token, {user.roles.begin(), user.roles.end()}});
+  }
+  ATTUNE_ASSIGN_OR_RETURN(tokens.users, security::MakeUsers(shared, std::move(named)));
+  tokens.worker = shared;
   if (!config.worker_token_file.empty()) {
     ATTUNE_ASSIGN_OR_RETURN(tokens.worker, security::ReadTokenFile(config.worker_token_file));
   }
@@ -111,7 +122,8 @@ Result<Tokens> ReadTokens(const CoordinatorConfig& config) {
 
 Status CheckExposure(const CoordinatorConfig& config) {
   ATTUNE_RETURN_IF_ERROR(
-      security::CheckBind({config.listen, !config.tls_cert.empty(), !config.token_file.empty()}));
+      security::CheckBind({config.listen, !config.tls_cert.empty(),
+                           !config.token_file.empty() || !config.users.empty()}));
   if (config.metrics_listen.empty() || rpc::IsLoopback(config.metrics_listen) ||
       config.metrics_public) {
     return Status();
@@ -195,12 +207,14 @@ Status CoordinatorServer::Parts::OpenState() {
   ATTUNE_ASSIGN_OR_RETURN(StateFolder folder, StateFolder::Open(config.storage, config.init));
   state.emplace(std::move(folder));
   std::vector<Migration> migrations = jobs::Migrations();
-  std::vector<Migration> more = versions::Migrations();
-  migrations.insert(migrations.end(), more.begin(), more.end());
+  for (const auto& more : {versions::Migrations(), models::Migrations()}) {
+    migrations.insert(migrations.end(), more.begin(), more.end());
+  }
   ATTUNE_ASSIGN_OR_RETURN(database,
                           Database::Open(state->path() / "attune.db", migrations, SystemClock()));
   catalog = std::make_unique<datasets::Catalog>(database.get(), config.storage);
-  registry = std::make_unique<models::Registry>(database.get(), config.storage);
+  registry = std::make_unique<models::Registry>(
+      database.get(), config.storage, std::vector<models::Registry::InUse>{jobs::ModelsInUse});
   ATTUNE_RETURN_IF_ERROR(catalog->Reconcile());
   return registry->Reconcile();
 }
@@ -253,7 +267,9 @@ void CoordinatorServer::Parts::MakeServices() {
   job_service = std::make_unique<JobService>(JobServicePorts{
       &loop, database.get(), &pump, logs.get(), authenticator.get(), config.storage});
   dataset_service = std::make_unique<DatasetService>(catalog.get(), authenticator.get());
-  model_service = std::make_unique<ModelService>(registry.get(), authenticator.get());
+  model_service = std::make_unique<ModelService>(
+      ModelServicePorts{registry.get(), database.get(), authenticator.get(), config.storage,
+                        [this](const std::string& dataset) { return catalog->Get(dataset); }});
   node_service = std::make_unique<NodeService>(&cluster);
   cluster_service = std::make_unique<ClusterService>(&cluster);
   worker_service =
@@ -298,7 +314,7 @@ Result<std::unique_ptr<CoordinatorServer>> CoordinatorServer::Start(
   Parts& parts = *coordinator->parts_;
   parts.config = config;
   parts.authenticator =
-      std::make_unique<Authenticator>(tokens.user, tokens.worker, &parts.run_tokens);
+      std::make_unique<Authenticator>(tokens.users, tokens.worker, &parts.run_tokens);
   ATTUNE_RETURN_IF_ERROR(parts.OpenState());
   ATTUNE_RETURN_IF_ERROR(parts.MakeController());
   ATTUNE_RETURN_IF_ERROR(parts.StartMetrics());

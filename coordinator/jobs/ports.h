@@ -22,6 +22,7 @@ namespace attune::jobs {
 class Artifacts {
  public:
   virtual ~Artifacts() = default;
+  // kFailedPrecondition for a version whose files were removed.
   virtual Result<v1::ModelVersion> GetModel(const std::string& reference) = 0;
   virtual Result<v1::DatasetVersion> GetDataset(const std::string& reference) = 0;
   // As models::Registry has them. PrepareOutput runs in the background.
@@ -39,7 +40,9 @@ class StoredArtifacts final : public Artifacts {
   StoredArtifacts(datasets::Catalog* catalog, models::Registry* registry)
       : catalog_(catalog), registry_(registry) {}
   Result<v1::ModelVersion> GetModel(const std::string& reference) override {
-    return registry_->Get(reference);
+    ATTUNE_ASSIGN_OR_RETURN(v1::ModelVersion version, registry_->Get(reference));
+    ATTUNE_RETURN_IF_ERROR(models::CheckHasFiles(version));
+    return version;
   }
   Result<v1::DatasetVersion> GetDataset(const std::string& reference) override {
     return catalog_->Get(reference);

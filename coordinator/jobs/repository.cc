@@ -183,6 +183,15 @@ std::vector<JobRecord> LoadOpenJobs(Transaction& transaction) {
   return LoadJobs(transaction, "WHERE state <= :value ORDER BY number", last);
 }
 
+std::map<std::string, std::string> ModelsInUse(Transaction& transaction) {
+  std::map<std::string, std::string> models;
+  for (const JobRecord& record : LoadOpenJobs(transaction)) {
+    std::string& by = models[record.job.base()];
+    by += (by.empty() ? "" : "; ") + record.job.id() + " is " + StateName(record.job.state());
+  }
+  return models;
+}
+
 Result<v1::ListJobsResponse> ListJobs(Transaction& transaction,
                                       const v1::ListJobsRequest& request) {
   long long before = INT64_MAX;

@@ -27,6 +27,8 @@ Result<JobRecord> LoadJob(Transaction& transaction, const std::string& id);
 std::vector<JobRecord> LoadOpenJobs(Transaction& transaction);
 // Newest first, without those that cannot be read. kInvalidArgument for a bad page token.
 Result<v1::ListJobsResponse> ListJobs(Transaction& transaction, const v1::ListJobsRequest& request);
+// The models that open jobs work on, "name@version", and which job: "job-1 is RUNNING".
+std::map<std::string, std::string> ModelsInUse(Transaction& transaction);
 std::map<std::string, uint32_t> CountJobsByState(Transaction& transaction, bool all_kinds);
 
 // When the job that waits longest entered the queue.

@@ -9,6 +9,7 @@
 #include "common/base/hash.h"
 #include "common/base/utf8.h"
 #include "common/log/log.h"
+#include "coordinator/models/aliases.h"
 #include "coordinator/models/checksum.h"
 #include "coordinator/models/copy.h"
 #include "coordinator/models/inspect.h"
@@ -48,6 +49,12 @@ v1::ModelVersion Located(v1::ModelVersion version) {
     version.set_path(origin);
   }
   return version;
+}
+
+void AddAliases(Transaction& transaction, v1::ModelVersion* version) {
+  for (std::string& alias : AliasesAt(transaction, version->name(), version->version())) {
+    version->add_aliases(std::move(alias));
+  }
 }
 
 // The user knows the files by where they came from, not by the copy that was looked at.
@@ -108,8 +115,16 @@ std::string Summary(const v1::ModelVersion& version) {
 
 }  // namespace
 
-Registry::Registry(Database* database, fs::path storage)
-    : database_(database), root_(std::move(storage) / "models") {}
+Status CheckHasFiles(const v1::ModelVersion& version) {
+  if (!version.files_removed()) return Status();
+  return FailedPrecondition(
+      "the files of " + versions::FormatReference(version.name(), version.version()) +
+      " were removed (`attune model prune`): what is known of it is still there, but no job can "
+      "use it; choose another version");
+}
+
+Registry::Registry(Database* database, fs::path storage, std::vector<InUse> in_use)
+    : database_(database), root_(std::move(storage) / "models"), in_use_(std::move(in_use)) {}
 
 Status Registry::Reconcile() {
   ATTUNE_RETURN_IF_ERROR(versions::Reconcile(database_, ModelTable(), root_));
@@ -119,8 +134,8 @@ Status Registry::Reconcile() {
   do {
     ATTUNE_ASSIGN_OR_RETURN(v1::ListModelsResponse page, List(request));
     for (const v1::ModelVersion& version : page.models()) {
-      Status placed = PlaceOutput(version);
-      if (!placed.ok()) spdlog::warn("{}", placed.message());
+      const Status done = version.files_removed() ? RemoveFiles(version) : PlaceOutput(version);
+      if (!done.ok()) spdlog::warn("{}", done.message());
     }
     request.set_page_token(page.next_page_token());
   } while (!request.page_token().empty());
@@ -207,6 +222,7 @@ Status Registry::ResolveBase(const std::string& given, const std::string& named,
                            " is an adapter itself")
         .WithField("base");
   }
+  ATTUNE_RETURN_IF_ERROR(CheckHasFiles(*base));
   version->set_base(versions::FormatReference(base->name(), base->version()));
   version->set_architecture(base->architecture());
   *path = base->path();
@@ -214,29 +230,31 @@ Status Registry::ResolveBase(const std::string& given, const std::string& named,
 }
 
 Result<v1::ModelVersion> Registry::Get(const std::string& text) {
-  ATTUNE_ASSIGN_OR_RETURN(versions::Reference reference, versions::ParseReference("model", text));
-  std::string record;
+  v1::ModelVersion version;
   ATTUNE_RETURN_IF_ERROR(database_->Read([&](Transaction& transaction) -> Status {
-    ATTUNE_ASSIGN_OR_RETURN(record, ModelTable().Find(transaction, reference));
+    ATTUNE_ASSIGN_OR_RETURN(versions::Reference reference, Resolve(transaction, text));
+    ATTUNE_ASSIGN_OR_RETURN(std::string record, ModelTable().Find(transaction, reference));
+    ATTUNE_ASSIGN_OR_RETURN(version, Parse(record));
+    AddAliases(transaction, &version);
     return Status();
   }));
-  ATTUNE_ASSIGN_OR_RETURN(v1::ModelVersion version, Parse(record));
   return Located(std::move(version));
 }
 
 Result<v1::ListModelsResponse> Registry::List(const v1::ListModelsRequest& request) {
-  versions::Page page;
+  v1::ListModelsResponse response;
   ATTUNE_RETURN_IF_ERROR(database_->Read([&](Transaction& transaction) -> Status {
-    ATTUNE_ASSIGN_OR_RETURN(page, ModelTable().List(transaction, request.page_size(),
-                                                    request.page_token(), request.all_versions()));
+    ATTUNE_ASSIGN_OR_RETURN(versions::Page page,
+                            ModelTable().List(transaction, request.page_size(),
+                                              request.page_token(), request.all_versions()));
+    for (const std::string& record : page.records) {
+      ATTUNE_ASSIGN_OR_RETURN(*response.add_models(), Parse(record));
+    }
+    for (v1::ModelVersion& version : *response.mutable_models()) AddAliases(transaction, &version);
+    response.set_next_page_token(page.next_page_token);
     return Status();
   }));
-  v1::ListModelsResponse response;
-  for (const std::string& record : page.records) {
-    ATTUNE_ASSIGN_OR_RETURN(v1::ModelVersion version, Parse(record));
-    *response.add_models() = Located(std::move(version));
-  }
-  response.set_next_page_token(page.next_page_token);
+  for (v1::ModelVersion& version : *response.mutable_models()) version = Located(version);
   return response;
 }
 

@@ -12,6 +12,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "attune/v1/models.pb.h"
 #include "common/base/status.h"
@@ -32,12 +33,15 @@ struct PreparedOutput {
 
 class Registry {
  public:
-  // database: opened with versions::Migrations(); outlives the registry. storage: the cluster's
-  // storage folder.
-  Registry(Database* database, std::filesystem::path storage);
+  // Who else needs versions, asked in the transaction that takes some away: "name@version" to why
+  // ("job-1 is RUNNING").
+  using InUse = std::function<std::map<std::string, std::string>(Transaction&)>;
+  // database: opened with versions::Migrations() and Migrations(); outlives the registry. storage:
+  // the cluster's storage folder.
+  Registry(Database* database, std::filesystem::path storage, std::vector<InUse> in_use = {});
 
-  // At start, before anything is served: removes leftovers of interrupted imports and moves outputs
-  // whose row was committed.
+  // At start, before anything is served: removes leftovers of interrupted imports and files of
+  // pruned versions, and moves outputs whose row was committed.
   Status Reconcile();
 
   // Errors: kInvalidArgument for a path, format or file that is not a model (nothing is left
@@ -47,9 +51,15 @@ class Registry {
   Result<v1::ModelVersion> Import(const v1::ImportModelRequest& request,
                                   const Progress& progress = {});
 
-  // "name" (newest) or "name@version".
+  // "name" (newest), "name@version" or "name@alias".
   Result<v1::ModelVersion> Get(const std::string& reference);
   Result<v1::ListModelsResponse> List(const v1::ListModelsRequest& request);
+
+  // Removes the files of versions that retention.h lets go. What is known of them stays. The same
+  // request id again returns the first answer. Errors: kInvalidArgument, kNotFound, and of the file
+  // system, once what goes is recorded as gone.
+  Result<v1::PruneModelsResponse> Prune(const v1::PruneModelsRequest& request,
+                                        const std::string& actor);
 
   // Registering a job's output, in three steps:
   // 1. before the transaction, as it reads every byte: check and checksum. lineage.code_version is
@@ -67,10 +77,15 @@ class Registry {
   // Sets the base and the architecture of an adapter's version, and the folder of its base.
   Status ResolveBase(const std::string& given, const std::string& named, v1::ModelVersion* version,
                      std::string* path);
+  Status RemoveFiles(const v1::ModelVersion& version);
 
   Database* const database_;
   const std::filesystem::path root_;
+  const std::vector<InUse> in_use_;
 };
+
+// kFailedPrecondition for a version that was pruned.
+Status CheckHasFiles(const v1::ModelVersion& version);
 
 // The version of this program's source, from `git describe` when it was built.
 std::string CodeVersion();

@@ -20,8 +20,10 @@ Result<Reference> ParseReference(std::string_view kind, std::string_view text) {
   auto [end, error] =
       std::from_chars(digits.data(), digits.data() + digits.size(), reference.version);
   if (error != std::errc() || end != digits.data() + digits.size() || reference.version == 0) {
-    return InvalidArgument("\"" + std::string(text) + "\": after @ comes a version number, as in " +
-                           reference.name + "@1");
+    return InvalidArgument(
+        "\"" + std::string(text) + "\": after @ comes a version number, as in " + reference.name +
+        "@1" +
+        (kind == "model" ? ", or an alias, as in " + reference.name + "@champion" : std::string()));
   }
   return reference;
 }

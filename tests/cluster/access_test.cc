@@ -18,6 +18,7 @@ using ::testing::Not;
 constexpr int kDenied = 4, kUnavailable = 6;
 constexpr char kUserToken[] = "user-token-0123456789";
 constexpr char kWorkerToken[] = "worker-token-0123456789";
+constexpr char kAliceToken[] = "alice-token-0123456789";  // of a promoter
 
 // An authority "ca" and one that nobody knows, "other"; of the first, a certificate for each
 // program, of the second one for a stranger.
@@ -57,6 +58,7 @@ class AccessTest : public ::testing::Test {
     ASSERT_EQ(made.exit_code, 0) << made.err;
     WriteToken("token", kUserToken);
     WriteToken("worker-token", kWorkerToken);
+    WriteToken("alice-token", kAliceToken);
     WriteToken("wrong-token", "wrong-token-0123456789");
     StartCoordinator();
     ASSERT_NO_FATAL_FAILURE(WaitForAddress());
@@ -172,6 +174,22 @@ TEST_F(AccessTest, AUserNeedsAUsersToken) {
   cluster_->Use({{"ATTUNE_TOKEN_FILE", ""}});
   ExpectRefused(List({}), kDenied, "--token-file");
   cluster_->Use({{"ATTUNE_TOKEN_FILE", Etc("token")}});
+}
+
+// The sample names a promoter, so the token that all share does not move aliases.
+TEST_F(AccessTest, AnAliasIsMovedByAPromoter) {
+  ASSERT_NO_FATAL_FAILURE(cluster_->ImportTiny());
+  ExpectRefused(cluster_->Attune({"model", "promote", "tiny@1"}), kDenied, "which alice has");
+  ExpectRefused(cluster_->Attune({"model", "prune", "tiny", "--keep", "1"}), kDenied, "promoter");
+  Json alias =
+      cluster_->AttuneJson({"model", "promote", "tiny@1", "--token-file", Etc("alice-token")});
+  EXPECT_EQ(alias["last"]["actor"], "user:alice");
+  ExpectRefused(cluster_->Attune({"model", "rollback", "tiny"}), kDenied, "promoter");
+  ExpectRefused(cluster_->Attune({"model", "unalias", "tiny", "champion"}), kDenied, "promoter");
+  EXPECT_EQ(cluster_->AttuneJson({"model", "show", "tiny@champion"})["version"], 1);
+  EXPECT_EQ(cluster_->AttuneJson({"model", "history", "tiny"}).size(), 1u);
+  EXPECT_THAT(cluster_->Read("coordinator.log"), HasSubstr("does not have the role"));
+  EXPECT_THAT(cluster_->Read("coordinator.log"), Not(HasSubstr(kAliceToken)));
 }
 
 TEST_F(AccessTest, AWorkerNeedsAWorkersToken) {

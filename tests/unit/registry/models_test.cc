@@ -9,6 +9,7 @@
 #include "coordinator/models/copy.h"
 #include "coordinator/models/inspect.h"
 #include "coordinator/models/registry.h"
+#include "coordinator/models/schema.h"
 #include "tests/fixtures/tiny_llama.h"
 #include "tests/unit/formats/gguf_builder.h"
 #include "tests/unit/registry/temporary_storage.h"
@@ -135,7 +136,7 @@ class RegistryTest : public ::testing::Test {
     storage_.Write("in/tiny/config.json", config.dump());
   }
 
-  TemporaryStorage storage_;
+  TemporaryStorage storage_{Migrations()};
   Registry registry_{storage_.database(), storage_.path()};
   fs::path model_;
   nlohmann::json config_;  // of the model, as it was written

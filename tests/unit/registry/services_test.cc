@@ -4,6 +4,7 @@
 #include "common/rpc/rpc.h"
 #include "coordinator/api/dataset_service.h"
 #include "coordinator/api/model_service.h"
+#include "coordinator/models/schema.h"
 #include "tests/fixtures/tiny_llama.h"
 #include "tests/unit/registry/temporary_storage.h"
 
@@ -50,13 +51,15 @@ class ServicesTest : public ::testing::Test {
     return rpc::FromGrpc(writer_->Finish());
   }
 
-  TemporaryStorage storage_;
+  TemporaryStorage storage_{models::Migrations()};
   datasets::Catalog catalog_{storage_.database(), storage_.path()};
   models::Registry registry_{storage_.database(), storage_.path()};
   security::RunTokens run_tokens_;
   Authenticator authenticator_{"", "", &run_tokens_};
   DatasetService dataset_service_{&catalog_, &authenticator_};
-  ModelService model_service_{&registry_, &authenticator_};
+  ModelService model_service_{
+      ModelServicePorts{&registry_, storage_.database(), &authenticator_, storage_.path(),
+                        [this](const std::string& dataset) { return catalog_.Get(dataset); }}};
   std::unique_ptr<grpc::Server> server_;
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<v1::DatasetService::Stub> datasets_;

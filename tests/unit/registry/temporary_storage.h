@@ -8,6 +8,7 @@
 #include <fstream>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "common/base/clock.h"
 #include "coordinator/store/database.h"
@@ -18,13 +19,18 @@ namespace attune {
 
 class TemporaryStorage {
  public:
-  TemporaryStorage() { Reopen(); }
+  // more: the tables that a test needs besides those of versions.
+  explicit TemporaryStorage(const std::vector<Migration>& more = {})
+      : migrations_(versions::Migrations()) {
+    migrations_.insert(migrations_.end(), more.begin(), more.end());
+    Reopen();
+  }
 
   // As a restart of the coordinator.
   void Reopen() {
     database_.reset();
     Result<std::unique_ptr<Database>> database =
-        Database::Open(path() / "attune.db", versions::Migrations(), SystemClock());
+        Database::Open(path() / "attune.db", migrations_, SystemClock());
     ATTUNE_CHECK(database.ok());
     database_ = *std::move(database);
   }
@@ -50,6 +56,7 @@ class TemporaryStorage {
 
  private:
   const TemporaryFolder folder_;
+  std::vector<Migration> migrations_;
   std::unique_ptr<Database> database_;
 };
 

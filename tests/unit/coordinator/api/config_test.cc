@@ -44,6 +44,10 @@ TEST_F(ConfigTest, SaysWhatIsWrongAndWhere) {
            Case{"storage: s\nforget_lost_after: 5s\n", "at least lost_after"},
            Case{"storage: s\nlisten_on: x\n", "unknown key 'listen_on'"},
            Case{"storage: s\ntls: {cert: a}\n", "key"},
+           Case{"storage: s\ntoken_file: t\nusers: [{name: a}]\n", "users[0].token_file"},
+           Case{"storage: s\ntoken_file: t\nusers: [{name: a, token_file: b, roles: [root]}]\n",
+                "promoter"},
+           Case{"storage: s\nusers: [{name: a, token_file: b}]\n", "worker_token_file"},
        }) {
     auto config = Read(c.text);
     ASSERT_FALSE(config.ok()) << c.text;
@@ -52,6 +56,19 @@ TEST_F(ConfigTest, SaysWhatIsWrongAndWhere) {
   }
   EXPECT_EQ(ReadCoordinatorConfig(folder_.path() / "none.yaml").status().code(),
             StatusCode::kNotFound);
+}
+
+TEST_F(ConfigTest, UsersHaveTokensOfTheirOwn) {
+  auto config = Read(
+      "storage: s\ntoken_file: t\nusers:\n- {name: alice, token_file: a, roles: [promoter]}\n"
+      "- {name: bob, token_file: /etc/b}\n");
+  ASSERT_TRUE(config.ok()) << config.status().ToString();
+  ASSERT_EQ(config->users.size(), 2u);
+  EXPECT_EQ(config->users[0].name, "alice");
+  EXPECT_EQ(config->users[0].token_file, folder_.path() / "a");
+  EXPECT_EQ(config->users[0].roles, std::vector<std::string>{"promoter"});
+  EXPECT_EQ(config->users[1].token_file, "/etc/b");
+  EXPECT_TRUE(config->users[1].roles.empty());
 }
 
 TEST(SampleConfig, IsValidAndShowsTheDefaults) {

@@ -6,6 +6,7 @@
 #include "common/base/hash.h"
 #include "coordinator/security/bind_policy.h"
 #include "coordinator/security/tokens.h"
+#include "coordinator/security/users.h"
 #include "tests/support/temporary_folder.h"
 
 namespace attune::security {
@@ -60,6 +61,60 @@ TEST_F(TokenFileTest, OneLongLineThatIsNotPublic) {
   Write("0123456789abcdef 0123\n", 0600);
   EXPECT_EQ(ReadTokenFile(path_).status().code(), StatusCode::kInvalidArgument);
   EXPECT_FALSE(ReadTokenFile(path_ + ".missing").ok());
+}
+
+constexpr char kShared[] = "shared-0123456789", kAlice[] = "alice-0123456789",
+               kBob[] = "bob-0123456789ab";
+
+Caller CallerOf(const std::vector<User>& users, const char* token) {
+  const User* user = FindUser(users, token);
+  EXPECT_NE(user, nullptr) << token;
+  return user == nullptr ? Caller() : Caller{user->name, user->roles};
+}
+
+TEST(Users, WithoutTokensEveryoneMayDoEverything) {
+  const auto users = *MakeUsers("", {});
+  for (const char* token : {"", "anything"}) {
+    EXPECT_EQ(CallerOf(users, token).actor(), "user:user");
+    EXPECT_TRUE(CheckRole(users, CallerOf(users, token), kPromoter).ok());
+  }
+}
+
+TEST(Users, TheSharedTokenPromotesUntilAPromoterIsNamed) {
+  for (const auto& users : {*MakeUsers(kShared, {}), *MakeUsers(kShared, {{"bob", kBob, {}}})}) {
+    EXPECT_TRUE(CheckRole(users, CallerOf(users, kShared), kPromoter).ok());
+    EXPECT_EQ(FindUser(users, ""), nullptr);
+    EXPECT_EQ(FindUser(users, "shared-012345678"), nullptr);
+  }
+  const auto users = *MakeUsers(kShared, {{"alice", kAlice, {kPromoter}}, {"bob", kBob, {kUser}}});
+  EXPECT_TRUE(CheckRole(users, CallerOf(users, kAlice), kPromoter).ok());
+  EXPECT_TRUE(CheckRole(users, CallerOf(users, kAlice), kUser).ok());
+  EXPECT_EQ(CallerOf(users, kAlice).actor(), "user:alice");
+  for (const char* token : {kShared, kBob}) {
+    const Status denied = CheckRole(users, CallerOf(users, token), kPromoter);
+    EXPECT_EQ(denied.code(), StatusCode::kPermissionDenied);
+    EXPECT_NE(denied.message().find("which alice has"), std::string::npos) << denied.message();
+  }
+}
+
+TEST(Users, NamedOnesAloneLetNobodyElseIn) {
+  const auto users = *MakeUsers("", {{"bob", kBob, {}}});
+  EXPECT_EQ(FindUser(users, ""), nullptr);
+  EXPECT_EQ(CallerOf(users, kBob).name, "bob");
+  EXPECT_FALSE(CheckRole(users, CallerOf(users, kBob), kPromoter).ok());
+}
+
+TEST(Users, RefusesWhatIsAmbiguous) {
+  const auto message = [](const std::string& shared, std::vector<User> named) {
+    auto users = MakeUsers(shared, std::move(named));
+    EXPECT_EQ(users.status().code(), StatusCode::kInvalidArgument);
+    return users.status().message();
+  };
+  EXPECT_NE(message("", {{"a", kBob, {}}, {"a", kAlice, {}}}).find("twice"), std::string::npos);
+  EXPECT_NE(message(kBob, {{"a", kBob, {}}}).find("same token"), std::string::npos);
+  EXPECT_NE(message("", {{"user", kBob, {}}}).find("\"user\""), std::string::npos);
+  EXPECT_NE(message("", {{"A b", kBob, {}}}).find("\"A b\""), std::string::npos);
+  EXPECT_NE(message("", {{"a", kBob, {"root"}}}).find("\"root\""), std::string::npos);
 }
 
 }  // namespace
