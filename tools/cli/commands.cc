@@ -390,6 +390,7 @@ const std::vector<Command>& Commands() {
     AddJobActions(out);
     AddDatasetCommands(out);
     AddModelCommands(out);
+    AddGateCommands(out);
     out->push_back({.noun = "node",
                     .verb = "list",
                     .summary = "list nodes: slots, device, state",

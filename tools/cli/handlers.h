@@ -41,6 +41,9 @@ Result<int> RunDatasetShow(Session&, const Arguments&);
 Result<int> RunModelImport(Session&, const Arguments&);
 Result<int> RunModelList(Session&, const Arguments&);
 Result<int> RunModelShow(Session&, const Arguments&);
+// gate_commands.cc
+void AddGateCommands(std::vector<Command>* commands);  // a part of the command table
+Result<int> RunModelGates(Session&, const Arguments&);
 // model_tasks.cc
 Result<int> RunModelExport(Session&, const Arguments&);
 Result<int> RunModelGenerate(Session&, const Arguments&);

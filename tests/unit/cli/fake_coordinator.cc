@@ -157,6 +157,25 @@ class FakeCoordinator::Datasets final : public v1::DatasetService::Service {
 
 class FakeCoordinator::Models final : public v1::ModelService::Service {
  public:
+  explicit Models(FakeCoordinator* fake) : fake_(fake) {}
+  grpc::Status GetGateReport(grpc::ServerContext*, const v1::GetGateReportRequest* request,
+                             v1::GateReport* report) override {
+    auto found = fake_->gate_reports.find(request->model());
+    if (found == fake_->gate_reports.end()) {
+      return rpc::ToGrpc(NotFound("no gates have judged " + request->model()));
+    }
+    *report = found->second;
+    return grpc::Status::OK;
+  }
+  grpc::Status ReadGateFacts(grpc::ServerContext*, const v1::GetGateReportRequest*,
+                             grpc::ServerWriter<v1::GateFactsChunk>* writer) override {
+    for (size_t at = 0; at < fake_->gate_facts.size(); at += 1000) {
+      v1::GateFactsChunk chunk;
+      chunk.set_data(fake_->gate_facts.substr(at, 1000));
+      writer->Write(chunk);
+    }
+    return grpc::Status::OK;
+  }
   grpc::Status ImportModelWithProgress(
       grpc::ServerContext*, const v1::ImportModelRequest* request,
       grpc::ServerWriter<v1::ImportModelProgress>* writer) override {
@@ -177,6 +196,9 @@ class FakeCoordinator::Models final : public v1::ModelService::Service {
                         v1::ModelVersion*) override {
     return rpc::ToGrpc(NotFound("there is no model '" + request->name() + "'"));
   }
+
+ private:
+  FakeCoordinator* const fake_;
 };
 
 class FakeCoordinator::Nodes final : public v1::NodeService::Service {
@@ -194,7 +216,7 @@ class FakeCoordinator::Nodes final : public v1::NodeService::Service {
 FakeCoordinator::FakeCoordinator() : seen_(std::make_unique<Seen>()) {
   services_.push_back(std::make_unique<Jobs>(this));
   services_.push_back(std::make_unique<Datasets>(this));
-  services_.push_back(std::make_unique<Models>());
+  services_.push_back(std::make_unique<Models>(this));
   services_.push_back(std::make_unique<Nodes>());
   Start();
 }

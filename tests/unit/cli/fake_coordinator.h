@@ -30,9 +30,11 @@ class FakeCoordinator {
   size_t break_watch_after = SIZE_MAX;  // the first watch fails after so many events
   std::vector<v1::MetricPoint> metrics;
   std::vector<v1::LogChunk> logs;
-  std::string output;                      // of task jobs
-  grpc::Status refuse = grpc::Status::OK;  // of SubmitJob
-  int unavailable_submits = 0;             // so many fail first
+  std::string output;                                  // of task jobs
+  grpc::Status refuse = grpc::Status::OK;              // of SubmitJob
+  std::map<std::string, v1::GateReport> gate_reports;  // by candidate
+  std::string gate_facts;                              // of every one of them
+  int unavailable_submits = 0;                         // so many fail first
 
   std::vector<v1::SubmitJobRequest> submits() const;
   std::vector<uint64_t> watch_starts() const;  // after_sequence of each WatchJob
