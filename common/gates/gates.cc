@@ -13,7 +13,7 @@
 namespace attune::gates {
 namespace {
 
-constexpr size_t kMaxReasons = 2;
+constexpr size_t kMaxReasons = 3;
 
 void Append(std::vector<v1::GateResult> results, v1::GateReport* report) {
   for (v1::GateResult& result : results) *report->add_gates() = std::move(result);

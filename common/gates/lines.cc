@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 namespace attune::gates {
 namespace {
@@ -23,6 +24,24 @@ bool IsSane(double value) {
 
 bool IsBlank(std::string_view line) {
   return line.find_first_not_of(" \t\r\n") == std::string_view::npos;
+}
+
+// protobuf takes null, which is how JSON writers spell a number that is none, and a missing field
+// for zero: the best loss there is.
+Status CheckNumbersAreThere(std::string_view line) {
+  bool null = false;
+  const auto watch = [&](int, nlohmann::json::parse_event_t, const nlohmann::json& parsed) {
+    null |= parsed.is_null();
+    return true;
+  };
+  const auto json = nlohmann::json::parse(line, watch, false);
+  if (null) return InvalidArgument("a value is null, that is, not a number");
+  if (!json.is_object()) return InvalidArgument("not an EvaluationLine");
+  auto example = json.find("example");
+  if (example == json.end() || example->contains("loss_sum") || example->contains("lossSum")) {
+    return Status();
+  }
+  return InvalidArgument("an example without loss_sum");
 }
 
 }  // namespace
@@ -100,6 +119,7 @@ Status FactsReader::Take(std::string_view line) {
   auto json = google::protobuf::util::JsonStringToMessage(
       google::protobuf::StringPiece(line.data(), line.size()), &parsed);
   if (!json.ok()) return InvalidArgument("not an EvaluationLine: " + json.ToString());
+  ATTUNE_RETURN_IF_ERROR(CheckNumbersAreThere(line));
   switch (parsed.line_case()) {
     case v1::EvaluationLine::kExample:
       return TakeExample(parsed.mutable_example());

@@ -1,5 +1,6 @@
 #include "tools/cli/gate_view.h"
 
+#include "common/gates/text.h"
 #include "tools/cli/format.h"
 
 namespace attune::cli {
@@ -34,16 +35,20 @@ bool ComparesWithChampion(const v1::GateResult& gate) {
 }
 
 std::string Signed(double value) {
-  return (value > 0 ? "+" : "") + FormatNumber(value);
+  return (value > 0 ? "+" : "") + gates::ShortNumber(value);
+}
+
+std::string Amount(const v1::GateResult& gate, double value) {
+  return gate.gate() == "size" ? FormatBytes(value) : gates::ShortNumber(value);
 }
 
 std::string ValueOf(const v1::GateResult& gate) {
   if (gate.method().empty()) return "";
-  return ComparesWithChampion(gate) ? Signed(gate.value()) : FormatNumber(gate.value());
+  return ComparesWithChampion(gate) ? Signed(gate.value()) : Amount(gate, gate.value());
 }
 
 std::string BoundsOf(const v1::GateResult& gate) {
-  if (gate.confidence() == 0) return "";
+  if (gate.confidence() == 0 || gate.method() == "estimate") return "";
   return FormatShort(gate.lower()) + ".." + FormatShort(gate.upper());
 }
 
@@ -63,7 +68,7 @@ Table GateTable(const v1::GateReport& report) {
                OneLine(gate.name()),
                ValueOf(gate),
                BoundsOf(gate),
-               limited ? FormatNumber(gate.bound()) : "",
+               limited ? Amount(gate, gate.bound()) : "",
                gate.examples() == 0 ? "" : std::to_string(gate.examples()),
                gate.method()});
   }
@@ -81,10 +86,10 @@ Table SkillTable(const v1::GateReport& report) {
   for (const v1::SkillChange& skill : report.skills()) {
     table.Add({OneLine(skill.skill()),
                skill.metric(),
-               FormatNumber(skill.before()),
-               FormatNumber(skill.after()),
+               gates::ShortNumber(skill.before()),
+               gates::ShortNumber(skill.after()),
                Signed(skill.worse_by()),
-               FormatNumber(skill.budget()),
+               gates::ShortNumber(skill.budget()),
                {skill.kept() ? "yes" : "no", skill.kept() ? Style::kGreen : Style::kRed}});
   }
   return table;
@@ -97,8 +102,8 @@ Table SliceTable(const v1::GateResult& gate) {
                {.header = "CHAMPION", .right = true, .optional = true}});
   for (const v1::SliceResult& slice : gate.slices()) {
     table.Add({OneLine(slice.key() + "=" + slice.value()), std::to_string(slice.examples()),
-               FormatNumber(slice.candidate()),
-               ComparesWithChampion(gate) ? FormatNumber(slice.champion()) : ""});
+               gates::ShortNumber(slice.candidate()),
+               ComparesWithChampion(gate) ? gates::ShortNumber(slice.champion()) : ""});
   }
   return table;
 }
@@ -125,8 +130,9 @@ std::string Examples(const v1::GateReport& report, const ViewOptions& options) {
       Card card(options);
       if (!example.id().empty()) {
         const std::string champion =
-            ComparesWithChampion(gate) ? FormatNumber(example.champion()) + " -> " : "";
-        card.Row("Example", example.id() + "  " + champion + FormatNumber(example.candidate()));
+            ComparesWithChampion(gate) ? gates::ShortNumber(example.champion()) + " -> " : "";
+        card.Row("Example",
+                 example.id() + "  " + champion + gates::ShortNumber(example.candidate()));
       }
       card.Row("Prompt", OneLine(example.prompt()));
       card.Row(gate.gate() == "smoke" ? "Why" : "Reference", OneLine(example.reference()));

@@ -75,13 +75,24 @@ TEST_F(FactsReaderTest, RefusesAnExampleTwice) {
   EXPECT_THAT(ErrorOf(ExampleLine("goal", 1)), HasSubstr(Id(1) + " of suite goal comes twice"));
 }
 TEST_F(FactsReaderTest, RefusesAnIdThatIsNone) {
-  EXPECT_THAT(ErrorOf(R"({"example": {"suite": "goal", "id": "7"}})"),
+  EXPECT_THAT(ErrorOf(R"({"example": {"suite": "goal", "id": "7", "loss_sum": 1}})"),
               HasSubstr("is \"7\", not 32 hexadecimal digits"));
 }
 TEST_F(FactsReaderTest, RefusesALossThatIsNotANumber) {
   std::string line = ExampleLine("goal", 1);
   line.replace(line.find("12.5"), 4, "\"NaN\"");
   EXPECT_THAT(ErrorOf(line), HasSubstr("its loss is not a number; the model's weights may have"));
+}
+// JSON writers make null of a NaN, and protobuf makes 0 of null: the best loss there is.
+TEST_F(FactsReaderTest, RefusesNull) {
+  std::string line = ExampleLine("goal", 1);
+  line.replace(line.find("12.5"), 4, "null");
+  EXPECT_THAT(ErrorOf(line), HasSubstr("line 1: a value is null, that is, not a number"));
+}
+TEST_F(FactsReaderTest, RefusesAMissingLoss) {
+  std::string line = ExampleLine("goal", 1);
+  line.erase(line.find("\"loss_sum\": 12.5, "), 18);
+  EXPECT_THAT(ErrorOf(line), HasSubstr("an example without loss_sum"));
 }
 TEST_F(FactsReaderTest, RefusesAScoreThatIsNotANumber) {
   std::string line = ExampleLine("goal", 1);
