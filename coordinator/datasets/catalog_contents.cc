@@ -7,7 +7,7 @@ namespace attune::datasets {
 namespace {
 
 constexpr const char* kComposeMethod = "ComposeDataset";
-constexpr size_t kComposedMax = 1'000;
+constexpr size_t kComposedMax = 10'000;
 
 Status CheckCompose(const ComposeRequest& request) {
   ATTUNE_RETURN_IF_ERROR(CheckNewName(request.name));

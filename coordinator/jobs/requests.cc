@@ -88,6 +88,20 @@ void FillInSplits(v1::TaskRequest* task) {
   if (task->has_embed() && task->embed().split().empty()) task->mutable_embed()->set_split("all");
 }
 
+Status CheckTrainData(const v1::DatasetVersion& version) {
+  auto train = version.examples().find("train");
+  if (train != version.examples().end() && train->second > 0) return Status();
+  std::string message =
+      "dataset " + Reference(version.name(), version.version()) + " has no example to train on";
+  if (version.unlabelled() > 0) {
+    message += ": " + std::to_string(version.unlabelled()) +
+               " of its rows have no answer; import rows that have one";
+  } else {
+    message += ": all are kept for validation; import it with a smaller --validation";
+  }
+  return InvalidArgument(message).WithField("dataset");
+}
+
 }  // namespace
 
 Result<std::optional<v1::Job>> Controller::EarlierAnswer(const RequestKey& key) {
@@ -113,7 +127,8 @@ Status Controller::ResolveInputs(v1::Job* job) {
     return dataset;
   };
   for (const v1::DatasetRef& dataset : job->spec().datasets()) {
-    ATTUNE_RETURN_IF_ERROR(add(dataset.name()).status());
+    ATTUNE_ASSIGN_OR_RETURN(const v1::DatasetVersion version, add(dataset.name()));
+    ATTUNE_RETURN_IF_ERROR(CheckTrainData(version));
   }
   for (const v1::Suite& suite : job->task().evaluate().suites()) {
     ATTUNE_ASSIGN_OR_RETURN(const v1::DatasetVersion dataset, add(suite.dataset()));

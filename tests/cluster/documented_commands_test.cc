@@ -16,7 +16,7 @@ namespace {
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
 
-constexpr int kUnavailable = 6;
+constexpr int kUsage = 2, kUnavailable = 6;
 
 struct Block {
   std::string heading;  // of the section it stands in
@@ -78,6 +78,8 @@ class DocumentedCommandsTest : public ::testing::Test {
     cluster_.Write("work/chats/more.jsonl", TextRows(300));
     cluster_.Write("work/docs/rows.jsonl", TextRows(200));
     cluster_.Write("work/chats.jsonl", TextRows(20));
+    cluster_.Write("work/asked.jsonl",
+                   "{\"prompt\": \"Why?\", \"language\": \"en\"}\n{\"text\": \"Because.\"}\n");
     cluster_.Write("work/prompts.jsonl", "{\"prompt\": \"What is 1 plus 1?\"}\n");
   }
 
@@ -123,6 +125,34 @@ TEST_F(DocumentedCommandsTest, ExamplesOfTheCommandLine) {
     }
   }
   EXPECT_GE(count, 15);
+}
+
+TEST_F(DocumentedCommandsTest, RowsAreAddedToADataSet) {
+  for (const Block& block : Blocks("docs/datasets.md")) {
+    if (block.language != "sh") continue;
+    for (const std::string& line : Lines(block.text)) Succeeds(line);
+  }
+  const Json first = Json::parse(Succeeds("attune dataset show questions@1 -o json"));
+  const Json second = Json::parse(Succeeds("attune dataset show questions -o json"));
+  EXPECT_EQ(second["version"], 2);
+  EXPECT_EQ(second["appended_to"], "questions@1");
+  EXPECT_EQ(second["unlabelled"], 1);
+  EXPECT_EQ(second["metadata_keys"]["language"], 1);
+  const auto labelled = [](const Json& version) {
+    return version["examples"]["train"].get<int>() + version["examples"]["validation"].get<int>();
+  };
+  EXPECT_EQ(labelled(second), labelled(first) + 1);
+  // A job trains on what has answers, and on nothing else.
+  Succeeds("attune model import smollm2 ./SmolLM2-135M-Instruct");
+  const std::string spec = "base: smollm2\ndataset: DATA\nmethod: full\nranks: 1\n";
+  cluster_.Write("work/all.yaml", std::regex_replace(spec, std::regex("DATA"), "questions"));
+  cluster_.Write("work/none.yaml", std::regex_replace(spec, std::regex("DATA"), "prompts"));
+  const Json plan = Json::parse(Succeeds("attune job submit all.yaml --dry-run -o json"));
+  EXPECT_EQ(plan["datasets"][0]["train"]["examples"], second["examples"]["train"]);
+  Succeeds("attune dataset import prompts prompts.jsonl --allow-unlabelled");
+  Finished refused = cluster_.Shell("work", "attune job submit none.yaml");
+  EXPECT_EQ(refused.exit_code, kUsage) << refused.err;
+  EXPECT_THAT(refused.err, HasSubstr("prompts@1 has no example to train on"));
 }
 
 // The page's context names another host: it is read, and that host is asked.

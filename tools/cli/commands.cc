@@ -246,7 +246,8 @@ void AddDatasetCommands(std::vector<Command>* commands) {
            "from each "
            "example's content, so no example can be on both sides. Rejected lines are "
            "reported with file "
-           "and line.",
+           "and line. A row's `metadata` (and source, language, tenant, timestamp, label) is kept "
+           "beside it.",
        .arguments = {{.name = "NAME",
                       .doc = "The data set's name; a new version if it exists.",
                       .required = true,
@@ -260,9 +261,16 @@ void AddDatasetCommands(std::vector<Command>* commands) {
                     .value = "SHARE",
                     .doc =
                         "Share of the examples kept apart to measure on, 0 to 0.9. Default 0.05.",
-                    .type = ValueType::kNumber}},
+                    .type = ValueType::kNumber},
+                   {.name = "--append",
+                    .doc = "Begin with all examples of the newest version, each on its side of the "
+                           "split."},
+                   {.name = "--allow-unlabelled",
+                    .doc = "Keep rows without an answer apart, for drift to be told by; else they "
+                           "are rejected."}},
        .examples = {"attune dataset import stdlib-docs docs/*.jsonl",
-                    "attune dataset import chats - < chats.jsonl"},
+                    "attune dataset import chats - < chats.jsonl",
+                    "attune dataset import chats chats/more.jsonl --append"},
        .run = RunDatasetImport});
   commands->push_back({.noun = "dataset",
                        .verb = "list",

@@ -1,12 +1,11 @@
 #include <filesystem>
 #include <fstream>
-#include <map>
 #include <thread>
 
 #include "common/spec/json.h"
+#include "tools/cli/dataset_view.h"
 #include "tools/cli/format.h"
 #include "tools/cli/handlers.h"
-#include "tools/cli/job_view.h"
 #include "tools/cli/live.h"
 
 namespace attune::cli {
@@ -17,63 +16,6 @@ namespace fs = std::filesystem;
 constexpr size_t kChunk = 512 << 10;
 constexpr std::chrono::hours kImportDeadline{24};
 constexpr int kTries = 5;
-
-std::string Reference(const v1::DatasetVersion& dataset) {
-  return dataset.name() + "@" + std::to_string(dataset.version());
-}
-
-uint64_t ExamplesOf(const v1::DatasetVersion& dataset, const char* split) {
-  auto it = dataset.examples().find(split);
-  return it == dataset.examples().end() ? 0 : it->second;
-}
-
-// "id (300 rows), source (12 rows)", by name.
-std::string IgnoredKeys(const v1::DatasetVersion& dataset) {
-  std::map<std::string, uint64_t> keys;
-  for (const auto& [key, rows] : dataset.ignored_keys()) keys[key] = rows;
-  std::string text;
-  for (const auto& [key, rows] : keys) {
-    text += (text.empty() ? "" : ", ") + key + " (" + std::to_string(rows) +
-            (rows == 1 ? " row)" : " rows)");
-  }
-  return text;
-}
-
-std::string DatasetCard(const v1::DatasetVersion& dataset, const ViewOptions& options) {
-  Card card(options);
-  card.Title(Reference(dataset));
-  std::string splits;
-  for (const char* split : {"train", "validation"}) {
-    splits +=
-        (splits.empty() ? "" : ", ") + std::to_string(ExamplesOf(dataset, split)) + " " + split;
-  }
-  card.Row("Examples", splits + "  (" + dataset.shape() + ")");
-  card.Row("Length", "median " + FormatCount(static_cast<double>(dataset.characters_median())) +
-                         ", longest " + FormatCount(static_cast<double>(dataset.characters_max())) +
-                         " characters");
-  card.Row("Size", FormatBytes(static_cast<double>(dataset.bytes())));
-  if (dataset.duplicates() > 0)
-    card.Row("Duplicates", std::to_string(dataset.duplicates()) + ", each kept once");
-  if (dataset.rejected() > 0) {
-    std::string rejected =
-        std::to_string(dataset.rejected()) + (dataset.rejected() == 1 ? " line" : " lines");
-    for (const auto& row : dataset.rejected_rows()) {
-      rejected += "\n" + row.file() + ":" + std::to_string(row.line()) + ": " + row.reason();
-    }
-    if (dataset.rejected() > static_cast<uint64_t>(dataset.rejected_rows_size()))
-      rejected += "\n...";
-    card.Row("Rejected", rejected, Style::kYellow);
-  }
-  card.Row("Ignored", IgnoredKeys(dataset));
-  std::string sources;
-  for (const std::string& source : dataset.sources())
-    sources += (sources.empty() ? "" : ", ") + source;
-  card.Row("From", sources);
-  card.Row("Checksum", dataset.checksum());
-  card.Row("Created", FormatLocalTime(dataset.created()));
-  card.Row("Folder", dataset.path());
-  return card.Render();
-}
 
 ViewOptions View(Session& session) {
   return {.now = session.io().clock->Now(),
@@ -184,6 +126,8 @@ Result<int> RunDatasetImport(Session& session, const Arguments& arguments) {
       return InvalidArgument("--validation must be a number from 0 to 0.9");
     header.mutable_header()->set_validation_fraction(share);
   }
+  header.mutable_header()->set_append(arguments.Has("--append"));
+  header.mutable_header()->set_allow_unlabelled(arguments.Has("--allow-unlabelled"));
   ATTUNE_ASSIGN_OR_RETURN(Client * client, session.client());
   bool repeatable = std::find(files.begin(), files.end(), "-") == files.end();
   Upload upload(&session, client, files);
@@ -197,10 +141,14 @@ Result<int> RunDatasetImport(Session& session, const Arguments& arguments) {
     bool again =
         status.error_code() == grpc::StatusCode::UNAVAILABLE && repeatable && attempt < kTries;
     if (!again) return client->Explain(status);
-    if (attempt == 1) session.Say("coordinator away, retrying");
+    // Or another append came first, which the coordinator says.
+    if (attempt == 1) {
+      session.Say((status.error_details().empty() ? "coordinator away" : status.error_message()) +
+                  ", retrying");
+    }
     std::this_thread::sleep_for(backoff.Next());
   }
-  session.printer().Object(spec::ToJson(version), Reference(version),
+  session.printer().Object(spec::ToJson(version), DatasetReference(version),
                            DatasetCard(version, View(session)));
   return kExitOk;
 }
@@ -227,8 +175,8 @@ Result<int> RunDatasetList(Session& session, const Arguments& arguments) {
     for (const v1::DatasetVersion& dataset : page.datasets()) {
       if (items.size() >= limit) break;
       items.push_back(spec::ToJson(dataset));
-      names.push_back(Reference(dataset));
-      table.Add({Reference(dataset), std::to_string(ExamplesOf(dataset, "train")),
+      names.push_back(DatasetReference(dataset));
+      table.Add({DatasetReference(dataset), std::to_string(ExamplesOf(dataset, "train")),
                  std::to_string(ExamplesOf(dataset, "validation")), dataset.shape(),
                  FormatBytes(static_cast<double>(dataset.bytes())),
                  std::to_string(dataset.rejected()),
@@ -248,7 +196,7 @@ Result<int> RunDatasetShow(Session& session, const Arguments& arguments) {
   ATTUNE_ASSIGN_OR_RETURN(
       v1::DatasetVersion dataset,
       client->Call(client->datasets(), &v1::DatasetService::Stub::GetDataset, request));
-  session.printer().Object(spec::ToJson(dataset), Reference(dataset),
+  session.printer().Object(spec::ToJson(dataset), DatasetReference(dataset),
                            DatasetCard(dataset, View(session)));
   return kExitOk;
 }

@@ -11,6 +11,7 @@ struct FakeCoordinator::Seen {
   std::vector<v1::SubmitJobRequest> submits GUARDED_BY(mutex);
   std::vector<uint64_t> watch_starts GUARDED_BY(mutex);
   std::string uploaded GUARDED_BY(mutex);
+  v1::ImportDatasetRequest::Header import_header GUARDED_BY(mutex);
   std::vector<std::string> cancelled GUARDED_BY(mutex);
   int sleeping GUARDED_BY(mutex) = 0;
   bool stopping GUARDED_BY(mutex) = false;
@@ -134,20 +135,27 @@ class FakeCoordinator::Datasets final : public v1::DatasetService::Service {
                              grpc::ServerReader<v1::ImportDatasetRequest>* reader,
                              v1::DatasetVersion* version) override {
     v1::ImportDatasetRequest part;
+    v1::ImportDatasetRequest::Header header;
     std::string data;
     bool ended = false;
     while (reader->Read(&part)) {
-      if (part.has_header()) version->set_name(part.header().name());
+      if (part.has_header()) header = part.header();
       if (part.has_chunk()) data += part.chunk().data();
       if (part.has_end()) ended = part.end().bytes() == data.size();
     }
     if (!ended) return rpc::ToGrpc(InvalidArgument("cut off"));
+    if (fake_->overtaken_imports-- > 0) return rpc::ToGrpc(Unavailable("docs@2 was made"));
+    version->set_name(header.name());
     version->set_version(1);
+    if (header.append()) version->set_appended_to(header.name() + "@0");
     (*version->mutable_examples())["train"] = 2;
+    (*version->mutable_metadata_keys())["language"] = 1;
+    if (header.allow_unlabelled()) version->set_unlabelled(3);
     (*version->mutable_ignored_keys())["source"] = 1;
     (*version->mutable_ignored_keys())["id"] = 300;
     MutexLock lock(&fake_->seen_->mutex);
     fake_->seen_->uploaded = data;
+    fake_->seen_->import_header = header;
     return grpc::Status::OK;
   }
 
@@ -262,6 +270,11 @@ std::vector<uint64_t> FakeCoordinator::watch_starts() const {
   MutexLock lock(&seen_->mutex);
   return seen_->watch_starts;
 }
+v1::ImportDatasetRequest::Header FakeCoordinator::import_header() const {
+  MutexLock lock(&seen_->mutex);
+  return seen_->import_header;
+}
+
 std::string FakeCoordinator::uploaded() const {
   MutexLock lock(&seen_->mutex);
   return seen_->uploaded;

@@ -35,10 +35,12 @@ class FakeCoordinator {
   std::map<std::string, v1::GateReport> gate_reports;  // by candidate
   std::string gate_facts;                              // of every one of them
   int unavailable_submits = 0;                         // so many fail first
+  int overtaken_imports = 0;                           // so many are told that another came first
 
   std::vector<v1::SubmitJobRequest> submits() const;
   std::vector<uint64_t> watch_starts() const;  // after_sequence of each WatchJob
   std::string uploaded() const;                // bytes of the last import
+  v1::ImportDatasetRequest::Header import_header() const;
   std::vector<std::string> cancelled() const;
   int sleeping_watches() const;
 

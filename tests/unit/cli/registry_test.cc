@@ -11,6 +11,7 @@ namespace {
 
 using nlohmann::json;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class RegistryTest : public ::testing::Test {
  protected:
@@ -37,6 +38,30 @@ TEST_F(RegistryTest, DatasetCardNamesIgnoredKeys) {
   std::string file = folder_.Write("a.jsonl", "{\"text\": \"a\"}\n");
   ASSERT_EQ(cli_.Run({"dataset", "import", "docs", file}), kExitOk) << cli_.err();
   EXPECT_THAT(cli_.out(), HasSubstr("id (300 rows), source (1 row)"));
+}
+
+TEST_F(RegistryTest, DatasetImportAppendsAndKeepsUnlabelledRows) {
+  const std::string file = folder_.Write("a.jsonl", "{\"text\": \"a\"}\n");
+  ASSERT_EQ(cli_.Run({"dataset", "import", "docs", file}), kExitOk) << cli_.err();
+  EXPECT_FALSE(fake_.import_header().append());
+  EXPECT_FALSE(fake_.import_header().allow_unlabelled());
+  EXPECT_FALSE(fake_.import_header().has_validation_fraction());
+  EXPECT_THAT(cli_.out(), Not(HasSubstr("Appended to")));
+  ASSERT_EQ(cli_.Run({"dataset", "import", "docs", file, "--append", "--allow-unlabelled"}),
+            kExitOk)
+      << cli_.err();
+  EXPECT_TRUE(fake_.import_header().append());
+  EXPECT_TRUE(fake_.import_header().allow_unlabelled());
+  EXPECT_THAT(cli_.out(), HasSubstr("2 train, 0 validation, 3 unlabelled"));
+  EXPECT_THAT(cli_.out(), HasSubstr("docs@0"));
+  EXPECT_THAT(cli_.out(), HasSubstr("language (1 example)"));
+}
+
+TEST_F(RegistryTest, AnOvertakenAppendIsMadeAgain) {
+  const std::string file = folder_.Write("a.jsonl", "{\"text\": \"a\"}\n");
+  fake_.overtaken_imports = 1;
+  ASSERT_EQ(cli_.Run({"dataset", "import", "docs", file, "--append"}), kExitOk) << cli_.err();
+  EXPECT_THAT(cli_.err(), HasSubstr("docs@2 was made, retrying"));
 }
 
 TEST_F(RegistryTest, DatasetImportChecksItsInput) {

@@ -53,11 +53,14 @@ class PrepareTest : public testing::Test {
 
   // A dataset version of the given rows, ids added.
   DatasetFiles WriteDataset(const std::string& name, const std::vector<Json>& train,
-                            const std::vector<Json>& validation = {}) {
+                            const std::vector<Json>& validation = {},
+                            const std::vector<Json>& unlabelled = {}) {
     Json shards = Json::array();
     std::string sums;
     for (const auto& [split, rows] :
-         {std::pair("train", train), std::pair("validation", validation)}) {
+         {std::pair("train", train), std::pair("validation", validation),
+          std::pair("unlabelled", unlabelled)}) {
+      if (rows.empty() && std::string_view(split) == "unlabelled") continue;
       std::string lines;
       for (Json row : rows) {
         row["id"] = Sha256Hex(row.dump()).substr(0, 32);
@@ -171,6 +174,36 @@ TEST_F(PrepareTest, CountsWhatIsCutAndWhatIsDropped) {
   EXPECT_EQ(observer_.last.total, 8);
   auto data = OpenPrepared(task);
   EXPECT_THAT(data->train->lengths(), testing::Each(testing::Le(64u)));
+}
+
+TEST_F(PrepareTest, MetadataAndUnlabelledRowsAreNoPartOfWhatIsLearned) {
+  PrepareTask plain = Task({WriteDataset("plain", {Pair("1 + 1 =", " 2")}, {Text("three")})});
+  Json told = Pair("1 + 1 =", " 2"), three = Text("three");
+  told["metadata"] = {{"language", "en"}, {"text", "not this"}};
+  three["metadata"] = {{"kind", "messages"}};
+  PrepareTask task = Task({WriteDataset(
+      "told", {told}, {three},
+      {{{"kind", "prompt"}, {"prompt", "2 + 2 ="}},
+       {{"kind", "prompt"}, {"messages", {{{"role", "user"}, {"content", "why?"}}}}}})});
+  ASSERT_TRUE(Prepare(plain, observer_).ok());
+  auto result = Prepare(task, observer_);
+  ASSERT_TRUE(result.ok()) << result.status().ToString();
+  EXPECT_EQ(result->examples, 1);
+  EXPECT_EQ(result->validation_examples, 1);
+  EXPECT_EQ(observer_.last.total, 2);
+  auto expected = OpenPrepared(plain), data = OpenPrepared(task);
+  for (auto shard : {&PreparedData::train, &PreparedData::validation}) {
+    const TokenExample one = ((*data).*shard)->Example(0), other = ((*expected).*shard)->Example(0);
+    EXPECT_TRUE(std::ranges::equal(one.tokens, other.tokens));
+    EXPECT_TRUE(std::ranges::equal(one.targets, other.targets));
+  }
+}
+
+TEST_F(PrepareTest, AVersionOfUnlabelledRowsHasNothingToLearn) {
+  const Json prompt = {{"kind", "prompt"}, {"prompt", "2 + 2 ="}};
+  Status status = Prepare(Task({WriteDataset("asked", {}, {}, {prompt})}), observer_).status();
+  EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
+  EXPECT_THAT(status.message(), HasSubstr("no example in its training split"));
 }
 
 TEST_F(PrepareTest, TheSecondTimeComesFromTheCache) {

@@ -77,7 +77,7 @@ TEST_F(ComposeTest, RefusesBadRequests) {
   EXPECT_EQ(catalog_.Compose(Request({})).status().field(), "sources");
   EXPECT_EQ(catalog_.Compose(Request({"absent"})).status().code(), StatusCode::kNotFound);
   EXPECT_EQ(catalog_.Compose({"", "../all", {"a"}, ""}).status().field(), "name");
-  EXPECT_EQ(catalog_.Compose(Request(std::vector<std::string>(1001, "a"))).status().field(),
+  EXPECT_EQ(catalog_.Compose(Request(std::vector<std::string>(10001, "a"))).status().field(),
             "sources");
   EXPECT_THAT(storage_.Tree("datasets"), IsEmpty());
 }

@@ -162,6 +162,19 @@ TEST_F(ControllerTest, RefusesMoreRanksThanTheClusterHas) {
   EXPECT_THAT(job.status().message(), HasSubstr("has 2 in total"));
 }
 
+TEST_F(ControllerTest, RefusesADataSetWithoutAnswers) {
+  v1::SubmitJobRequest request = cluster_.TrainRequest(1, 1, 5);
+  request.mutable_spec()->mutable_datasets(0)->set_name("docs-unlabelled");
+  for (v1::Job::Kind kind : {v1::Job::TRAIN, v1::Job::PLAN}) {
+    request.set_kind(kind);
+    auto job = cluster_.controller().Submit(request);
+    EXPECT_EQ(job.status().code(), StatusCode::kInvalidArgument);
+    EXPECT_EQ(job.status().field(), "dataset");
+    EXPECT_THAT(job.status().message(), HasSubstr("docs-unlabelled@3 has no example to train on: 3 "
+                                                  "of its rows have no answer"));
+  }
+}
+
 TEST_F(ControllerTest, WaitsForTheFirstWorker) {
   const std::string id = cluster_.Submit(2, 5);
   cluster_.Step();

@@ -326,6 +326,11 @@ Result<v1::DatasetVersion> FakeCluster::GetDataset(const std::string& reference)
   dataset.set_checksum("abc");
   (*dataset.mutable_examples())["train"] = 20;
   (*dataset.mutable_examples())["validation"] = 2;
+  if (reference == "docs-unlabelled") {
+    dataset.set_name(reference);
+    dataset.clear_examples();
+    dataset.set_unlabelled(3);
+  }
   return dataset;
 }
 

@@ -1,0 +1,75 @@
+#include "tools/cli/dataset_view.h"
+
+#include <map>
+
+#include "tools/cli/format.h"
+
+namespace attune::cli {
+namespace {
+
+// "id (300 rows), source (1 row)", by name.
+std::string Counts(const google::protobuf::Map<std::string, uint64_t>& counts,
+                   const std::string& what) {
+  const std::map<std::string, uint64_t> sorted(counts.begin(), counts.end());
+  std::string text;
+  for (const auto& [key, count] : sorted) {
+    text += (text.empty() ? "" : ", ") + key + " (" + std::to_string(count) + " " + what +
+            (count == 1 ? ")" : "s)");
+  }
+  return text;
+}
+
+std::string Listed(const google::protobuf::RepeatedPtrField<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+}  // namespace
+
+std::string DatasetReference(const v1::DatasetVersion& dataset) {
+  return dataset.name() + "@" + std::to_string(dataset.version());
+}
+
+uint64_t ExamplesOf(const v1::DatasetVersion& dataset, const char* split) {
+  auto it = dataset.examples().find(split);
+  return it == dataset.examples().end() ? 0 : it->second;
+}
+
+std::string DatasetCard(const v1::DatasetVersion& dataset, const ViewOptions& options) {
+  Card card(options);
+  card.Title(DatasetReference(dataset));
+  std::string splits = std::to_string(ExamplesOf(dataset, "train")) + " train, " +
+                       std::to_string(ExamplesOf(dataset, "validation")) + " validation";
+  if (dataset.unlabelled() > 0) {
+    splits += ", " + std::to_string(dataset.unlabelled()) + " unlabelled";
+  }
+  card.Row("Examples", splits + "  (" + dataset.shape() + ")");
+  card.Row("Length", "median " + FormatCount(static_cast<double>(dataset.characters_median())) +
+                         ", longest " + FormatCount(static_cast<double>(dataset.characters_max())) +
+                         " characters");
+  card.Row("Size", FormatBytes(static_cast<double>(dataset.bytes())));
+  if (dataset.duplicates() > 0)
+    card.Row("Duplicates", std::to_string(dataset.duplicates()) + ", each kept once");
+  if (dataset.rejected() > 0) {
+    std::string rejected =
+        std::to_string(dataset.rejected()) + (dataset.rejected() == 1 ? " line" : " lines");
+    for (const auto& row : dataset.rejected_rows()) {
+      rejected += "\n" + row.file() + ":" + std::to_string(row.line()) + ": " + row.reason();
+    }
+    if (dataset.rejected() > static_cast<uint64_t>(dataset.rejected_rows_size()))
+      rejected += "\n...";
+    card.Row("Rejected", rejected, Style::kYellow);
+  }
+  card.Row("Ignored", Counts(dataset.ignored_keys(), "row"));
+  card.Row("Metadata", Counts(dataset.metadata_keys(), "example"));
+  card.Row("Appended to", dataset.appended_to());
+  card.Row("Composed of", Listed(dataset.composed_of()));
+  card.Row("From", Listed(dataset.sources()));
+  card.Row("Checksum", dataset.checksum());
+  card.Row("Created", FormatLocalTime(dataset.created()));
+  card.Row("Folder", dataset.path());
+  return card.Render();
+}
+
+}  // namespace attune::cli
