@@ -124,8 +124,8 @@ Interval BcaInterval(double estimate, std::vector<double> resampled,
 }
 
 uint32_t Resamples(size_t examples) {
-  if (examples <= 20'000) return 9999;
-  return static_cast<uint32_t>(std::max<size_t>(1999, 200'000'000 / examples - 1));
+  constexpr size_t kMost = 9999, kLeast = 1999, kDraws = 50'000'000;
+  return static_cast<uint32_t>(std::clamp(kDraws / std::max<size_t>(examples, 1), kLeast, kMost));
 }
 
 double ExpandedConfidence(double confidence, double examples) {
