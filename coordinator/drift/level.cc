@@ -18,8 +18,10 @@ double Orthant(double z, uint32_t k, double correlation) {
   for (int i = 0; i <= kSteps; ++i) {
     const double u = kFrom + kStep * i;
     const double weight = i == 0 || i == kSteps ? 1 : (i % 2 == 1 ? 4 : 2);  // Simpson's rule
-    const double all = std::pow(statistics::NormalTail((z - shared * u) / own), k);
-    sum += weight * std::exp(-u * u / 2) * all;
+    const double one = statistics::NormalTail((z - shared * u) / own);
+    double all = weight * std::exp(-u * u / 2);
+    for (uint32_t window = 0; window < k; ++window) all *= one;
+    sum += all;
   }
   return sum * kStep / 3 / std::sqrt(2 * M_PI);
 }
