@@ -57,7 +57,8 @@ struct DatasetFiles {
   std::string reference;
   std::filesystem::path path;  // folder of a dataset version
   std::string checksum;
-  double weight = 1;
+  double weight = 1;  // how often an epoch has it, without a share
+  double share = 0;   // in place of weight: its part of an epoch's examples, in (0, 1); else 0
 };
 
 struct Method {
@@ -93,6 +94,16 @@ struct OptimizerOptions {
   double clip_norm = 1;  // 0: none
 };
 
+// What holds the weights w that train near w0, where training starts (for an adapter that is new:
+// A at random, B zero). It is added to the loss, not to what is reported as loss.
+struct RegularizeOptions {
+  // "none"; "l2-sp": strength / 2 * sum of (w - w0)^2; "ewc": each square times the diagonal of
+  // the Fisher information.
+  std::string type = "none";
+  double strength = 0;
+  int fisher_examples = 64;
+};
+
 struct EvaluateOptions {
   int every_steps = 0;
   std::string split = "validation";
@@ -105,10 +116,11 @@ struct CheckpointOptions {
 };
 
 struct StepReport {
-  int step = 0;                           // 1 is the first applied step
-  double loss = 0;                        // mean over the global step's target tokens
-  int64_t tokens = 0, target_tokens = 0;  // of the global step
-  double learning_rate = 0, grad_norm = 0;
+  int step = 0;                             // 1 is the first applied step
+  double loss = 0;                          // mean over the global step's target tokens
+  int64_t tokens = 0, target_tokens = 0;    // of the global step
+  double learning_rate = 0, grad_norm = 0;  // of loss and penalty, before clipping
+  std::optional<double> penalty;            // of RegularizeOptions, before the update
   double seconds = 0;
   // sync: waiting for other ranks, and for a checkpoint to be written.
   double seconds_data = 0, seconds_forward = 0, seconds_backward = 0, seconds_sync = 0,
@@ -155,7 +167,7 @@ struct PrepareTask {
   ModelFiles base;
   std::vector<DatasetFiles> datasets;
   std::filesystem::path token_cache;
-  TrainOptions train;  // sequence_length, loss_on
+  TrainOptions train;  // sequence_length, loss_on; seed of what is drawn
 };
 // One split of one dataset version.
 struct SplitCounts {
@@ -167,9 +179,9 @@ struct SplitCounts {
 };
 struct DatasetCounts {
   std::string reference;
-  double weight = 1;
+  double weight = 1, share = 0;  // as in DatasetFiles
   SplitCounts train, validation;
-  int64_t examples_an_epoch = 0;      // of the training split, by weight
+  int64_t examples_an_epoch = 0;      // of the training split, by weight or share
   std::vector<std::string> unusable;  // the first few, each with its id, first words and reason
 };
 struct PrepareResult {
@@ -187,6 +199,7 @@ struct TrainTask {
   PrepareTask data;  // must be prepared
   Method method;
   OptimizerOptions optimizer;
+  RegularizeOptions regularize;
   EvaluateOptions evaluate;
   CheckpointOptions checkpoint;
   std::filesystem::path run_directory;         // checkpoints/step-00000020/, output/
@@ -207,9 +220,11 @@ Result<TrainResult> Train(const TrainTask& task, const Membership& membership, K
                           Observer& observer);
 
 struct MemoryPrediction {
-  int64_t weights = 0, gradients = 0, optimizer = 0, activations = 0,
+  int64_t weights = 0, gradients = 0, optimizer = 0, regularize = 0, activations = 0,
           overhead = 0;  // bytes, per rank
-  int64_t total() const { return weights + gradients + optimizer + activations + overhead; }
+  int64_t total() const {
+    return weights + gradients + optimizer + regularize + activations + overhead;
+  }
 };
 struct PlanResult {
   int steps = 0;

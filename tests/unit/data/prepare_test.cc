@@ -279,6 +279,43 @@ TEST_F(PrepareTest, DatasetsAreMixedByWeight) {
   EXPECT_EQ(CacheEntries(), 2u);
 }
 
+TEST_F(PrepareTest, DatasetsAreMixedByShareAndTheSeedDraws) {
+  std::vector<Json> fresh, past;
+  for (int i = 0; i < 14; ++i) fresh.push_back(Text("new " + std::to_string(i)));
+  for (int i = 0; i < 90; ++i) past.push_back(Text("old " + std::to_string(i)));
+  PrepareTask task = Task({WriteDataset("new", fresh), WriteDataset("old", past)});
+  task.datasets[1].weight = 0;
+  task.datasets[1].share = 0.3;
+  auto result = Prepare(task, observer_);
+  ASSERT_TRUE(result.ok()) << result.status().ToString();
+  EXPECT_EQ(result->examples, 20);
+  EXPECT_EQ(result->datasets[0].examples_an_epoch, 14);
+  EXPECT_EQ(result->datasets[1].examples_an_epoch, 6);
+  EXPECT_DOUBLE_EQ(result->datasets[1].share, 0.3);
+  const auto data = OpenPrepared(task);
+  EXPECT_EQ(data->train->size(), 20u);
+  EXPECT_EQ(data->old->size(), 90u);
+  EXPECT_TRUE(data->drawn);
+  task.train.seed = 2;
+  const auto other = OpenPrepared(task);
+  EXPECT_NE(other->key, data->key);
+  int same = 0;
+  for (size_t i = 0; i < 20; ++i) {
+    same += std::ranges::equal(data->train->Example(i).id, other->train->Example(i).id);
+  }
+  EXPECT_GE(same, 14);
+  EXPECT_LT(same, 20);
+  EXPECT_EQ(CacheEntries(), 2u) << "tokens follow from neither share nor seed";
+
+  task.datasets[1] = {task.datasets[1].reference, task.datasets[1].path, task.datasets[1].checksum};
+  const auto whole = OpenPrepared(task);
+  EXPECT_FALSE(whole->drawn);
+  EXPECT_EQ(whole->old->size(), 104u);
+  task.datasets = {task.datasets[0]};
+  task.datasets[0].share = 0.5;
+  EXPECT_EQ(OpenPrepared(task).status().field(), "dataset.share");
+}
+
 TEST_F(PrepareTest, SaysWhyNothingCanBeLearned) {
   auto status = [&](const PrepareTask& task) { return Prepare(task, observer_).status(); };
   Status empty = status(Task({WriteDataset("empty", {})}));

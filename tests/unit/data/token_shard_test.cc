@@ -11,7 +11,6 @@
 #include "common/base/hash.h"
 #include "tests/support/temporary_folder.h"
 #include "worker/engine/data/shard_writer.h"
-#include "worker/engine/data/weighted_shard.h"
 
 namespace attune::engine {
 namespace {
@@ -138,36 +137,6 @@ TEST(TokenShard, RefusesSignedLies) {
   std::string same = content;
   Resign(&same);
   EXPECT_TRUE(OpenContent(folder, same).ok());
-}
-
-TEST(Weighted, RepeatsAndDraws) {
-  TemporaryFolder folder;
-  std::vector<Example> examples;
-  for (uint8_t i = 0; i < 10; ++i) examples.push_back(MakeExample(4, static_cast<uint8_t>(9 - i)));
-  WriteShard(folder.path() / "a.tokens", examples);
-  auto shard = *TokenShard::Open(folder.path() / "a.tokens");
-  auto ids = [](const TokenShard& shard) {
-    std::vector<int> ids;
-    for (size_t i = 0; i < shard.size(); ++i) ids.push_back(shard.Example(i).id[0]);
-    return ids;
-  };
-  EXPECT_EQ((*Weighted({{shard, 1}})).get(), shard.get());
-  auto half = *Weighted({{shard, 0.5}});
-  EXPECT_THAT(ids(*half), testing::ElementsAre(4, 3, 2, 1, 0));
-  EXPECT_EQ(half->lengths().size(), 5u);
-  auto more = *Weighted({{shard, 1.2}, {shard, 2}});
-  EXPECT_EQ(more->size(), 32u);
-  EXPECT_EQ(std::ranges::count(ids(*more), 0), 4);
-  EXPECT_EQ(std::ranges::count(ids(*more), 9), 3);
-}
-
-TEST(Weighted, RefusesWeightsThatMeanNothing) {
-  TemporaryFolder folder;
-  WriteShard(folder.path() / "a.tokens", {MakeExample(4, 1)});
-  auto shard = *TokenShard::Open(folder.path() / "a.tokens");
-  for (double weight : {0.0, -1.0, 1e9, std::numeric_limits<double>::quiet_NaN()}) {
-    EXPECT_EQ(Weighted({{shard, weight}}).status().code(), StatusCode::kInvalidArgument) << weight;
-  }
 }
 
 }  // namespace

@@ -3,8 +3,8 @@
 #include <thread>
 
 #include "common/base/hash.h"
+#include "worker/engine/data/mix.h"
 #include "worker/engine/data/token_cache.h"
-#include "worker/engine/data/weighted_shard.h"
 
 namespace attune::engine {
 namespace {
@@ -68,26 +68,57 @@ Result<Work> MakeWork(const PrepareTask& task) {
   return work;
 }
 
-DatasetCounts CountsOf(const DatasetFiles& dataset, const PreparedCounts& counts) {
-  DatasetCounts out{dataset.reference, dataset.weight, counts.train, counts.validation, 0,
-                    counts.unusable};
-  out.examples_an_epoch = WeightedCount(counts.train.used(), dataset.weight);
-  return out;
+// Each part's training examples once.
+MixPart Whole(const std::shared_ptr<const TokenShard>& shard) {
+  return {shard, static_cast<int64_t>(shard->size())};
 }
 
-Result<PreparedData> Combine(const Work& work, const std::vector<CachedTokens>& cached) {
-  std::vector<WeightedPart> train, validation;
-  PreparedData data;
-  Sha256 key;
+std::vector<MixPart> OldParts(const Work& work, const std::vector<CachedTokens>& cached) {
+  std::vector<MixPart> all, shared;
   for (size_t i = 0; i < cached.size(); ++i) {
-    train.push_back({cached[i].train, work.parts[i].dataset->weight});
-    validation.push_back({cached[i].validation, 1});
-    data.counts.datasets.push_back(CountsOf(*work.parts[i].dataset, cached[i].counts));
-    key.Update(work.parts[i].key + " " + std::to_string(work.parts[i].dataset->weight) + "\n");
+    all.push_back(Whole(cached[i].train));
+    if (work.parts[i].dataset->share > 0) shared.push_back(all.back());
   }
-  data.key = key.Hex();
-  ATTUNE_ASSIGN_OR_RETURN(data.train, Weighted(train));
-  ATTUNE_ASSIGN_OR_RETURN(data.validation, Weighted(validation));
+  return shared.empty() ? all : shared;
+}
+
+// Says in `data` how much of each dataset there is, and in which key.
+Result<std::vector<int64_t>> CountParts(const Work& work, const std::vector<CachedTokens>& cached,
+                                        uint64_t seed, PreparedData* data) {
+  std::vector<MixAmount> amounts;
+  for (size_t i = 0; i < cached.size(); ++i) {
+    const DatasetFiles& dataset = *work.parts[i].dataset;
+    const auto size = static_cast<int64_t>(cached[i].train->size());
+    amounts.push_back({size, dataset.weight, dataset.share});
+  }
+  ATTUNE_ASSIGN_OR_RETURN(const std::vector<int64_t> counts, MixCounts(amounts));
+  Sha256 key;
+  for (size_t i = 0; i < counts.size(); ++i) {
+    const DatasetFiles& dataset = *work.parts[i].dataset;
+    const PreparedCounts& prepared = cached[i].counts;
+    data->counts.datasets.push_back({dataset.reference, dataset.weight, dataset.share,
+                                     prepared.train, prepared.validation, counts[i],
+                                     prepared.unusable});
+    data->drawn = data->drawn || (amounts[i].size > 0 && counts[i] % amounts[i].size != 0);
+    key.Update(work.parts[i].key + " " + std::to_string(counts[i]) + "\n");
+  }
+  if (data->drawn) key.Update("seed " + std::to_string(seed) + "\n");
+  data->key = key.Hex();
+  return counts;
+}
+
+Result<PreparedData> Combine(const Work& work, const std::vector<CachedTokens>& cached,
+                             uint64_t seed) {
+  PreparedData data;
+  ATTUNE_ASSIGN_OR_RETURN(const std::vector<int64_t> counts, CountParts(work, cached, seed, &data));
+  std::vector<MixPart> train, validation;
+  for (size_t i = 0; i < cached.size(); ++i) {
+    train.push_back({cached[i].train, counts[i]});
+    validation.push_back(Whole(cached[i].validation));
+  }
+  ATTUNE_ASSIGN_OR_RETURN(data.train, Mix(train, seed));
+  ATTUNE_ASSIGN_OR_RETURN(data.validation, Mix(validation, seed));
+  ATTUNE_ASSIGN_OR_RETURN(data.old, Mix(OldParts(work, cached), seed));
   data.counts.examples = static_cast<int64_t>(data.train->size());
   for (uint32_t length : data.train->lengths()) data.counts.tokens += length;
   for (uint32_t count : data.train->target_counts()) data.counts.target_tokens += count;
@@ -171,7 +202,7 @@ Result<PrepareResult> Prepare(const PrepareTask& task, Observer& observer) {
     ATTUNE_ASSIGN_OR_RETURN(cached[static_cast<size_t>(part - work.parts.data())],
                             OpenCachedTokens(part->folder));
   }
-  ATTUNE_ASSIGN_OR_RETURN(PreparedData data, Combine(work, cached));
+  ATTUNE_ASSIGN_OR_RETURN(PreparedData data, Combine(work, cached, task.train.seed));
   for (const std::string& warning : DataWarnings(data.counts, task.train)) {
     observer.OnWarning(warning);
   }
@@ -201,7 +232,7 @@ Result<PreparedData> OpenPrepared(const PrepareTask& task) {
     if (!opened.ok()) return opened.status().WithContext("dataset " + part.dataset->reference);
     cached.push_back(std::move(*opened));
   }
-  auto data = Combine(work, cached);
+  auto data = Combine(work, cached, task.train.seed);
   if (data.ok()) data->counts.cached = true;
   return data;
 }

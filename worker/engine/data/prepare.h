@@ -21,10 +21,16 @@ namespace attune::engine {
 
 // All datasets of a task as one. Neither shard is null; validation may be empty.
 struct PreparedData {
-  std::shared_ptr<const TokenShard> train;  // a dataset of weight w appears w times (see Weighted)
+  std::shared_ptr<const TokenShard> train;       // by weight and share (mix.h)
   std::shared_ptr<const TokenShard> validation;  // every dataset once, whatever its weight
+  // What is not to be forgotten: the training examples, each once, of the datasets that have a
+  // share; of all where none has.
+  std::shared_ptr<const TokenShard> old;
   PrepareResult counts;
-  std::string key;  // sha256 over the datasets' keys and weights: equal keys, equal data
+  // sha256 over the datasets' keys and how much of each there is, with the seed where some of it is
+  // drawn: equal keys, equal data.
+  std::string key;
+  bool drawn = false;  // some of train
 };
 
 // What an earlier Prepare with the same task made; kFailedPrecondition when it is not there,
