@@ -271,8 +271,10 @@ Result<TaskFiles> Controller::ResolveFiles(const v1::Job& job) {
     file.set_reference(job.datasets(i));
     file.set_path(dataset.path());
     file.set_checksum(dataset.checksum());
-    double weight = i < job.spec().datasets_size() ? job.spec().datasets(i).weight() : 1;
-    file.set_weight(weight > 0 ? weight : 1);
+    v1::DatasetRef ref;
+    if (i < job.spec().datasets_size()) ref = job.spec().datasets(i);
+    file.set_share(ref.share());
+    file.set_weight(ref.share() > 0 ? 0 : ref.weight() > 0 ? ref.weight() : 1);
     files.datasets.push_back(std::move(file));
   }
   return files;

@@ -37,6 +37,7 @@ void TakeMetrics(const v1::MetricPoint& point, v1::Job* job) {
   if (point.has_loss()) metrics["loss"] = point.loss();
   if (point.has_learning_rate()) metrics["learning_rate"] = point.learning_rate();
   if (point.has_grad_norm()) metrics["grad_norm"] = point.grad_norm();
+  if (point.has_penalty()) metrics["penalty"] = point.penalty();
   if (point.has_tokens() && point.seconds() > 0) {
     metrics["tokens_per_second"] = point.tokens() / point.seconds();
   }

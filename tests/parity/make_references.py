@@ -46,6 +46,7 @@ CASES = {
 LORA = dict(r=4, lora_alpha=8, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM")
 TRAINING = dict(learning_rate=3e-3, beta1=0.9, beta2=0.999, epsilon=1e-8, weight_decay=0.5,
                 clip_norm=1.0, schedule="constant", seed=20)
+REGULARIZE = {"l2-sp": 0.5, "ewc": 20.0}
 PROMPTS = (
     "The capital of France is",
     "def fibonacci(n):\n    \"\"\"Return the n-th Fibonacci number.\"\"\"\n",
@@ -138,8 +139,23 @@ def attach_lora(model):
     return adapted.eval()
 
 
-def train(model, batches):
-    """The losses (mean over a batch's targets) and gradient norms of AdamW over the batches."""
+def measure_fisher(model, examples):
+    """By parameter: the sum of the examples' squared gradients of the log likelihood, by their targets."""
+    fisher = {n: torch.zeros_like(p) for n, p in model.named_parameters() if p.requires_grad}
+    for example in examples:
+        model.zero_grad()
+        forward(model, example)[1].backward()
+        for name, parameter in model.named_parameters():
+            if name in fisher:
+                fisher[name] += parameter.grad ** 2
+    count = sum(sum(example["targets"]) for example in examples)
+    model.zero_grad()
+    return {name: value / count for name, value in fisher.items()}
+
+
+def train(model, batches, penalty=None):
+    """The losses (mean over a batch's targets) and gradient norms of AdamW over the batches; with a penalty, a
+    function without arguments that is part of what is minimised, its values before the updates."""
     parameters = [p for p in model.parameters() if p.requires_grad]
     decayed = set(transformers.Trainer.get_decay_parameter_names(None, model))
     groups = {True: [], False: []}
@@ -151,7 +167,7 @@ def train(model, batches):
          dict(params=groups[False], weight_decay=0.0)],
         lr=TRAINING["learning_rate"], betas=(TRAINING["beta1"], TRAINING["beta2"]),
         eps=TRAINING["epsilon"])
-    losses, norms = [], []
+    losses, norms, penalties = [], [], []
     for batch in batches:
         count = sum(sum(example["targets"]) for example in batch)
         total = 0.0
@@ -160,10 +176,14 @@ def train(model, batches):
             loss = forward(model, example)[1] / count
             loss.backward()
             total += loss.item()
+        if penalty:
+            value = penalty()
+            value.backward()
+            penalties.append(value.item())
         norms.append(torch.nn.utils.clip_grad_norm_(parameters, TRAINING["clip_norm"]).item())
         optimizer.step()
         losses.append(total)
-    return dict(losses=losses, grad_norms=norms)
+    return dict(losses=losses, grad_norms=norms, **(dict(penalties=penalties) if penalty else {}))
 
 
 def make_small(output):
@@ -193,6 +213,37 @@ def make_training(output):
     lora = train(attach_lora(make_model(transformers.LlamaConfig(**BASE))), batches)
     write_json(output / "training.json",
                dict(options=TRAINING, batches=batches, full=full, lora=lora))
+
+
+def make_regularized(output):
+    """training.json's batches with L2-SP and with EWC, whose Fisher is of all their examples."""
+    batches = [make_examples(100 + step, (18, 9, 31)) for step in range(20)]
+    folder = output / "regularize"
+    folder.mkdir()
+    runs = {}
+
+    def save(tensors, name):
+        save_file({n.replace(".default.", "."): t.detach().clone() for n, t in tensors.items()},
+                  folder / f"{name}.safetensors")
+
+    for method in ("full", "lora"):
+        for kind, strength in REGULARIZE.items():
+            model = make_model(transformers.LlamaConfig(**BASE))
+            if method == "lora":
+                model = attach_lora(model)
+            trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
+            start = {name: parameter.detach().clone() for name, parameter in trained.items()}
+            fisher = {name: torch.ones_like(parameter) for name, parameter in start.items()}
+            if kind == "ewc":
+                fisher = measure_fisher(model, [example for batch in batches for example in batch])
+                save(fisher, f"{method}.fisher")
+
+            def penalty():
+                return strength / 2 * sum((fisher[n] * (p - start[n]) ** 2).sum() for n, p in trained.items())
+
+            runs[f"{method}.{kind}"] = train(model, batches, penalty)
+            save(trained, f"{method}.{kind}")
+    write_json(folder / "expected.json", dict(strength=REGULARIZE, **runs))
 
 
 def make_smollm2(output, gguf):
@@ -267,6 +318,7 @@ def main():
         make_small(made)
         make_lora(made)
         make_training(made)
+        make_regularized(made)
         make_smollm2(made, arguments.smollm2)
         if arguments.compare:
             found = list(differences(made, arguments.output))

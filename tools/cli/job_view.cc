@@ -230,7 +230,7 @@ double NumberAt(const nlohmann::ordered_json& json, const char* key) {
   return it != json.end() && it->is_number() ? it->get<double>() : 0.0;
 }
 
-// "live-docs@2: 900 examples an epoch (weight 3)", a line a data set.
+// "live-docs@2: 900 examples an epoch (weight 3)", or "(share 0.3)", a line a data set.
 std::string PlannedData(const nlohmann::ordered_json& plan) {
   std::string lines;
   auto datasets = plan.find("datasets");
@@ -238,10 +238,14 @@ std::string PlannedData(const nlohmann::ordered_json& plan) {
   for (const auto& dataset : *datasets) {
     auto name = dataset.find("reference");
     if (name == dataset.end() || !name->is_string()) continue;
-    const double weight = NumberAt(dataset, "weight");
+    const double weight = NumberAt(dataset, "weight"), share = NumberAt(dataset, "share");
     lines += (lines.empty() ? "" : "\n") + name->get<std::string>() + ": " +
-             FormatCount(NumberAt(dataset, "examples_an_epoch")) + " examples an epoch" +
-             (weight == 1 ? "" : " (weight " + FormatNumber(weight) + ")");
+             FormatCount(NumberAt(dataset, "examples_an_epoch")) + " examples an epoch";
+    if (share > 0) {
+      lines += " (share " + FormatNumber(share) + ")";
+    } else if (weight != 1) {
+      lines += " (weight " + FormatNumber(weight) + ")";
+    }
   }
   return lines;
 }
@@ -270,7 +274,10 @@ std::string PlanCard(const nlohmann::ordered_json& plan, const v1::JobSpec& spec
   if (auto memory = plan.find("memory"); memory != plan.end() && memory->is_object()) {
     double total = 0;
     std::string parts;
-    for (const char* part : {"weights", "gradients", "optimizer", "activations", "overhead"}) {
+    for (const char* part :
+         {"weights", "gradients", "optimizer", "regularize", "activations", "overhead"}) {
+      // Most jobs have no penalty, and earlier plans no such part.
+      if (part == std::string_view("regularize") && NumberAt(*memory, part) == 0) continue;
       total += NumberAt(*memory, part);
       parts += (parts.empty() ? "" : ", ") + std::string(part) + " " +
                FormatBytes(NumberAt(*memory, part));

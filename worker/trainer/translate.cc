@@ -49,6 +49,14 @@ engine::OptimizerOptions ToOptimizerOptions(const v1::OptimizerSpec& spec) {
   return out;
 }
 
+engine::RegularizeOptions ToRegularizeOptions(const v1::RegularizeSpec& spec) {
+  engine::RegularizeOptions out;
+  if (!spec.type().empty()) out.type = spec.type();  // absent in jobs of before there was one
+  out.strength = spec.strength();
+  out.fisher_examples = static_cast<int>(spec.fisher_examples());
+  return out;
+}
+
 std::map<std::string, std::string> Lineage(const v1::TrainerTask& task) {
   std::string datasets;
   for (const auto& dataset : task.datasets()) {
@@ -70,11 +78,9 @@ nlohmann::ordered_json ToJson(const engine::SplitCounts& counts) {
 }
 
 nlohmann::ordered_json ToJson(const engine::DatasetCounts& dataset) {
-  return {{"reference", dataset.reference},
-          {"weight", dataset.weight},
-          {"examples_an_epoch", dataset.examples_an_epoch},
-          {"train", ToJson(dataset.train)},
-          {"validation", ToJson(dataset.validation)}};
+  return {{"reference", dataset.reference}, {"weight", dataset.weight},
+          {"share", dataset.share},         {"examples_an_epoch", dataset.examples_an_epoch},
+          {"train", ToJson(dataset.train)}, {"validation", ToJson(dataset.validation)}};
 }
 
 }  // namespace
@@ -95,8 +101,8 @@ engine::PrepareTask ToPrepareTask(const v1::TrainerTask& task, const Place& plac
   engine::PrepareTask out;
   out.base = ToModelFiles(task.base());
   for (const auto& dataset : task.datasets()) {
-    out.datasets.push_back(
-        {dataset.reference(), dataset.path(), dataset.checksum(), dataset.weight()});
+    out.datasets.push_back({dataset.reference(), dataset.path(), dataset.checksum(),
+                            dataset.weight(), dataset.share()});
   }
   out.token_cache = task.token_cache();
   out.train = ToTrainOptions(task.spec().train(), place);
@@ -116,6 +122,7 @@ engine::TrainTask ToTrainTask(const v1::TrainerTask& task, const Place& place) {
                                      spec.method().target_modules().end());
   }
   out.optimizer = ToOptimizerOptions(spec.optimizer());
+  out.regularize = ToRegularizeOptions(spec.regularize());
   out.evaluate.every_steps = static_cast<int>(spec.evaluate().every_steps());
   out.evaluate.split = spec.evaluate().split();
   out.evaluate.max_examples = static_cast<int>(spec.evaluate().max_examples());
@@ -169,6 +176,7 @@ v1::MetricPoint ToMetricPoint(const engine::StepReport& step, const v1::TrainerT
   out.set_target_tokens(static_cast<uint32_t>(step.target_tokens));
   out.set_learning_rate(step.learning_rate);
   out.set_grad_norm(step.grad_norm);
+  if (step.penalty) out.set_penalty(*step.penalty);
   out.set_seconds(step.seconds);
   out.set_ranks(task.world_size());
   out.set_generation(task.generation());
@@ -209,6 +217,7 @@ std::string ToPlanJson(const engine::PlanResult& plan, int ranks) {
        {{"weights", memory.weights},
         {"gradients", memory.gradients},
         {"optimizer", memory.optimizer},
+        {"regularize", memory.regularize},
         {"activations", memory.activations},
         {"overhead", memory.overhead},
         {"total", memory.total()}}},

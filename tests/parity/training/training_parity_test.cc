@@ -1,11 +1,14 @@
-// 20 AdamW steps against transformers and peft: training.json of tests/parity/make_references.py.
+// 20 AdamW steps against transformers and peft, plain and held by L2-SP and EWC: training.json and
+// regularize/ of tests/parity/make_references.py.
 
+#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
 
 #include "common/base/files.h"
 #include "tests/unit/training/step_run.h"
+#include "worker/engine/checkpoint/tensor_file.h"
 
 namespace attune::engine {
 namespace {
@@ -86,6 +89,76 @@ TEST_P(TrainingParity, LossesOfTwentySteps) {
 
 INSTANTIATE_TEST_SUITE_P(Methods, TrainingParity,
                          ::testing::Combine(::testing::Values("full", "lora"),
+                                            ::testing::Values(1, 2)));
+
+// The reference's tensors of these names.
+NamedTensors Expected(const std::string& file, const NamedTensors& like) {
+  NamedTensors tensors;
+  for (const auto& [name, tensor] : like) {
+    tensors.emplace_back(name, at::empty_like(tensor.detach()));
+  }
+  const Status loaded =
+      LoadTensorsInto(kFixtures / "regularize" / (file + ".safetensors"), tensors);
+  EXPECT_TRUE(loaded.ok()) << loaded.ToString();
+  return tensors;
+}
+
+NamedTensors Flat(const NamedTensors& named) {
+  std::vector<at::Tensor> values;
+  for (const auto& [name, tensor] : named) values.push_back(tensor.detach().reshape({-1}));
+  return {{"all", at::cat(values)}};
+}
+
+// The root of the mean square of all differences.
+double Distance(const NamedTensors& a, const NamedTensors& b) {
+  const at::Tensor difference = Flat(a)[0].second - Flat(b)[0].second;
+  return difference.to(at::kDouble).square().mean().sqrt().item<double>();
+}
+
+class RegularizeParity
+    : public ::testing::TestWithParam<std::tuple<std::string, std::string, int>> {};
+
+// Losses within 1e-4, penalties and the norms of all gradients within 1e-3 of themselves, the
+// Fisher information within 1e-4 of its largest value, and the weights where the reference's are:
+// AdamW's steps are of size 3e-3, and the difference is below a hundredth of one.
+TEST_P(RegularizeParity, TwentySteps) {
+  const auto& [method, type, ranks] = GetParam();
+  const json reference = json::parse(ReadFile(kFixtures / "regularize" / "expected.json").value());
+  testing::StepInput input =
+      Input(json::parse(ReadFile(kFixtures / "training.json").value()), method);
+  input.task.regularize = {.type = type,
+                           .strength = reference.at("strength").at(type).get<double>(),
+                           .fisher_examples = static_cast<int>(input.shard->size())};
+  const testing::StepRun run = RunSteps(input, ranks, 20);
+  const json& expected = reference.at(method + "." + type);
+  ASSERT_EQ(run.reports.size(), 20u);
+  for (size_t i = 0; i < 20; ++i) {
+    SCOPED_TRACE("step " + std::to_string(i + 1));
+    EXPECT_NEAR(run.reports[i].loss, expected.at("losses")[i].get<double>(), 1e-4);
+    const double norm = expected.at("grad_norms")[i].get<double>();
+    EXPECT_NEAR(run.reports[i].grad_norm, norm, 1e-3 * norm);
+    const double penalty = expected.at("penalties")[i].get<double>();
+    EXPECT_NEAR(*run.reports[i].penalty, penalty, 1e-3 * penalty);
+  }
+  const NamedTensors weights = Expected(method + "." + type, run.parameters);
+  EXPECT_LT(Distance(run.parameters, weights), 3e-5);
+  if (type != "ewc") return;
+  ASSERT_FALSE(run.fisher.empty());
+  NamedTensors names;
+  for (const auto& [name, tensor] : run.fisher) {
+    names.emplace_back(name.substr(std::string("fisher.").size()), tensor);
+  }
+  const NamedTensors fisher = Expected(method + ".fisher", names);
+  for (size_t p = 0; p < fisher.size(); ++p) {
+    const double largest = fisher[p].second.max().item<double>();
+    EXPECT_LT((run.fisher[p].second - fisher[p].second).abs().max().item<double>(), 1e-4 * largest)
+        << fisher[p].first;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Methods, RegularizeParity,
+                         ::testing::Combine(::testing::Values("full", "lora"),
+                                            ::testing::Values("l2-sp", "ewc"),
                                             ::testing::Values(1, 2)));
 
 }  // namespace

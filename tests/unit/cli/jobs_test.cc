@@ -189,13 +189,16 @@ TEST_F(JobsTest, DryRunPrintsThePlan) {
       R"({"steps":12,"sequences":48,"examples":100,"tokens":20000,"target_tokens":5000,"fill":0.9,"parameters":1000,)"
       R"("trainable_parameters":10,"memory":{"weights":1048576,"gradients":0,"optimizer":0,"activations":0,"overhead":0},)"
       R"("datasets":[{"reference":"live@2","weight":3,"examples_an_epoch":900},{"reference":"old@1","weight":1,)"
-      R"("examples_an_epoch":100}],"warnings":["2 are cut"]})";
+      R"("examples_an_epoch":100},{"reference":"past@3","weight":0,"share":0.3,"examples_an_epoch":428}],)"
+      R"("warnings":["2 are cut"]})";
   ASSERT_EQ(cli_.Run({"job", "submit", spec_, "--dry-run"}), kExitOk) << cli_.err();
   EXPECT_EQ(fake_.submits()[0].kind(), v1::Job::PLAN);
   EXPECT_THAT(cli_.out(), HasSubstr("12 of 16 sequences x 1024 tokens"));
   EXPECT_THAT(cli_.out(), HasSubstr("1 MiB per rank"));
   EXPECT_THAT(cli_.out(), HasSubstr("live@2: 900 examples an epoch (weight 3)\n"));
   EXPECT_THAT(cli_.out(), HasSubstr("old@1: 100 examples an epoch\n"));
+  EXPECT_THAT(cli_.out(), HasSubstr("past@3: 428 examples an epoch (share 0.3)\n"));
+  EXPECT_THAT(cli_.out(), Not(HasSubstr("regularize")));
   EXPECT_THAT(cli_.out(), testing::ContainsRegex("Warning +2 are cut\n"));
   ASSERT_EQ(cli_.Run({"job", "submit", spec_, "--dry-run", "-o", "json"}), kExitOk);
   EXPECT_EQ(json::parse(cli_.out())["steps"], 12);

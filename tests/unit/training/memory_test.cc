@@ -145,6 +145,18 @@ TEST(PredictMemory, IsWithinATenthOnOtherShapes) {
   }
 }
 
+TEST(PredictMemory, CountsWhatAPenaltyKeeps) {
+  for (const char* method : {"full", "lora"}) {
+    TrainTask task = Task(method);
+    const auto model = *ShapeOf(Tensors(kSmolLM2), Config(kSmolLM2), task.method);
+    const int64_t plain = PredictMemory(model, {}, task).total();
+    task.regularize.type = "l2-sp";
+    EXPECT_EQ(PredictMemory(model, {}, task).total() - plain, 4 * model.trainable_parameters);
+    task.regularize.type = "ewc";
+    EXPECT_EQ(PredictMemory(model, {}, task).total() - plain, 8 * model.trainable_parameters);
+  }
+}
+
 TEST(PredictMemory, ShrinksWithCheckpointingOneMicroBatchAndLora) {
   const MicroBatchShape two{.tokens = 512, .targets = 512, .micro_batches_max = 2};
   const MicroBatchShape one{.tokens = 512, .targets = 512, .micro_batches_max = 1};

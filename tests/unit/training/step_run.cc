@@ -5,13 +5,14 @@
 #include <gtest/gtest.h>
 
 #include "tests/unit/training/ranks.h"
+#include "worker/engine/tasks/fisher.h"
 
 namespace attune::engine::testing {
 namespace {
 
 Result<TrainingSetup> MakeSetup(const StepInput& input) {
   TrainingSetup setup;
-  setup.data.train = input.shard;
+  setup.data.train = setup.data.old = input.shard;
   setup.plan = input.plan;
   const TrainTask& task = input.task;
   if (!setup.plan) {
@@ -24,6 +25,7 @@ Result<TrainingSetup> MakeSetup(const StepInput& input) {
   }
   setup.trainable = setup.model->TrainableParameters();
   setup.optimizer = std::make_unique<AdamW>(setup.trainable, task.optimizer);
+  setup.penalty = MakePenalty(task.regularize, setup.trainable);
   return setup;
 }
 
@@ -32,6 +34,12 @@ void RunRank(TrainingSetup& setup, const TrainTask& task, const Membership& memb
   at::set_num_threads(1);  // of this rank
   auto group = Group::Open(membership, store);
   ASSERT_TRUE(group.ok()) << group.status().ToString();
+  if (task.regularize.type == "ewc") {
+    Observer observer;
+    const Status measured = MeasureFisher(task, setup, **group, observer);
+    ASSERT_TRUE(measured.ok()) << measured.ToString();
+    run.fisher = setup.penalty->Fisher();
+  }
   StepRunner runner(task, setup, **group);
   for (int step = 0; step < steps; ++step) {
     const auto outcome = runner.Run(step, StopRequest::kNone, [] { return Status(); });
@@ -55,6 +63,7 @@ StepRun RunSteps(const StepInput& input, int world_size, int steps) {
     for (size_t i = 0; i < std::min(run.reports.size(), runs[0].reports.size()); ++i) {
       EXPECT_EQ(run.reports[i].loss, runs[0].reports[i].loss);
       EXPECT_EQ(run.reports[i].grad_norm, runs[0].reports[i].grad_norm);
+      EXPECT_EQ(run.reports[i].penalty, runs[0].reports[i].penalty);
     }
     for (size_t p = 0; p < std::min(run.parameters.size(), runs[0].parameters.size()); ++p) {
       EXPECT_TRUE(at::equal(run.parameters[p].second, runs[0].parameters[p].second))

@@ -13,11 +13,12 @@ namespace attune::engine::testing {
 struct StepRun {
   std::vector<StepReport> reports;
   NamedTensors parameters;  // after the last step
+  NamedTensors fisher;      // of ewc
 };
 
 struct StepInput {
   ModelFiles model;  // LoRA is added where the task wants it and the model has none
-  std::shared_ptr<TokenShard> shard;
+  std::shared_ptr<TokenShard> shard;  // also what ewc measures
   TrainTask task;
   std::shared_ptr<const StepPlan> plan;  // null: the task's own
 };

@@ -103,6 +103,41 @@ TEST_P(TrainMethodTest, ResumeIsBitEqual) {
   }
 }
 
+// The penalty is around the start and not around the checkpoint, and the Fisher information is what
+// it was: with a learning rate that has moved the weights, else nothing would show.
+TEST_P(TrainMethodTest, ResumeIsBitEqualWithAPenalty) {
+  const std::string weights =
+      GetParam() == "full" ? "model.safetensors" : "adapter_model.safetensors";
+  for (const char* type : {"l2-sp", "ewc"}) {
+    TrainTask task = Task(GetParam(), std::string("straight-") + type);
+    task.regularize = {.type = type, .strength = 20, .fisher_examples = 7};
+    const auto straight = TrainOn(2, task);
+    ASSERT_TRUE(straight[0].result.ok()) << straight[0].result.status().ToString();
+    EXPECT_GT(*straight[0].observer.steps.back().penalty, 0);
+
+    task.run_directory = folder_.path() / (std::string("resumed-") + type);
+    TrainOn(2, task, [](int rank, TrainTask&, Recorder& observer) {
+      if (rank == 0) observer.stop = StopRequest::kCheckpointAndStop, observer.stop_after = 6;
+    });
+    const auto resumed = TrainOn(2, task);
+    ASSERT_TRUE(resumed[0].result.ok()) << resumed[0].result.status().ToString();
+    EXPECT_EQ(resumed[0].observer.steps.front().step, 7);
+    for (size_t i = 0; i < 4; ++i) {
+      EXPECT_EQ(resumed[0].observer.steps[i].penalty, straight[0].observer.steps[i + 6].penalty);
+    }
+    EXPECT_TRUE(ReadAll(resumed[0].result->output / weights) ==
+                ReadAll(straight[0].result->output / weights));
+
+    // Another number of ranks goes on with the Fisher information that was measured.
+    fs::remove_all(task.run_directory / "checkpoints" / "step-00000010");
+    const auto more = TrainOn(3, task);
+    ASSERT_TRUE(more[0].result.ok()) << more[0].result.status().ToString();
+    EXPECT_EQ(more[0].observer.steps.front().step, 7);
+    EXPECT_EQ(more[0].observer.steps[0].penalty, straight[0].observer.steps[6].penalty);
+    EXPECT_NEAR(more[0].result->final_loss, straight[0].result->final_loss, 5e-5);
+  }
+}
+
 // As after the death of a trainer whose last reports nobody took: what is on disk counts.
 TEST_F(TrainTest, GoesOnFromTheNewestCheckpointThatIsThere) {
   TrainTask task = Task("full", "run");
@@ -198,6 +233,73 @@ TEST_F(TrainTest, ACheckpointOfOtherSettingsIsRefused) {
   EXPECT_THAT(resumed[0].result.status().message(), HasSubstr("belongs to another run"));
 }
 
+// What an earlier version wrote has no such key; neither has what it would resume.
+TEST_F(TrainTest, SettingsWithoutAPenaltyAreThoseOfBefore) {
+  const auto plain = TrainOn(1, Task("lora", "plain"));
+  ASSERT_TRUE(plain[0].result.ok()) << plain[0].result.status().ToString();
+  const json settings = json::parse(ReadAll(plain[0].result->output / "attune.json"))["settings"];
+  EXPECT_FALSE(settings.contains("regularize"));
+  EXPECT_FALSE(settings.contains("data"));
+
+  TrainTask task = Task("lora", "held");
+  task.regularize = {.type = "l2-sp", .strength = 0.5};
+  const auto held = TrainOn(1, task);
+  ASSERT_TRUE(held[0].result.ok()) << held[0].result.status().ToString();
+  EXPECT_EQ(json::parse(ReadAll(held[0].result->output / "attune.json"))["settings"]["regularize"],
+            json({{"type", "l2-sp"}, {"strength", 0.5}}));
+  EXPECT_THAT(ReadAll(held[0].result->output / "README.md"),
+              HasSubstr("| regularize | l2-sp, strength 0.5 |"));
+  task.regularize.strength = 0.6;
+  EXPECT_THAT(TrainOn(1, task)[0].result.status().message(), HasSubstr("belongs to another run"));
+}
+
+// Where a job's base is what a job made: an adapter is gone on from, and a full fine-tuned model
+// takes an adapter. Both start at the base's loss; w0 is the base.
+TEST_F(TrainTest, GoesOnFromWhatAJobMadeAndHoldsItThere) {
+  const auto full = TrainOn(1, Task("full", "full"));
+  ASSERT_TRUE(full[0].result.ok()) << full[0].result.status().ToString();
+  TrainTask task = Task("lora", "on-full");
+  task.data.base = Output(*full[0].result, "full");
+  task.regularize = {.type = "l2-sp", .strength = 0.1};
+  Recorder prepared;
+  ASSERT_TRUE(Prepare(task.data, prepared).ok());
+  const auto adapter = TrainOn(1, task);
+  ASSERT_TRUE(adapter[0].result.ok()) << adapter[0].result.status().ToString();
+  EXPECT_NEAR(*adapter[0].result->first_validation_loss, *full[0].result->final_validation_loss,
+              1e-6);
+  EXPECT_EQ(adapter[0].observer.steps[0].penalty, 0);
+
+  // On top of the adapter on top of the fine-tuned model.
+  TrainTask next = task;
+  next.run_directory = folder_.path() / "on-adapter";
+  next.data.base = {.reference = "adapter@1",
+                    .path = adapter[0].result->output,
+                    .format = "peft-adapter",
+                    .base = std::make_shared<ModelFiles>(task.data.base)};
+  ASSERT_TRUE(Prepare(next.data, prepared).ok());
+  const auto again = TrainOn(1, next);
+  ASSERT_TRUE(again[0].result.ok()) << again[0].result.status().ToString();
+  EXPECT_NEAR(*again[0].result->first_validation_loss, *adapter[0].result->final_validation_loss,
+              1e-6);
+  EXPECT_EQ(again[0].observer.steps[0].penalty, 0);
+  next.method.type = "full";
+  EXPECT_THAT(TrainOn(1, next)[0].result.status().message(), HasSubstr("Export it with --merge"));
+}
+
+TEST_F(TrainTest, MeasuringTheFisherInformationCanBeStopped) {
+  TrainTask task = Task("full", "run");
+  task.regularize = {.type = "ewc", .strength = 1, .fisher_examples = 8};
+  const auto ranks = TrainOn(2, task, [](int rank, TrainTask&, Recorder& observer) {
+    if (rank == 1) observer.stop = StopRequest::kCheckpointAndStop, observer.stop_after = 1;
+  });
+  for (const auto& [result, observer] : ranks) {
+    EXPECT_EQ(result.status().code(), StatusCode::kCancelled);
+    EXPECT_TRUE(observer.evaluations.empty());
+    EXPECT_EQ(observer.last_progress.phase, "measuring the Fisher information");
+  }
+  EXPECT_FALSE(fs::exists(task.run_directory / "checkpoints"));
+}
+
 TEST_F(TrainTest, AStopThatOneRankHearsStopsAllAtTheSameStep) {
   const auto ranks = TrainOn(3, Task("full", "run"), [](int rank, TrainTask&, Recorder& observer) {
     if (rank == 1) observer.stop = StopRequest::kStop, observer.stop_after = 3;
@@ -226,7 +328,12 @@ TEST_F(TrainTest, RanksWithDifferentSettingsOrPlansAreRefused) {
   const auto plans = TrainOn(2, Task("full", "b"), [](int rank, TrainTask& task, Recorder&) {
     if (rank == 1) task.data.train.max_steps = 9;
   });
+  const auto penalties = TrainOn(2, Task("full", "c"), [](int rank, TrainTask& task, Recorder&) {
+    if (rank == 1) task.regularize = {.type = "ewc", .strength = 1};
+  });
   for (int rank = 0; rank < 2; ++rank) {
+    EXPECT_THAT(penalties[rank].result.status().message(),
+                HasSubstr("rank 1 has another settings"));
     EXPECT_THAT(settings[rank].result.status().message(), HasSubstr("rank 1 has another settings"));
     EXPECT_THAT(plans[rank].result.status().message(), HasSubstr("rank 1 has another step plan"));
   }
@@ -247,6 +354,8 @@ TEST_F(TrainTest, RefusesMoreRanksThanSequencesAndWrongValues) {
   refuse([](TrainTask& task) { task.optimizer.schedule = "cosin"; }, 1, "optimizer.schedule");
   refuse([](TrainTask& task) { task.optimizer.beta2 = 1; }, 1, "optimizer.betas");
   refuse([](TrainTask& task) { task.evaluate.split = "test"; }, 1, "evaluate.split");
+  refuse([](TrainTask& task) { task.regularize.type = "l3"; }, 1, "regularize.type");
+  refuse([](TrainTask& task) { task.regularize = {.type = "ewc"}; }, 1, "regularize.strength");
   refuse([](TrainTask& task) { task.data.train.precision = "float16"; }, 1, "train.precision");
   EXPECT_FALSE(fs::exists(folder_.path() / "run"));
 }

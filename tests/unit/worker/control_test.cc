@@ -319,8 +319,9 @@ TEST_F(ControlTest, WarningsAreReportedByTheFirstRank) {
   TheFakeEngine().prepare = [](const auto& prepare,
                                engine::Observer& observer) -> Result<engine::PrepareResult> {
     observer.OnWarning(prepare.base.reference + "\xff");
-    return engine::PrepareResult{.datasets = {{"a@1", 1, {.truncated = 2}, {.unusable = 3}, 0, {}},
-                                              {"b@1", 1, {.truncated = 5}, {}, 0, {}}}};
+    return engine::PrepareResult{
+        .datasets = {{"a@1", 1, 0, {.truncated = 2}, {.unusable = 3}, 0, {}},
+                     {"b@1", 1, 0, {.truncated = 5}, {}, 0, {}}}};
   };
   StartTrainer();
   auto task = TrainTask();

@@ -30,10 +30,12 @@ constexpr char kTrainTask[] = R"(
                 schedule: "linear" warmup_steps: 3 clip_norm: 0.5 }
     evaluate { every_steps: 20 split: "validation" max_examples: 200 }
     checkpoint { every_steps: 10 keep: 3 }
+    regularize { type: "ewc" strength: 5 fisher_examples: 12 }
   }
   base { reference: "m@1" path: "/s/models/m/1" format: "peft-adapter"
          adapter_base { reference: "b@2" path: "/s/models/b/2" format: "gguf" source: "/in/b.gguf" } }
   datasets { reference: "d@1" path: "/s/datasets/d/1" checksum: "abc" weight: 0.7 }
+  datasets { reference: "e@2" path: "/s/datasets/e/2" checksum: "def" share: 0.3 }
   token_cache: "/s/cache/tokens" run_directory: "/s/runs/job-1"
   train {})";
 
@@ -44,9 +46,11 @@ TEST(ToTrainTask, CarriesEveryField) {
   ASSERT_TRUE(out.data.base.base);
   EXPECT_EQ(out.data.base.base->path, "/s/models/b/2");
   EXPECT_EQ(out.data.base.base->source, "/in/b.gguf");
-  ASSERT_EQ(out.data.datasets.size(), 1u);
+  ASSERT_EQ(out.data.datasets.size(), 2u);
   EXPECT_EQ(out.data.datasets[0].checksum, "abc");
   EXPECT_DOUBLE_EQ(out.data.datasets[0].weight, 0.7);
+  EXPECT_DOUBLE_EQ(out.data.datasets[0].share, 0);
+  EXPECT_DOUBLE_EQ(out.data.datasets[1].share, 0.3);
   EXPECT_EQ(out.data.token_cache, "/s/cache/tokens");
   const auto& train = out.data.train;
   EXPECT_DOUBLE_EQ(train.epochs, 2);
@@ -72,6 +76,9 @@ TEST(ToTrainTask, CarriesEveryField) {
   EXPECT_EQ(out.optimizer.schedule, "linear");
   EXPECT_EQ(out.optimizer.warmup_steps, 3);
   EXPECT_DOUBLE_EQ(out.optimizer.clip_norm, 0.5);
+  EXPECT_EQ(out.regularize.type, "ewc");
+  EXPECT_DOUBLE_EQ(out.regularize.strength, 5);
+  EXPECT_EQ(out.regularize.fisher_examples, 12);
   EXPECT_EQ(out.evaluate.every_steps, 20);
   EXPECT_EQ(out.evaluate.max_examples, 200);
   EXPECT_EQ(out.checkpoint.every_steps, 10);
@@ -80,6 +87,12 @@ TEST(ToTrainTask, CarriesEveryField) {
   EXPECT_EQ(out.resume_from, "/s/runs/job-1/checkpoints");
   EXPECT_THAT(out.lineage.at("datasets"), HasSubstr("d@1 sha256:abc"));
   EXPECT_THAT(out.lineage.at("spec"), HasSubstr("learning_rate"));
+}
+
+TEST(ToTrainTask, AJobOfBeforeThereWasRegularizeHasNone) {
+  auto task = Parse(kTrainTask);
+  task.mutable_spec()->clear_regularize();
+  EXPECT_EQ(ToTrainTask(task, {"cpu", 3}).regularize.type, "none");
 }
 
 TEST(ToTrainTask, TheJobsThreadsWin) {
@@ -122,13 +135,16 @@ TEST(ToPlanJson, IsOneObject) {
   engine::PlanResult plan;
   plan.steps = 40;
   plan.memory.weights = 5;
+  plan.memory.regularize = 3;
   plan.memory.overhead = 2;
-  plan.datasets = {{"docs@1", 3, {.examples = 10, .truncated = 2}, {.unusable = 1}, 30, {}}};
+  plan.datasets = {{"docs@1", 3, 0.25, {.examples = 10, .truncated = 2}, {.unusable = 1}, 30, {}}};
   plan.warnings = {"mind this"};
   const auto json = nlohmann::json::parse(ToPlanJson(plan, 2));
   EXPECT_EQ(json["steps"], 40);
   EXPECT_EQ(json["ranks"], 2);
-  EXPECT_EQ(json["memory"]["total"], 7);
+  EXPECT_EQ(json["memory"]["regularize"], 3);
+  EXPECT_EQ(json["memory"]["total"], 10);
+  EXPECT_EQ(json["datasets"][0]["share"], 0.25);
   EXPECT_EQ(json["datasets"][0]["reference"], "docs@1");
   EXPECT_EQ(json["datasets"][0]["examples_an_epoch"], 30);
   EXPECT_EQ(json["datasets"][0]["train"]["truncated"], 2);

@@ -4,7 +4,7 @@
 //
 //   checkpoints/step-00000020/
 //     model.safetensors or adapter_model.safetensors   what trains, float32
-//     optimizer.safetensors                            its moments
+//     optimizer.safetensors                            its moments, and the Fisher information
 //     state.json                                       CheckpointState, and size and sha256 of the
 //     other files
 //

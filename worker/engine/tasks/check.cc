@@ -1,5 +1,7 @@
 #include "worker/engine/tasks/check.h"
 
+#include <cmath>
+
 #include "worker/engine/optim/schedule.h"
 
 namespace attune::engine {
@@ -51,6 +53,20 @@ Status CheckOptimizer(const OptimizerOptions& options) {
   return ScheduleFactor(options, 0, 1).status();
 }
 
+Status CheckRegularize(const RegularizeOptions& options) {
+  if (options.type == "none") return Status();
+  if (options.type != "l2-sp" && options.type != "ewc") {
+    return Bad("regularize.type", "is '" + options.type + "': use none, l2-sp or ewc");
+  }
+  if (!(options.strength > 0 && std::isfinite(options.strength))) {
+    return Bad("regularize.strength", "must be above 0");
+  }
+  if (options.type == "ewc" && options.fisher_examples < 1) {
+    return Bad("regularize.fisher_examples", "must be at least 1");
+  }
+  return Status();
+}
+
 }  // namespace
 
 std::string WarmupWarning(const TrainTask& task, int steps) {
@@ -68,6 +84,7 @@ Status CheckTrainTask(const TrainTask& task, int world_size) {
   ATTUNE_RETURN_IF_ERROR(CheckMethod(task.method));
   ATTUNE_RETURN_IF_ERROR(CheckTrain(task.data.train, world_size));
   ATTUNE_RETURN_IF_ERROR(CheckOptimizer(task.optimizer));
+  ATTUNE_RETURN_IF_ERROR(CheckRegularize(task.regularize));
   if (task.evaluate.split != "validation" && task.evaluate.split != "train") {
     return Bad("evaluate.split", "is '" + task.evaluate.split + "': use validation or train");
   }

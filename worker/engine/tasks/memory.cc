@@ -139,6 +139,9 @@ MemoryPrediction PredictMemory(const ModelShape& model, const MicroBatchShape& b
   memory.weights += task.method.type == "lora" ? frozen * (frozen_half ? kHalf : kFloat) : 0;
   memory.gradients = model.trainable_parameters * kFloat;
   memory.optimizer = model.trainable_parameters * 2 * kFloat;
+  const std::string& regularize = task.regularize.type;  // keeps w0, and for ewc the Fisher too
+  const int64_t copies = regularize == "ewc" ? 2 : regularize == "l2-sp" ? 1 : 0;
+  memory.regularize = model.trainable_parameters * copies * kFloat;
   memory.activations = Activations(model, batch, task);
   memory.overhead = kProcess;
   return memory;

@@ -47,8 +47,16 @@ std::string DataText(const json& datasets) {
     const std::string reference = Text(At(dataset, "reference"));
     text += (text.empty() ? "" : ", ") + reference + " (sha256 " +
             Text(At(dataset, "checksum")).substr(0, 12) + ")";
+    const std::string share = Text(At(dataset, "share"));
+    if (!share.empty()) text += ", " + share + " of the examples";
   }
   return text;
+}
+
+std::string RegularizeText(const json& settings) {
+  const json regularize = At(settings, "regularize");
+  const std::string type = Text(At(regularize, "type"));
+  return type.empty() ? "" : type + ", strength " + Text(At(regularize, "strength"));
 }
 
 std::string Table(const json& lineage) {
@@ -60,6 +68,7 @@ std::string Table(const json& lineage) {
   table += Row("steps", Text(At(lineage, "steps")));
   table += Row("learning rate", Text(At(optimizer, "learning_rate")));
   table += Row("weight decay", Text(At(optimizer, "weight_decay")));
+  table += Row("regularize", RegularizeText(settings));
   table += Row("precision", Text(At(settings, "precision")));
   table += Row("seed", Text(At(settings, "seed")));
   table += Row("loss of the last step", Text(At(lineage, "final_loss")));

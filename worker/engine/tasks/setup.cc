@@ -6,6 +6,7 @@
 #include "worker/engine/parallel/pages.h"
 #include "worker/engine/tasks/check.h"
 #include "worker/engine/tasks/failure.h"
+#include "worker/engine/tasks/fisher.h"
 
 namespace attune::engine {
 namespace {
@@ -18,7 +19,7 @@ constexpr std::chrono::minutes kVerifySlack{30};
 
 // What must be equal for a resumed run to be the same run, apart from the plan. Not the ranks, nor
 // how a step is cut into micro-batches.
-std::string ConfigOf(const TrainTask& task) {
+std::string ConfigOf(const TrainTask& task, const PreparedData& data) {
   const Method& method = task.method;
   const OptimizerOptions& o = task.optimizer;
   json config = {{"base", task.data.base.reference},
@@ -40,6 +41,15 @@ std::string ConfigOf(const TrainTask& task) {
                              {"dropout", method.dropout},
                              {"target_modules", method.target_modules}});
   }
+  // Only where they say something: earlier checkpoints lack these keys.
+  const RegularizeOptions& regularize = task.regularize;
+  if (regularize.type != "none") {
+    config["regularize"] = {{"type", regularize.type}, {"strength", regularize.strength}};
+  }
+  if (regularize.type == "ewc") {
+    config["regularize"]["fisher_examples"] = regularize.fisher_examples;
+  }
+  if (data.drawn) config["data"] = data.key;  // the plan counts examples and tells none apart
   return config.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
@@ -82,6 +92,7 @@ Status LoadModel(const TrainTask& task, TrainingSetup& setup) {
   }
   setup.trainable = setup.model->TrainableParameters();
   setup.optimizer = std::make_unique<AdamW>(setup.trainable, task.optimizer);
+  setup.penalty = MakePenalty(task.regularize, setup.trainable);
   ReturnFreedMemory();
   return Status();
 }
@@ -135,13 +146,13 @@ std::string ChooseCheckpoint(const TrainTask& task, Observer& observer) {
   return "";
 }
 
-// Rank 0 chooses for all.
-Status Resume(const TrainTask& task, TrainingSetup& setup, Group& group, Observer& observer) {
-  if (task.resume_from.empty()) return Status();
+// Rank 0 chooses for all. False when there is nothing to resume from.
+Result<bool> Resume(const TrainTask& task, TrainingSetup& setup, Group& group, Observer& observer) {
+  if (task.resume_from.empty()) return false;
   std::string chosen;
   if (group.rank() == 0) chosen = ChooseCheckpoint(task, observer);
   ATTUNE_ASSIGN_OR_RETURN(chosen, group.FromFirst(chosen, kVerifySlack));
-  if (chosen.empty()) return Status();
+  if (chosen.empty()) return false;
   ATTUNE_ASSIGN_OR_RETURN(setup.start, ReadCheckpointState(chosen));
   ATTUNE_RETURN_IF_ERROR(CheckResumed(setup.start, setup, chosen));
   ATTUNE_RETURN_IF_ERROR(LoadCheckpoint(chosen, setup.Tensors()));
@@ -149,15 +160,26 @@ Status Resume(const TrainTask& task, TrainingSetup& setup, Group& group, Observe
   observer.OnProgress({.phase = "resumes from step " + std::to_string(setup.start.step),
                        .step = setup.start.step,
                        .total_steps = setup.plan->steps()});
-  return Status();
+  return true;
 }
 
 }  // namespace
 
 CheckpointTensors TrainingSetup::Tensors() const {
-  return {.weights_file = model->has_adapter() ? "adapter_model.safetensors" : "model.safetensors",
-          .weights = trainable,
-          .optimizer = optimizer->State()};
+  CheckpointTensors tensors{
+      .weights_file = model->has_adapter() ? "adapter_model.safetensors" : "model.safetensors",
+      .weights = trainable,
+      .optimizer = optimizer->State()};
+  if (penalty != nullptr) {
+    for (auto& named : penalty->Fisher()) tensors.optimizer.push_back(std::move(named));
+  }
+  return tensors;
+}
+
+std::unique_ptr<Penalty> MakePenalty(const RegularizeOptions& options,
+                                     const NamedTensors& parameters) {
+  if (options.type == "none") return nullptr;
+  return std::make_unique<Penalty>(parameters, options.strength, options.type == "ewc");
 }
 
 Result<std::shared_ptr<const StepPlan>> MakePlan(const TrainTask& task, const PreparedData& data) {
@@ -179,10 +201,13 @@ Result<TrainingSetup> MakeSetup(const TrainTask& task, Group& group, Observer& o
   ATTUNE_ASSIGN_OR_RETURN(setup.plan, MakePlan(task, setup.data));
   const std::string warning = WarmupWarning(task, setup.plan->steps());
   if (group.rank() == 0 && !warning.empty()) observer.OnWarning(warning);
-  setup.config = ConfigOf(task);
+  setup.config = ConfigOf(task, setup.data);
   ATTUNE_RETURN_IF_ERROR(LoadModel(task, setup));
   ATTUNE_RETURN_IF_ERROR(Agree(task, setup, group));
-  ATTUNE_RETURN_IF_ERROR(Resume(task, setup, group, observer));
+  ATTUNE_ASSIGN_OR_RETURN(const bool resumed, Resume(task, setup, group, observer));
+  if (!resumed && task.regularize.type == "ewc") {
+    ATTUNE_RETURN_IF_ERROR(MeasureFisher(task, setup, group, observer));
+  }
   return setup;
 }
 

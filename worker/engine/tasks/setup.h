@@ -12,6 +12,7 @@
 #include "worker/engine/data/prepare.h"
 #include "worker/engine/model/causal_lm.h"
 #include "worker/engine/optim/adamw.h"
+#include "worker/engine/optim/penalty.h"
 #include "worker/engine/parallel/group.h"
 
 namespace attune::engine {
@@ -23,8 +24,9 @@ struct TrainingSetup {
   std::unique_ptr<CausalLM> model;
   NamedTensors trainable;
   std::unique_ptr<AdamW> optimizer;
-  std::string config;     // as in CheckpointState
-  CheckpointState start;  // step 0, or of the checkpoint that was resumed
+  std::unique_ptr<Penalty> penalty;  // null without regularize; its w0 is never a checkpoint's
+  std::string config;                // as in CheckpointState
+  CheckpointState start;             // step 0, or of the checkpoint that was resumed
 
   CheckpointTensors Tensors() const;
 };
@@ -32,8 +34,12 @@ struct TrainingSetup {
 // The plan of a task's prepared data.
 Result<std::shared_ptr<const StepPlan>> MakePlan(const TrainTask& task, const PreparedData& data);
 
-// Loads data and model, resumes, and makes sure that all ranks have the same plan, settings and
-// weights; collective.
+// The penalty that a task asks for, around the parameters as they are now; null for none.
+std::unique_ptr<Penalty> MakePenalty(const RegularizeOptions& options,
+                                     const NamedTensors& parameters);
+
+// Loads data and model, makes sure that all ranks have the same plan, settings and weights, and
+// resumes, or else measures what the penalty needs; collective.
 Result<TrainingSetup> MakeSetup(const TrainTask& task, Group& group, Observer& observer);
 
 }  // namespace attune::engine

@@ -93,11 +93,12 @@ Result<StepRunner::Outcome> StepRunner::Run(int step, StopRequest wish,
   report.loss = sums[0] / static_cast<double>(planned.target_tokens);
   if (!std::isfinite(report.loss)) return NotFinite("the loss", step, report.loss, task_);
 
+  if (setup_.penalty != nullptr) report.penalty = setup_.penalty->AddGradient();
   report.grad_norm = GradientNorm(parameters_);
   if (!std::isfinite(report.grad_norm)) {
     return NotFinite("the gradients' norm", step, report.grad_norm, task_);
   }
-  watch.Lap();
+  report.seconds_optimizer = watch.Lap();
   ATTUNE_RETURN_IF_ERROR(before_update());
   report.seconds_sync += watch.Lap();
   ATTUNE_ASSIGN_OR_RETURN(const double factor,
@@ -106,7 +107,7 @@ Result<StepRunner::Outcome> StepRunner::Run(int step, StopRequest wish,
   setup_.optimizer->Step(step + 1, report.learning_rate,
                          ClipFactor(report.grad_norm, task_.optimizer.clip_norm));
   sync_.Release();
-  report.seconds_optimizer = watch.Lap();
+  report.seconds_optimizer += watch.Lap();
   report.step = step + 1;
   report.tokens = planned.tokens;
   report.target_tokens = planned.target_tokens;

@@ -203,6 +203,7 @@ Result<json> Trainer::AttuneJson() const {
     datasets.push_back({{"reference", dataset.reference},
                         {"checksum", dataset.checksum},
                         {"weight", dataset.weight}});
+    if (dataset.share > 0) datasets.back()["share"] = dataset.share;
   }
   ATTUNE_ASSIGN_OR_RETURN(const std::string dtype, OriginalDtype(RootOf(task_.data.base)));
   const json document = {{"attune_version", kVersion},

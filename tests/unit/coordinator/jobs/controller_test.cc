@@ -124,6 +124,30 @@ TEST_F(ControllerTest, AnEmbeddingReadsOneDataset) {
   EXPECT_EQ(cluster_.controller().Submit(request).status().code(), StatusCode::kNotFound);
 }
 
+// Also of a client that knows neither shares nor the section regularize.
+TEST_F(ControllerTest, TrainersAreToldHowMuchOfEachDataset) {
+  cluster_.AddWorker("a", 1);
+  cluster_.steps_flow = false;
+  v1::SubmitJobRequest request = cluster_.TrainRequest(1, 1, 12);
+  request.mutable_spec()->clear_regularize();
+  request.mutable_spec()->mutable_datasets(0)->set_weight(2);
+  v1::DatasetRef* old = request.mutable_spec()->add_datasets();
+  old->set_name("docs-of-old");
+  old->set_share(0.3);
+  const auto job = cluster_.controller().Submit(request);
+  ASSERT_TRUE(job.ok()) << job.status().ToString();
+  const std::string trainer = job->id() + "-g1-r0";
+  ASSERT_TRUE(cluster_.RunUntil([&] {
+    return cluster_.Trainer(trainer) != nullptr && cluster_.Trainer(trainer)->task.has_value();
+  }));
+  const auto& datasets = cluster_.Trainer(trainer)->task->datasets();
+  ASSERT_EQ(datasets.size(), 2);
+  EXPECT_EQ(datasets[0].weight(), 2);
+  EXPECT_EQ(datasets[0].share(), 0);
+  EXPECT_EQ(datasets[1].weight(), 0);
+  EXPECT_DOUBLE_EQ(datasets[1].share(), 0.3);
+}
+
 TEST_F(ControllerTest, QueuesBehindAndSaysWhy) {
   cluster_.AddWorker("a", 2);
   cluster_.Step();
