@@ -108,7 +108,7 @@ void CheckGoals(const v1::GatesSpec& gates, const ScheduleWrong& wrong) {
     const v1::Goal& goal = gates.goals(i);
     Checker check(Item("gates.goals", i), wrong);
     CheckMetric(check, goal.metric());
-    check.Number("confidence", goal.confidence(), 0, 0.9999);
+    if (goal.confidence() != 0) check.Number("confidence", goal.confidence(), 0.51, 0.999);
     if (!goal.has_min() && !goal.has_max()) check.Fail("min", "or max must be given");
     if (goal.has_min() && goal.has_max() && goal.min() > goal.max()) {
       check.Fail("min", "is more than max: nothing can meet both");
@@ -129,7 +129,7 @@ void CheckRetention(const v1::GatesSpec& gates, const ScheduleWrong& wrong) {
     check.Reference("dataset", retention.dataset());
     check.Word("split", retention.split(), {"validation", "train"});
     check.Number("budget", retention.budget(), 0, 1e6);
-    check.Number("confidence", retention.confidence(), 0.5, 0.9999);
+    check.Number("confidence", retention.confidence(), 0.51, 0.999);
     if (!IsValidName(retention.name())) check.Fail("name", "is required: the skill");
     if (!names.insert(retention.name()).second) {
       check.Fail("name", "'" + retention.name() + "' is taken: each skill has a name of its own");
@@ -144,7 +144,7 @@ void CheckGates(const v1::GatesSpec& gates, const ScheduleWrong& wrong) {
     Checker check("gates.champion", wrong);
     CheckMetric(check, gates.champion().metric());
     check.Number("margin", gates.champion().margin(), -1e6, 1e6);
-    check.Number("confidence", gates.champion().confidence(), 0.5, 0.9999);
+    check.Number("confidence", gates.champion().confidence(), 0.51, 0.999);
   }
   Checker check("gates", wrong);
   check.Count("smoke", gates.smoke_size());
@@ -177,7 +177,7 @@ void CheckPromote(const v1::ScheduleSpec& spec, const ScheduleWrong& wrong) {
   const v1::RollbackSpec& rollback = promote.rollback();
   check.Number("rollback.live_loss_increase", rollback.live_loss_increase(), 0, 1000);
   if (rollback.live_loss_increase() == 0) return;
-  check.Number("rollback.confidence", rollback.confidence(), 0.5, 0.9999);
+  check.Number("rollback.confidence", rollback.confidence(), 0.51, 0.999);
   check.Number("rollback.windows", rollback.windows(), 1, 1000);
   if (spec.data().observe().empty()) {
     check.Fail("rollback", "needs data.observe: the stream of live data that is watched");

@@ -319,6 +319,7 @@ void Controller::StartRegistering(OpenJob& job) {
   v1::Lineage lineage;
   lineage.set_job_id(id);
   lineage.set_base(snapshot.base());
+  lineage.set_update(snapshot.update());
   for (const std::string& dataset : snapshot.datasets()) {
     lineage.add_datasets(dataset);
     auto version = ports_.artifacts->GetDataset(dataset);

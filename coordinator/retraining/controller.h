@@ -1,0 +1,135 @@
+#pragma once
+
+// The owner of schedules and updates: one thread that looks each second for what is due, and takes
+// every update a step further if it can be.
+//
+// An update's way is a row in the store. Each step asks others for something under a request id
+// made of the update's id and the step, and commits what it got; so a coordinator that dies
+// anywhere asks again and gets the first answer. Before something is asked whose answer depends on
+// the moment (which windows, which versions), the question itself is committed. A cron slot fires
+// once: its row and its update are made in one transaction.
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "common/base/mutex.h"
+#include "coordinator/retraining/cron.h"
+#include "coordinator/retraining/decisions.h"
+#include "coordinator/retraining/ports.h"
+#include "coordinator/retraining/repository.h"
+
+namespace attune::retraining {
+
+inline constexpr uint32_t kRoundsMax = 3;  // champions that changed under one evaluation
+
+// Thread-safe, but for Tick, which only one thread calls.
+class Controller {
+ public:
+  static constexpr std::chrono::seconds kTickInterval{1};
+
+  explicit Controller(Ports ports) : ports_(std::move(ports)) {}
+  ~Controller();
+
+  void Start();
+  // Returns when the step under way has ended. May be repeated.
+  void Shutdown() EXCLUDES(wake_mutex_);
+  // What the thread does each time; tests call it.
+  void Tick();
+
+  // Each as the RPC of its name (requests.cc). A mutation that is repeated returns the first
+  // answer.
+  Result<v1::Schedule> Apply(const v1::ApplyScheduleRequest& request);
+  Result<v1::Schedule> Get(const v1::GetScheduleRequest& request);
+  Result<v1::ListSchedulesResponse> List(const v1::ListSchedulesRequest& request);
+  Result<v1::DeleteScheduleResponse> Delete(const v1::DeleteScheduleRequest& request);
+  Result<v1::Schedule> Pause(const v1::PauseScheduleRequest& request);
+  Result<v1::Schedule> Resume(const v1::ResumeScheduleRequest& request);
+  Result<v1::Update> Trigger(const v1::TriggerScheduleRequest& request);
+  Result<v1::ListUpdatesResponse> ListUpdates(const v1::ListUpdatesRequest& request);
+  Result<v1::Update> GetUpdate(const v1::GetUpdateRequest& request);
+  Result<v1::Update> CancelUpdate(const v1::CancelUpdateRequest& request);
+  Result<v1::NextFiringsResponse> NextFirings(const v1::NextFiringsRequest& request);
+
+ private:
+  void Run() EXCLUDES(wake_mutex_);
+  bool stopping() EXCLUDES(wake_mutex_);
+
+  Status CheckReferences(const v1::ScheduleSpec& spec);
+  // controller.cc: what is due.
+  Status LookAt(const ScheduleRecord& schedule);
+  Status Fire(const ScheduleRecord& schedule, const CronDecision& decision);
+  Result<TriggerFacts> CollectTriggerFacts(const v1::ScheduleSpec& spec);
+  Result<uint64_t> NewExamples(const v1::ScheduleSpec& spec,
+                               const std::optional<UpdateRecord>& last);
+  void Note(const std::string& subject, const Status& status);
+
+  // One transaction: saves the record, appends an event, does what `also` does. The record is
+  // changed only when it was committed. kUnavailable: somebody else changed the update meanwhile.
+  Status Commit(UpdateRecord* record, const std::string& event, const std::string& message,
+                const std::function<void(UpdateRecord*)>& change,
+                const std::function<Status(Transaction&)>& also = {});
+  Status Finish(UpdateRecord* record, v1::Update::State state, const std::string& reason);
+
+  // steps.cc: an update's way. True when it got further.
+  Result<bool> Advance(UpdateRecord* record);
+  Result<bool> Step(UpdateRecord* record);
+  Result<bool> StartWaiting(UpdateRecord* record);
+  Result<bool> ChooseData(UpdateRecord* record);
+  Result<bool> ChooseWindows(UpdateRecord* record);
+  Result<bool> ComposeData(UpdateRecord* record);
+  Result<bool> ChooseDatasets(UpdateRecord* record);
+  Result<bool> Train(UpdateRecord* record);
+  Result<bool> Evaluate(UpdateRecord* record);
+  Result<bool> AskEvaluation(UpdateRecord* record);
+  Result<bool> SubmitEvaluations(UpdateRecord* record);
+  Result<bool> CancelJobs(UpdateRecord* record);
+  Result<std::string> Champion(const v1::PromoteSpec& promote);
+  Result<uint64_t> TrainedWindow(const UpdateRecord& record);
+  Result<std::vector<v1::Window>> WindowsAfter(const std::string& stream, uint64_t after);
+  Result<v1::Job> SubmitEvaluation(const std::string& request_id, const UpdateRecord& record,
+                                   const v1::EvaluateRequest& request);
+
+  // verdict.cc
+  Result<bool> Decide(UpdateRecord* record);
+  Status Promote(UpdateRecord* record, const v1::GateReport& report);
+  Result<bool> ChampionMoved(UpdateRecord* record, const Status& refused);
+  Result<v1::EvaluationFacts> ReadFacts(const std::string& model, const std::string& job,
+                                        const v1::EvaluateRequest& request);
+  Result<v1::GateFacts> CollectFacts(const UpdateRecord& record);
+  Status AddProofs(v1::GateFacts* facts, const v1::EvaluateRequest& request);
+  Result<std::vector<std::string>> Lineage(const std::vector<std::string>& models);
+  Result<v1::GateReport> SaveFacts(const v1::GateFacts& facts, const std::string& update,
+                                   v1::GateReport report);
+
+  // watch.cc
+  Result<bool> Watch(UpdateRecord* record);
+  Result<bool> WatchNext(UpdateRecord* record);
+  Result<bool> Compare(UpdateRecord* record);
+  Result<v1::EvaluateRequest> LiveSuites(const UpdateRecord& record, const v1::Window& window);
+
+  const Ports ports_;
+  std::map<std::string, std::string> noted_;  // of the ticking thread: problems that were logged
+  bool crashed_ = false;                      // of tests: after_commit said so
+  std::thread thread_;
+  Mutex wake_mutex_;
+  CondVar wake_;
+  bool stopping_ GUARDED_BY(wake_mutex_) = false;
+};
+
+// The schedule as people see it: with state, reason, next, counts.
+v1::Schedule View(Transaction& transaction, const ScheduleRecord& record, TimePoint now);
+void SetTime(google::protobuf::Timestamp* timestamp, TimePoint time);
+TimePoint TimeOf(const google::protobuf::Timestamp& timestamp);
+// The cron expressions of limits.blackouts; those that cannot be read any more are left out.
+std::vector<Cron> BlackoutsOf(const v1::ScheduleSpec& spec);
+// What DecideStart looks at, for an update of this number.
+LimitFacts LimitFactsOf(Transaction& transaction, const std::string& schedule, int64_t number,
+                        TimePoint now);
+// Trying again cannot mend it.
+bool IsPermanent(const Status& status);
+
+}  // namespace attune::retraining

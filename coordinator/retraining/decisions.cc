@@ -1,0 +1,193 @@
+#include "coordinator/retraining/decisions.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <ctime>
+
+#include "common/base/hash.h"
+#include "common/yaml/value.h"
+
+namespace attune::retraining {
+namespace {
+
+constexpr double kQualityLevel = 0.05;
+
+std::string Number(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.3g", value);
+  return text;
+}
+
+Duration Seconds(double seconds) {
+  return Duration(std::llround(seconds * 1e6));
+}
+
+TimePoint TimeOf(const google::protobuf::Timestamp& time) {
+  return TimePoint(Duration(time.seconds() * 1'000'000 + time.nanos() / 1000));
+}
+
+// The last slot in (after, until], without walking all of them: longer and longer stretches before
+// until are looked at.
+std::optional<TimePoint> LastSlot(const Cron& cron, TimePoint after, TimePoint until) {
+  for (Duration back = std::chrono::hours(1);; back *= 24) {
+    TimePoint from = std::max(after, until - back);
+    std::optional<TimePoint> last;
+    for (auto slot = cron.Next(from); slot.ok() && *slot <= until; slot = cron.Next(*slot)) {
+      last = *slot;
+    }
+    if (last || from == after) return last;
+  }
+}
+
+// The end of the blackout that now lies in.
+std::optional<TimePoint> BlackoutEnd(const Cron& cron, Duration length, TimePoint now) {
+  auto begin = LastSlot(cron, now - length, now);
+  if (!begin || *begin + length <= now) return std::nullopt;
+  return *begin + length;
+}
+
+// When enough of the week's hours have passed out of it.
+std::optional<TimePoint> BudgetFrees(std::vector<std::pair<TimePoint, double>> hours, double limit,
+                                     TimePoint now) {
+  std::sort(hours.begin(), hours.end());
+  double used = HoursThisWeek(hours, now);
+  for (const auto& [end, taken] : hours) {
+    if (end == TimePoint() || end + kWeek <= now) continue;
+    used -= taken;
+    if (used < limit) return end + kWeek;
+  }
+  return std::nullopt;
+}
+
+StartDecision Wait(std::string reason, std::optional<TimePoint> until) {
+  return {StartDecision::kWait, std::move(reason), until};
+}
+
+}  // namespace
+
+Duration Jitter(const std::string& schedule, TimePoint slot, double jitter_seconds) {
+  if (!(jitter_seconds > 0)) return Duration(0);
+  std::string hash =
+      Sha256Hex(schedule + "/" + std::to_string(slot.time_since_epoch().count())).substr(0, 15);
+  uint64_t draw = std::stoull(hash, nullptr, 16);
+  return Duration(
+      static_cast<int64_t>(draw % (static_cast<uint64_t>(Seconds(jitter_seconds).count()) + 1)));
+}
+
+CronDecision DecideCron(const v1::ScheduleSpec& spec, const Cron& cron, TimePoint looked,
+                        TimePoint now) {
+  CronDecision decision;
+  decision.looked = looked;
+  auto due = [&](TimePoint slot) {
+    return slot + Jitter(spec.name(), slot, spec.trigger().jitter_seconds());
+  };
+  std::optional<TimePoint> latest = LastSlot(cron, looked, now);
+  // The newest slot may wait for its jitter while the one before it is due.
+  if (latest && due(*latest) > now) latest = LastSlot(cron, looked, *latest - Duration(1));
+  if (latest && due(*latest) <= now) {
+    decision.looked = *latest;
+    bool late = now - due(*latest) > kOnTime;
+    if (!late || spec.limits().catch_up() != "none") decision.fire = *latest;
+    uint64_t slots = 0;
+    for (auto slot = cron.Next(looked); slot.ok() && *slot <= *latest && slots < kSlotsCounted;
+         slot = cron.Next(*slot)) {
+      ++slots;
+    }
+    decision.passed = slots - (decision.fire ? 1 : 0);
+  }
+  auto next = cron.Next(decision.looked);
+  if (next.ok()) decision.next = *next;
+  return decision;
+}
+
+std::optional<Trigger> DecideTriggers(const v1::TriggerSpec& spec, const TriggerFacts& facts) {
+  if (spec.drift() && facts.stream && facts.stream->has_alarm_since()) {
+    TimePoint since = TimeOf(facts.stream->alarm_since());
+    if (!facts.last_attempt || since > *facts.last_attempt) {
+      return Trigger{"drift", facts.stream->reason()};
+    }
+  }
+  const double increase = spec.quality().live_loss_increase();
+  if (increase > 0) {
+    for (auto window = facts.windows.rbegin(); window != facts.windows.rend(); ++window) {
+      if (window->state() != "measured") continue;
+      for (const v1::DetectorResult& result : window->detectors()) {
+        if (result.detector() != "quality" || result.effect() < increase) continue;
+        if (result.p_value() > kQualityLevel) continue;
+        return Trigger{"quality", "the champion's loss on labelled live data is higher by " +
+                                      Number(result.effect()) + " nats in window " +
+                                      std::to_string(window->number()) + " (limit " +
+                                      Number(increase) + ")"};
+      }
+      break;  // the newest that was measured counts
+    }
+  }
+  if (spec.new_examples() > 0) {
+    uint64_t count = facts.new_examples;
+    for (const v1::Window& window : facts.windows) count += window.labelled();
+    if (count >= spec.new_examples()) {
+      return Trigger{"new_examples", std::to_string(count) +
+                                         " new trainable examples since the last update (asked: " +
+                                         std::to_string(spec.new_examples()) + ")"};
+    }
+  }
+  return std::nullopt;
+}
+
+StartDecision DecideStart(const v1::LimitsSpec& limits, const std::vector<Cron>& blackouts,
+                          const LimitFacts& facts, TimePoint now) {
+  if (facts.running) {
+    if (limits.overlap() != "queue") {
+      return {StartDecision::kSkip, *facts.running + " (limits.overlap: skip)", std::nullopt};
+    }
+    if (facts.waiting > 0) {
+      return {StartDecision::kSkip,
+              *facts.running + ", and another update waits for its end (limits.overlap: queue)",
+              std::nullopt};
+    }
+    return Wait("waits for the end of the update before: " + *facts.running, std::nullopt);
+  }
+  for (size_t i = 0; i < blackouts.size(); ++i) {
+    Duration length = Seconds(limits.blackouts(static_cast<int>(i)).seconds());
+    if (auto end = BlackoutEnd(blackouts[i], length, now)) {
+      return Wait("in the blackout '" + limits.blackouts(static_cast<int>(i)).cron() + "' until " +
+                      blackouts[i].Local(*end),
+                  end);
+    }
+  }
+  if (facts.last_end && *facts.last_end + Seconds(limits.cool_down_seconds()) > now) {
+    TimePoint end = *facts.last_end + Seconds(limits.cool_down_seconds());
+    return Wait("cools down until " + FormatUtc(end), end);
+  }
+  if (limits.gpu_hours_per_week() > 0) {
+    double used = HoursThisWeek(facts.gpu_hours, now);
+    if (used >= limits.gpu_hours_per_week()) {
+      auto until = BudgetFrees(facts.gpu_hours, limits.gpu_hours_per_week(), now);
+      return Wait("used " + Number(used) + " of " + Number(limits.gpu_hours_per_week()) +
+                      " GPU hours in seven days" +
+                      (until ? "; the next are free at " + FormatUtc(*until) : ""),
+                  until);
+    }
+  }
+  return {};
+}
+
+double HoursThisWeek(const std::vector<std::pair<TimePoint, double>>& gpu_hours, TimePoint now) {
+  double used = 0;
+  for (const auto& [end, hours] : gpu_hours) {
+    if (end == TimePoint() || end + kWeek > now) used += hours;
+  }
+  return used;
+}
+
+std::string FormatUtc(TimePoint time) {
+  std::time_t seconds = std::chrono::floor<std::chrono::seconds>(time).time_since_epoch().count();
+  std::tm parts{};
+  gmtime_r(&seconds, &parts);
+  char text[64];
+  std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S UTC", &parts);
+  return text;
+}
+
+}  // namespace attune::retraining

@@ -1,0 +1,294 @@
+#include "coordinator/retraining/repository.h"
+
+#include "common/base/hash.h"
+#include "common/log/log.h"
+
+namespace attune::retraining {
+namespace {
+
+using soci::into;
+using soci::use;
+
+constexpr const char* kColumns =
+    "SELECT id, number, revision, record, spec, evaluation, rounds, watch_after, watched, "
+    "watch_candidate_job, watch_champion_job, cancel_jobs FROM updates ";
+
+template <typename Message>
+bool Decode(const std::string& text, Message* message) {
+  auto bytes = DecodeBytes(text);
+  return bytes.ok() && message->ParseFromString(*bytes);
+}
+
+int64_t Micros(const google::protobuf::Timestamp& time) {
+  return time.seconds() * 1'000'000 + time.nanos() / 1000;
+}
+
+// A row of kColumns.
+struct Row {
+  std::string id, record, spec, evaluation, candidate_job, champion_job;
+  long long number = 0, revision = 0, watch_after = 0;
+  int rounds = 0, watched = 0, cancel_jobs = 0;
+
+  // One that cannot be read is left out and logged: it must not keep the others from going on.
+  std::optional<UpdateRecord> ToRecord() const {
+    UpdateRecord out;
+    if (!Decode(record, &out.update) || !Decode(spec, &out.spec) ||
+        !Decode(evaluation, &out.evaluation)) {
+      spdlog::error("update={} cannot be read from the store", id);
+      return std::nullopt;
+    }
+    out.number = number;
+    out.revision = revision;
+    out.rounds = static_cast<uint32_t>(rounds);
+    out.watch_after = static_cast<uint64_t>(watch_after);
+    out.watched = static_cast<uint32_t>(watched);
+    out.watch_candidate_job = candidate_job;
+    out.watch_champion_job = champion_job;
+    out.cancel_jobs = cancel_jobs != 0;
+    return out;
+  }
+};
+
+// Runs kColumns + where with what is bound to it.
+template <typename... Use>
+std::vector<UpdateRecord> Select(Transaction& transaction, const std::string& where,
+                                 const Use&... uses) {
+  Row row;
+  soci::statement statement(transaction.session());
+  (statement.exchange(use(uses)), ...);
+  statement.exchange(into(row.id));
+  statement.exchange(into(row.number));
+  statement.exchange(into(row.revision));
+  statement.exchange(into(row.record));
+  statement.exchange(into(row.spec));
+  statement.exchange(into(row.evaluation));
+  statement.exchange(into(row.rounds));
+  statement.exchange(into(row.watch_after));
+  statement.exchange(into(row.watched));
+  statement.exchange(into(row.candidate_job));
+  statement.exchange(into(row.champion_job));
+  statement.exchange(into(row.cancel_jobs));
+  statement.alloc();
+  statement.prepare(kColumns + where);
+  statement.define_and_bind();
+  statement.execute();
+  std::vector<UpdateRecord> records;
+  while (statement.fetch()) {
+    if (auto record = row.ToRecord()) records.push_back(std::move(*record));
+  }
+  return records;
+}
+
+std::string FinalStates() {
+  std::string out;
+  for (int state = v1::Update::PROMOTED; state <= v1::Update::CANCELLED; ++state) {
+    out += (out.empty() ? "" : ", ") + std::to_string(state);
+  }
+  return "(" + out + ")";
+}
+
+}  // namespace
+
+bool IsFinal(v1::Update::State state) {
+  return state >= v1::Update::PROMOTED;
+}
+
+bool IsActive(v1::Update::State state) {
+  return !IsFinal(state) && state != v1::Update::WATCHING;
+}
+
+std::string StateName(v1::Update::State state) {
+  return v1::Update::State_Name(state);
+}
+
+std::optional<ScheduleRecord> FindSchedule(Transaction& transaction, const std::string& name) {
+  std::string schedule;
+  long long looked_us = 0;
+  transaction.session() << "SELECT schedule, looked_us FROM schedules WHERE name = :name",
+      use(name), into(schedule), into(looked_us);
+  if (!transaction.session().got_data()) return std::nullopt;
+  ScheduleRecord record;
+  if (!Decode(schedule, &record.schedule)) {
+    spdlog::error("schedule={} cannot be read from the store", name);
+    return std::nullopt;
+  }
+  record.looked = FromMicros(looked_us);
+  return record;
+}
+
+void SaveSchedule(Transaction& transaction, const ScheduleRecord& record) {
+  std::string schedule = EncodeBytes(record.schedule.SerializeAsString());
+  const std::string& name = record.schedule.spec().name();
+  int64_t looked_us = ToMicros(record.looked);
+  RemoveSchedule(transaction, name);
+  transaction.session()
+      << "INSERT INTO schedules (name, schedule, looked_us) VALUES (:name, :schedule, :looked)",
+      use(name), use(schedule), use(looked_us);
+}
+
+void RemoveSchedule(Transaction& transaction, const std::string& name) {
+  transaction.session() << "DELETE FROM schedules WHERE name = :name", use(name);
+}
+
+std::vector<ScheduleRecord> LoadSchedules(Transaction& transaction, const std::string& after,
+                                          int limit) {
+  std::vector<ScheduleRecord> records;
+  std::string name, schedule;
+  long long looked_us = 0;
+  soci::statement statement =
+      (transaction.session().prepare << "SELECT name, schedule, looked_us FROM schedules WHERE "
+                                        "name > :after ORDER BY name LIMIT :limit",
+       use(after), use(limit), into(name), into(schedule), into(looked_us));
+  statement.execute();
+  while (statement.fetch()) {
+    ScheduleRecord record;
+    if (!Decode(schedule, &record.schedule)) {
+      spdlog::error("schedule={} cannot be read from the store", name);
+      continue;
+    }
+    record.looked = FromMicros(looked_us);
+    records.push_back(std::move(record));
+  }
+  return records;
+}
+
+bool TakeSlot(Transaction& transaction, const std::string& schedule, TimePoint slot,
+              const std::string& update_id) {
+  int64_t slot_us = ToMicros(slot);
+  int taken = 0;
+  transaction.session()
+      << "SELECT COUNT(*) FROM slots WHERE schedule = :schedule AND slot_us = :slot",
+      use(schedule), use(slot_us), into(taken);
+  if (taken > 0) return false;
+  transaction.session()
+      << "INSERT INTO slots (schedule, slot_us, update_id) VALUES (:schedule, :slot, :update)",
+      use(schedule), use(slot_us), use(update_id);
+  return true;
+}
+
+void InsertUpdate(Transaction& transaction, UpdateRecord* record) {
+  transaction.session() << "SELECT COALESCE(MAX(number), 0) + 1 FROM updates", into(record->number);
+  if (record->update.id().empty()) record->update.set_id(NewId("update"));
+  record->revision = 0;
+  const std::string& id = record->update.id();
+  const std::string& schedule = record->update.schedule();
+  int64_t created_us = Micros(record->update.created());
+  std::string spec = EncodeBytes(record->spec.SerializeAsString());
+  transaction.session()
+      << "INSERT INTO updates (id, number, schedule, state, revision, created_us, ended_us, "
+         "gpu_hours, last_window, record, spec, evaluation, rounds, watch_after, watched, "
+         "watch_candidate_job, watch_champion_job, cancel_jobs) VALUES (:id, :number, :schedule, "
+         "0, 0, :created, 0, 0, 0, '', :spec, '', 0, 0, 0, '', '', 0)",
+      use(id), use(record->number), use(schedule), use(created_us), use(spec);
+  ATTUNE_CHECK(SaveUpdate(transaction, record));
+}
+
+bool SaveUpdate(Transaction& transaction, UpdateRecord* record) {
+  const v1::Update& update = record->update;
+  int state = update.state(), rounds = static_cast<int>(record->rounds),
+      watched = static_cast<int>(record->watched), cancel_jobs = record->cancel_jobs;
+  int64_t next = record->revision + 1, ended_us = Micros(update.ended()),
+          last_window = static_cast<int64_t>(update.last_window()),
+          watch_after = static_cast<int64_t>(record->watch_after);
+  double gpu_hours = update.gpu_hours();
+  std::string bytes = EncodeBytes(update.SerializeAsString());
+  std::string evaluation = EncodeBytes(record->evaluation.SerializeAsString());
+  const std::string& id = update.id();
+  soci::statement statement =
+      (transaction.session().prepare
+           << "UPDATE updates SET state = :state, revision = :next, ended_us = :ended, gpu_hours = "
+              ":hours, last_window = :window, record = :record, evaluation = :evaluation, rounds = "
+              ":rounds, watch_after = :after, watched = :watched, watch_candidate_job = "
+              ":candidate, watch_champion_job = :champion, cancel_jobs = :cancel WHERE id = :id "
+              "AND "
+              "revision = :revision",
+       use(state), use(next), use(ended_us), use(gpu_hours), use(last_window), use(bytes),
+       use(evaluation), use(rounds), use(watch_after), use(watched),
+       use(record->watch_candidate_job), use(record->watch_champion_job), use(cancel_jobs), use(id),
+       use(record->revision));
+  statement.execute(true);
+  if (statement.get_affected_rows() == 0) return false;
+  record->revision = next;
+  return true;
+}
+
+Result<UpdateRecord> FindUpdate(Transaction& transaction, const std::string& id) {
+  auto found = Select(transaction, "WHERE id = :id", id);
+  if (found.empty()) {
+    return NotFound("there is no update '" + id + "': `attune schedule history NAME` lists them");
+  }
+  return std::move(found.front());
+}
+
+std::vector<UpdateRecord> LoadOpenUpdates(Transaction& transaction) {
+  return Select(transaction,
+                "WHERE state NOT IN " + FinalStates() + " OR cancel_jobs = 1 ORDER BY number");
+}
+
+std::vector<UpdateRecord> LoadUpdates(Transaction& transaction, const std::string& schedule,
+                                      int64_t before, int limit) {
+  if (before <= 0) before = INT64_MAX;
+  if (schedule.empty()) {
+    return Select(transaction, "WHERE number < :before ORDER BY number DESC LIMIT :limit", before,
+                  limit);
+  }
+  return Select(transaction,
+                "WHERE schedule = :schedule AND number < :before ORDER BY number DESC LIMIT :limit",
+                schedule, before, limit);
+}
+
+std::optional<UpdateRecord> LastAttempt(Transaction& transaction, const std::string& schedule) {
+  const int waiting = v1::Update::WAITING, skipped = v1::Update::SKIPPED,
+            cancelled = v1::Update::CANCELLED;
+  auto found = Select(transaction,
+                      "WHERE schedule = :schedule AND state NOT IN (:waiting, :skipped, "
+                      ":cancelled) ORDER BY number DESC LIMIT 1",
+                      schedule, waiting, skipped, cancelled);
+  if (found.empty()) return std::nullopt;
+  return std::move(found.front());
+}
+
+std::vector<std::pair<TimePoint, double>> GpuHours(Transaction& transaction,
+                                                   const std::string& schedule, TimePoint after) {
+  std::vector<std::pair<TimePoint, double>> out;
+  int64_t after_us = ToMicros(after);
+  long long ended_us = 0;
+  double hours = 0;
+  soci::statement statement =
+      (transaction.session().prepare << "SELECT ended_us, gpu_hours FROM updates WHERE schedule = "
+                                        ":schedule AND gpu_hours > 0 "
+                                        "AND (ended_us = 0 OR ended_us > :after) ORDER BY number",
+       use(schedule), use(after_us), into(ended_us), into(hours));
+  statement.execute();
+  while (statement.fetch()) out.emplace_back(FromMicros(ended_us), hours);
+  return out;
+}
+
+std::optional<TimePoint> LastEnd(Transaction& transaction, const std::string& schedule) {
+  const int skipped = v1::Update::SKIPPED;
+  long long ended_us = 0;
+  transaction.session() << "SELECT COALESCE(MAX(ended_us), 0) FROM updates WHERE schedule = "
+                           ":schedule AND state <> :skipped",
+      use(schedule), use(skipped), into(ended_us);
+  if (ended_us == 0) return std::nullopt;
+  return FromMicros(ended_us);
+}
+
+std::map<std::pair<std::string, std::string>, uint64_t> CountUpdates(Transaction& transaction) {
+  std::map<std::pair<std::string, std::string>, uint64_t> out;
+  std::string schedule;
+  int state = 0;
+  long long count = 0;
+  soci::statement statement =
+      (transaction.session().prepare
+           << "SELECT schedule, state, COUNT(*) FROM updates GROUP BY schedule, state",
+       into(schedule), into(state), into(count));
+  statement.execute();
+  while (statement.fetch()) {
+    out[{schedule, StateName(static_cast<v1::Update::State>(state))}] =
+        static_cast<uint64_t>(count);
+  }
+  return out;
+}
+
+}  // namespace attune::retraining

@@ -1,0 +1,80 @@
+#pragma once
+
+// Schedules and updates in the store. Every function works inside the caller's transaction and
+// throws soci_error as SOCI does (Database turns it into a Status).
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "attune/v1/evaluation.pb.h"
+#include "attune/v1/schedules.pb.h"
+#include "common/base/status.h"
+#include "coordinator/store/database.h"
+
+namespace attune::retraining {
+
+struct ScheduleRecord {
+  // spec, source, created, changed, paused, pause_reason; the rest follows from the updates.
+  v1::Schedule schedule;
+  TimePoint looked;  // cron slots up to here have been seen to
+};
+
+// One update with what only the controller knows.
+struct UpdateRecord {
+  v1::Update update;
+  v1::ScheduleSpec spec;  // as it was when the update was made: a later change is for later ones
+  int64_t number = 0;     // over all schedules, from 1
+  int64_t revision = 0;   // counts changes, so that two writers notice each other
+  v1::EvaluateRequest evaluation;  // from EVALUATING on; without the model
+  uint32_t rounds = 0;             // how often the champion changed under the evaluation
+  uint64_t watch_after = 0;        // WATCHING: windows up to here are seen to
+  uint32_t watched = 0;            // windows that were compared
+  std::string watch_candidate_job, watch_champion_job;
+  bool cancel_jobs = false;  // it ended while jobs of it may run on
+};
+
+// Nothing happens by itself any more.
+bool IsFinal(v1::Update::State state);
+// It takes resources and keeps others from starting: neither final nor WATCHING.
+bool IsActive(v1::Update::State state);
+std::string StateName(v1::Update::State state);
+
+std::optional<ScheduleRecord> FindSchedule(Transaction& transaction, const std::string& name);
+void SaveSchedule(Transaction& transaction, const ScheduleRecord& record);
+void RemoveSchedule(Transaction& transaction, const std::string& name);
+// By name, after a name, at most limit.
+std::vector<ScheduleRecord> LoadSchedules(Transaction& transaction, const std::string& after,
+                                          int limit);
+
+// False when the slot has fired already.
+bool TakeSlot(Transaction& transaction, const std::string& schedule, TimePoint slot,
+              const std::string& update_id);
+
+// Gives the record its number and its update its id.
+void InsertUpdate(Transaction& transaction, UpdateRecord* record);
+// False when the stored revision is not the record's: somebody else changed it. Else the record's
+// revision goes up by one.
+bool SaveUpdate(Transaction& transaction, UpdateRecord* record);
+// kNotFound when there is none.
+Result<UpdateRecord> FindUpdate(Transaction& transaction, const std::string& id);
+// Those that are not final or whose jobs are to be cancelled, by number.
+std::vector<UpdateRecord> LoadOpenUpdates(Transaction& transaction);
+// Newest first, with numbers below before (0: from the newest), at most limit. An empty schedule:
+// of all.
+std::vector<UpdateRecord> LoadUpdates(Transaction& transaction, const std::string& schedule,
+                                      int64_t before, int limit);
+// The newest of the schedule that got beyond its start: neither SKIPPED, CANCELLED nor WAITING.
+std::optional<UpdateRecord> LastAttempt(Transaction& transaction, const std::string& schedule);
+// (end, hours) of updates that ended after a time or have not ended (their end is 0).
+std::vector<std::pair<TimePoint, double>> GpuHours(Transaction& transaction,
+                                                   const std::string& schedule, TimePoint after);
+// When the newest update that did something ended.
+std::optional<TimePoint> LastEnd(Transaction& transaction, const std::string& schedule);
+// By schedule and state.
+std::map<std::pair<std::string, std::string>, uint64_t> CountUpdates(Transaction& transaction);
+
+}  // namespace attune::retraining
