@@ -27,7 +27,7 @@ ALLOWED = {
     "worker/engine": ["worker/text", "common/base", "common/gguf", "common/model", "common/safetensors",
                       "common/scoring"],
     "worker/agent": ["common", "attune"],
-    "worker/trainer": ["worker/engine/engine.h", "common", "attune"],
+    "worker/trainer": ["worker/engine/engine.h", "worker/engine/evaluation.h", "common", "attune"],
     "tools": ["common", "attune"],
 }
 

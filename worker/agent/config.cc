@@ -29,6 +29,25 @@ class PathReader {
   const fs::path& folder_;
 };
 
+// Names that the user chose, each with a program and its arguments.
+void ReadJudges(yaml::Reader& reader, const fs::path& folder,
+                std::map<std::string, std::vector<std::string>>* judges) {
+  reader.Section("judges", [&](yaml::Reader& section) {
+    for (const std::string& name : section.Keys()) {
+      std::vector<std::string> command;
+      if (!section.Optional(name, &command)) continue;
+      if (command.empty() || command[0].empty()) {
+        section.Fail(name, "judges." + name +
+                               " must be a program and its arguments: [program, argument, ...]");
+        continue;
+      }
+      // Without a slash it is a name on the PATH.
+      if (command[0].find('/') != std::string::npos) command[0] = folder / command[0];
+      (*judges)[name] = std::move(command);
+    }
+  });
+}
+
 std::string EnvironmentOr(const char* name, std::string otherwise) {
   const char* value = std::getenv(name);
   return value != nullptr && *value != '\0' ? std::string(value) : otherwise;
@@ -96,6 +115,7 @@ Status ReadWorkerConfig(const yaml::Document& document, const fs::path& folder,
   reader.Optional("metrics_listen", &config->metrics_listen);
   reader.Optional("metrics_public", &config->metrics_public);
   paths.Read(reader, "trainer", &config->trainer);
+  ReadJudges(reader, folder, &config->judges);
   reader.Optional("log_level", &config->log_level, yaml::OneOf{{"debug", "info", "warn", "error"}});
   return reader.Finish();
 }

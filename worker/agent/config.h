@@ -5,7 +5,9 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <string>
+#include <vector>
 
 #include "common/base/status.h"
 #include "common/rpc/rpc.h"
@@ -25,6 +27,7 @@ struct WorkerConfig {
   std::string metrics_listen;        // host:port of /metrics, port 0: any; empty: none
   bool metrics_public = false;       // /metrics may leave this machine, in clear text
   std::filesystem::path trainer;     // default: attune-trainer beside this program
+  std::map<std::string, std::vector<std::string>> judges;  // of answers: program and arguments
   std::string log_level = "info";
 };
 

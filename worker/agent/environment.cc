@@ -1,6 +1,7 @@
 #include "worker/agent/environment.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <string_view>
 
 namespace attune::worker {
@@ -31,6 +32,11 @@ std::vector<std::string> TrainerEnvironment(const WorkerConfig& config,
   // threads than cores on the host that takes the core from the one that is waited for, and steps
   // took five to ten times as long. The worker's own environment may say otherwise.
   if (!variables.contains("OMP_WAIT_POLICY")) variables.try_emplace("GOMP_SPINCOUNT", "1000");
+  if (!config.judges.empty()) {
+    variables["ATTUNE_JUDGES"] =
+        nlohmann::json(config.judges)
+            .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  }
   const auto& tls = config.coordinator;
   if (!tls.ca_file.empty()) variables["ATTUNE_COORDINATOR_CA"] = tls.ca_file;
   if (!tls.cert_file.empty()) variables["ATTUNE_COORDINATOR_CERT"] = tls.cert_file;

@@ -47,6 +47,9 @@ Result<Settings> ReadSettings(const std::function<const char*(const char*)>& get
   }
   settings.place.device = text("ATTUNE_DEVICE", "cpu");
   settings.log_level = text("ATTUNE_LOG_LEVEL", "info");
+  auto judges = ReadJudgeCommands(text("ATTUNE_JUDGES", "{}"));
+  if (!judges.ok()) return judges.status().WithContext("ATTUNE_JUDGES");
+  settings.place.judges = std::move(*judges);
   ATTUNE_RETURN_IF_ERROR(
       ReadNumber("ATTUNE_THREADS", get("ATTUNE_THREADS"), 65536, &settings.place.threads));
   int away = static_cast<int>(settings.away_max.count());

@@ -16,6 +16,7 @@ namespace attune::trainer {
 //   ATTUNE_RUN_TOKEN        good for its run only
 //   ATTUNE_DEVICE           "cpu" (default) or "cuda:N"
 //   ATTUNE_THREADS          where a job leaves it open; 0 (default): torch's choice
+//   ATTUNE_JUDGES           {"NAME": ["program", "argument", ...], ...}; default: none
 //   ATTUNE_AWAY_SECONDS     how long it goes on without the coordinator; default 600
 //   ATTUNE_LOG_LEVEL        debug, info (default), warn or error
 struct Settings {

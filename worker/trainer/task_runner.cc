@@ -190,6 +190,12 @@ Result<v1::TaskDone> TaskRunner::Execute(const v1::TrainerTask& task, TaskObserv
       done.set_output_path(task.export_().folder());
       return done;
     }
+    case v1::TrainerTask::kEvaluate:
+      ATTUNE_RETURN_IF_ERROR(engine::Evaluate(ToEvaluateTask(task, place_), observer));
+      return v1::TaskDone();
+    case v1::TrainerTask::kEmbed:
+      ATTUNE_RETURN_IF_ERROR(engine::Embed(ToEmbedTask(task, place_), observer));
+      return v1::TaskDone();
     case v1::TrainerTask::KIND_NOT_SET:
       break;
   }

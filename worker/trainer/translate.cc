@@ -83,6 +83,36 @@ nlohmann::ordered_json ToJson(const engine::DatasetCounts& dataset) {
           {"train", ToJson(dataset.train)}, {"validation", ToJson(dataset.validation)}};
 }
 
+engine::DatasetFiles ToDatasetFiles(const v1::DatasetFiles& dataset) {
+  return {dataset.reference(), dataset.path(), dataset.checksum(), dataset.weight()};
+}
+
+constexpr int kAnswerTokens = 128;  // where a request leaves it open
+constexpr int kEmbedTokens = 512;
+
+int TokensOr(uint32_t tokens, int otherwise) {
+  return tokens > 0 ? static_cast<int>(tokens) : otherwise;
+}
+
+// dataset: null when the coordinator sent none for it.
+engine::Suite ToSuite(const v1::Suite& suite, const v1::DatasetFiles* dataset) {
+  engine::Suite out;
+  out.name = suite.name();
+  if (dataset != nullptr) out.dataset = ToDatasetFiles(*dataset);
+  if (!suite.split().empty()) out.split = suite.split();
+  out.max_examples = static_cast<int>(suite.max_examples());
+  for (const v1::MetricSpec& metric : suite.metrics()) {
+    out.metrics.push_back({metric.name(),
+                           metric.pattern(),
+                           metric.schema(),
+                           metric.judge(),
+                           {metric.labels().begin(), metric.labels().end()}});
+  }
+  out.slices.assign(suite.slices().begin(), suite.slices().end());
+  out.max_tokens = TokensOr(suite.max_tokens(), kAnswerTokens);
+  return out;
+}
+
 }  // namespace
 
 engine::ModelFiles ToModelFiles(const v1::ModelFiles& files) {
@@ -158,6 +188,40 @@ engine::GenerateTask ToGenerateTask(const v1::TrainerTask& task, const Place& pl
 engine::ExportTask ToExportTask(const v1::TrainerTask& task) {
   return {ToModelFiles(task.base()), task.export_().folder(), task.export_().merge(),
           task.export_().dtype()};
+}
+
+engine::EvaluateTask ToEvaluateTask(const v1::TrainerTask& task, const Place& place) {
+  const v1::EvaluateRequest& request = task.evaluate();
+  engine::EvaluateTask out;
+  out.model = ToModelFiles(task.base());
+  for (int i = 0; i < request.suites_size(); ++i) {
+    out.suites.push_back(
+        ToSuite(request.suites(i), i < task.datasets_size() ? &task.datasets(i) : nullptr));
+  }
+  for (const v1::SmokePrompt& smoke : request.smoke()) {
+    out.smoke.push_back({smoke.prompt(), smoke.must_match(), smoke.must_not_match(),
+                         TokensOr(smoke.max_tokens(), kAnswerTokens)});
+  }
+  out.merge = request.merge();
+  out.dtype = request.dtype();
+  out.run_directory = task.run_directory();
+  out.judges = MakeJudges(place.judges);
+  out.threads = place.threads;
+  out.device = place.device;
+  return out;
+}
+
+engine::EmbedTask ToEmbedTask(const v1::TrainerTask& task, const Place& place) {
+  const v1::EmbedRequest& request = task.embed();
+  engine::EmbedTask out;
+  out.model = ToModelFiles(task.base());
+  if (task.datasets_size() > 0) out.dataset = ToDatasetFiles(task.datasets(0));
+  if (!request.split().empty()) out.split = request.split();
+  out.max_examples = static_cast<int>(request.max_examples());
+  out.max_tokens = TokensOr(request.max_tokens(), kEmbedTokens);
+  out.threads = place.threads;
+  out.device = place.device;
+  return out;
 }
 
 engine::Membership ToMembership(const v1::TrainerTask& task, const Place& place) {

@@ -6,6 +6,7 @@
 
 #include "attune/v1/trainer.pb.h"
 #include "worker/engine/engine.h"
+#include "worker/trainer/judge.h"
 
 namespace attune::trainer {
 
@@ -13,6 +14,7 @@ namespace attune::trainer {
 struct Place {
   std::string device = "cpu";
   int threads = 0;  // where a job leaves it open
+  JudgeCommands judges = {};
 };
 
 engine::ModelFiles ToModelFiles(const v1::ModelFiles& files);
@@ -20,6 +22,8 @@ engine::PrepareTask ToPrepareTask(const v1::TrainerTask& task, const Place& plac
 engine::TrainTask ToTrainTask(const v1::TrainerTask& task, const Place& place);
 engine::GenerateTask ToGenerateTask(const v1::TrainerTask& task, const Place& place);
 engine::ExportTask ToExportTask(const v1::TrainerTask& task);
+engine::EvaluateTask ToEvaluateTask(const v1::TrainerTask& task, const Place& place);
+engine::EmbedTask ToEmbedTask(const v1::TrainerTask& task, const Place& place);
 engine::Membership ToMembership(const v1::TrainerTask& task, const Place& place);
 
 v1::MetricPoint ToMetricPoint(const engine::StepReport& step, const v1::TrainerTask& task);

@@ -10,6 +10,7 @@ namespace attune::worker {
 namespace {
 
 using ::testing::Contains;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsSupersetOf;
 using ::testing::Not;
@@ -62,6 +63,18 @@ TEST(ReadWorkerConfig, RelativePathsAreOfTheFilesFolder) {
   EXPECT_EQ(config->coordinator.ca_file, "/etc/attune/ca.pem");
   EXPECT_EQ(config->storage, "/srv/attune");
   EXPECT_EQ(config->work_dir, "/etc/attune/work");
+}
+
+TEST(ReadWorkerConfig, JudgesAreCommandsByName) {
+  auto config = Read("judges:\n  near: [judges/near.py, --strict]\n  length: [wc, -c]\n");
+  ASSERT_TRUE(config.ok()) << config.status().ToString();
+  EXPECT_THAT(config->judges.at("near"), ElementsAre("/etc/attune/judges/near.py", "--strict"));
+  EXPECT_THAT(config->judges.at("length"), ElementsAre("wc", "-c"));
+  config->slots = 1;
+  EXPECT_THAT(TrainerEnvironment(*config, {}, "", {}, nullptr),
+              Contains("ATTUNE_JUDGES={\"length\":[\"wc\",\"-c\"],"
+                       "\"near\":[\"/etc/attune/judges/near.py\",\"--strict\"]}"));
+  EXPECT_THAT(Read("judges:\n  near: []\n").status().message(), HasSubstr("judges.near"));
 }
 
 TEST_F(CompleteTest, MetricsStayOnThisMachineUnlessMeant) {

@@ -27,5 +27,11 @@ Status Generate(const GenerateTask& task, Observer& observer) {
 Status Export(const ExportTask& task, Observer& observer) {
   return attune::testing::TheFakeEngine().export_model(task, observer);
 }
+Status Evaluate(const EvaluateTask& task, Observer& observer) {
+  return attune::testing::TheFakeEngine().evaluate(task, observer);
+}
+Status Embed(const EmbedTask& task, Observer& observer) {
+  return attune::testing::TheFakeEngine().embed(task, observer);
+}
 
 }  // namespace attune::engine

@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "worker/engine/engine.h"
+#include "worker/engine/evaluation.h"
 
 namespace attune::testing {
 
@@ -17,6 +18,8 @@ struct FakeEngine {
   std::function<Result<engine::PlanResult>(const engine::TrainTask&, int)> plan;
   std::function<Status(const engine::GenerateTask&, engine::Observer&)> generate;
   std::function<Status(const engine::ExportTask&, engine::Observer&)> export_model;
+  std::function<Status(const engine::EvaluateTask&, engine::Observer&)> evaluate;
+  std::function<Status(const engine::EmbedTask&, engine::Observer&)> embed;
 };
 
 // The one that the engine's functions use; set before tasks run.

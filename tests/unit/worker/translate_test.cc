@@ -131,6 +131,71 @@ TEST(ToGenerateTask, CarriesEveryField) {
   EXPECT_EQ(out.threads, 2);
 }
 
+TEST(ToEvaluateTask, CarriesEveryField) {
+  Place place{"cuda:1", 2};
+  place.judges = {{"half", {"echo", "0.5"}}};
+  const auto out = ToEvaluateTask(Parse(R"(
+    base { reference: "m@1" path: "/m" format: "huggingface" } run_directory: "/s/runs/job-1"
+    datasets { reference: "d@1" path: "/d/1" checksum: "abc" }
+    datasets { reference: "d@2" path: "/d/2" }
+    evaluate { merge: true dtype: "bfloat16"
+      suites { name: "goal" dataset: "d" split: "validation" max_examples: 7 max_tokens: 9
+               slices: "language"
+               metrics { name: "regex" pattern: "p" } metrics { name: "json_schema" schema: "s" }
+               metrics { name: "judge" judge: "half" }
+               metrics { name: "accuracy" labels: "x" labels: "y" } }
+      suites { name: "kept" dataset: "d" split: "train" }
+      smoke { prompt: "Hello" must_match: "a" must_not_match: "b" max_tokens: 5 }
+      smoke { prompt: "Again" } })"),
+                                  place);
+  EXPECT_EQ(out.model.reference, "m@1");
+  EXPECT_TRUE(out.merge);
+  EXPECT_EQ(out.dtype, "bfloat16");
+  EXPECT_EQ(out.run_directory, "/s/runs/job-1");
+  EXPECT_EQ(out.device, "cuda:1");
+  EXPECT_EQ(out.threads, 2);
+  ASSERT_EQ(out.suites.size(), 2u);
+  const engine::Suite& goal = out.suites[0];
+  EXPECT_EQ(goal.name, "goal");
+  EXPECT_EQ(goal.dataset.reference, "d@1");
+  EXPECT_EQ(goal.dataset.checksum, "abc");
+  EXPECT_EQ(goal.max_examples, 7);
+  EXPECT_EQ(goal.max_tokens, 9);
+  EXPECT_THAT(goal.slices, ElementsAre("language"));
+  ASSERT_EQ(goal.metrics.size(), 4u);
+  EXPECT_EQ(goal.metrics[0].pattern, "p");
+  EXPECT_EQ(goal.metrics[1].schema, "s");
+  EXPECT_EQ(goal.metrics[2].judge, "half");
+  EXPECT_THAT(goal.metrics[3].labels, ElementsAre("x", "y"));
+  EXPECT_EQ(out.suites[1].dataset.path, "/d/2");
+  EXPECT_EQ(out.suites[1].split, "train");
+  EXPECT_EQ(out.suites[1].max_tokens, 128);
+  ASSERT_EQ(out.smoke.size(), 2u);
+  EXPECT_EQ(out.smoke[0].must_match, "a");
+  EXPECT_EQ(out.smoke[0].must_not_match, "b");
+  EXPECT_EQ(out.smoke[0].max_tokens, 5);
+  EXPECT_EQ(out.smoke[1].max_tokens, 128);
+  ASSERT_EQ(out.judges.count("half"), 1u);
+  const auto judged = out.judges.at("half")("p", "r", "a");
+  ASSERT_TRUE(judged.ok()) << judged.status().ToString();
+  EXPECT_DOUBLE_EQ(*judged, 0.5);
+}
+
+TEST(ToEmbedTask, CarriesEveryField) {
+  const auto out = ToEmbedTask(Parse(R"(
+    base { path: "/m" format: "huggingface" } datasets { reference: "d@1" path: "/d/1" }
+    embed { split: "train" max_examples: 5 max_tokens: 64 })"),
+                               {"cpu", 3});
+  EXPECT_EQ(out.model.path, "/m");
+  EXPECT_EQ(out.dataset.reference, "d@1");
+  EXPECT_EQ(out.split, "train");
+  EXPECT_EQ(out.max_examples, 5);
+  EXPECT_EQ(out.max_tokens, 64);
+  EXPECT_EQ(out.threads, 3);
+  EXPECT_EQ(ToEmbedTask(Parse("embed {}"), {}).max_tokens, 512);
+  EXPECT_EQ(ToEmbedTask(Parse("embed {}"), {}).split, "all");
+}
+
 TEST(ToPlanJson, IsOneObject) {
   engine::PlanResult plan;
   plan.steps = 40;
@@ -177,6 +242,14 @@ TEST(ReadSettings, ComeFromTheEnvironment) {
   EXPECT_EQ(settings->endpoint.token, "secret");
   EXPECT_EQ(settings->place.device, "cpu");
   EXPECT_EQ(settings->place.threads, 2);
+  EXPECT_TRUE(settings->place.judges.empty());
+  environment["ATTUNE_JUDGES"] = R"({"half": ["echo", "0.5"]})";
+  settings = ReadSettings(get);
+  ASSERT_TRUE(settings.ok()) << settings.status().ToString();
+  EXPECT_THAT(settings->place.judges.at("half"), ElementsAre("echo", "0.5"));
+  environment["ATTUNE_JUDGES"] = "half";
+  EXPECT_THAT(ReadSettings(get).status().message(), HasSubstr("ATTUNE_JUDGES"));
+  environment.erase("ATTUNE_JUDGES");
   environment["ATTUNE_THREADS"] = "two";
   EXPECT_THAT(ReadSettings(get).status().message(), HasSubstr("ATTUNE_THREADS"));
   environment["ATTUNE_THREADS"] = "2";

@@ -1,7 +1,6 @@
 #pragma once
 
-// One example of a dataset as token ids, and which of them are to be learned. Private to this
-// folder.
+// One example of a dataset as token ids, and which of them are to be learned.
 //
 // messages           the chat template's rendering of the whole; targets are the tokens of what the
 //                    assistant says (chat_spans.h).

@@ -28,6 +28,13 @@ struct PackedBatch {
   at::Tensor targets;              // int64 [N]: those tokens
 };
 
+// What a model makes of a batch.
+struct Measurement {
+  at::Tensor losses;     // float32 [N]: negative log likelihood of each target
+  at::Tensor entropies;  // float32 [T]: of what may follow each row, in nats
+  at::Tensor hidden;     // [T, H]: after the final norm
+};
+
 struct LoadOptions {
   std::string precision = "float32";  // or "bfloat16": computation; master weights stay float32
   std::string device = "cpu";
@@ -59,6 +66,9 @@ class CausalLM {
   virtual at::Tensor LossSum(const PackedBatch& batch) = 0;
   // float32 [rows, vocabulary] at the given rows; no gradient. For parity tests and evaluation.
   virtual at::Tensor Logits(const PackedBatch& batch, const at::Tensor& rows) = 0;
+
+  // No gradient; logits a chunk at a time. Entropies and hidden are undefined unless every_row.
+  virtual Measurement Measure(const PackedBatch& batch, bool every_row) = 0;
 
   // Parameters that train, in a fixed order: all under Hugging Face names for full fine-tuning, the
   // LoRA pairs under peft names ("base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight")

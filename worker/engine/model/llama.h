@@ -35,6 +35,7 @@ class Llama final : public CausalLM {
   void SetTraining(bool training, uint64_t dropout_seed) override;
   at::Tensor LossSum(const PackedBatch& batch) override;
   at::Tensor Logits(const PackedBatch& batch, const at::Tensor& rows) override;
+  Measurement Measure(const PackedBatch& batch, bool every_row) override;
   NamedTensors TrainableParameters() const override;
   NamedTensors BaseParameters() const override;
   bool has_adapter() const override { return lora_.has_value(); }

@@ -1,4 +1,4 @@
-#include "coordinator/models/checksum.h"
+#include "common/model/folder_checksum.h"
 
 #include <cerrno>
 #include <fstream>
@@ -7,7 +7,7 @@
 
 #include "common/base/hash.h"
 
-namespace attune::models {
+namespace attune {
 namespace fs = std::filesystem;
 namespace {
 
@@ -49,4 +49,4 @@ Result<FolderChecksum> ChecksumFolder(const fs::path& folder,
   return checksum;
 }
 
-}  // namespace attune::models
+}  // namespace attune

@@ -7,7 +7,7 @@
 
 #include "common/base/status.h"
 
-namespace attune::models {
+namespace attune {
 
 struct FolderChecksum {
   std::string sha256;  // over the lines "NAME SHA256\n" of the files in order of name
@@ -19,4 +19,4 @@ struct FolderChecksum {
 Result<FolderChecksum> ChecksumFolder(const std::filesystem::path& folder,
                                       const std::function<Status(uint64_t)>& on_bytes = {});
 
-}  // namespace attune::models
+}  // namespace attune

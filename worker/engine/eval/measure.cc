@@ -1,0 +1,79 @@
+#include "worker/engine/eval/measure.h"
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+
+#include "worker/engine/batches/batch.h"
+#include "worker/engine/data/example_list.h"
+
+namespace attune::engine {
+namespace {
+
+// Runs of examples that fit a pass.
+std::vector<Sequence> Passes(const TokenShard& examples) {
+  std::vector<Sequence> passes;
+  int64_t tokens = 0;
+  for (uint32_t i = 0; i < examples.size(); ++i) {
+    const int64_t length = examples.lengths()[i];
+    if (passes.empty() || tokens + length > kTokensAPass) {
+      passes.emplace_back();
+      tokens = 0;
+    }
+    passes.back().push_back(i);
+    tokens += length;
+  }
+  return passes;
+}
+
+std::vector<float> MeanOfRows(const at::Tensor& rows) {
+  const at::Tensor mean = rows.to(at::kDouble).mean(0).to(at::kFloat).cpu().contiguous();
+  const float* data = mean.const_data_ptr<float>();
+  return {data, data + mean.numel()};
+}
+
+Status MeasurePass(CausalLM& model, const TokenShard& examples, const Sequence& pass,
+                   bool every_row, const at::Device& device, std::vector<MeasuredExample>* out) {
+  const std::span<const Sequence> sequences(&pass, 1);
+  ATTUNE_ASSIGN_OR_RETURN(const PackedBatch batch,
+                          MakeBatch(examples, sequences, model.vocabulary_size(), device));
+  const Measurement measured = model.Measure(batch, every_row);
+  const at::Tensor losses = measured.losses.to(at::kDouble).cpu();
+  int64_t target = 0;
+  for (size_t i = 0; i < pass.size(); ++i) {
+    const int64_t targets = examples.target_counts()[pass[i]];
+    MeasuredExample& example = out->emplace_back();
+    example.targets = targets;
+    example.loss_sum = losses.narrow(0, target, targets).sum().item<double>();
+    target += targets;
+    if (!std::isfinite(example.loss_sum)) {
+      return FailedPrecondition(
+          "the loss of an example is not finite: the model's weights are "
+          "damaged, or training has ruined them");
+    }
+    const int64_t begin = batch.offsets[i], length = batch.offsets[i + 1] - begin;
+    if (!every_row || length == 0) continue;
+    example.entropy =
+        measured.entropies.narrow(0, begin, length).to(at::kDouble).mean().item<double>();
+    example.embedding = MeanOfRows(measured.hidden.narrow(0, begin, length));
+  }
+  return Status();
+}
+
+}  // namespace
+
+Result<std::vector<MeasuredExample>> MeasureExamples(CausalLM& model,
+                                                     std::vector<TokenizedExample> examples,
+                                                     bool every_row, const at::Device& device,
+                                                     const std::function<Status()>& proceed) {
+  const ExampleList list(std::move(examples));
+  std::vector<MeasuredExample> measured;
+  measured.reserve(list.size());
+  for (const Sequence& pass : Passes(list)) {
+    ATTUNE_RETURN_IF_ERROR(proceed());
+    ATTUNE_RETURN_IF_ERROR(MeasurePass(model, list, pass, every_row, device, &measured));
+  }
+  return measured;
+}
+
+}  // namespace attune::engine

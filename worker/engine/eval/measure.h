@@ -1,0 +1,32 @@
+#pragma once
+
+// What a model makes of each of many examples.
+
+#include <functional>
+#include <vector>
+
+#include "common/base/status.h"
+#include "worker/engine/data/example_tokens.h"
+#include "worker/engine/model/causal_lm.h"
+
+namespace attune::engine {
+
+struct MeasuredExample {
+  double loss_sum = 0;  // negative log likelihoods of its targets, in nats
+  int64_t targets = 0;
+  double entropy = 0;            // mean over its tokens of what may follow each, in nats
+  std::vector<float> embedding;  // mean over its tokens of the last hidden state
+};
+
+// Tokens that go through the model at once, unless one example has more.
+inline constexpr int64_t kTokensAPass = 4096;
+
+// In the examples' order, several short ones in a pass. every_row: with entropy and embedding. A
+// loss that is not finite is kFailedPrecondition. proceed is asked before each pass; its error ends
+// the work.
+Result<std::vector<MeasuredExample>> MeasureExamples(CausalLM& model,
+                                                     std::vector<TokenizedExample> examples,
+                                                     bool every_row, const at::Device& device,
+                                                     const std::function<Status()>& proceed);
+
+}  // namespace attune::engine

@@ -1,0 +1,65 @@
+// Losses, entropies and hidden states of a batch, without gradients.
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+#include "worker/engine/kernels/matmul.h"
+#include "worker/engine/kernels/pointwise.h"
+#include "worker/engine/model/llama.h"
+
+namespace attune::engine {
+namespace {
+
+constexpr int64_t kChunkElements = int64_t{14} << 20;  // 56 MB of float32 logits
+
+// Log probabilities of what may follow some rows, a chunk of rows at a time.
+template <typename Take>
+void ForLogProbabilities(const at::Tensor& rows, const at::Tensor& weight, Take take) {
+  const int64_t chunk = std::max<int64_t>(kChunkElements / weight.size(0), 16);
+  for (int64_t begin = 0; begin < rows.size(0); begin += chunk) {
+    const int64_t count = std::min(chunk, rows.size(0) - begin);
+    at::Tensor logits = kernels::MatMul(rows.narrow(0, begin, count), weight.t()).to(at::kFloat);
+    logits.sub_(at::logsumexp(logits, {1}, /*keepdim=*/true));
+    take(begin, count, logits);
+  }
+}
+
+}  // namespace
+
+Measurement Llama::Measure(const PackedBatch& batch, bool every_row) {
+  at::NoGradGuard no_grad;
+  TORCH_CHECK_INDEX(
+      batch.targets.numel() == 0 || (batch.targets.min().item<int64_t>() >= 0 &&
+                                     batch.targets.max().item<int64_t>() < config_.vocabulary_size),
+      "a target token is outside the vocabulary of ", config_.vocabulary_size);
+  at::Tensor x = Hidden(batch, nullptr);
+  if (!every_row) x = x.index_select(0, batch.target_rows);
+  const at::Tensor rows = kernels::RmsNorm(x, norm_, config_.rms_norm_eps).value;
+  // The token that each row is to predict; where none is, any: its loss is not taken.
+  at::Tensor next = batch.targets;
+  if (every_row) {
+    next = at::zeros({rows.size(0)}, batch.targets.options());
+    next.index_copy_(0, batch.target_rows, batch.targets);
+  }
+  Measurement out;
+  const auto floats = rows.options().dtype(at::kFloat);
+  at::Tensor losses = at::empty({rows.size(0)}, floats);
+  if (every_row) {
+    out.hidden = rows;
+    out.entropies = at::empty({rows.size(0)}, floats);
+  }
+  ForLogProbabilities(
+      rows, head().detach().to(dtype_),
+      [&](int64_t begin, int64_t count, at::Tensor& log_probability) {
+        const at::Tensor index = next.narrow(0, begin, count).unsqueeze(1);
+        losses.narrow(0, begin, count).copy_(log_probability.gather(1, index).squeeze(1).neg());
+        if (!every_row) return;
+        const at::Tensor entropy = (log_probability.exp().mul_(log_probability)).sum(1).neg();
+        out.entropies.narrow(0, begin, count).copy_(entropy);
+      });
+  out.losses = every_row ? losses.index_select(0, batch.target_rows) : losses;
+  return out;
+}
+
+}  // namespace attune::engine

@@ -1,0 +1,126 @@
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "common/base/base64.h"
+#include "worker/engine/data/prepare.h"
+#include "worker/engine/data/row_parts.h"
+#include "worker/engine/data/sample_rows.h"
+#include "worker/engine/eval/measure.h"
+#include "worker/engine/evaluation.h"
+#include "worker/engine/parallel/group.h"
+#include "worker/engine/tasks/failure.h"
+
+namespace attune::engine {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+static_assert(std::endian::native == std::endian::little, "embeddings are little endian");
+
+Status CheckTask(const EmbedTask& task) {
+  if (task.split != "all" && task.split != "train" && task.split != "validation") {
+    return InvalidArgument("split must be train, validation or all, not '" + task.split + "'");
+  }
+  if (task.max_tokens < 1) return InvalidArgument("max_tokens must be at least 1");
+  return Status();
+}
+
+// All tokens but the first are targets.
+Result<TokenizedExample> Tokenize(const text::TextAssets& assets, const SampledRow& row,
+                                  size_t tokens_max) {
+  ATTUNE_ASSIGN_OR_RETURN(const std::string text, ReadingText(row.line));
+  ATTUNE_ASSIGN_OR_RETURN(auto encoded, assets.tokenizer->EncodeBatch({text}, true, 1));
+  TokenizedExample example;
+  example.tokens = std::move(encoded[0]);
+  example.truncated = example.tokens.size() > tokens_max;
+  if (example.truncated) example.tokens.resize(tokens_max);
+  example.targets.assign(example.tokens.size(), 1);
+  if (!example.targets.empty()) example.targets[0] = 0;
+  return example;
+}
+
+std::string Line(const SampledRow& row, const MeasuredExample& measured) {
+  std::string bytes(measured.embedding.size() * sizeof(float), '\0');
+  std::memcpy(bytes.data(), measured.embedding.data(), bytes.size());
+  const double loss =
+      measured.targets > 0 ? measured.loss_sum / static_cast<double>(measured.targets) : 0;
+  const Json line = {{"id", row.id},
+                     {"tokens", measured.targets + 1},
+                     {"loss", loss},
+                     {"entropy", measured.entropy},
+                     {"embedding", Base64(bytes)}};
+  return line.dump();
+}
+
+Status EmbedRows(const EmbedTask& task, CausalLM& model, const text::TextAssets& assets,
+                 const at::Device& device, const std::vector<SampledRow>& rows,
+                 Observer& observer) {
+  const auto proceed = [&]() -> Status {
+    if (observer.ShouldStop() == StopRequest::kNone) return Status();
+    return Cancelled("stopped while embedding");
+  };
+  const auto tokens_max =
+      static_cast<size_t>(std::min<int64_t>(task.max_tokens, model.max_positions()));
+  std::vector<const SampledRow*> group;
+  std::vector<TokenizedExample> examples;
+  int64_t tokens = 0;
+  size_t empty = 0;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    ATTUNE_ASSIGN_OR_RETURN(TokenizedExample example, Tokenize(assets, rows[i], tokens_max));
+    if (example.tokens.empty()) {
+      ++empty;
+    } else {
+      tokens += static_cast<int64_t>(example.tokens.size());
+      group.push_back(&rows[i]);
+      examples.push_back(std::move(example));
+    }
+    if (i + 1 < rows.size() && tokens < kTokensAPass) continue;
+    ATTUNE_ASSIGN_OR_RETURN(
+        const std::vector<MeasuredExample> measured,
+        MeasureExamples(model, std::exchange(examples, {}), /*every_row=*/true, device, proceed));
+    for (size_t k = 0; k < group.size(); ++k) observer.OnOutput(Line(*group[k], measured[k]));
+    group.clear();
+    tokens = 0;
+    observer.OnProgress({.phase = "embedding",
+                         .done = static_cast<double>(i + 1),
+                         .total = static_cast<double>(rows.size())});
+  }
+  if (empty > 0) {
+    observer.OnWarning(std::to_string(empty) + " of " + std::to_string(rows.size()) + " rows of " +
+                       task.dataset.reference + " have no text and are left out");
+  }
+  return Status();
+}
+
+}  // namespace
+
+Status Embed(const EmbedTask& task, Observer& observer) {
+  ATTUNE_RETURN_IF_ERROR(CheckTask(task));
+  return Guarded([&]() -> Status {
+    if (task.threads > 0) at::set_num_threads(task.threads);
+    observer.OnProgress({.phase = "loading"});
+    std::vector<std::string> splits;
+    if (task.split != "all") splits = {task.split};
+    ATTUNE_ASSIGN_OR_RETURN(const std::vector<SampledRow> rows,
+                            SampleRows(task.dataset, splits, task.max_examples));
+    if (rows.empty()) {
+      return InvalidArgument("the split " + task.split + " of " + task.dataset.reference +
+                             " has no row");
+    }
+    ATTUNE_ASSIGN_OR_RETURN(const at::Device device, OpenDevice(task.device));
+    ATTUNE_ASSIGN_OR_RETURN(const text::TextAssets assets, LoadModelText(task.model));
+    ATTUNE_ASSIGN_OR_RETURN(
+        const std::unique_ptr<CausalLM> model,
+        CausalLM::Load(task.model, {.precision = device.is_cuda() ? "bfloat16" : "float32",
+                                    .device = device.str(),
+                                    .frozen = true}));
+    model->SetTraining(false, 0);
+    return EmbedRows(task, *model, assets, device, rows, observer);
+  });
+}
+
+}  // namespace attune::engine
