@@ -14,6 +14,7 @@
 #include "common/base/hash.h"
 #include "common/base/mutex.h"
 #include "common/base/version.h"
+#include "common/gates/gates.h"
 #include "common/log/log.h"
 #include "common/rpc/certificates.h"
 #include "common/rpc/rpc.h"
@@ -21,6 +22,7 @@
 #include "coordinator/api/dataset_service.h"
 #include "coordinator/api/job_service.h"
 #include "coordinator/api/model_service.h"
+#include "coordinator/api/schedule_service.h"
 #include "coordinator/api/trainer_service.h"
 #include "coordinator/api/worker_service.h"
 #include "coordinator/jobs/repository.h"
@@ -28,9 +30,13 @@
 #include "coordinator/jobs/state_machine.h"
 #include "coordinator/metrics/metrics.h"
 #include "coordinator/models/schema.h"
+#include "coordinator/retraining/adapters.h"
+#include "coordinator/retraining/controller.h"
+#include "coordinator/retraining/schema.h"
 #include "coordinator/security/bind_policy.h"
 #include "coordinator/snapshot.h"
 #include "coordinator/state_folder.h"
+#include "coordinator/test_clock.h"
 #include "coordinator/versions/table.h"
 
 namespace attune {
@@ -168,6 +174,10 @@ void SetLimits(grpc::ServerBuilder* builder) {
 // In the order of construction; destroyed the other way round.
 struct CoordinatorServer::Parts {
   CoordinatorConfig config;
+  const std::unique_ptr<Clock> test_clock = TestClock();
+  // Of the store and of what happens in days and weeks; jobs and their deadlines have the
+  // machine's.
+  Clock* const wall_clock = test_clock != nullptr ? test_clock.get() : SystemClock();
   std::optional<StateFolder> state;
   std::unique_ptr<Database> database;
   std::unique_ptr<datasets::Catalog> catalog;
@@ -185,10 +195,15 @@ struct CoordinatorServer::Parts {
   jobs::ControlLoop loop;
   std::unique_ptr<jobs::Controller> controller;
   StreamPump pump;
+  std::unique_ptr<jobs::LocalJobRunner> runner;
+  std::unique_ptr<retraining::CatalogDatasets> retraining_datasets;
+  std::unique_ptr<retraining::RegistryModels> retraining_models;
+  std::unique_ptr<retraining::Controller> retraining;
   ClusterPorts cluster;
   std::unique_ptr<JobService> job_service;
   std::unique_ptr<DatasetService> dataset_service;
   std::unique_ptr<ModelService> model_service;
+  std::unique_ptr<ScheduleService> schedule_service;
   std::unique_ptr<NodeService> node_service;
   std::unique_ptr<ClusterService> cluster_service;
   std::unique_ptr<WorkerService> worker_service;
@@ -198,6 +213,7 @@ struct CoordinatorServer::Parts {
 
   Status OpenState();
   Status MakeController();
+  void MakeRetraining();
   Status StartMetrics();
   void MakeServices();
   Status Serve();
@@ -207,11 +223,12 @@ Status CoordinatorServer::Parts::OpenState() {
   ATTUNE_ASSIGN_OR_RETURN(StateFolder folder, StateFolder::Open(config.storage, config.init));
   state.emplace(std::move(folder));
   std::vector<Migration> migrations = jobs::Migrations();
-  for (const auto& more : {versions::Migrations(), models::Migrations()}) {
+  for (const auto& more :
+       {versions::Migrations(), models::Migrations(), retraining::Migrations()}) {
     migrations.insert(migrations.end(), more.begin(), more.end());
   }
   ATTUNE_ASSIGN_OR_RETURN(database,
-                          Database::Open(state->path() / "attune.db", migrations, SystemClock()));
+                          Database::Open(state->path() / "attune.db", migrations, wall_clock));
   catalog = std::make_unique<datasets::Catalog>(database.get(), config.storage);
   registry = std::make_unique<models::Registry>(
       database.get(), config.storage, std::vector<models::Registry::InUse>{jobs::ModelsInUse});
@@ -253,6 +270,21 @@ Status CoordinatorServer::Parts::MakeController() {
   return controller->Recover();
 }
 
+void CoordinatorServer::Parts::MakeRetraining() {
+  runner = std::make_unique<jobs::LocalJobRunner>(&loop, database.get(), config.storage);
+  retraining_datasets = std::make_unique<retraining::CatalogDatasets>(catalog.get());
+  retraining_models = std::make_unique<retraining::RegistryModels>(registry.get());
+  retraining::Ports ports;
+  ports.database = database.get();
+  ports.clock = wall_clock;
+  ports.jobs = runner.get();
+  ports.datasets = retraining_datasets.get();
+  ports.models = retraining_models.get();
+  ports.decide = gates::Decide;
+  ports.storage = config.storage;
+  retraining = std::make_unique<retraining::Controller>(ports);
+}
+
 Status CoordinatorServer::Parts::StartMetrics() {
   if (config.metrics_listen.empty()) return Status();
   ATTUNE_RETURN_IF_ERROR(metrics->Start(config.metrics_listen));
@@ -270,6 +302,7 @@ void CoordinatorServer::Parts::MakeServices() {
   model_service = std::make_unique<ModelService>(
       ModelServicePorts{registry.get(), database.get(), authenticator.get(), config.storage,
                         [this](const std::string& dataset) { return catalog->Get(dataset); }});
+  schedule_service = std::make_unique<ScheduleService>(retraining.get(), authenticator.get());
   node_service = std::make_unique<NodeService>(&cluster);
   cluster_service = std::make_unique<ClusterService>(&cluster);
   worker_service =
@@ -291,6 +324,7 @@ Status CoordinatorServer::Parts::Serve() {
   builder.RegisterService(job_service.get());
   builder.RegisterService(dataset_service.get());
   builder.RegisterService(model_service.get());
+  builder.RegisterService(schedule_service.get());
   builder.RegisterService(node_service.get());
   builder.RegisterService(cluster_service.get());
   builder.RegisterService(worker_service.get());
@@ -317,9 +351,11 @@ Result<std::unique_ptr<CoordinatorServer>> CoordinatorServer::Start(
       std::make_unique<Authenticator>(tokens.users, tokens.worker, &parts.run_tokens);
   ATTUNE_RETURN_IF_ERROR(parts.OpenState());
   ATTUNE_RETURN_IF_ERROR(parts.MakeController());
+  parts.MakeRetraining();
   ATTUNE_RETURN_IF_ERROR(parts.StartMetrics());
   parts.MakeServices();
   parts.loop.Start(parts.controller.get());
+  parts.retraining->Start();
   parts.pump.Start();
   ATTUNE_RETURN_IF_ERROR(parts.Serve());
   ATTUNE_RETURN_IF_ERROR(parts.state->Announce(parts.address, parts.metrics_address));
@@ -341,6 +377,7 @@ CoordinatorServer::~CoordinatorServer() {
     parts.state->Withdraw();
   }
   if (parts.metrics != nullptr) parts.metrics->Shutdown();
+  if (parts.retraining != nullptr) parts.retraining->Shutdown();
   parts.loop.Shutdown();
 }
 

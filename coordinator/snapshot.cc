@@ -5,6 +5,7 @@
 #include "common/rpc/certificates.h"
 #include "coordinator/jobs/repository.h"
 #include "coordinator/jobs/state_machine.h"
+#include "coordinator/retraining/controller.h"
 
 namespace attune {
 namespace {
@@ -29,6 +30,26 @@ metrics::JobSample Sample(Transaction& transaction, const v1::Job& job, TimePoin
   sample.seconds_applied = job.has_applied_seconds() ? job.applied_seconds()
                                                      : jobs::AppliedSeconds(transaction, job.id());
   return sample;
+}
+
+std::vector<metrics::ScheduleSample> ScheduleSamples(Transaction& transaction, TimePoint now) {
+  constexpr int kSchedulesMax = 1000;
+  std::map<std::string, metrics::ScheduleSample> samples;
+  for (const auto& [key, count] : retraining::CountUpdates(transaction)) {
+    samples[key.first].updates[key.second] = count;
+  }
+  for (const auto& record : retraining::LoadSchedules(transaction, "", kSchedulesMax)) {
+    v1::Schedule schedule = retraining::View(transaction, record, now);
+    metrics::ScheduleSample& sample = samples[schedule.spec().name()];
+    if (schedule.has_next()) sample.next = SecondsOf(schedule.next());
+    sample.gpu_seconds = schedule.gpu_hours_this_week() * 3600;
+  }
+  std::vector<metrics::ScheduleSample> out;
+  for (auto& [name, sample] : samples) {
+    sample.name = name;
+    out.push_back(std::move(sample));
+  }
+  return out;
 }
 
 }  // namespace
@@ -72,6 +93,7 @@ Result<metrics::Snapshot> TakeSnapshot(Database* database, jobs::ControlLoop* lo
         snapshot.job_samples.push_back(Sample(transaction, job, clock->Now()));
       }
     }
+    snapshot.schedules = ScheduleSamples(transaction, clock->Now());
     return Status();
   }));
   return snapshot;

@@ -29,6 +29,8 @@ const Histogram::BucketBoundaries kPhaseBuckets = {0.0001, 0.0003, 0.001, 0.003,
 constexpr const char* kJobStates[] = {"QUEUED",    "PREPARING", "RUNNING",  "PAUSED",
                                       "SUCCEEDED", "FAILED",    "CANCELLED"};
 constexpr const char* kFinalStates[] = {"SUCCEEDED", "FAILED", "CANCELLED"};
+constexpr const char* kUpdateStates[] = {"PROMOTED", "KEPT",    "ROLLED_BACK",
+                                         "FAILED",   "SKIPPED", "CANCELLED"};
 constexpr const char* kLostCauses[] = {"invalid",     "no_space", "peer_lost", "trainer", "worker",
                                        "not_started", "stopped",  "storage",   "other"};
 constexpr const char* kNodeStates[] = {"READY", "NOT_READY", "LOST", "DRAINING"};
@@ -60,6 +62,31 @@ void AddStates(MetricFamily& family, const char* const (&states)[N],
 double Goodput(const JobSample& job) {
   if (job.seconds_since_placed <= 0) return 0;
   return std::clamp(job.seconds_applied / job.seconds_since_placed, 0.0, 1.0);
+}
+
+void AddSchedules(const Snapshot& snapshot, std::vector<MetricFamily>* families) {
+  MetricFamily updates{"attune_schedule_updates_total",
+                       "Updates of a schedule that ended, by their final state",
+                       MetricType::Counter,
+                       {}};
+  MetricFamily next = GaugeFamily("attune_schedule_next_timestamp_seconds",
+                                  "When the schedule's cron fires next, with its jitter");
+  MetricFamily gpu = GaugeFamily("attune_schedule_gpu_seconds",
+                                 "Slots times time that updates took in the last seven days");
+  for (const ScheduleSample& schedule : snapshot.schedules) {
+    for (const char* state : kUpdateStates) {
+      auto it = schedule.updates.find(state);
+      ClientMetric metric;
+      metric.label = {{"schedule", schedule.name}, {"state", state}};
+      metric.counter.value = it == schedule.updates.end() ? 0.0 : static_cast<double>(it->second);
+      updates.metric.push_back(std::move(metric));
+    }
+    if (schedule.next) AddGauge(next, {{"schedule", schedule.name}}, *schedule.next);
+    AddGauge(gpu, {{"schedule", schedule.name}}, schedule.gpu_seconds);
+  }
+  families->push_back(std::move(updates));
+  families->push_back(std::move(next));
+  families->push_back(std::move(gpu));
 }
 
 std::vector<MetricFamily> Families(const Snapshot& snapshot) {
@@ -103,7 +130,10 @@ std::vector<MetricFamily> Families(const Snapshot& snapshot) {
     if (job.validation_loss) AddGauge(validation, labels, *job.validation_loss);
     AddGauge(goodput, labels, Goodput(job));
   }
-  return {jobs, nodes, slots, oldest, storage, free, expiry, running, train, validation, goodput};
+  std::vector<MetricFamily> families = {jobs,   nodes,   slots, oldest,     storage, free,
+                                        expiry, running, train, validation, goodput};
+  AddSchedules(snapshot, &families);
+  return families;
 }
 
 class SnapshotCollectable : public prometheus::Collectable {

@@ -34,6 +34,14 @@ struct JobSample {
   double seconds_applied = 0;       // sum over the job's applied steps; redone ones count once
 };
 
+// One schedule, or what is left of one that was deleted.
+struct ScheduleSample {
+  std::string name;
+  std::map<std::string, uint64_t> updates;  // ended ones by final state, "FAILED": 2
+  std::optional<double> next;               // when cron fires: seconds since 1970
+  double gpu_seconds = 0;                   // slots times time, in the last seven days
+};
+
 // The cluster as the store says it is now.
 struct Snapshot {
   std::map<std::string, uint64_t> jobs;   // TRAIN jobs by state, "RUNNING": 2
@@ -44,6 +52,7 @@ struct Snapshot {
   std::optional<uint64_t> storage_bytes, storage_free_bytes;
   std::optional<double> certificate_expiry;  // seconds since 1970
   std::vector<JobSample> job_samples;
+  std::vector<ScheduleSample> schedules;
 };
 
 // Seconds of one optimizer step; a phase that was not measured is unset.

@@ -33,6 +33,28 @@ Snapshot TwoRunning() {
   return snapshot;
 }
 
+TEST(Metrics, SchedulesHaveEverySeriesFromTheStart) {
+  Metrics metrics("1.2.3", [] {
+    Snapshot snapshot;
+    ScheduleSample schedule;
+    schedule.name = "weekly";
+    schedule.updates = {{"PROMOTED", 2}, {"TRAINING", 1}};
+    schedule.next = 1000;
+    schedule.gpu_seconds = 3600;
+    snapshot.schedules.push_back(schedule);
+    return Result<Snapshot>(snapshot);
+  });
+  std::string page = metrics.Render();
+  EXPECT_THAT(page, HasSubstr("attune_schedule_updates_total{schedule=\"weekly\","
+                              "state=\"PROMOTED\"} 2\n"));
+  EXPECT_THAT(page, HasSubstr("attune_schedule_updates_total{schedule=\"weekly\","
+                              "state=\"FAILED\"} 0\n"));
+  EXPECT_THAT(page, Not(HasSubstr("TRAINING")));
+  EXPECT_THAT(page,
+              HasSubstr("attune_schedule_next_timestamp_seconds{schedule=\"weekly\"} 1000\n"));
+  EXPECT_THAT(page, HasSubstr("attune_schedule_gpu_seconds{schedule=\"weekly\"} 3600\n"));
+}
+
 // GET /metrics with a plain socket.
 std::string Fetch(const std::string& address) {
   int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
