@@ -36,8 +36,9 @@ struct Sampling {
 
 // confidence: 0, or in (0.5, 1), one-sided. No examples: all zero.
 //
-// 0/1 scores have Clopper-Pearson bounds, everything else the bootstrap's, widened for few examples
-// (a loss's count by their tokens: EffectiveExamples). A bounded score that nearly all examples
+// 0/1 scores have Clopper-Pearson bounds, everything else the wider of the bootstrap's, with its
+// level widened for few examples, and Student's (a loss's examples count by their tokens:
+// EffectiveExamples). A bounded score that nearly all examples
 // share would leave a bootstrap without anything to draw: its bounds then are not inside of what
 // the few others allow.
 Result<Measured> MeasureCandidate(const Metric& metric, const std::vector<Pair>& pairs,

@@ -87,6 +87,7 @@ std::span<const SumSample::Term> SumSample::terms(size_t example) const {
 BootstrapResult BootstrapBca(const SumSample& sample, const SumFunction& statistic,
                              const BootstrapOptions& options) {
   ATTUNE_CHECK(sample.examples() >= 2 && options.resamples >= 2);
+  const double n = static_cast<double>(sample.examples());
   BootstrapResult result;
   result.estimate = statistic(sample.totals());
   Random random(options.seed);
@@ -102,8 +103,11 @@ BootstrapResult BootstrapBca(const SumSample& sample, const SumFunction& statist
     value = statistic(sums);
   }
   result.standard_error = Deviation(resampled);
-  result.interval = BcaInterval(result.estimate, std::move(resampled), Jackknife(sample, statistic),
-                                options.confidence);
+  const std::vector<double> jackknife = Jackknife(sample, statistic);
+  // Its values vary by 1 / (n - 1) of what an example contributes.
+  result.jackknife_error = Deviation(jackknife) * (n - 1) / std::sqrt(n);
+  result.interval =
+      BcaInterval(result.estimate, std::move(resampled), jackknife, options.confidence);
   return result;
 }
 
@@ -134,6 +138,14 @@ double ExpandedConfidence(double confidence, double examples) {
   const double t = quantile(complement(student, (1 - confidence) / 2));
   const double tail = NormalCdf(-std::sqrt(examples / (examples - 1)) * t);
   return std::clamp(1 - 2 * tail, 1e-12, 1 - 1e-12);
+}
+
+Interval StudentInterval(double estimate, double standard_error, double examples,
+                         double confidence) {
+  ATTUNE_CHECK(examples > 1 && confidence > 0 && confidence < 1);
+  const boost::math::students_t_distribution<> student(examples - 1);
+  const double half = quantile(complement(student, (1 - confidence) / 2)) * standard_error;
+  return {estimate - half, estimate + half};
 }
 
 double EffectiveExamples(std::span<const double> weights) {

@@ -45,7 +45,8 @@ struct BootstrapOptions {
 };
 struct BootstrapResult {
   double estimate = 0;
-  double standard_error = 0;  // standard deviation of the resamples' statistics
+  double standard_error = 0;   // standard deviation of the resamples' statistics
+  double jackknife_error = 0;  // the jackknife's (Efron, Tibshirani 1993, 11.5)
   Interval interval;
 };
 // At least two examples. The same options and sample, the same numbers. scipy:
@@ -69,6 +70,11 @@ uint32_t Resamples(size_t examples);
 // 2015, The American Statistician 69, 371-386, "expanded percentile"). examples > 1; may be an
 // effective number.
 double ExpandedConfidence(double confidence, double examples);
+
+// Student's interval with so many examples, which may be an effective number above 1. confidence is
+// two-sided.
+Interval StudentInterval(double estimate, double standard_error, double examples,
+                         double confidence);
 
 // As many equal weights as vary a weighted mean as these do: (sum w)^2 / sum w^2 (Kish 1965).
 double EffectiveExamples(std::span<const double> weights);

@@ -61,15 +61,15 @@ Draw Answers(double lost, double gained) {
 constexpr double kLevel = 1 - kConfidence;
 // Three standard errors of a 5 % share in 2,000 trials.
 constexpr double kNoise = 0.015;
-// A bootstrap's coverage is right to second order, not exact: allowed on top for symmetric and for
-// skewed differences. docs/gates.md has the rates.
-constexpr double kSymmetric = 0.005, kSkewed = 0.01;
+// Bounds of a long-tailed loss are right to second order, not exact: allowed on top. docs/gates.md
+// has the rates.
+constexpr double kSkewed = 0.01;
 
 TEST(Rates, LossesWorseByTheMarginSeldomPass) {
-  for (size_t n : {20, 100}) {
+  for (size_t n : {10, 20, 100}) {
     const double rate = PassRate("loss", n, 0.05, Losses(0.05, false));
-    EXPECT_LE(rate, kLevel + kNoise + kSymmetric) << n << " examples";
-    EXPECT_GE(rate, kLevel - kNoise - kSymmetric) << n << " examples: needlessly strict";
+    EXPECT_LE(rate, kLevel + kNoise) << n << " examples";
+    EXPECT_GE(rate, kLevel - 2 * kNoise) << n << " examples: needlessly strict";
   }
   EXPECT_LE(PassRate("loss", 100, 0.05, Losses(0.05, true)), kLevel + kNoise + kSkewed);
 }

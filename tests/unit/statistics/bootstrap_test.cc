@@ -27,6 +27,15 @@ TEST(Bootstrap, IsAFunctionOfItsSeed) {
   EXPECT_DOUBLE_EQ(first.estimate, 23.1);
   EXPECT_LT(first.interval.lower, first.estimate);
   EXPECT_GT(first.interval.upper, first.estimate);
+  // Of a mean the jackknife's is the usual standard error, deviation / sqrt(n).
+  EXPECT_NEAR(first.jackknife_error, 28.826878 / std::sqrt(10), 1e-3);
+}
+
+TEST(StudentInterval, IsTheTextbooks) {
+  // t of 9 degrees of freedom at 5 % each side is 1.833113.
+  const Interval interval = StudentInterval(1.0, 2.0, 10, 0.9);
+  EXPECT_NEAR(interval.lower, 1 - 2 * 1.833113, 1e-5);
+  EXPECT_NEAR(interval.upper, 1 + 2 * 1.833113, 1e-5);
 }
 
 TEST(Bootstrap, OfEqualValuesHasNoWidth) {
