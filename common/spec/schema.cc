@@ -31,7 +31,7 @@ bool HasPenalty(const JobSpec& spec) {
 }
 
 std::string DefaultStrength(const JobSpec& spec) {
-  return IsEwc(spec) ? "1000" : "0.01";
+  return IsEwc(spec) ? "100" : "0.01";
 }
 
 constexpr std::string_view kMethod = "method.type", kLora = "with method.type lora",
@@ -233,7 +233,7 @@ const std::vector<Field>& Table() {
       {.path = "regularize.strength",
        .type = "number",
        .derive = DefaultStrength,
-       .default_doc = "0.01 with l2-sp, 1000 with ewc",
+       .default_doc = "0.01 with l2-sp, 100 with ewc",
        .range = {1e-12, 1e12},
        .applies = HasPenalty,
        .applies_key = kRegularize,
@@ -241,7 +241,9 @@ const std::vector<Field>& Table() {
        .doc =
            "How hard the weights are held. The Fisher information is of one target token, as the "
            "loss is, so that 1 with ewc would hold the old examples as dear as the new if no "
-           "two weights worked together; since they do, it takes far more."},
+           "two weights worked together; since they do, it takes far more. `penalty` of `attune "
+           "job "
+           "metrics -o jsonl` shows what it comes to: near 0 it holds nothing."},
       {.path = "regularize.fisher_examples",
        .type = "whole number",
        .fallback = "64",

@@ -87,7 +87,7 @@ TEST(ParseJobSpec, RegularizeHasDefaultsByType) {
   EXPECT_DOUBLE_EQ(l2.regularize().strength(), 0.01);
   EXPECT_EQ(l2.regularize().fisher_examples(), 0u);
   v1::JobSpec ewc = Parsed(std::string(kLeast) + "regularize: {type: ewc, fisher_examples: 9}\n");
-  EXPECT_DOUBLE_EQ(ewc.regularize().strength(), 1000);
+  EXPECT_DOUBLE_EQ(ewc.regularize().strength(), 100);
   EXPECT_EQ(ewc.regularize().fisher_examples(), 9u);
   EXPECT_TRUE(ValidateJobSpec(ewc).ok());
 }
