@@ -179,6 +179,34 @@ std::string Card::Render() const {
   return out;
 }
 
+namespace {
+
+// " (share 0.3)" or " (weight 3)", where it is not just there once.
+std::string AmountText(double weight, double share) {
+  if (share > 0) return " (share " + FormatNumber(share) + ")";
+  return weight == 1 || weight == 0 ? "" : " (weight " + FormatNumber(weight) + ")";
+}
+
+// The data sets as they were resolved, else as they were named.
+std::string DataText(const v1::Job& job) {
+  if (job.spec().datasets().empty()) return Joined(job.datasets());
+  std::string text;
+  for (int i = 0; i < job.spec().datasets_size(); ++i) {
+    const v1::DatasetRef& dataset = job.spec().datasets(i);
+    text += (text.empty() ? "" : ", ") +
+            (i < job.datasets_size() ? job.datasets(i) : dataset.name()) +
+            AmountText(dataset.weight(), dataset.share());
+  }
+  return text;
+}
+
+std::string RegularizeText(const v1::RegularizeSpec& regularize) {
+  if (regularize.type().empty() || regularize.type() == "none") return "";
+  return regularize.type() + ", strength " + FormatNumber(regularize.strength());
+}
+
+}  // namespace
+
 std::string JobCard(const v1::Job& job, const ViewOptions& options) {
   Card card(options);
   card.Title(job.name() + "  " + job.id());
@@ -189,14 +217,11 @@ std::string JobCard(const v1::Job& job, const ViewOptions& options) {
   AddProgress(job, options, &card);
   card.Row("Model", job.model(), Style::kGreen);
   card.Row("Base", job.base().empty() ? job.spec().base() : job.base());
-  std::string datasets = Joined(job.datasets());
-  for (const auto& dataset : job.spec().datasets()) {
-    if (job.datasets().empty()) datasets += (datasets.empty() ? "" : ", ") + dataset.name();
-  }
-  card.Row("Data", datasets);
+  card.Row("Data", DataText(job));
   if (job.kind() == v1::Job::TRAIN || job.kind() == v1::Job::PLAN) {
     card.Row("Method", MethodText(job.spec()));
     card.Row("Training", TrainText(job.spec()));
+    card.Row("Regularize", RegularizeText(job.spec().regularize()));
   }
   for (const std::string& warning : job.warnings()) card.Row("Warning", warning, Style::kYellow);
   if (job.ranks() > 0) card.Row("Ranks", std::to_string(job.ranks()));
@@ -238,14 +263,9 @@ std::string PlannedData(const nlohmann::ordered_json& plan) {
   for (const auto& dataset : *datasets) {
     auto name = dataset.find("reference");
     if (name == dataset.end() || !name->is_string()) continue;
-    const double weight = NumberAt(dataset, "weight"), share = NumberAt(dataset, "share");
     lines += (lines.empty() ? "" : "\n") + name->get<std::string>() + ": " +
-             FormatCount(NumberAt(dataset, "examples_an_epoch")) + " examples an epoch";
-    if (share > 0) {
-      lines += " (share " + FormatNumber(share) + ")";
-    } else if (weight != 1) {
-      lines += " (weight " + FormatNumber(weight) + ")";
-    }
+             FormatCount(NumberAt(dataset, "examples_an_epoch")) + " examples an epoch" +
+             AmountText(NumberAt(dataset, "weight"), NumberAt(dataset, "share"));
   }
   return lines;
 }

@@ -183,6 +183,26 @@ TEST_F(JobsTest, ShowTellsWarnings) {
   EXPECT_THAT(cli_.out(), testing::ContainsRegex("Warning +2 are cut\n"));
 }
 
+TEST_F(JobsTest, ShowTellsWhatIsMixedAndWhatHoldsTheWeights) {
+  v1::Job job = MakeJob("job-a", v1::Job::RUNNING);
+  job.clear_datasets();
+  job.mutable_spec()->clear_datasets();
+  for (const char* name : {"live", "old"}) {
+    job.mutable_spec()->add_datasets()->set_name(name);
+    job.add_datasets(std::string(name) + "@2");
+  }
+  job.mutable_spec()->mutable_datasets(0)->set_weight(1);
+  job.mutable_spec()->mutable_datasets(1)->set_share(0.3);
+  fake_.jobs["job-a"] = job;
+  ASSERT_EQ(cli_.Run({"job", "show", "job-a"}), kExitOk) << cli_.err();
+  EXPECT_THAT(cli_.out(), testing::ContainsRegex("Data +live@2, old@2 \\(share 0.3\\)\n"));
+  EXPECT_THAT(cli_.out(), Not(HasSubstr("Regularize")));
+  fake_.jobs["job-a"].mutable_spec()->mutable_regularize()->set_type("l2-sp");
+  fake_.jobs["job-a"].mutable_spec()->mutable_regularize()->set_strength(0.01);
+  ASSERT_EQ(cli_.Run({"job", "show", "job-a"}), kExitOk) << cli_.err();
+  EXPECT_THAT(cli_.out(), testing::ContainsRegex("Regularize +l2-sp, strength 0.01\n"));
+}
+
 TEST_F(JobsTest, DryRunPrintsThePlan) {
   fake_.events = {MakeEvent(1, "ended", "", MakeJob("job-submitted000", v1::Job::SUCCEEDED))};
   fake_.output =
