@@ -20,12 +20,16 @@
 #include "common/rpc/rpc.h"
 #include "coordinator/api/cluster_service.h"
 #include "coordinator/api/dataset_service.h"
+#include "coordinator/api/drift_service.h"
 #include "coordinator/api/job_service.h"
 #include "coordinator/api/model_service.h"
 #include "coordinator/api/schedule_service.h"
 #include "coordinator/api/trainer_service.h"
 #include "coordinator/api/worker_service.h"
+#include "coordinator/drift/monitor.h"
+#include "coordinator/drift/schema.h"
 #include "coordinator/jobs/repository.h"
+#include "coordinator/jobs/runner.h"
 #include "coordinator/jobs/schema.h"
 #include "coordinator/jobs/state_machine.h"
 #include "coordinator/metrics/metrics.h"
@@ -95,6 +99,24 @@ class MetricsTelemetry final : public jobs::Telemetry {
   std::atomic<bool> written_{true};  // what was last to be written
   Mutex mutex_;
   grpc::HealthCheckServiceInterface* health_ GUARDED_BY(mutex_) = nullptr;
+};
+
+// What retraining sees of streams.
+class MonitoredStreams final : public retraining::LiveData {
+ public:
+  explicit MonitoredStreams(drift::Monitor* monitor) : monitor_(monitor) {}
+  Result<v1::Stream> Get(const std::string& stream) override { return monitor_->Get(stream); }
+  Result<std::vector<v1::Window>> Windows(const std::string& stream, uint64_t after,
+                                          uint32_t limit) override {
+    return monitor_->Windows(stream, after, limit);
+  }
+  Result<v1::Stream> CloseWindow(const std::string& request_id,
+                                 const std::string& stream) override {
+    return monitor_->CloseWindow(request_id, stream);
+  }
+
+ private:
+  drift::Monitor* const monitor_;
 };
 
 Result<std::shared_ptr<grpc::ServerCredentials>> MakeCredentials(const CoordinatorConfig& config) {
@@ -196,6 +218,9 @@ struct CoordinatorServer::Parts {
   std::unique_ptr<jobs::Controller> controller;
   StreamPump pump;
   std::unique_ptr<jobs::LocalJobRunner> runner;
+  std::unique_ptr<drift::ObservationStore> observations;
+  std::unique_ptr<drift::Monitor> monitor;
+  std::unique_ptr<MonitoredStreams> streams;
   std::unique_ptr<retraining::CatalogDatasets> retraining_datasets;
   std::unique_ptr<retraining::RegistryModels> retraining_models;
   std::unique_ptr<retraining::Controller> retraining;
@@ -206,6 +231,7 @@ struct CoordinatorServer::Parts {
   std::unique_ptr<ScheduleService> schedule_service;
   std::unique_ptr<NodeService> node_service;
   std::unique_ptr<ClusterService> cluster_service;
+  std::unique_ptr<DriftService> drift_service;
   std::unique_ptr<WorkerService> worker_service;
   std::unique_ptr<TrainerService> trainer_service;
   std::unique_ptr<grpc::Server> server;
@@ -213,6 +239,7 @@ struct CoordinatorServer::Parts {
 
   Status OpenState();
   Status MakeController();
+  Status MakeMonitor();
   void MakeRetraining();
   Status StartMetrics();
   void MakeServices();
@@ -223,8 +250,8 @@ Status CoordinatorServer::Parts::OpenState() {
   ATTUNE_ASSIGN_OR_RETURN(StateFolder folder, StateFolder::Open(config.storage, config.init));
   state.emplace(std::move(folder));
   std::vector<Migration> migrations = jobs::Migrations();
-  for (const auto& more :
-       {versions::Migrations(), models::Migrations(), retraining::Migrations()}) {
+  for (const auto& more : {versions::Migrations(), models::Migrations(), drift::Migrations(),
+                           retraining::Migrations()}) {
     migrations.insert(migrations.end(), more.begin(), more.end());
   }
   ATTUNE_ASSIGN_OR_RETURN(database,
@@ -270,8 +297,26 @@ Status CoordinatorServer::Parts::MakeController() {
   return controller->Recover();
 }
 
-void CoordinatorServer::Parts::MakeRetraining() {
+Status CoordinatorServer::Parts::MakeMonitor() {
   runner = std::make_unique<jobs::LocalJobRunner>(&loop, database.get(), config.storage);
+  drift::ObservationOptions options;
+  options.on_rows = [this](uint64_t rows) { metrics->OnRowsObserved(rows); };
+  observations = std::make_unique<drift::ObservationStore>(database.get(), config.storage, options);
+  drift::MonitorPorts ports;
+  ports.database = database.get();
+  ports.clock = wall_clock;
+  ports.catalog = catalog.get();
+  ports.runner = runner.get();
+  ports.observations = observations.get();
+  ports.find_model = [this](const std::string& reference) { return registry->Get(reference); };
+  ports.storage = config.storage;
+  ports.on_window = [this](const std::string& state) { metrics->OnWindow(state); };
+  monitor = std::make_unique<drift::Monitor>(ports);
+  streams = std::make_unique<MonitoredStreams>(monitor.get());
+  return observations->Reconcile();
+}
+
+void CoordinatorServer::Parts::MakeRetraining() {
   retraining_datasets = std::make_unique<retraining::CatalogDatasets>(catalog.get());
   retraining_models = std::make_unique<retraining::RegistryModels>(registry.get());
   retraining::Ports ports;
@@ -280,6 +325,7 @@ void CoordinatorServer::Parts::MakeRetraining() {
   ports.jobs = runner.get();
   ports.datasets = retraining_datasets.get();
   ports.models = retraining_models.get();
+  ports.live = streams.get();
   ports.decide = gates::Decide;
   ports.storage = config.storage;
   retraining = std::make_unique<retraining::Controller>(ports);
@@ -305,6 +351,8 @@ void CoordinatorServer::Parts::MakeServices() {
   schedule_service = std::make_unique<ScheduleService>(retraining.get(), authenticator.get());
   node_service = std::make_unique<NodeService>(&cluster);
   cluster_service = std::make_unique<ClusterService>(&cluster);
+  drift_service =
+      std::make_unique<DriftService>(monitor.get(), observations.get(), authenticator.get());
   worker_service =
       std::make_unique<WorkerService>(&loop, &worker_streams, logs.get(), authenticator.get());
   trainer_service =
@@ -327,6 +375,7 @@ Status CoordinatorServer::Parts::Serve() {
   builder.RegisterService(schedule_service.get());
   builder.RegisterService(node_service.get());
   builder.RegisterService(cluster_service.get());
+  builder.RegisterService(drift_service.get());
   builder.RegisterService(worker_service.get());
   builder.RegisterService(trainer_service.get());
   server = builder.BuildAndStart();
@@ -351,10 +400,12 @@ Result<std::unique_ptr<CoordinatorServer>> CoordinatorServer::Start(
       std::make_unique<Authenticator>(tokens.users, tokens.worker, &parts.run_tokens);
   ATTUNE_RETURN_IF_ERROR(parts.OpenState());
   ATTUNE_RETURN_IF_ERROR(parts.MakeController());
+  ATTUNE_RETURN_IF_ERROR(parts.MakeMonitor());
   parts.MakeRetraining();
   ATTUNE_RETURN_IF_ERROR(parts.StartMetrics());
   parts.MakeServices();
   parts.loop.Start(parts.controller.get());
+  parts.monitor->Start();
   parts.retraining->Start();
   parts.pump.Start();
   ATTUNE_RETURN_IF_ERROR(parts.Serve());
@@ -378,6 +429,7 @@ CoordinatorServer::~CoordinatorServer() {
   }
   if (parts.metrics != nullptr) parts.metrics->Shutdown();
   if (parts.retraining != nullptr) parts.retraining->Shutdown();
+  if (parts.monitor != nullptr) parts.monitor->Shutdown();
   parts.loop.Shutdown();
 }
 

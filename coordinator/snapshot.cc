@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/rpc/certificates.h"
+#include "coordinator/drift/repository.h"
 #include "coordinator/jobs/repository.h"
 #include "coordinator/jobs/state_machine.h"
 #include "coordinator/retraining/controller.h"
@@ -52,6 +53,26 @@ std::vector<metrics::ScheduleSample> ScheduleSamples(Transaction& transaction, T
   return out;
 }
 
+metrics::StreamSample StreamSampleOf(Transaction& transaction, const v1::Stream& stream) {
+  metrics::StreamSample sample;
+  sample.name = stream.spec().name();
+  sample.alarm = stream.state() == "alarm";
+  if (auto window = drift::LastMeasured(transaction, sample.name)) {
+    for (const v1::DetectorResult& result : window->detectors()) {
+      sample.detectors.push_back({result.detector(), result.feature(), result.effect()});
+    }
+  }
+  return sample;
+}
+
+void AddStreams(Transaction& transaction, metrics::Snapshot* snapshot) {
+  snapshot->windows = drift::CountUnfinishedWindows(transaction);
+  for (const drift::StreamRecord& record :
+       drift::LoadStreams(transaction, "", metrics::kStreamsMax)) {
+    snapshot->streams.push_back(StreamSampleOf(transaction, record.stream));
+  }
+}
+
 }  // namespace
 
 Result<metrics::Snapshot> TakeSnapshot(Database* database, jobs::ControlLoop* loop, Clock* clock,
@@ -94,6 +115,7 @@ Result<metrics::Snapshot> TakeSnapshot(Database* database, jobs::ControlLoop* lo
       }
     }
     snapshot.schedules = ScheduleSamples(transaction, clock->Now());
+    AddStreams(transaction, &snapshot);
     return Status();
   }));
   return snapshot;

@@ -91,9 +91,12 @@ Status Monitor::MakeDataset(const StreamRecord& stream, WindowRecord window) {
   Result<v1::DatasetVersion> dataset = Import(stream, window);
   if (!dataset.ok()) {
     const StatusCode code = dataset.status().code();
-    if (code != StatusCode::kDataLoss && code != StatusCode::kInvalidArgument) {
-      return dataset.status();
-    }
+    // kAlreadyExists: the same request with another content, as validation_fraction has changed.
+    const bool lasting = code == StatusCode::kDataLoss || code == StatusCode::kInvalidArgument ||
+                         code == StatusCode::kAlreadyExists;
+    if (!lasting) return dataset.status();
+    window.window.set_examples(0);
+    window.window.set_labelled(0);
     return FinishWindow(stream, std::move(window), "failed",
                         "its rows are no data set version: " + dataset.status().message());
   }

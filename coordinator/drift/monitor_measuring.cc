@@ -77,10 +77,10 @@ Result<v1::ReferenceProfile> Monitor::FindReference(const v1::StreamSpec& spec) 
 Status Monitor::BeginMeasuring(const StreamRecord& stream, WindowRecord window) {
   const v1::StreamSpec& spec = stream.stream.spec();
   if (window.window.examples() < spec.window().examples_min()) {
-    return FinishWindow(stream, std::move(window), "unmeasured",
-                        CountOf(window.window.examples(), "distinct example") +
-                            ", fewer than window.examples_min (" +
-                            std::to_string(spec.window().examples_min()) + ")");
+    const std::string reason = CountOf(window.window.examples(), "distinct example") +
+                               ", fewer than window.examples_min (" +
+                               std::to_string(spec.window().examples_min()) + ")";
+    return FinishWindow(stream, std::move(window), "unmeasured", reason);
   }
   Result<v1::ReferenceProfile> reference = FindReference(spec);
   if (!reference.ok()) {

@@ -55,12 +55,7 @@ Result<ProfileRecord> Monitor::AdvanceProfile(const std::string& key) {
     profile = FindProfile(transaction, key);
     return Status();
   }));
-  if (!profile) {
-    // Forgotten, as more streams than profiles are kept take turns.
-    ProfileRecord none;
-    Fail(&none, "it was forgotten");
-    return none;
-  }
+  if (!profile) return Internal("profile " + key + " was forgotten though a window waits for it");
   if (profile->phase != ProfileRecord::Phase::kEmbedding) return *profile;
   if (profile->jobs.empty()) {
     ATTUNE_RETURN_IF_ERROR(SubmitProfile(&*profile));

@@ -73,7 +73,7 @@ Result<v1::Stream> Monitor::Apply(const v1::ApplyStreamRequest& request) {
       record = *std::move(found);
       Change(&record, spec);
     } else {
-      record.incarnation = NewId("stream-");
+      record.incarnation = NewId("stream");
       *record.stream.mutable_spec() = spec;
       *record.stream.mutable_created() =
           google::protobuf::util::TimeUtil::MicrosecondsToTimestamp(ToMicros(transaction.now()));

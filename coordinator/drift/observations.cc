@@ -321,7 +321,7 @@ Result<std::unique_ptr<Batch>> ObservationStore::Start(const std::string& reques
   }
   const fs::path folder = root_ / kStaging;
   ATTUNE_RETURN_IF_ERROR(CreateFolders(folder));
-  const fs::path path = folder / NewId("batch-");
+  const fs::path path = folder / NewId("batch");
   File file(open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
   if (file.fd() < 0) return ErrnoStatus(errno, "create " + path.string());
   unlink(path.c_str());  // gone with the batch, or with the process

@@ -332,11 +332,12 @@ void BeginAgain(ProfileRecord* record, TimePoint now) {
 std::vector<std::string> PruneProfiles(Transaction& transaction, int keep) {
   soci::session& sql = transaction.session();
   std::vector<std::string> keys;
-  // Those of windows under way are among the last used.
+  int phase = static_cast<int>(Phase::kEmbedding);
   soci::rowset<std::string> old =
-      (sql.prepare
-           << "SELECT key FROM profiles ORDER BY used_us DESC, key LIMIT 1000000 OFFSET :keep",
-       use(keep));
+      (sql.prepare << "SELECT key FROM profiles WHERE key NOT IN (SELECT profile_key FROM "
+                      "stream_windows WHERE phase = :phase) ORDER BY used_us DESC, key LIMIT "
+                      "1000000 OFFSET :keep",
+       use(phase), use(keep));
   for (const std::string& key : old) keys.push_back(key);
   for (const std::string& key : keys) sql << "DELETE FROM profiles WHERE key = :key", use(key);
   return keys;

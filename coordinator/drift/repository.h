@@ -108,7 +108,8 @@ std::optional<ProfileRecord> FindProfile(Transaction& transaction, const std::st
 void SaveProfile(Transaction& transaction, const ProfileRecord& record);
 // Another attempt, from the start.
 void BeginAgain(ProfileRecord* record, TimePoint now);
-// Forgets all but the keep that were used last and returns their keys.
+// Forgets all but the keep that were used last, of those that no window waits for, and returns
+// their keys.
 std::vector<std::string> PruneProfiles(Transaction& transaction, int keep);
 
 }  // namespace attune::drift

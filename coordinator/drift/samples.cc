@@ -1,13 +1,13 @@
 #include "coordinator/drift/samples.h"
 
-#include <google/protobuf/util/json_util.h>
-
 #include <cmath>
 #include <cstring>
+#include <limits>
+#include <nlohmann/json.hpp>
 
-#include "attune/v1/evaluation.pb.h"
 #include "common/base/utf8.h"
 #include "coordinator/drift/text.h"
+#include "coordinator/store/database.h"
 
 namespace attune::drift {
 namespace {
@@ -16,35 +16,60 @@ constexpr size_t kSampleTextBytes = 400;
 // Fewer held-out examples say less of the loss than all of them, seen or not, do.
 constexpr size_t kHeldOutMin = 50;
 
-Result<v1::EmbedLine> ParseLine(std::string_view text) {
-  v1::EmbedLine line;
-  google::protobuf::util::JsonParseOptions options;
-  options.ignore_unknown_fields = true;
-  auto parsed = google::protobuf::util::JsonStringToMessage(std::string(text), &line, options);
-  if (!parsed.ok() || line.id().empty() || line.embedding().size() % sizeof(float) != 0) {
+// As v1::EmbedLine; a loss that is none (of a single token, or null, which is how JSON spells NaN)
+// is NaN. Not read by protobuf, which takes null for 0: the best loss there is.
+struct Line {
+  std::string id, embedding;
+  uint32_t tokens = 0;
+  double loss = kNone, entropy = kNone;
+  static constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+};
+
+Result<Line> ParseLine(std::string_view text) {
+  const auto bad = [&] {
     return DataLoss("a line of the EMBED job is none: " + Shorten(ToValidUtf8(text), 80));
+  };
+  const auto json = nlohmann::json::parse(text, nullptr, false);
+  if (!json.is_object()) return bad();
+  const auto id = json.find("id"), embedding = json.find("embedding"), tokens = json.find("tokens");
+  if (id == json.end() || !id->is_string() || embedding == json.end() || !embedding->is_string() ||
+      tokens == json.end() || !tokens->is_number_unsigned()) {
+    return bad();
   }
+  Line line;
+  line.id = id->get<std::string>();
+  line.tokens = tokens->get<uint32_t>();
+  Result<std::string> bytes = DecodeBytes(embedding->get<std::string>());
+  if (!bytes.ok() || bytes->size() % sizeof(float) != 0) return bad();
+  line.embedding = *std::move(bytes);
+  const auto number = [&](const char* key) {
+    const auto found = json.find(key);
+    const bool none = line.tokens < 2 || found == json.end() || !found->is_number();
+    return none ? Line::kNone : found->get<double>();
+  };
+  line.loss = number("loss");
+  line.entropy = number("entropy");
   return line;
 }
 
 }  // namespace
 
 Status SampleBuilder::AddLine(std::string_view text, bool held_out) {
-  ATTUNE_ASSIGN_OR_RETURN(v1::EmbedLine line, ParseLine(text));
-  const int dimension = static_cast<int>(line.embedding().size() / sizeof(float));
+  ATTUNE_ASSIGN_OR_RETURN(Line line, ParseLine(text));
+  const int dimension = static_cast<int>(line.embedding.size() / sizeof(float));
   if (sample_.ids.empty()) sample_.dimension = dimension;
   if (dimension != sample_.dimension) {
     return DataLoss("embeddings of " + std::to_string(sample_.dimension) + " and of " +
                     std::to_string(dimension) + " numbers");
   }
-  if (!index_.emplace(line.id(), sample_.ids.size()).second) return Status();
+  if (!index_.emplace(line.id, sample_.ids.size()).second) return Status();
   const size_t at = sample_.embeddings.size();
   sample_.embeddings.resize(at + static_cast<size_t>(dimension));
-  std::memcpy(sample_.embeddings.data() + at, line.embedding().data(), line.embedding().size());
-  sample_.ids.push_back(line.id());
+  std::memcpy(sample_.embeddings.data() + at, line.embedding.data(), line.embedding.size());
+  sample_.ids.push_back(line.id);
   sample_.texts.emplace_back();
-  sample_.lengths.push_back(line.tokens());
-  losses_.push_back({line.loss(), line.entropy(), held_out});
+  sample_.lengths.push_back(line.tokens);
+  losses_.push_back({line.loss, line.entropy, held_out});
   return Status();
 }
 
@@ -52,7 +77,7 @@ Status SampleBuilder::AddRow(std::string_view line) {
   ATTUNE_ASSIGN_OR_RETURN(RowFacts row, ReadShardLine(line));
   auto found = index_.find(row.id);
   if (found == index_.end() || found->second < part_begin_) return Status();
-  ++sample_.words[row.text.substr(0, row.text.find(' '))];  // TEMP: AddText
+  AddText(row.text, &sample_);
   sample_.texts[found->second] = Shorten(row.text, kSampleTextBytes);
   for (const std::string& category : categories_) {
     auto value = row.metadata.find(category);

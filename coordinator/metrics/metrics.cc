@@ -33,6 +33,8 @@ constexpr const char* kUpdateStates[] = {"PROMOTED", "KEPT",    "ROLLED_BACK",
                                          "FAILED",   "SKIPPED", "CANCELLED"};
 constexpr const char* kLostCauses[] = {"invalid",     "no_space", "peer_lost", "trainer", "worker",
                                        "not_started", "stopped",  "storage",   "other"};
+constexpr const char* kWindowStates[] = {"open", "waiting", "embedding"};
+constexpr const char* kFinalWindowStates[] = {"measured", "failed", "unmeasured"};
 constexpr const char* kNodeStates[] = {"READY", "NOT_READY", "LOST", "DRAINING"};
 
 using Labels = std::vector<ClientMetric::Label>;
@@ -89,6 +91,30 @@ void AddSchedules(const Snapshot& snapshot, std::vector<MetricFamily>* families)
   families->push_back(std::move(gpu));
 }
 
+// Of streams of live data.
+void AddDrift(const Snapshot& snapshot, std::vector<MetricFamily>* families) {
+  MetricFamily windows =
+      GaugeFamily("attune_drift_windows", "Windows that are not measured yet, by state");
+  AddStates(windows, kWindowStates, snapshot.windows);
+  MetricFamily alarm = GaugeFamily("attune_drift_alarm", "1 while the stream has an alarm, else 0");
+  MetricFamily effect = GaugeFamily("attune_drift_effect",
+                                    "Effect that a detector saw in the newest measured window");
+  const size_t count = std::min(snapshot.streams.size(), kStreamsMax);
+  for (size_t i = 0; i < count; ++i) {
+    const StreamSample& stream = snapshot.streams[i];
+    AddGauge(alarm, {{"stream", stream.name}}, stream.alarm ? 1 : 0);
+    for (const DriftSample& sample : stream.detectors) {
+      AddGauge(
+          effect,
+          {{"stream", stream.name}, {"detector", sample.detector}, {"feature", sample.feature}},
+          sample.effect);
+    }
+  }
+  for (MetricFamily* family : {&windows, &alarm, &effect}) {
+    families->push_back(std::move(*family));
+  }
+}
+
 std::vector<MetricFamily> Families(const Snapshot& snapshot) {
   MetricFamily jobs = GaugeFamily("attune_jobs", "Training jobs by state");
   AddStates(jobs, kJobStates, snapshot.jobs);
@@ -133,6 +159,7 @@ std::vector<MetricFamily> Families(const Snapshot& snapshot) {
   std::vector<MetricFamily> families = {jobs,   nodes,   slots, oldest,     storage, free,
                                         expiry, running, train, validation, goodput};
   AddSchedules(snapshot, &families);
+  AddDrift(snapshot, &families);
   return families;
 }
 
@@ -202,6 +229,11 @@ struct Metrics::State {
                             .Help("Changes that could not be written to the database")
                             .Register(*registry)
                             .Add({})),
+        rows_observed(prometheus::BuildCounter()
+                          .Name("attune_drift_rows_observed_total")
+                          .Help("Rows of live data that streams have taken")
+                          .Register(*registry)
+                          .Add({})),
         late(prometheus::BuildCounter()
                  .Name("attune_late_seconds_total")
                  .Help("Time for which the coordinator's loop stood still, beyond a heartbeat "
@@ -218,6 +250,13 @@ struct Metrics::State {
                             .Help("Attempts lost, by cause; most are followed by another")
                             .Register(*registry);
     for (const char* cause : kLostCauses) lost[cause] = &lost_family.Add({{"cause", cause}});
+    auto& windows_family = prometheus::BuildCounter()
+                               .Name("attune_drift_windows_total")
+                               .Help("Windows of streams, by what became of them")
+                               .Register(*registry);
+    for (const char* state : kFinalWindowStates) {
+      windows[state] = &windows_family.Add({{"state", state}});
+    }
     auto& phases = prometheus::BuildHistogram()
                        .Name("attune_step_seconds")
                        .Help("Seconds of an optimizer step by phase, on rank 0")
@@ -242,8 +281,9 @@ struct Metrics::State {
   prometheus::Counter& tokens;
   prometheus::Counter& stalls;
   prometheus::Counter& commit_failures;
+  prometheus::Counter& rows_observed;
   prometheus::Counter& late;
-  std::map<std::string, prometheus::Counter*, std::less<>> lost, ended;
+  std::map<std::string, prometheus::Counter*, std::less<>> lost, ended, windows;
   Histogram *data, *forward, *backward, *sync, *optimizer;
 
   mutable Mutex mutex;
@@ -278,6 +318,15 @@ void Metrics::OnJobEnded(std::string_view state) {
 
 void Metrics::OnCommitFailed() {
   state_->commit_failures.Increment();
+}
+
+void Metrics::OnRowsObserved(uint64_t rows) {
+  state_->rows_observed.Increment(static_cast<double>(rows));
+}
+
+void Metrics::OnWindow(std::string_view state) {
+  auto found = state_->windows.find(state);
+  if (found != state_->windows.end()) found->second->Increment();
 }
 
 void Metrics::OnAttemptLost(std::string_view cause) {

@@ -23,6 +23,8 @@ inline constexpr size_t kEndedJobs = 20;
 inline constexpr size_t kActiveJobsMax =
     200;  // more active jobs than this have no series of their own
 
+inline constexpr size_t kStreamsMax = 100;  // more streams than this have no series of their own
+
 // One TRAIN job that has been placed at least once.
 struct JobSample {
   std::string id;
@@ -42,6 +44,18 @@ struct ScheduleSample {
   double gpu_seconds = 0;                   // slots times time, in the last seven days
 };
 
+// One detector of a stream's newest measured window.
+struct DriftSample {
+  std::string detector, feature;
+  double effect = 0;
+};
+
+struct StreamSample {
+  std::string name;
+  bool alarm = false;
+  std::vector<DriftSample> detectors;
+};
+
 // The cluster as the store says it is now.
 struct Snapshot {
   std::map<std::string, uint64_t> jobs;   // TRAIN jobs by state, "RUNNING": 2
@@ -53,6 +67,8 @@ struct Snapshot {
   std::optional<double> certificate_expiry;  // seconds since 1970
   std::vector<JobSample> job_samples;
   std::vector<ScheduleSample> schedules;
+  std::map<std::string, uint64_t> windows;  // of streams: "open", "waiting", "embedding"
+  std::vector<StreamSample> streams;        // at most kStreamsMax
 };
 
 // Seconds of one optimizer step; a phase that was not measured is unset.
@@ -76,6 +92,8 @@ class Metrics {
   void OnStall();                               // an attempt ended because no rank got on
   void OnJobEnded(std::string_view state);      // a TRAIN job's final one
   void OnCommitFailed();
+  void OnRowsObserved(uint64_t rows);
+  void OnWindow(std::string_view state);       // a stream's window: measured, failed or unmeasured
   void OnAttemptLost(std::string_view cause);  // one of kLostCauses, else "other"
   void OnLate(double seconds);  // the controller stood still for longer than a heartbeat interval
 

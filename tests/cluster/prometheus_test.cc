@@ -102,6 +102,21 @@ class PrometheusTest : public ::testing::Test {
     return std::regex_search(result, kNumber);
   }
 
+  // A stream of live data with a measured window, so that its series are there.
+  void MeasureAWindow() {
+    fs::path spec = cluster_.Write("in/live.yaml",
+                                   "name: live\nmodel: tiny\nreference: docs\n"
+                                   "window: {examples: 60, examples_min: 30}\n");
+    ASSERT_EQ(cluster_.Attune({"drift", "apply", spec.string()}).exit_code, 0);
+    fs::path rows = cluster_.Write("in/live.jsonl", TextRows(60));
+    ASSERT_EQ(cluster_.Attune({"drift", "observe", "live", rows.string()}).exit_code, 0);
+    Json stream;
+    EXPECT_TRUE(Eventually([&] {
+      stream = cluster_.AttuneJson({"drift", "show", "live"});
+      return !stream["history"].empty() && stream["history"][0]["state"] == "measured";
+    })) << stream.dump(1);
+  }
+
   Cluster cluster_;
   std::string server_;
 };
@@ -115,6 +130,7 @@ TEST_F(PrometheusTest, EveryPanelOfTheDashboardHasData) {
   ASSERT_NO_FATAL_FAILURE(StartPrometheus());
   // Rates need a scrape from before the job.
   ASSERT_TRUE(Eventually([&] { return HasData("count(up == 1) == 3"); })) << Query("up");
+  ASSERT_NO_FATAL_FAILURE(MeasureAWindow());
   std::string job = cluster_.Submit(Spec("watched", 2, 100000, "evaluate: {every_steps: 50}\n"));
   ASSERT_GE(cluster_.WaitForStep(job, 1)["step"], 1);
 

@@ -57,6 +57,7 @@ Client::Client(rpc::Endpoint endpoint, milliseconds timeout, std::function<void(
       jobs_(v1::JobService::NewStub(channel)),
       datasets_(v1::DatasetService::NewStub(channel)),
       models_(v1::ModelService::NewStub(channel)),
+      drift_(v1::DriftService::NewStub(channel)),
       nodes_(v1::NodeService::NewStub(channel)),
       cluster_(v1::ClusterService::NewStub(channel)) {}
 

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "attune/v1/datasets.grpc.pb.h"
+#include "attune/v1/drift.grpc.pb.h"
 #include "attune/v1/jobs.grpc.pb.h"
 #include "attune/v1/models.grpc.pb.h"
 #include "attune/v1/nodes.grpc.pb.h"
@@ -40,6 +41,7 @@ class Client {
   v1::JobService::Stub& jobs() { return *jobs_; }
   v1::DatasetService::Stub& datasets() { return *datasets_; }
   v1::ModelService::Stub& models() { return *models_; }
+  v1::DriftService::Stub& drift() { return *drift_; }
   v1::NodeService::Stub& nodes() { return *nodes_; }
   v1::ClusterService::Stub& cluster() { return *cluster_; }
   const rpc::Endpoint& endpoint() const { return endpoint_; }
@@ -85,6 +87,7 @@ class Client {
   std::unique_ptr<v1::JobService::Stub> jobs_;
   std::unique_ptr<v1::DatasetService::Stub> datasets_;
   std::unique_ptr<v1::ModelService::Stub> models_;
+  std::unique_ptr<v1::DriftService::Stub> drift_;
   std::unique_ptr<v1::NodeService::Stub> nodes_;
   std::unique_ptr<v1::ClusterService::Stub> cluster_;
 };

@@ -399,6 +399,7 @@ const std::vector<Command>& Commands() {
     AddDatasetCommands(out);
     AddModelCommands(out);
     AddGateCommands(out);
+    AddDriftCommands(out);
     out->push_back({.noun = "node",
                     .verb = "list",
                     .summary = "list nodes: slots, device, state",
@@ -414,6 +415,7 @@ const std::vector<Noun>& Nouns() {
       {"job", "fine-tuning jobs: submit, follow, control"},
       {"dataset", "versions of training data"},
       {"model", "the model registry: import, export, generate"},
+      {"drift", "streams of live data, held against what a model was trained on"},
       {"node", "the cluster's machines"},
   };
   return *nouns;

@@ -25,6 +25,8 @@ std::string Lister(const Parameter& parameter) {
       return "attune dataset list -q -o name --timeout 1s 2>/dev/null";
     case Completes::kModel:
       return "attune model list -q -o name --timeout 1s 2>/dev/null";
+    case Completes::kStream:
+      return "attune drift list -q -o name --timeout 1s 2>/dev/null";
     case Completes::kSpecKey: {
       std::vector<std::string> keys;
       for (const auto& field : spec::Schema()) keys.emplace_back(field.path);

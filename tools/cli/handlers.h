@@ -47,5 +47,13 @@ Result<int> RunModelGates(Session&, const Arguments&);
 // model_tasks.cc
 Result<int> RunModelExport(Session&, const Arguments&);
 Result<int> RunModelGenerate(Session&, const Arguments&);
+// drift_commands.cc
+Result<int> RunDriftApply(Session&, const Arguments&);
+Result<int> RunDriftObserve(Session&, const Arguments&);
+Result<int> RunDriftList(Session&, const Arguments&);
+Result<int> RunDriftShow(Session&, const Arguments&);
+Result<int> RunDriftClose(Session&, const Arguments&);
+Result<int> RunDriftDelete(Session&, const Arguments&);
+void AddDriftCommands(std::vector<Command>* commands);  // their part of the table
 
 }  // namespace attune::cli

@@ -30,6 +30,8 @@ Snapshot TwoRunning() {
   snapshot.queue_oldest_seconds = 7;
   snapshot.storage_bytes = 1000;
   snapshot.storage_free_bytes = 100;
+  snapshot.windows["waiting"] = 4;
+  snapshot.streams.push_back({"live", true, {{"ks", "loss", 0.25}}});
   return snapshot;
 }
 
@@ -89,6 +91,11 @@ TEST(Metrics, GaugesComeFromTheSnapshot) {
   EXPECT_THAT(page, HasSubstr("attune_job_running{job_id=\"job-1\",name=\"docs\"} 1\n"));
   EXPECT_THAT(page, HasSubstr("attune_queue_oldest_seconds 7\n"));
   EXPECT_THAT(page, HasSubstr("attune_storage_free_bytes 100\n"));
+  EXPECT_THAT(page, HasSubstr("attune_drift_windows{state=\"waiting\"} 4\n"));
+  EXPECT_THAT(page, HasSubstr("attune_drift_alarm{stream=\"live\"} 1\n"));
+  EXPECT_THAT(page,
+              HasSubstr("attune_drift_effect{stream=\"live\",detector=\"ks\",feature=\"loss\"} "
+                        "0.25\n"));
   EXPECT_THAT(page, HasSubstr("attune_build_info{version=\"1.2.3\"} 1\n"));
   EXPECT_THAT(page, HasSubstr("attune_snapshot_up 1\n"));
 }
@@ -96,6 +103,8 @@ TEST(Metrics, GaugesComeFromTheSnapshot) {
 TEST(Metrics, CountsWhatItIsTold) {
   Metrics metrics("v", [] { return Result<Snapshot>(Snapshot()); });
   metrics.OnJobPlaced(3);
+  metrics.OnRowsObserved(12);
+  metrics.OnWindow("failed");
   StepSample step;
   step.tokens = 128;
   step.forward = 0.2;
@@ -111,6 +120,9 @@ TEST(Metrics, CountsWhatItIsTold) {
   EXPECT_THAT(page, HasSubstr("attune_queue_wait_seconds_sum 3\n"));
   EXPECT_THAT(page, HasSubstr("attune_steps_total 2\n"));
   EXPECT_THAT(page, HasSubstr("attune_tokens_total 256\n"));
+  EXPECT_THAT(page, HasSubstr("attune_drift_rows_observed_total 12\n"));
+  EXPECT_THAT(page, HasSubstr("attune_drift_windows_total{state=\"failed\"} 1\n"));
+  EXPECT_THAT(page, HasSubstr("attune_drift_windows_total{state=\"measured\"} 0\n"));
   EXPECT_THAT(page, HasSubstr("attune_stalls_total 1\n"));
   EXPECT_THAT(page, HasSubstr("attune_attempts_lost_total{cause=\"worker\"} 1\n"));
   EXPECT_THAT(page, HasSubstr("attune_attempts_lost_total{cause=\"trainer\"} 0\n"));

@@ -1,0 +1,217 @@
+#include <gmock/gmock.h>
+#include <grpcpp/grpcpp.h>
+
+#include <nlohmann/json.hpp>
+
+#include "attune/v1/drift.grpc.pb.h"
+#include "common/base/mutex.h"
+#include "common/rpc/rpc.h"
+#include "tests/unit/cli/cli_runner.h"
+#include "tools/cli/drift_view.h"
+
+namespace attune::cli {
+namespace {
+
+using nlohmann::json;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+// A coordinator that knows the one stream "live".
+class FakeDrift final : public v1::DriftService::Service {
+ public:
+  grpc::Status ApplyStream(grpc::ServerContext*, const v1::ApplyStreamRequest* request,
+                           v1::Stream* response) override {
+    stream.mutable_spec()->CopyFrom(request->spec());
+    *response = stream;
+    return grpc::Status::OK;
+  }
+  grpc::Status GetStream(grpc::ServerContext*, const v1::GetStreamRequest* request,
+                         v1::Stream* response) override {
+    if (request->name() != "live") return rpc::ToGrpc(NotFound("there is no stream"));
+    *response = stream;
+    return grpc::Status::OK;
+  }
+  grpc::Status ListStreams(grpc::ServerContext*, const v1::ListStreamsRequest*,
+                           v1::ListStreamsResponse* response) override {
+    *response->add_streams() = stream;
+    return grpc::Status::OK;
+  }
+  grpc::Status DeleteStream(grpc::ServerContext*, const v1::DeleteStreamRequest* request,
+                            v1::DeleteStreamResponse*) override {
+    deleted = request->name();
+    return grpc::Status::OK;
+  }
+  grpc::Status Observe(grpc::ServerContext*, grpc::ServerReader<v1::ObserveRequest>* reader,
+                       v1::ObserveResponse* response) override {
+    std::string data, id;
+    bool ended = false;
+    for (v1::ObserveRequest part; reader->Read(&part);) {
+      if (part.has_header()) id = part.header().request_id();
+      if (part.has_chunk()) data += part.chunk().data();
+      if (part.has_end()) ended = part.end().bytes() == data.size();
+    }
+    request_ids.push_back(id);
+    if (request_ids.size() <= unavailable) return {grpc::StatusCode::UNAVAILABLE, "away"};
+    if (!ended) return rpc::ToGrpc(InvalidArgument("cut off"));
+    observed = data;
+    response->set_accepted(3);
+    response->set_labelled(2);
+    response->set_rejected(1);
+    response->add_rejected_rows("a.jsonl:4: no JSON");
+    response->set_waiting(7);
+    return grpc::Status::OK;
+  }
+  grpc::Status ListWindows(grpc::ServerContext*, const v1::ListWindowsRequest* request,
+                           v1::ListWindowsResponse* response) override {
+    for (const v1::Window& window : windows) {
+      if (window.number() <= request->after()) continue;
+      if (response->windows_size() == 2) {  // a page
+        response->set_more(true);
+        break;
+      }
+      *response->add_windows() = window;
+    }
+    return grpc::Status::OK;
+  }
+  grpc::Status CloseWindow(grpc::ServerContext*, const v1::CloseWindowRequest*,
+                           v1::Stream* response) override {
+    *response = stream;
+    response->set_windows(99);
+    return grpc::Status::OK;
+  }
+
+  v1::Stream stream;
+  std::vector<v1::Window> windows;
+  std::string observed, deleted;
+  std::vector<std::string> request_ids;
+  size_t unavailable = 0;
+};
+
+v1::Window MakeWindow(uint64_t number, double effect) {
+  v1::Window window;
+  window.set_stream("live");
+  window.set_number(number);
+  window.mutable_closed()->set_seconds(1'700'000'000 + static_cast<int64_t>(number) * 3600);
+  window.set_dataset("live@" + std::to_string(number));
+  window.set_examples(500);
+  window.set_state("measured");
+  window.set_profile("docs@3");
+  const bool drifted = effect >= 0.6;
+  window.set_drifted(drifted);
+  window.set_alarm(drifted && number >= 4);
+  window.set_reason(drifted ? "drifted by AUC" : "no drift");
+  v1::DetectorResult* result = window.add_detectors();
+  result->set_detector("domain_classifier");
+  result->set_feature("embedding");
+  result->set_adjusted_p(drifted ? 1e-6 : 0.4);
+  result->set_effect(effect);
+  result->set_effect_name("AUC");
+  result->set_effect_min(0.6);
+  result->set_drifted(drifted);
+  result->set_level(0.007);
+  if (drifted) {
+    v1::NewCluster* cluster = window.add_new_examples();
+    cluster->set_examples(120);
+    cluster->set_distance(3.25);
+    cluster->add_words("kubernetes");
+    cluster->add_samples("How do I\nrestart a pod?");
+  }
+  return window;
+}
+
+class DriftCliTest : public ::testing::Test {
+ protected:
+  DriftCliTest() {
+    drift_.stream.mutable_spec()->set_name("live");
+    drift_.stream.mutable_spec()->set_model("docs@champion");
+    drift_.stream.set_state("alarm");
+    drift_.stream.set_reason("alarm: 2 windows in a row drifted");
+    drift_.stream.set_windows(5);
+    drift_.stream.mutable_alarm_since()->set_seconds(1'700'000'000);
+    const double effects[] = {0.51, 0.52, 0.71, 0.8, 0.82};
+    for (uint64_t i = 0; i < 5; ++i) drift_.windows.push_back(MakeWindow(i + 1, effects[i]));
+    grpc::ServerBuilder builder;
+    int port = 0;
+    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+    builder.RegisterService(&drift_);
+    server_ = builder.BuildAndStart();
+    cli_.SetEnv("ATTUNE_ADDRESS", "127.0.0.1:" + std::to_string(port));
+  }
+
+  FakeDrift drift_;
+  std::unique_ptr<grpc::Server> server_;
+  CliRunner cli_;
+  TemporaryFolder folder_;
+};
+
+TEST_F(DriftCliTest, ApplySendsTheSpecWithItsDefaultsAndAbsoluteFolders) {
+  auto file = folder_.Write("live.yaml", "name: live\nmodel: docs@champion\nfolders: [rows]\n");
+  ASSERT_EQ(cli_.Run({"drift", "apply", file, "-o", "json"}), kExitOk) << cli_.err();
+  json stream = json::parse(cli_.out());
+  EXPECT_EQ(stream["spec"]["window"]["examples"], 500);
+  EXPECT_EQ(stream["spec"]["folders"][0], (folder_.path() / "rows").string());
+  file = folder_.Write("bad.yaml", "name: live\nmodel: m\nwindow: {example: 3}\n");
+  EXPECT_EQ(cli_.Run({"drift", "apply", file}), kExitUsage);
+  EXPECT_THAT(cli_.err(), AllOf(HasSubstr("bad.yaml:3:10"), HasSubstr("did you mean 'examples'")));
+  EXPECT_EQ(cli_.Run({"drift", "apply", folder_.path().string() + "/absent"}), kExitNotFound);
+}
+
+TEST_F(DriftCliTest, ObserveSendsFilesAndReportsWhatWasRejected) {
+  auto one = folder_.Write("a.jsonl", "{\"text\": \"a\"}\n");
+  auto other = folder_.Write("b.jsonl", "{\"text\": \"b\"}\n");
+  drift_.unavailable = 1;
+  ASSERT_EQ(cli_.Run({"drift", "observe", "live", one, other}), kExitOk) << cli_.err();
+  EXPECT_EQ(drift_.observed, "{\"text\": \"a\"}\n{\"text\": \"b\"}\n");
+  ASSERT_EQ(drift_.request_ids.size(), 2u);
+  EXPECT_EQ(drift_.request_ids[0], drift_.request_ids[1]);  // the same request again
+  EXPECT_THAT(cli_.out(), HasSubstr("3 rows taken"));
+  EXPECT_THAT(cli_.err(), HasSubstr("a.jsonl:4: no JSON"));
+  ASSERT_EQ(cli_.Run({"drift", "observe", "live", "-", "-o", "json"}, "{\"text\": \"c\"}\n"),
+            kExitOk);
+  EXPECT_EQ(drift_.observed, "{\"text\": \"c\"}\n");
+  EXPECT_EQ(json::parse(cli_.out())["waiting"], 7);
+  EXPECT_EQ(cli_.Run({"drift", "observe", "live", "absent.jsonl"}), kExitNotFound);
+}
+
+TEST_F(DriftCliTest, ShowPlotsTheHistoryAndNamesWhatIsNew) {
+  ASSERT_EQ(cli_.Run({"drift", "show", "live"}), kExitOk) << cli_.err();
+  EXPECT_THAT(cli_.out(), HasSubstr("embedding (domain_classifier): AUC by window"));
+  EXPECT_THAT(cli_.out(), HasSubstr("●"));  // windows 4 and 5 are alarms
+  EXPECT_THAT(cli_.out(), HasSubstr("Window 5 against docs@3"));
+  EXPECT_THAT(cli_.out(), HasSubstr("0.82"));
+  EXPECT_THAT(cli_.out(), HasSubstr("New: 120 examples"));
+  EXPECT_THAT(cli_.out(), HasSubstr("kubernetes"));
+  EXPECT_THAT(cli_.out(), HasSubstr("How do I restart a pod?"));
+  EXPECT_EQ(cli_.Run({"drift", "show", "absent"}), kExitNotFound);
+}
+
+TEST_F(DriftCliTest, ShowAsJsonHasTheWindowsAskedFor) {
+  ASSERT_EQ(cli_.Run({"drift", "show", "live", "--windows", "3", "-o", "json"}), kExitOk);
+  json stream = json::parse(cli_.out());
+  EXPECT_EQ(stream["state"], "alarm");
+  ASSERT_EQ(stream["history"].size(), 3u);  // two pages
+  EXPECT_EQ(stream["history"][0]["number"], 3);
+  EXPECT_EQ(stream["history"][2]["detectors"][0]["effect"], 0.82);
+}
+
+TEST_F(DriftCliTest, AStreamWithoutWindowsIsShownWithoutPlots) {
+  drift_.windows.clear();
+  drift_.stream.set_windows(0);
+  ASSERT_EQ(cli_.Run({"drift", "show", "live"}), kExitOk);
+  EXPECT_THAT(cli_.out(), AllOf(HasSubstr("docs@champion"), Not(HasSubstr("WINDOW"))));
+}
+
+TEST_F(DriftCliTest, ListCloseDelete) {
+  ASSERT_EQ(cli_.Run({"drift", "list"}), kExitOk);
+  EXPECT_THAT(cli_.out(), HasSubstr("alarm for"));
+  ASSERT_EQ(cli_.Run({"drift", "list", "-o", "name"}), kExitOk);
+  EXPECT_EQ(cli_.out(), "live\n");
+  ASSERT_EQ(cli_.Run({"drift", "close", "live", "-o", "json"}), kExitOk);
+  EXPECT_EQ(json::parse(cli_.out())["windows"], 99);
+  ASSERT_EQ(cli_.Run({"drift", "delete", "live"}), kExitOk);
+  EXPECT_EQ(drift_.deleted, "live");
+}
+
+}  // namespace
+}  // namespace attune::cli

@@ -1,0 +1,330 @@
+#include "coordinator/drift/monitor.h"
+
+#include <fstream>
+
+#include "tests/unit/coordinator/drift/stream_fixture.h"
+
+namespace attune::drift {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::SizeIs;
+
+class MonitorTest : public StreamTest {
+ protected:
+  MonitorTest() { Apply(Spec()); }
+
+  v1::Window OnlyWindow() {
+    std::vector<v1::Window> windows = Windows();
+    EXPECT_THAT(windows, SizeIs(1));
+    return windows.empty() ? v1::Window() : windows[0];
+  }
+};
+
+TEST_F(MonitorTest, AFullWindowBecomesADataSetVersionAndIsMeasured) {
+  ASSERT_TRUE(Observe(Rows("old", 0, 10)).ok());
+  monitor_->Tick();
+  v1::Window window = OnlyWindow();
+  EXPECT_EQ(window.state(), "measured") << window.reason();
+  EXPECT_EQ(window.dataset(), "live@1");
+  EXPECT_EQ(window.examples(), 10u);
+  EXPECT_EQ(window.labelled(), 10u);
+  EXPECT_EQ(window.profile(), "m@1");
+  EXPECT_FALSE(window.drifted());
+  EXPECT_THAT(Texts("live@1"), ElementsAre("old 0", "old 1", "old 2", "old 3", "old 4", "old 5",
+                                           "old 6", "old 7", "old 8", "old 9"));
+  EXPECT_EQ(Stream().state(), "stable");
+  EXPECT_EQ(Stream().profile(), "m@1");
+  EXPECT_THAT(LiveFiles(), IsEmpty());  // its rows are the data set's now
+  EXPECT_THAT(runner_.JobsOf("docs@1"), SizeIs(1));
+  EXPECT_TRUE(runner_.removed.contains(window.job_id()));
+  EXPECT_THAT(window_states_, ElementsAre("measured"));
+  monitor_->Tick();
+  EXPECT_THAT(runner_.jobs, SizeIs(2));  // nothing twice
+}
+
+TEST_F(MonitorTest, ASmallWindowClosesByTimeOnceItHasEnough) {
+  v1::StreamSpec spec = Spec();
+  spec.mutable_window()->set_examples(1000);
+  Apply(spec);
+  ASSERT_TRUE(Observe(Rows("old", 0, 9)).ok());
+  clock_.Advance(std::chrono::hours(2));
+  monitor_->Tick();
+  EXPECT_THAT(Windows(), IsEmpty());
+  ASSERT_TRUE(Observe(Rows("old", 9, 10)).ok());
+  monitor_->Tick();
+  EXPECT_EQ(OnlyWindow().examples(), 10u);
+}
+
+TEST_F(MonitorTest, DriftThatPersistsIsAnAlarmUntilItEnds) {
+  ASSERT_TRUE(Observe(Rows("old", 0, 10)).ok());
+  ASSERT_TRUE(Observe(Rows("new", 0, 10)).ok());
+  monitor_->Tick();
+  EXPECT_EQ(Stream().state(), "drifting");
+  EXPECT_FALSE(Stream().has_alarm_since());
+  ASSERT_TRUE(Observe(Rows("new", 10, 20)).ok());
+  monitor_->Tick();
+  EXPECT_EQ(Stream().state(), "alarm");
+  EXPECT_TRUE(Stream().has_alarm_since());
+  EXPECT_TRUE(Windows()[2].alarm());
+  EXPECT_THAT(Stream().reason(), HasSubstr("2 windows in a row"));
+  ASSERT_TRUE(Observe(Rows("new", 20, 30)).ok());
+  monitor_->Tick();
+  std::vector<std::string> types = EventTypes();
+  EXPECT_EQ(std::count(types.begin(), types.end(), "drift_alarm"), 1);
+  EXPECT_EQ(std::count(types.begin(), types.end(), "drift_window"), 4);
+  ASSERT_TRUE(Observe(Rows("old", 10, 20)).ok());
+  monitor_->Tick();
+  EXPECT_EQ(Stream().state(), "stable");
+  EXPECT_FALSE(Stream().has_alarm_since());
+}
+
+class CrashTest : public MonitorTest, public ::testing::WithParamInterface<const char*> {};
+
+TEST_P(CrashTest, TheNextStartGoesOnFromTheStep) {
+  ASSERT_TRUE(Observe(Rows("new", 0, 10)).ok());
+  FailOnce(GetParam());
+  ASSERT_NO_FATAL_FAILURE(TickThroughCrash());
+  v1::Window window = OnlyWindow();
+  EXPECT_EQ(window.state(), "measured") << window.reason();
+  EXPECT_TRUE(window.drifted());
+  EXPECT_THAT(Texts("live"), SizeIs(10));
+  EXPECT_EQ(catalog_->Get("live")->version(), 1u);  // one version, one job of each
+  EXPECT_THAT(runner_.jobs, SizeIs(2));
+  EXPECT_EQ(Stream().windows(), 1u);
+  EXPECT_THAT(LiveFiles(), IsEmpty());
+}
+
+INSTANTIATE_TEST_SUITE_P(AtEachStep, CrashTest,
+                         ::testing::Values("imported", "closed", "submitted", "profile_submitted",
+                                           "profile_built", "measured", "saved"));
+
+TEST_F(MonitorTest, AWindowWaitsForItsJobAcrossARestart) {
+  runner_.ends = v1::Job::QUEUED;
+  ASSERT_TRUE(Observe(Rows("old", 0, 20)).ok());
+  monitor_->Tick();
+  EXPECT_EQ(Windows()[0].state(), "embedding");
+  EXPECT_EQ(Windows()[1].state(), "waiting");
+  EXPECT_EQ(Windows()[1].dataset(), "live@2");  // whatever is measured
+  Restart();
+  for (auto& [id, job] : runner_.jobs) job.set_state(v1::Job::SUCCEEDED);
+  runner_.ends = v1::Job::SUCCEEDED;
+  monitor_->Tick();
+  EXPECT_EQ(Windows()[0].state(), "measured");
+  EXPECT_EQ(Windows()[1].state(), "measured");
+}
+
+TEST_F(MonitorTest, AJobThatFailsFailsItsWindowAlone) {
+  runner_.fail_datasets = {"live@1"};
+  ASSERT_TRUE(Observe(Rows("old", 0, 20)).ok());
+  monitor_->Tick();
+  EXPECT_EQ(Windows()[0].state(), "failed");
+  EXPECT_THAT(Windows()[0].reason(), HasSubstr("out of memory"));
+  EXPECT_EQ(Windows()[1].state(), "measured");
+  EXPECT_THAT(window_states_, ElementsAre("failed", "measured"));
+}
+
+TEST_F(MonitorTest, AProfileThatFailsIsTriedAgainForTheNextWindow) {
+  runner_.fail_datasets = {"docs@1"};
+  ASSERT_TRUE(Observe(Rows("old", 0, 10)).ok());
+  monitor_->Tick();
+  EXPECT_EQ(OnlyWindow().state(), "failed");
+  EXPECT_THAT(OnlyWindow().reason(), HasSubstr("no profile"));
+  runner_.fail_datasets.clear();
+  ASSERT_TRUE(Observe(Rows("old", 10, 20)).ok());
+  monitor_->Tick();
+  EXPECT_EQ(Windows()[1].state(), "measured") << Windows()[1].reason();
+  EXPECT_THAT(runner_.JobsOf("docs@1"), SizeIs(2));
+}
+
+TEST_F(MonitorTest, ASubmitThatIsRefusedFailsTheWindowOneThatIsPutOffDoesNot) {
+  runner_.refuse = Unavailable("too busy");
+  ASSERT_TRUE(Observe(Rows("old", 0, 10)).ok());
+  monitor_->Tick();
+  EXPECT_EQ(OnlyWindow().state(), "embedding");
+  EXPECT_THAT(Stream().problem(), HasSubstr("too busy"));
+  runner_.refuse = InvalidArgument("no such model");
+  monitor_->Tick();
+  EXPECT_EQ(OnlyWindow().state(), "failed");
+  EXPECT_THAT(OnlyWindow().reason(), HasSubstr("no such model"));
+  monitor_->Tick();
+  EXPECT_EQ(Stream().problem(), "");
+}
+
+TEST_F(MonitorTest, AJobThatNobodyRunsIsGivenUpAfterADay) {
+  runner_.ends = v1::Job::QUEUED;
+  ASSERT_TRUE(Observe(Rows("old", 0, 10)).ok());
+  monitor_->Tick();
+  clock_.Advance(std::chrono::hours(25));
+  monitor_->Tick();
+  EXPECT_EQ(OnlyWindow().state(), "failed");
+  EXPECT_THAT(OnlyWindow().reason(), HasSubstr("24 hours"));
+  EXPECT_EQ(runner_.jobs.at(OnlyWindow().job_id()).state(), v1::Job::CANCELLED);
+}
+
+TEST_F(MonitorTest, APromotionMakesANewProfileAndBeginsAnew) {
+  ASSERT_TRUE(Observe(Rows("new", 0, 20)).ok());
+  monitor_->Tick();
+  EXPECT_EQ(Stream().state(), "alarm");
+  Import("newer", Rows("new", 0, 200));
+  AddModel(2, "newer@1");
+  ASSERT_TRUE(Observe(Rows("new", 20, 30)).ok());
+  monitor_->Tick();
+  EXPECT_EQ(Stream().state(), "stable");  // the new model knows it
+  EXPECT_EQ(Stream().profile(), "m@2");
+  EXPECT_THAT(runner_.JobsOf("newer@1"), SizeIs(1));
+  // Drift against another reference does not count as the second in a row.
+  ASSERT_TRUE(Observe(Rows("old", 0, 10)).ok());
+  monitor_->Tick();
+  EXPECT_EQ(Stream().state(), "drifting");
+}
+
+TEST_F(MonitorTest, WithoutAReferenceWindowsAreDataSetsAllTheSame) {
+  models_.clear();
+  ASSERT_TRUE(Observe(Rows("old", 0, 10)).ok());
+  monitor_->Tick();
+  EXPECT_EQ(OnlyWindow().state(), "unmeasured");
+  EXPECT_EQ(OnlyWindow().dataset(), "live@1");
+  EXPECT_EQ(Stream().state(), "no reference");
+  EXPECT_THAT(Stream().reason(), HasSubstr("there is no model 'm@champion'"));
+  AddModel(1, "");
+  ASSERT_TRUE(Observe(Rows("old", 10, 20)).ok());
+  monitor_->Tick();
+  EXPECT_THAT(Stream().reason(), HasSubstr("name one with `reference`"));
+  v1::StreamSpec spec = Spec();
+  spec.set_reference("docs");
+  Apply(spec);
+  EXPECT_EQ(Stream().state(), "new");
+  ASSERT_TRUE(Observe(Rows("old", 20, 30)).ok());
+  monitor_->Tick();
+  EXPECT_EQ(Stream().state(), "stable");
+}
+
+TEST_F(MonitorTest, CloseWindowMakesTheDataSetAtOnceAndOnce) {
+  ASSERT_TRUE(Observe(Rows("old", 0, 4)).ok());
+  Result<v1::Stream> closed = monitor_->CloseWindow("request", "live");
+  ASSERT_TRUE(closed.ok()) << closed.status().ToString();
+  EXPECT_EQ(closed->windows(), 1u);
+  EXPECT_EQ(OnlyWindow().dataset(), "live@1");
+  ASSERT_TRUE(Observe(Rows("old", 4, 5)).ok());
+  Result<v1::Stream> again = monitor_->CloseWindow("request", "live");
+  ASSERT_TRUE(again.ok());
+  EXPECT_EQ(again->SerializeAsString(), closed->SerializeAsString());
+  EXPECT_EQ(Stream().waiting(), 1u);
+  monitor_->Tick();
+  EXPECT_EQ(OnlyWindow().state(), "unmeasured");
+  EXPECT_THAT(OnlyWindow().reason(), HasSubstr("4 distinct examples, fewer than"));
+  ASSERT_TRUE(monitor_->CloseWindow("", "live").ok());
+  EXPECT_EQ(monitor_->CloseWindow("", "live")->windows(), 2u);  // an empty one stays open
+}
+
+TEST_F(MonitorTest, AStreamThatIsMadeAnewBeginsAtOneAndHearsNoOldAnswers) {
+  ASSERT_TRUE(Observe(Rows("old", 0, 10)).ok());
+  monitor_->Tick();
+  v1::DeleteStreamRequest request;
+  request.set_request_id("delete");
+  request.set_name("live");
+  ASSERT_TRUE(monitor_->Delete(request).ok());
+  EXPECT_TRUE(monitor_->Delete(request).ok());
+  EXPECT_EQ(monitor_->Get("live").status().code(), StatusCode::kNotFound);
+  Apply(Spec());
+  ASSERT_TRUE(Observe(Rows("other", 0, 10)).ok());
+  monitor_->Tick();
+  EXPECT_EQ(OnlyWindow().number(), 1u);
+  EXPECT_EQ(OnlyWindow().dataset(), "live@2");
+  EXPECT_THAT(Texts("live@2"), Contains("other 0"));
+  EXPECT_EQ(OnlyWindow().state(), "measured");
+}
+
+TEST_F(MonitorTest, RowsThatAreLostFailTheirWindowAlone) {
+  ASSERT_TRUE(Observe(Rows("old", 0, 20)).ok());
+  fs::resize_file(LiveFiles()[0], 10);
+  monitor_->Tick();
+  EXPECT_EQ(Windows()[0].state(), "failed");
+  EXPECT_EQ(Windows()[0].dataset(), "");
+  EXPECT_EQ(Windows()[0].labelled(), 0u);  // there is nothing to train on
+  EXPECT_THAT(Windows()[0].reason(), HasSubstr("are lost"));
+  EXPECT_EQ(Windows()[1].state(), "measured");
+}
+
+TEST_F(MonitorTest, AProfileThatIsDamagedIsMadeAnew) {
+  ASSERT_TRUE(Observe(Rows("old", 0, 10)).ok());
+  monitor_->Tick();
+  for (const auto& entry : fs::directory_iterator(folder_.path() / "cache/profiles")) {
+    std::ofstream(entry.path()) << "damaged";
+  }
+  ASSERT_TRUE(Observe(Rows("old", 10, 20)).ok());
+  monitor_->Tick();
+  EXPECT_EQ(Windows()[1].state(), "measured") << Windows()[1].reason();
+  EXPECT_THAT(runner_.JobsOf("docs@1"), SizeIs(2));
+}
+
+TEST_F(MonitorTest, OfProfilesThoseUsedLastAreKeptAndThoseThatAWindowWaitsFor) {
+  runner_.ends = v1::Job::QUEUED;
+  ASSERT_TRUE(Observe(Rows("old", 0, 10)).ok());
+  monitor_->Tick();
+  std::vector<std::string> forgotten;
+  for (const char* key : {"a", "b", "c"}) {
+    clock_.Advance(std::chrono::seconds(1));
+    Status status = database_->Write([&](Transaction& transaction) {
+      ProfileRecord profile;
+      profile.key = key;
+      SaveProfile(transaction, profile);
+      forgotten = PruneProfiles(transaction, 2);
+      return Status();
+    });
+    ASSERT_TRUE(status.ok()) << status.ToString();
+  }
+  EXPECT_THAT(forgotten, ElementsAre("a"));
+  for (auto& [id, job] : runner_.jobs) job.set_state(v1::Job::SUCCEEDED);
+  monitor_->Tick();
+  EXPECT_EQ(OnlyWindow().state(), "measured");
+}
+
+TEST_F(MonitorTest, ApplyChecksFillsInAndRefusesAnothersDataSet) {
+  v1::ApplyStreamRequest request;
+  request.mutable_spec()->set_name("docs");
+  request.mutable_spec()->set_model("m@champion");
+  Result<v1::Stream> taken = monitor_->Apply(request);
+  EXPECT_EQ(taken.status().code(), StatusCode::kAlreadyExists);
+  request.mutable_spec()->set_name("other");
+  request.mutable_spec()->mutable_window()->set_examples(3);
+  Result<v1::Stream> small = monitor_->Apply(request);
+  EXPECT_EQ(small.status().field(), "spec.window.examples");
+  request.mutable_spec()->clear_window();
+  Result<v1::Stream> made = monitor_->Apply(request);
+  ASSERT_TRUE(made.ok()) << made.status().ToString();
+  EXPECT_EQ(made->spec().window().examples(), 500u);
+  EXPECT_EQ(made->spec().alarm().persistence(), 2u);
+  EXPECT_EQ(made->state(), "new");
+
+  v1::ListStreamsRequest list;
+  list.set_page_size(1);
+  Result<v1::ListStreamsResponse> page = monitor_->List(list);
+  ASSERT_TRUE(page.ok());
+  EXPECT_EQ(page->streams(0).spec().name(), "live");
+  list.set_page_token(page->next_page_token());
+  page = monitor_->List(list);
+  EXPECT_EQ(page->streams(0).spec().name(), "other");
+  EXPECT_EQ(page->next_page_token(), "");
+}
+
+TEST_F(MonitorTest, TheThreadStartsAndEnds) {
+  ASSERT_TRUE(Observe(Rows("old", 0, 10)).ok());
+  monitor_->Start();
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  while (Windows().empty() && std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  EXPECT_THAT(Windows(), SizeIs(1));
+  monitor_->Shutdown();
+  monitor_->Shutdown();
+}
+
+}  // namespace
+}  // namespace attune::drift

@@ -1,0 +1,92 @@
+#include "common/spec/stream_spec.h"
+
+#include <gmock/gmock.h>
+
+#include "common/base/files.h"
+
+namespace attune::spec {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+TEST(StreamSpec, DefaultsAreFilledIn) {
+  auto spec = ParseStreamSpec("name: live\nmodel: docs@champion\n", "live.yaml");
+  ASSERT_TRUE(spec.ok()) << spec.status().message();
+  EXPECT_EQ(spec->window().examples(), 500u);
+  EXPECT_EQ(spec->window().examples_min(), 50u);
+  EXPECT_DOUBLE_EQ(spec->window().seconds(), 86400);
+  EXPECT_DOUBLE_EQ(spec->alarm().false_alarms_per_week(), 0.05);
+  EXPECT_EQ(spec->alarm().persistence(), 2u);
+  EXPECT_TRUE(ValidateStreamSpec(*spec).ok());
+}
+
+TEST(StreamSpec, EveryKeyIsReadAndWrittenBack) {
+  auto spec = ParseStreamSpec(
+      "name: live\nmodel: docs@champion\nreference: stdlib@2\n"
+      "window: {examples: 200, time: 6h, examples_min: 20}\nfolders: [rows, /var/it's]\n"
+      "categories: [language]\nalarm: {false_alarms_per_week: 0.1, persistence: 3, psi: 0.3, "
+      "auc: 0.7, loss: 0.2, quality: 0.5}\n",
+      "live.yaml", "/home/me");
+  ASSERT_TRUE(spec.ok()) << spec.status().message();
+  EXPECT_THAT(spec->folders(), ElementsAre("/home/me/rows", "/var/it's"));
+  EXPECT_DOUBLE_EQ(spec->window().seconds(), 21600);
+  EXPECT_DOUBLE_EQ(spec->alarm().quality_min(), 0.5);
+  auto again = ParseStreamSpec(ToYaml(*spec), "again.yaml");
+  ASSERT_TRUE(again.ok()) << again.status().message();
+  EXPECT_EQ(again->SerializeAsString(), spec->SerializeAsString());
+}
+
+TEST(StreamSpec, TheSampleIsOne) {
+  auto text = ReadFile("configs/streams/live-docs.yaml");
+  ASSERT_TRUE(text.ok()) << text.status().message();
+  auto spec = ParseStreamSpec(*text, "live-docs.yaml");
+  ASSERT_TRUE(spec.ok()) << spec.status().message();
+  EXPECT_EQ(spec->reference(), "stdlib-docs");
+}
+
+TEST(StreamSpec, ASmallWindowNeedsNoMoreThanItHas) {
+  auto spec = ParseStreamSpec("name: live\nmodel: m\nwindow: {examples: 20}\n", "live.yaml");
+  ASSERT_TRUE(spec.ok()) << spec.status().message();
+  EXPECT_EQ(spec->window().examples_min(), 20u);
+}
+
+TEST(StreamSpec, ErrorsSayWhereAndWhat) {
+  const struct {
+    const char* text;
+    const char* says;
+  } kCases[] = {
+      {"model: m\n", "missing key 'name'"},
+      {"name: live\nmodel: m\nwindow: {exmples: 3}\n",
+       "live.yaml:3:10: unknown key 'exmples' in window; did you mean 'examples'?"},
+      {"name: live\nmodel: m\nwindow: {examples: 3}\n", "from 10 to 1e5"},
+      {"name: live\nmodel: m\nwindow: {examples: 20, examples_min: 30}\n",
+       "window.examples_min (30) is more than window.examples (20)"},
+      {"name: live\nmodel: m\nwindow: {time: soon}\n", "a duration such as"},
+      {"name: Live\nmodel: m\n", "live.yaml:1:7: 'Live' cannot be a stream's name"},
+      {"name: live\nmodel: m@a@b\n", "model must be NAME@ALIAS"},
+      {"name: live\nmodel: m\nfolders: [rows]\n", "absolute paths"},
+      {"name: live\nmodel: m\ncategories: [a, a]\n", "'a' is listed twice"},
+      {"name: live\nmodel: m\nreference: live\n", "the stream's own windows"},
+      {"name: live\nmodel: m\nalarm: {auc: 0.3}\n", "from 0.5 to 1"},
+      {"name: live\nmodel: m\nalarm: {persistence: 0}\n", "from 1 to 20"},
+  };
+  for (const auto& c : kCases) {
+    auto spec = ParseStreamSpec(c.text, "live.yaml");
+    ASSERT_FALSE(spec.ok()) << c.text;
+    EXPECT_THAT(spec.status().message(), HasSubstr(c.says)) << c.text;
+  }
+}
+
+TEST(StreamSpec, WhatComesOverTheWireIsCheckedAlike) {
+  v1::StreamSpec spec;
+  spec.set_name("live");
+  spec.set_model("m");
+  FillDefaults(&spec);
+  EXPECT_TRUE(ValidateStreamSpec(spec).ok());
+  spec.mutable_window()->set_seconds(-1);
+  EXPECT_EQ(ValidateStreamSpec(spec).field(), "spec.window.seconds");
+}
+
+}  // namespace
+}  // namespace attune::spec
