@@ -385,6 +385,62 @@ void AddModelCommands(std::vector<Command>* commands) {
            {"attune model generate docstrings --prompt 'Write a docstring for def add(a, b): ...'",
             "attune model generate docstrings --prompts prompts.jsonl --max-tokens 64 -o jsonl"},
        .run = RunModelGenerate});
+  commands->push_back(
+      {.noun = "model",
+       .verb = "evaluate",
+       .summary = "measure a model on data sets",
+       .details =
+           "Measures the loss, and what --metric asks for, on examples of each data set. Metrics "
+           "are "
+           "loss, perplexity, exact_match, token_f1, rouge_l; regex=PATTERN (RE2, the whole "
+           "answer), "
+           "json_schema=FILE, judge=NAME (of the workers' configuration); "
+           "accuracy=LABEL,LABEL,..., "
+           "macro_f1=... and calibration_error=... choose the likeliest label. docs/models.md says "
+           "what each is. Prints a table; with -o json its numbers, with -o jsonl what each "
+           "example "
+           "came to, a line each.",
+       .arguments = {kModel},
+       .options = {{.name = "--dataset",
+                    .value = "NAME",
+                    .doc = "What to measure on: name (its newest version) or name@version.",
+                    .repeated = true,
+                    .completes = Completes::kDataset},
+                   {.name = "--split",
+                    .value = "SPLIT",
+                    .doc = "The examples of this split.",
+                    .words = {"validation", "train"},
+                    .fallback = "validation"},
+                   {.name = "--metric",
+                    .value = "NAME[=VALUE]",
+                    .doc = "What to measure beside the loss.",
+                    .repeated = true},
+                   {.name = "--slice",
+                    .value = "KEY",
+                    .doc = "Show results also by this key of the rows' metadata, or by length.",
+                    .repeated = true},
+                   {.name = "--max-examples",
+                    .value = "N",
+                    .doc = "At most so many of each data set, those with the lowest ids; 0: all.",
+                    .type = ValueType::kWhole,
+                    .fallback = "0"},
+                   {.name = "--max-tokens",
+                    .value = "N",
+                    .doc = "The most tokens of a generated answer.",
+                    .type = ValueType::kWhole,
+                    .fallback = "128"},
+                   {.name = "--merge",
+                    .doc = "Measure an adapter merged into its base, as it is served."},
+                   {.name = "--dtype",
+                    .value = "TYPE",
+                    .doc =
+                        "Measure the weights rounded to this type. Default with --merge: as `model "
+                        "export` writes them.",
+                    .words = {"float32", "bfloat16", "float16"}}},
+       .examples =
+           {"attune model evaluate docstrings --dataset docs --metric rouge_l --slice language",
+            "attune model evaluate mood --dataset reviews --metric accuracy=good,bad -o json"},
+       .run = RunModelEvaluate});
 }
 
 }  // namespace
@@ -414,7 +470,7 @@ const std::vector<Noun>& Nouns() {
   static const auto* nouns = new std::vector<Noun>{
       {"job", "fine-tuning jobs: submit, follow, control"},
       {"dataset", "versions of training data"},
-      {"model", "the model registry: import, export, generate"},
+      {"model", "the model registry: import, export, generate, evaluate"},
       {"drift", "streams of live data, held against what a model was trained on"},
       {"node", "the cluster's machines"},
   };

@@ -44,6 +44,8 @@ Result<int> RunModelShow(Session&, const Arguments&);
 // gate_commands.cc
 void AddGateCommands(std::vector<Command>* commands);  // a part of the command table
 Result<int> RunModelGates(Session&, const Arguments&);
+// model_evaluate.cc
+Result<int> RunModelEvaluate(Session&, const Arguments&);
 // model_tasks.cc
 Result<int> RunModelExport(Session&, const Arguments&);
 Result<int> RunModelGenerate(Session&, const Arguments&);

@@ -6,7 +6,7 @@
 
 namespace attune::cli {
 
-// Submits a PLAN, GENERATE or EXPORT job, waits for it, and returns what it wrote. Ctrl-C cancels
+// Submits a job that trains nothing, waits for it, and returns what it wrote. Ctrl-C cancels
 // the job. Errors: that of the job, with its id; kCancelled.
 Result<std::string> RunTaskJob(Session& session, v1::SubmitJobRequest request);
 // All that a task job has written.

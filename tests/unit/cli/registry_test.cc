@@ -147,6 +147,119 @@ TEST_F(RegistryTest, FailedTaskSaysWhy) {
   EXPECT_THAT(cli_.err(), HasSubstr("error: out of memory (job-submitted000"));
 }
 
+class EvaluateCommandTest : public RegistryTest {
+ protected:
+  void SetUp() override {
+    RegistryTest::SetUp();
+    fake_.events = {MakeEvent(1, "ended", "", MakeJob("job-submitted000", v1::Job::SUCCEEDED))};
+    for (const auto& [id, loss, tokens, f1, language] :
+         {std::tuple("1", 4.0, 2, 1.0, "en"), std::tuple("2", 2.0, 4, 0.5, "de"),
+          std::tuple("3", 6.0, 6, 0.0, "en")}) {
+      const json line = {{"suite", "docs"},
+                         {"id", std::string(31, '0') + id},
+                         {"loss_sum", loss},
+                         {"target_tokens", tokens},
+                         {"slices", {{"language", language}}},
+                         {"scores", {{"token_f1", f1}}}};
+      fake_.output += json{{"example", line}}.dump() + "\n";
+    }
+    fake_.output +=
+        R"({"artifact":{"bytes":2048,"parameters":1000,"dtype":"float32","checksum":"c",)"
+        R"("tokens_per_second":12.5,"first_token_seconds":0.25}})"
+        "\n";
+  }
+};
+
+TEST_F(EvaluateCommandTest, AsksForWhatWasTyped) {
+  const std::string schema = folder_.Write("schema.json", "{\"type\": \"object\"}");
+  ASSERT_EQ(cli_.Run({"model",
+                      "evaluate",
+                      "m",
+                      "--dataset",
+                      "docs",
+                      "--dataset",
+                      "quiz@2",
+                      "--metric",
+                      "rouge_l",
+                      "--metric",
+                      "regex=a=b",
+                      "--metric",
+                      "json_schema=" + schema,
+                      "--metric",
+                      "judge=half",
+                      "--metric",
+                      "accuracy=yes,no",
+                      "--slice",
+                      "language",
+                      "--max-examples",
+                      "7",
+                      "--split",
+                      "train",
+                      "--merge",
+                      "--dtype",
+                      "bfloat16",
+                      "-o",
+                      "jsonl"}),
+            kExitOk)
+      << cli_.err();
+  EXPECT_EQ(cli_.out(), fake_.output);
+  EXPECT_EQ(fake_.submits()[0].kind(), v1::Job::EVALUATE);
+  const v1::EvaluateRequest request = fake_.submits()[0].task().evaluate();
+  EXPECT_EQ(request.model(), "m");
+  EXPECT_TRUE(request.merge());
+  EXPECT_EQ(request.dtype(), "bfloat16");
+  ASSERT_EQ(request.suites_size(), 2);
+  const v1::Suite& suite = request.suites(1);
+  EXPECT_EQ(suite.name(), "quiz@2");
+  EXPECT_EQ(suite.dataset(), "quiz@2");
+  EXPECT_EQ(suite.split(), "train");
+  EXPECT_EQ(suite.max_examples(), 7u);
+  EXPECT_EQ(suite.max_tokens(), 128u);
+  EXPECT_EQ(suite.slices(0), "language");
+  ASSERT_EQ(suite.metrics_size(), 5);
+  EXPECT_EQ(suite.metrics(1).pattern(), "a=b");
+  EXPECT_EQ(suite.metrics(2).schema(), "{\"type\": \"object\"}");
+  EXPECT_EQ(suite.metrics(3).judge(), "half");
+  EXPECT_EQ(suite.metrics(4).labels_size(), 2);
+  EXPECT_EQ(suite.metrics(4).labels(1), "no");
+}
+
+TEST_F(EvaluateCommandTest, PrintsWhatTheExamplesComeTo) {
+  const std::vector<std::string> command = {"model",    "evaluate", "m",       "--dataset", "docs",
+                                            "--metric", "token_f1", "--slice", "language"};
+  ASSERT_EQ(cli_.Run(command), kExitOk) << cli_.err();
+  EXPECT_THAT(cli_.out(), HasSubstr("1.0000"));  // 12 nats of 12 tokens
+  EXPECT_THAT(cli_.out(), HasSubstr("0.5000"));
+  EXPECT_THAT(cli_.out(), HasSubstr("language=de"));
+  EXPECT_THAT(cli_.out(), HasSubstr("2 KiB, 1000 parameters, float32; 12.5 tokens/s"));
+  std::vector<std::string> as_json = command;
+  as_json.insert(as_json.end(), {"-o", "json"});
+  ASSERT_EQ(cli_.Run(as_json), kExitOk) << cli_.err();
+  const json report = json::parse(cli_.out());
+  EXPECT_EQ(report["model"], "m");
+  EXPECT_EQ(report["artifact"]["bytes"], 2048);
+  ASSERT_EQ(report["results"].size(), 6u);
+  EXPECT_EQ(report["results"][0],
+            json({{"suite", "docs"}, {"metric", "loss"}, {"value", 1.0}, {"examples", 3}}));
+  EXPECT_EQ(report["results"][1]["value"], 0.5);
+  EXPECT_EQ(report["results"][4]["slice_value"], "en");
+  EXPECT_EQ(report["results"][4]["value"], 1.25);  // 10 nats of 8 tokens
+  EXPECT_EQ(report["results"][5]["value"], 0.5);
+}
+
+TEST_F(EvaluateCommandTest, RefusesWhatIsNoMetric) {
+  EXPECT_EQ(cli_.Run({"model", "evaluate", "m"}), kExitUsage);
+  EXPECT_THAT(cli_.err(), HasSubstr("--dataset"));
+  EXPECT_EQ(cli_.Run({"model", "evaluate", "m", "--dataset", "d", "--metric", "bleu"}), kExitUsage);
+  EXPECT_THAT(cli_.err(), HasSubstr("there are loss"));
+  EXPECT_EQ(cli_.Run({"model", "evaluate", "m", "--dataset", "d", "--metric", "rouge_l=1"}),
+            kExitUsage);
+  EXPECT_EQ(cli_.Run({"model", "evaluate", "m", "--dataset", "d", "--metric",
+                      "json_schema=/no/such/file"}),
+            kExitNotFound);
+  EXPECT_TRUE(fake_.submits().empty());
+}
+
 TEST_F(RegistryTest, ExportRefusesAFolderThatIsNotEmpty) {
   folder_.Write("there", "x");
   EXPECT_EQ(cli_.Run({"model", "export", "m", folder_.path()}), kExitConflict);
