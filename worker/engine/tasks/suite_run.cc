@@ -84,7 +84,7 @@ Result<bool> SuiteRun::Take(const EvaluationModel& model, const SampledRow& row,
   }
   cut_ += example->tokens.truncated;
   if (!wants_answers_ && labels_.empty()) return true;
-  if (example->parts.reference.empty()) {
+  if (scoring::Trimmed(example->parts.reference).empty()) {
     LeaveOut("the answer of example " + row.id + " has no text", &unusable_);
     return false;
   }
