@@ -188,6 +188,14 @@ Result<v1::ModelVersion> Registry::Import(const v1::ImportModelRequest& request,
                           ChecksumFolder(folder->path(), Counting(progress, "checking", bytes)));
   version.set_checksum(checksum.sha256);
   commit.event = Summary(version);
+  commit.precondition =
+      [&](Transaction& transaction) -> Status {  // it may have been pruned meanwhile
+    if (version.base().empty()) return Status();
+    ATTUNE_ASSIGN_OR_RETURN(versions::Reference base, Resolve(transaction, version.base()));
+    ATTUNE_ASSIGN_OR_RETURN(std::string record, ModelTable().Find(transaction, base));
+    ATTUNE_ASSIGN_OR_RETURN(v1::ModelVersion found, Parse(record));
+    return CheckHasFiles(found);
+  };
   auto make_record = [&](uint32_t number, const fs::path& target,
                          TimePoint now) -> Result<std::string> {
     version.set_version(number);

@@ -15,7 +15,18 @@ class Session;
 class Arguments;
 
 // What a shell offers for a value.
-enum class Completes { kNothing, kFile, kFolder, kJob, kDataset, kModel, kStream, kSpecKey };
+enum class Completes {
+  kNothing,
+  kFile,
+  kFolder,
+  kJob,
+  kDataset,
+  kModel,
+  kModelName,
+  kAlias,
+  kStream,
+  kSpecKey
+};
 enum class ValueType { kText, kWhole, kNumber, kDuration };
 
 // An option or an argument.

@@ -455,6 +455,7 @@ const std::vector<Command>& Commands() {
     AddDatasetCommands(out);
     AddModelCommands(out);
     AddGateCommands(out);
+    AddRegistryCommands(out);
     AddDriftCommands(out);
     out->push_back({.noun = "node",
                     .verb = "list",
@@ -470,7 +471,7 @@ const std::vector<Noun>& Nouns() {
   static const auto* nouns = new std::vector<Noun>{
       {"job", "fine-tuning jobs: submit, follow, control"},
       {"dataset", "versions of training data"},
-      {"model", "the model registry: import, export, generate, evaluate"},
+      {"model", "the model registry: import, promote, export, generate, evaluate"},
       {"drift", "streams of live data, held against what a model was trained on"},
       {"node", "the cluster's machines"},
   };

@@ -24,7 +24,12 @@ std::string Lister(const Parameter& parameter) {
     case Completes::kDataset:
       return "attune dataset list -q -o name --timeout 1s 2>/dev/null";
     case Completes::kModel:
-      return "attune model list -q -o name --timeout 1s 2>/dev/null";
+      return "attune model list -q -o name --timeout 1s 2>/dev/null; "
+             "attune model aliases -q -o name --timeout 1s 2>/dev/null";
+    case Completes::kModelName:
+      return "attune model list -q -o name --timeout 1s 2>/dev/null | cut -d @ -f 1";
+    case Completes::kAlias:
+      return "printf '%s\\n' champion challenger shadow";
     case Completes::kStream:
       return "attune drift list -q -o name --timeout 1s 2>/dev/null";
     case Completes::kSpecKey: {

@@ -7,6 +7,9 @@
 
 namespace attune::cli {
 
+// registry_table.cc: a part of the command table.
+void AddRegistryCommands(std::vector<Command>* commands);
+
 // cluster_commands.cc
 Result<int> RunUp(Session&, const Arguments&);
 Result<int> RunDown(Session&, const Arguments&);
@@ -46,6 +49,16 @@ void AddGateCommands(std::vector<Command>* commands);  // a part of the command 
 Result<int> RunModelGates(Session&, const Arguments&);
 // model_evaluate.cc
 Result<int> RunModelEvaluate(Session&, const Arguments&);
+// alias_commands.cc
+Result<int> RunModelPromote(Session&, const Arguments&);
+Result<int> RunModelRollback(Session&, const Arguments&);
+Result<int> RunModelUnalias(Session&, const Arguments&);
+Result<int> RunModelAliases(Session&, const Arguments&);
+Result<int> RunModelHistory(Session&, const Arguments&);
+// model_records.cc
+Result<int> RunModelPrune(Session&, const Arguments&);
+Result<int> RunModelCard(Session&, const Arguments&);
+Result<int> RunModelLineage(Session&, const Arguments&);
 // model_tasks.cc
 Result<int> RunModelExport(Session&, const Arguments&);
 Result<int> RunModelGenerate(Session&, const Arguments&);

@@ -24,6 +24,8 @@ std::string Joined(const google::protobuf::RepeatedPtrField<std::string>& words)
 std::string ModelCard(const v1::ModelVersion& model, const ViewOptions& options) {
   Card card(options);
   card.Title(Reference(model));
+  card.Row("Aliases", Joined(model.aliases()));
+  if (model.files_removed()) card.Row("Files", "removed (`attune model prune`)", Style::kYellow);
   card.Row("Format",
            model.format() + (model.architecture().empty() ? "" : ", " + model.architecture()));
   if (model.parameters() > 0)
@@ -43,6 +45,7 @@ std::string ModelCard(const v1::ModelVersion& model, const ViewOptions& options)
   }
   card.Row("Metrics", metrics);
   card.Row("From", model.lineage().source());
+  card.Row("Update", model.lineage().update());
   card.Row("Code", model.lineage().code_version());
   card.Row("Checksum", model.checksum());
   card.Row("Created", FormatLocalTime(model.created()));
@@ -107,6 +110,7 @@ Result<int> RunModelList(Session& session, const Arguments& arguments) {
   std::vector<nlohmann::ordered_json> items;
   std::vector<std::string> names;
   Table table({{.header = "MODEL", .shrinks = true},
+               {.header = "ALIASES", .shrinks = true},
                {.header = "FORMAT"},
                {.header = "ARCHITECTURE", .optional = true},
                {.header = "PARAMETERS", .right = true, .optional = true},
@@ -125,9 +129,9 @@ Result<int> RunModelList(Session& session, const Arguments& arguments) {
       names.push_back(Reference(model));
       auto loss = model.metrics().find("validation_loss");
       table.Add(
-          {Reference(model), model.format(), model.architecture(),
+          {Reference(model), Joined(model.aliases()), model.format(), model.architecture(),
            model.parameters() == 0 ? "" : FormatCount(static_cast<double>(model.parameters())),
-           FormatBytes(static_cast<double>(model.bytes())),
+           model.files_removed() ? "removed" : FormatBytes(static_cast<double>(model.bytes())),
            loss == model.metrics().end() ? "" : FormatLoss(loss->second),
            FormatAge(model.created(), session.io().clock->Now()),
            model.lineage().job_id().empty() ? model.lineage().source() : model.lineage().job_id()});

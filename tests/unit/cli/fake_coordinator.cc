@@ -15,6 +15,9 @@ struct FakeCoordinator::Seen {
   std::vector<std::string> cancelled GUARDED_BY(mutex);
   int sleeping GUARDED_BY(mutex) = 0;
   bool stopping GUARDED_BY(mutex) = false;
+  v1::SetAliasRequest set_alias GUARDED_BY(mutex);
+  v1::RollBackAliasRequest rolled_back GUARDED_BY(mutex);
+  v1::PruneModelsRequest pruned GUARDED_BY(mutex);
 };
 
 class FakeCoordinator::Jobs final : public v1::JobService::Service {
@@ -158,6 +161,10 @@ class FakeCoordinator::Datasets final : public v1::DatasetService::Service {
     fake_->seen_->import_header = header;
     return grpc::Status::OK;
   }
+  grpc::Status GetDataset(grpc::ServerContext*, const v1::GetDatasetRequest* request,
+                          v1::DatasetVersion*) override {
+    return rpc::ToGrpc(NotFound("there is no data set '" + request->name() + "'"));
+  }
 
  private:
   FakeCoordinator* const fake_;
@@ -201,11 +208,82 @@ class FakeCoordinator::Models final : public v1::ModelService::Service {
     return grpc::Status::OK;
   }
   grpc::Status GetModel(grpc::ServerContext*, const v1::GetModelRequest* request,
-                        v1::ModelVersion*) override {
-    return rpc::ToGrpc(NotFound("there is no model '" + request->name() + "'"));
+                        v1::ModelVersion* version) override {
+    auto found = fake_->models.find(request->name());
+    if (found == fake_->models.end())
+      return rpc::ToGrpc(NotFound("there is no model '" + request->name() + "'"));
+    *version = found->second;
+    return grpc::Status::OK;
+  }
+  grpc::Status SetAlias(grpc::ServerContext*, const v1::SetAliasRequest* request,
+                        v1::Alias* alias) override {
+    MutexLock lock(&fake_->seen_->mutex);
+    fake_->seen_->set_alias = *request;
+    return Move(request->model().substr(0, request->model().find('@')), request->alias(), "set",
+                request->reason(), alias);
+  }
+  grpc::Status RollBackAlias(grpc::ServerContext*, const v1::RollBackAliasRequest* request,
+                             v1::Alias* alias) override {
+    MutexLock lock(&fake_->seen_->mutex);
+    fake_->seen_->rolled_back = *request;
+    return Move(request->model(), request->alias(), "rollback", request->reason(), alias);
+  }
+  grpc::Status DeleteAlias(grpc::ServerContext*, const v1::DeleteAliasRequest*,
+                           v1::DeleteAliasResponse*) override {
+    return fake_->refuse_alias;
+  }
+  grpc::Status ListAliases(grpc::ServerContext*, const v1::ListAliasesRequest* request,
+                           v1::ListAliasesResponse* response) override {
+    if (fake_->moves.empty()) return grpc::Status::OK;
+    v1::Alias* alias = response->add_aliases();
+    alias->set_model(fake_->moves[0].model());
+    alias->set_alias(fake_->moves[0].alias());
+    alias->set_version(fake_->moves[0].to_version());
+    *alias->mutable_last() = fake_->moves[0];
+    return grpc::Status::OK;
+  }
+  // Two a page, so that paging is used.
+  grpc::Status ListAliasMoves(grpc::ServerContext*, const v1::ListAliasMovesRequest* request,
+                              v1::ListAliasMovesResponse* response) override {
+    for (const v1::AliasMove& move : fake_->moves) {
+      if (request->before() != 0 && move.sequence() >= request->before()) continue;
+      if (response->moves_size() == 2) response->set_more(true);
+      if (response->moves_size() < 2) *response->add_moves() = move;
+    }
+    return grpc::Status::OK;
+  }
+  grpc::Status PruneModels(grpc::ServerContext*, const v1::PruneModelsRequest* request,
+                           v1::PruneModelsResponse* response) override {
+    MutexLock lock(&fake_->seen_->mutex);
+    fake_->seen_->pruned = *request;
+    auto* kept = response->add_items();
+    kept->set_model("docs@3");
+    kept->set_bytes(1 << 20);
+    kept->set_kept_for("the newest");
+    auto* gone = response->add_items();
+    gone->set_model("docs@2");
+    gone->set_bytes(2 << 20);
+    response->set_bytes_freed(2 << 20);
+    return fake_->refuse_alias;
+  }
+  grpc::Status GetModelCard(grpc::ServerContext*, const v1::GetModelCardRequest* request,
+                            v1::ModelCard* card) override {
+    card->set_markdown("# " + request->model() + "\n");
+    return grpc::Status::OK;
   }
 
  private:
+  grpc::Status Move(const std::string& model, const std::string& name, const std::string& kind,
+                    const std::string& reason, v1::Alias* alias) {
+    alias->set_model(model);
+    alias->set_alias(name);
+    alias->set_version(3);
+    alias->mutable_last()->set_from_version(2);
+    alias->mutable_last()->set_kind(kind);
+    alias->mutable_last()->set_actor("user:alice");
+    alias->mutable_last()->set_reason(reason);
+    return fake_->refuse_alias;
+  }
   FakeCoordinator* const fake_;
 };
 
@@ -282,6 +360,18 @@ std::string FakeCoordinator::uploaded() const {
 std::vector<std::string> FakeCoordinator::cancelled() const {
   MutexLock lock(&seen_->mutex);
   return seen_->cancelled;
+}
+v1::SetAliasRequest FakeCoordinator::set_alias() const {
+  MutexLock lock(&seen_->mutex);
+  return seen_->set_alias;
+}
+v1::RollBackAliasRequest FakeCoordinator::rolled_back() const {
+  MutexLock lock(&seen_->mutex);
+  return seen_->rolled_back;
+}
+v1::PruneModelsRequest FakeCoordinator::pruned() const {
+  MutexLock lock(&seen_->mutex);
+  return seen_->pruned;
 }
 int FakeCoordinator::sleeping_watches() const {
   MutexLock lock(&seen_->mutex);

@@ -36,6 +36,9 @@ class FakeCoordinator {
   std::string gate_facts;                              // of every one of them
   int unavailable_submits = 0;                         // so many fail first
   int overtaken_imports = 0;                           // so many are told that another came first
+  std::map<std::string, v1::ModelVersion> models;      // by the reference that is asked for
+  std::vector<v1::AliasMove> moves;                    // newest first
+  grpc::Status refuse_alias = grpc::Status::OK;  // of every change of an alias, and of a prune
 
   std::vector<v1::SubmitJobRequest> submits() const;
   std::vector<uint64_t> watch_starts() const;  // after_sequence of each WatchJob
@@ -43,6 +46,9 @@ class FakeCoordinator {
   v1::ImportDatasetRequest::Header import_header() const;
   std::vector<std::string> cancelled() const;
   int sleeping_watches() const;
+  v1::SetAliasRequest set_alias() const;  // the last of each
+  v1::RollBackAliasRequest rolled_back() const;
+  v1::PruneModelsRequest pruned() const;
 
  private:
   class Jobs;

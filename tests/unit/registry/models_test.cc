@@ -338,6 +338,25 @@ TEST_F(RegistryTest, AdapterNeedsItsBase) {
   EXPECT_EQ(Import("bad", model_, "tiny").status().field(), "base");
 }
 
+TEST_F(RegistryTest, AnAdapterWhoseBaseIsPrunedMeanwhileIsRefused) {
+  ASSERT_TRUE(Import("tiny", model_).ok() && Import("tiny", model_).ok());
+  v1::ImportModelRequest request;
+  request.set_name("tuned");
+  request.set_path(Adapter("tiny@1"));
+  const auto pruning = [&](const char* phase, uint64_t, uint64_t) -> Status {
+    v1::PruneModelsRequest prune;
+    prune.set_model("tiny");
+    prune.set_keep(1);
+    if (std::string_view(phase) != "checking") return Status();
+    return registry_.Prune(prune, "user:alice").status();
+  };
+  const Status refused = registry_.Import(request, pruning).status();
+  EXPECT_EQ(refused.code(), StatusCode::kFailedPrecondition) << refused.ToString();
+  EXPECT_THAT(refused.message(), HasSubstr("the files of tiny@1 were removed"));
+  EXPECT_EQ(Import("tuned", Adapter("tiny@1")).status().code(), StatusCode::kFailedPrecondition);
+  EXPECT_EQ(registry_.Get("tuned").status().code(), StatusCode::kNotFound);
+}
+
 TEST_F(RegistryTest, RefusesAnAdapterThatDoesNotFitItsBase) {
   ASSERT_TRUE(Import("tiny", model_).ok());
   const fs::path adapter = Adapter("tiny");

@@ -63,6 +63,22 @@ TEST_F(RepositoryTest, JobsComeBackAsTheyWere) {
   });
 }
 
+TEST_F(RepositoryTest, ModelsInUseAreThoseOfOpenJobs) {
+  Write([&](Transaction& transaction) {
+    for (const auto& [id, state, base] : {std::tuple("job-1", v1::Job::RUNNING, "docs@1"),
+                                          std::tuple("job-2", v1::Job::PAUSED, "docs@1"),
+                                          std::tuple("job-3", v1::Job::SUCCEEDED, "docs@2"),
+                                          std::tuple("job-4", v1::Job::FAILED, "docs@3")}) {
+      JobRecord record = Record(id, state);
+      record.job.set_base(base);
+      InsertJob(transaction, &record);
+    }
+    const std::map<std::string, std::string> expected = {
+        {"docs@1", "job-1 is RUNNING; job-2 is PAUSED"}};
+    EXPECT_EQ(ModelsInUse(transaction), expected);
+  });
+}
+
 TEST_F(RepositoryTest, APageIsBoundInBytesAndHasNoTasks) {
   Write([&](Transaction& transaction) {
     for (int i = 1; i <= 6; ++i) {
