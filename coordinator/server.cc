@@ -36,6 +36,7 @@
 #include "coordinator/models/schema.h"
 #include "coordinator/retraining/adapters.h"
 #include "coordinator/retraining/controller.h"
+#include "coordinator/retraining/repository.h"
 #include "coordinator/retraining/schema.h"
 #include "coordinator/security/bind_policy.h"
 #include "coordinator/snapshot.h"
@@ -258,7 +259,8 @@ Status CoordinatorServer::Parts::OpenState() {
                           Database::Open(state->path() / "attune.db", migrations, wall_clock));
   catalog = std::make_unique<datasets::Catalog>(database.get(), config.storage);
   registry = std::make_unique<models::Registry>(
-      database.get(), config.storage, std::vector<models::Registry::InUse>{jobs::ModelsInUse});
+      database.get(), config.storage,
+      std::vector<models::Registry::InUse>{jobs::ModelsInUse, retraining::ModelsInUse});
   ATTUNE_RETURN_IF_ERROR(catalog->Reconcile());
   return registry->Reconcile();
 }

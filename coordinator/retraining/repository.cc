@@ -225,6 +225,19 @@ std::vector<UpdateRecord> LoadOpenUpdates(Transaction& transaction) {
                 "WHERE state NOT IN " + FinalStates() + " OR cancel_jobs = 1 ORDER BY number");
 }
 
+std::map<std::string, std::string> ModelsInUse(Transaction& transaction) {
+  std::map<std::string, std::string> models;
+  for (const UpdateRecord& record : LoadOpenUpdates(transaction)) {
+    const v1::Update& update = record.update;
+    for (const std::string& model : {update.champion(), update.candidate()}) {
+      if (model.empty()) continue;
+      std::string& by = models[model];
+      by += (by.empty() ? "" : "; ") + update.id() + " is " + StateName(update.state());
+    }
+  }
+  return models;
+}
+
 std::vector<UpdateRecord> LoadUpdates(Transaction& transaction, const std::string& schedule,
                                       int64_t before, int limit) {
   if (before <= 0) before = INT64_MAX;

@@ -63,6 +63,8 @@ bool SaveUpdate(Transaction& transaction, UpdateRecord* record);
 Result<UpdateRecord> FindUpdate(Transaction& transaction, const std::string& id);
 // Those that are not final or whose jobs are to be cancelled, by number.
 std::vector<UpdateRecord> LoadOpenUpdates(Transaction& transaction);
+// The models that open updates need, "name@version", and which update: "update-1 is EVALUATING".
+std::map<std::string, std::string> ModelsInUse(Transaction& transaction);
 // Newest first, with numbers below before (0: from the newest), at most limit. An empty schedule:
 // of all.
 std::vector<UpdateRecord> LoadUpdates(Transaction& transaction, const std::string& schedule,

@@ -5,6 +5,7 @@
 
 #include "common/base/files.h"
 #include "common/base/hash.h"
+#include "coordinator/retraining/repository.h"
 #include "tests/unit/coordinator/retraining/fake_world.h"
 
 namespace attune::retraining {
@@ -294,6 +295,27 @@ TEST(ControllerTest, WorseOnLiveDataGoesBack) {
   world.RunTo(v1::Update::ROLLED_BACK);
   EXPECT_EQ(world.Champion(), 1u);
   EXPECT_THAT(world.Updates()[0].reason(), HasSubstr("a difference of 0.3 (0.29 to 0.31)"));
+}
+
+TEST(ControllerTest, ModelsOfAnOpenUpdateAreInUse) {
+  World world;
+  StartWatch(&world);
+  const auto in_use = [&] {
+    std::map<std::string, std::string> models;
+    EXPECT_TRUE(world.database
+                    ->Read([&](Transaction& transaction) {
+                      models = ModelsInUse(transaction);
+                      return Status();
+                    })
+                    .ok());
+    return models;
+  };
+  const std::string by = world.Updates()[0].id() + " is WATCHING";
+  EXPECT_THAT(in_use(), ElementsAre(std::pair<const std::string, std::string>("tuned@1", by),
+                                    std::pair<const std::string, std::string>("tuned@2", by)));
+  world.SetChampion(1);
+  world.RunTo(v1::Update::PROMOTED);
+  EXPECT_TRUE(in_use().empty());
 }
 
 TEST(ControllerTest, WatchEndsWhenTheAliasMovesOn) {
