@@ -9,10 +9,10 @@ namespace {
 
 using ::testing::HasSubstr;
 
-// Sums as in the data set "docs", from another number on.
-std::string Sums(int from, int to) {
+// Every fifth row of the data set "docs": its whole range.
+std::string FifthOfDocs() {
   std::string rows;
-  for (int i = from; i < to; ++i) {
+  for (int i = 0; i < 300; i += 5) {
     rows += "{\"prompt\":\"What is " + std::to_string(i) + " plus " + std::to_string(i % 7) +
             "?\",\"completion\":\"It is " + std::to_string(i + i % 7) + ".\"}\n";
   }
@@ -62,7 +62,7 @@ TEST_F(DriftTest, ANewDomainRaisesAnAlarmWhateverDies) {
   Finished applied = cluster_.Attune({"drift", "apply", spec.string()});
   ASSERT_EQ(applied.exit_code, 0) << applied.err;
 
-  ASSERT_NO_FATAL_FAILURE(Observe("in/sums.jsonl", Sums(60, 120)));
+  ASSERT_NO_FATAL_FAILURE(Observe("in/sums.jsonl", FifthOfDocs()));
   Json stream = WaitForWindows(1);
   ASSERT_EQ(stream["history"][0]["state"], "measured") << stream.dump(1);
   EXPECT_EQ(stream["state"], "stable") << stream.dump(1);

@@ -198,10 +198,9 @@ std::string StreamCard(const v1::Stream& stream, const std::vector<v1::Window>& 
   card.Row("State", stream.state(), StyleOfState(stream.state()));
   card.Row("Why", stream.reason());
   card.Row("Problem", stream.problem(), Style::kRed);
-  card.Row("Model", spec.model() + (stream.profile().empty() ? ""
-                                                             : "  (" + stream.profile() +
-                                                                   "'s training data is the "
-                                                                   "reference)"));
+  card.Row("Model",
+           spec.model() +
+               (stream.profile().empty() ? "" : "  (" + stream.profile() + " in the last window)"));
   card.Row("Reference", spec.reference());
   card.Row("Observed", Plural(stream.observed(), "row") + ", " + std::to_string(stream.waiting()) +
                            " in the open window, " + Plural(stream.windows(), "window") +
