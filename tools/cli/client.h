@@ -45,6 +45,7 @@ class Client {
   v1::NodeService::Stub& nodes() { return *nodes_; }
   v1::ClusterService::Stub& cluster() { return *cluster_; }
   const rpc::Endpoint& endpoint() const { return endpoint_; }
+  std::chrono::milliseconds timeout() const { return timeout_; }
 
   // One unary call: client.Call(client.jobs(), &v1::JobService::Stub::GetJob, request). Retried
   // while the coordinator cannot be reached: reads for a short while, mutations (a request with a

@@ -15,7 +15,6 @@ namespace fs = std::filesystem;
 
 constexpr size_t kChunk = 512 << 10;
 constexpr std::chrono::hours kImportDeadline{24};
-constexpr int kTries = 5;
 
 ViewOptions View(Session& session) {
   return {.now = session.io().clock->Now(),
@@ -133,20 +132,23 @@ Result<int> RunDatasetImport(Session& session, const Arguments& arguments) {
   Upload upload(&session, client, files);
   Backoff backoff(1);
   v1::DatasetVersion version;
-  for (int attempt = 1;; ++attempt) {
+  std::chrono::milliseconds waited{0};  // between attempts; an attempt itself may take hours
+  for (;;) {
     Status local;
     grpc::Status status = upload.Run(header, &version, &local);
     if (!local.ok()) return local;
     if (status.ok()) break;
-    bool again =
-        status.error_code() == grpc::StatusCode::UNAVAILABLE && repeatable && attempt < kTries;
+    const std::chrono::milliseconds wait = backoff.Next();
+    const bool again = status.error_code() == grpc::StatusCode::UNAVAILABLE && repeatable &&
+                       waited + wait < client->timeout();
     if (!again) return client->Explain(status);
     // Or another append came first, which the coordinator says.
-    if (attempt == 1) {
+    if (waited.count() == 0) {
       session.Say((status.error_details().empty() ? "coordinator away" : status.error_message()) +
                   ", retrying");
     }
-    std::this_thread::sleep_for(backoff.Next());
+    std::this_thread::sleep_for(wait);
+    waited += wait;
   }
   session.printer().Object(spec::ToJson(version), DatasetReference(version),
                            DatasetCard(version, View(session)));

@@ -62,6 +62,10 @@ TEST_F(RegistryTest, AnOvertakenAppendIsMadeAgain) {
   fake_.overtaken_imports = 1;
   ASSERT_EQ(cli_.Run({"dataset", "import", "docs", file, "--append"}), kExitOk) << cli_.err();
   EXPECT_THAT(cli_.err(), HasSubstr("docs@2 was made, retrying"));
+  fake_.overtaken_imports = 1000;
+  EXPECT_EQ(cli_.Run({"dataset", "import", "docs", file, "--append", "--timeout", "1s"}),
+            kExitUnavailable);
+  EXPECT_THAT(cli_.err(), HasSubstr("error: docs@2 was made"));
 }
 
 TEST_F(RegistryTest, DatasetImportChecksItsInput) {
