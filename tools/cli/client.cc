@@ -59,6 +59,7 @@ Client::Client(rpc::Endpoint endpoint, milliseconds timeout, std::function<void(
       models_(v1::ModelService::NewStub(channel)),
       drift_(v1::DriftService::NewStub(channel)),
       nodes_(v1::NodeService::NewStub(channel)),
+      schedules_(v1::ScheduleService::NewStub(channel)),
       cluster_(v1::ClusterService::NewStub(channel)) {}
 
 Result<std::unique_ptr<Client>> Client::Connect(const rpc::Endpoint& endpoint, milliseconds timeout,

@@ -13,6 +13,7 @@
 #include "attune/v1/jobs.grpc.pb.h"
 #include "attune/v1/models.grpc.pb.h"
 #include "attune/v1/nodes.grpc.pb.h"
+#include "attune/v1/schedules.grpc.pb.h"
 #include "common/base/hash.h"
 #include "common/rpc/rpc.h"
 
@@ -43,6 +44,7 @@ class Client {
   v1::ModelService::Stub& models() { return *models_; }
   v1::DriftService::Stub& drift() { return *drift_; }
   v1::NodeService::Stub& nodes() { return *nodes_; }
+  v1::ScheduleService::Stub& schedules() { return *schedules_; }
   v1::ClusterService::Stub& cluster() { return *cluster_; }
   const rpc::Endpoint& endpoint() const { return endpoint_; }
   std::chrono::milliseconds timeout() const { return timeout_; }
@@ -90,6 +92,7 @@ class Client {
   std::unique_ptr<v1::ModelService::Stub> models_;
   std::unique_ptr<v1::DriftService::Stub> drift_;
   std::unique_ptr<v1::NodeService::Stub> nodes_;
+  std::unique_ptr<v1::ScheduleService::Stub> schedules_;
   std::unique_ptr<v1::ClusterService::Stub> cluster_;
 };
 

@@ -443,6 +443,96 @@ void AddModelCommands(std::vector<Command>* commands) {
        .run = RunModelEvaluate});
 }
 
+void AddScheduleCommands(std::vector<Command>* commands) {
+  const Parameter schedule{.name = "SCHEDULE", .doc = "A schedule's name.", .required = true};
+  const Parameter update{.name = "UPDATE", .doc = "An update's id.", .required = true};
+  const Parameter reason{.name = "--reason", .value = "TEXT", .doc = "Kept with it."};
+  commands->push_back(
+      {.noun = "schedule",
+       .verb = "apply",
+       .summary = "make or change a schedule from a YAML file",
+       .details = "docs/schedule-spec.md and `attune schedule explain` describe the keys. Applied "
+                  "again it replaces the schedule; an update that runs goes on as it began.",
+       .arguments = {{.name = "FILE",
+                      .doc = "The schedule spec; - is standard input.",
+                      .required = true,
+                      .completes = Completes::kFile}},
+       .options = {{.name = "--dry-run",
+                    .doc = "Print the spec with every default, and change nothing."}},
+       .examples = {"attune schedule apply weekly.yaml"},
+       .run = RunScheduleApply});
+  commands->push_back({.noun = "schedule",
+                       .verb = "list",
+                       .summary = "list schedules",
+                       .options = {kLimit},
+                       .run = RunScheduleList});
+  commands->push_back(
+      {.noun = "schedule",
+       .verb = "show",
+       .summary = "show a schedule and what it does now",
+       .arguments = {schedule},
+       .options = {{.name = "--spec", .doc = "Its spec as YAML, with every default."}},
+       .run = RunScheduleShow});
+  commands->push_back({.noun = "schedule",
+                       .verb = "next",
+                       .summary = "when cron fires next, and what would keep it from starting",
+                       .arguments = {schedule},
+                       .options = {{.name = "--count",
+                                    .value = "N",
+                                    .doc = "So many.",
+                                    .type = ValueType::kWhole,
+                                    .fallback = "5"}},
+                       .run = RunScheduleNext});
+  commands->push_back(
+      {.noun = "schedule",
+       .verb = "trigger",
+       .summary = "start an update now, whatever the triggers say",
+       .details = "The limits hold. With --watch: prints what happens until the candidate is "
+                  "promoted or kept; Ctrl-C leaves it running.",
+       .arguments = {schedule},
+       .options = {{.name = "--watch", .doc = "Follow it to the end."}, reason},
+       .run = RunScheduleTrigger});
+  commands->push_back({.noun = "schedule",
+                       .verb = "history",
+                       .summary = "list the updates of a schedule, newest first",
+                       .arguments = {schedule},
+                       .options = {kLimit},
+                       .run = RunScheduleHistory});
+  commands->push_back(
+      {.noun = "schedule",
+       .verb = "update",
+       .summary = "show the way of an update: times, reasons, gates, what was forgotten",
+       .arguments = {update},
+       .options = {{.name = "--watch", .doc = "Follow it to the end."}},
+       .run = RunScheduleUpdate});
+  commands->push_back({.noun = "schedule",
+                       .verb = "cancel",
+                       .summary = "end an update and its jobs; what is promoted stays so",
+                       .arguments = {update},
+                       .options = {reason},
+                       .run = RunScheduleCancel});
+  commands->push_back({.noun = "schedule",
+                       .verb = "pause",
+                       .summary = "let nothing start; an update that runs goes on",
+                       .arguments = {schedule},
+                       .options = {reason},
+                       .run = RunSchedulePause});
+  commands->push_back({.noun = "schedule",
+                       .verb = "resume",
+                       .summary = "end a pause; slots that passed meanwhile do not fire",
+                       .arguments = {schedule},
+                       .run = RunScheduleResume});
+  commands->push_back({.noun = "schedule",
+                       .verb = "delete",
+                       .summary = "remove a schedule; its history stays",
+                       .arguments = {schedule},
+                       .run = RunScheduleDelete});
+  commands->push_back({.noun = "schedule",
+                       .verb = "explain",
+                       .summary = "print the reference of schedule specs",
+                       .run = RunScheduleExplain});
+}
+
 }  // namespace
 
 const std::vector<Command>& Commands() {
@@ -457,6 +547,7 @@ const std::vector<Command>& Commands() {
     AddGateCommands(out);
     AddRegistryCommands(out);
     AddDriftCommands(out);
+    AddScheduleCommands(out);
     out->push_back({.noun = "node",
                     .verb = "list",
                     .summary = "list nodes: slots, device, state",
@@ -473,6 +564,7 @@ const std::vector<Noun>& Nouns() {
       {"dataset", "versions of training data"},
       {"model", "the model registry: import, promote, export, generate, evaluate"},
       {"drift", "streams of live data, held against what a model was trained on"},
+      {"schedule", "retraining that nobody has to start"},
       {"node", "the cluster's machines"},
   };
   return *nouns;

@@ -70,5 +70,18 @@ Result<int> RunDriftShow(Session&, const Arguments&);
 Result<int> RunDriftClose(Session&, const Arguments&);
 Result<int> RunDriftDelete(Session&, const Arguments&);
 void AddDriftCommands(std::vector<Command>* commands);  // their part of the table
+// schedule_commands.cc
+Result<int> RunScheduleApply(Session&, const Arguments&);
+Result<int> RunScheduleList(Session&, const Arguments&);
+Result<int> RunScheduleShow(Session&, const Arguments&);
+Result<int> RunScheduleNext(Session&, const Arguments&);
+Result<int> RunScheduleTrigger(Session&, const Arguments&);
+Result<int> RunScheduleHistory(Session&, const Arguments&);
+Result<int> RunScheduleUpdate(Session&, const Arguments&);
+Result<int> RunScheduleCancel(Session&, const Arguments&);
+Result<int> RunSchedulePause(Session&, const Arguments&);
+Result<int> RunScheduleResume(Session&, const Arguments&);
+Result<int> RunScheduleDelete(Session&, const Arguments&);
+Result<int> RunScheduleExplain(Session&, const Arguments&);
 
 }  // namespace attune::cli

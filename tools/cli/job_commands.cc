@@ -5,6 +5,7 @@
 #include "common/spec/json.h"
 #include "tools/cli/handlers.h"
 #include "tools/cli/job_view.h"
+#include "tools/cli/schedule_view.h"
 #include "tools/cli/watch.h"
 
 namespace attune::cli {
@@ -20,6 +21,20 @@ Result<v1::Job> GetJob(Client& client, const std::string& id) {
   v1::GetJobRequest request;
   request.set_id(id);
   return client.Call(client.jobs(), &v1::JobService::Stub::GetJob, request);
+}
+
+// What the update that submitted the job found: what became of the candidate, what it forgot.
+std::string UpdateOfJob(Session& session, Client& client, const v1::Job& job) {
+  v1::GetUpdateRequest request;
+  request.set_id(job.update());
+  auto update = client.Call(client.schedules(), &v1::ScheduleService::Stub::GetUpdate, request);
+  if (!update.ok()) return "";
+  Card card(View(session));
+  card.Row("Update", update->id() + " of " + update->schedule() + ": " +
+                         v1::Update::State_Name(update->state()) +
+                         (update->reason().empty() ? "" : ", " + update->reason()));
+  card.Row("Skills", SkillLines(update->report(), View(session)));
+  return card.Render();
 }
 
 // Cancel, pause and resume: the request, the answer, one line.
@@ -103,6 +118,7 @@ Result<int> RunJobShow(Session& session, const Arguments& arguments) {
       auto why = client->Call(client->jobs(), &v1::JobService::Stub::ExplainJob, request);
       if (why.ok()) card += "\n" + ExplanationCard(*why, View(session));
     }
+    if (!job.update().empty()) card += UpdateOfJob(session, *client, job);
   }
   session.printer().Object(spec::ToJson(job), job.id(), card);
   return kExitOk;
