@@ -149,18 +149,6 @@ Result<int> RunDriftShow(Session& session, const Arguments& arguments) {
   return kExitOk;
 }
 
-Result<int> RunDriftClose(Session& session, const Arguments& arguments) {
-  ATTUNE_ASSIGN_OR_RETURN(Client * client, session.client());
-  v1::CloseWindowRequest request;
-  request.set_request_id(NewId("req"));
-  request.set_stream(arguments.Get("STREAM"));
-  ATTUNE_ASSIGN_OR_RETURN(
-      v1::Stream stream,
-      client->Call(client->drift(), &v1::DriftService::Stub::CloseWindow, request));
-  Print(session, stream);
-  return kExitOk;
-}
-
 Result<int> RunDriftDelete(Session& session, const Arguments& arguments) {
   ATTUNE_ASSIGN_OR_RETURN(Client * client, session.client());
   v1::DeleteStreamRequest request;
@@ -230,7 +218,20 @@ void AddDriftCommands(std::vector<Command>* commands) {
   commands->push_back({.noun = "drift",
                        .verb = "close",
                        .summary = "close a stream's open window now",
+                       .details = "With --wait the command ends when the newest closed window is "
+                                  "measured, or fails (exit 1) with it; one that is left "
+                                  "unmeasured, as it is too small or has no reference, is no "
+                                  "failure.",
                        .arguments = {kStream},
+                       .options = {{.name = "--wait",
+                                    .doc = "Wait until the window just closed is measured; when "
+                                           "the open one was empty, the one before it."},
+                                   {.name = "--wait-limit",
+                                    .value = "TIME",
+                                    .doc = "Of --wait; exit 6 after that. The window goes on.",
+                                    .type = ValueType::kDuration,
+                                    .fallback = "1h"}},
+                       .examples = {"attune drift close live-docs --wait"},
                        .run = RunDriftClose});
   commands->push_back({.noun = "drift",
                        .verb = "delete",

@@ -64,7 +64,9 @@ class FakeDrift final : public v1::DriftService::Service {
   }
   grpc::Status ListWindows(grpc::ServerContext*, const v1::ListWindowsRequest* request,
                            v1::ListWindowsResponse* response) override {
-    for (const v1::Window& window : windows) {
+    ++looks;
+    for (v1::Window& window : windows) {
+      if (looks > embedding_looks && window.state() == "embedding") window.set_state(becomes);
       if (window.number() <= request->after()) continue;
       if (response->windows_size() == 2) {  // a page
         response->set_more(true);
@@ -77,7 +79,7 @@ class FakeDrift final : public v1::DriftService::Service {
   grpc::Status CloseWindow(grpc::ServerContext*, const v1::CloseWindowRequest*,
                            v1::Stream* response) override {
     *response = stream;
-    response->set_windows(99);
+    response->set_windows(closes_window);
     return grpc::Status::OK;
   }
 
@@ -86,6 +88,9 @@ class FakeDrift final : public v1::DriftService::Service {
   std::string observed, deleted;
   std::vector<std::string> request_ids;
   size_t unavailable = 0;
+  uint64_t closes_window = 99;
+  int looks = 0, embedding_looks = 0;  // an embedding window ends after so many
+  std::string becomes = "measured";
 };
 
 v1::Window MakeWindow(uint64_t number, double effect) {
@@ -211,6 +216,45 @@ TEST_F(DriftCliTest, ListCloseDelete) {
   EXPECT_EQ(json::parse(cli_.out())["windows"], 99);
   ASSERT_EQ(cli_.Run({"drift", "delete", "live"}), kExitOk);
   EXPECT_EQ(drift_.deleted, "live");
+}
+
+TEST_F(DriftCliTest, CloseWaitsUntilTheWindowIsMeasured) {
+  drift_.closes_window = 5;
+  drift_.windows[4].set_state("embedding");
+  drift_.windows[4].set_job_id("job-7");
+  drift_.embedding_looks = 2;
+  ASSERT_EQ(cli_.Run({"drift", "close", "live", "--wait", "-o", "json"}), kExitOk) << cli_.err();
+  EXPECT_EQ(drift_.looks, 3);
+  EXPECT_THAT(cli_.err(), HasSubstr("window 5 of live is embedded by job-7"));
+  json stream = json::parse(cli_.out());
+  EXPECT_EQ(stream["state"], "alarm");
+  ASSERT_EQ(stream["history"].size(), 1u);
+  EXPECT_EQ(stream["history"][0]["number"], 5);
+  EXPECT_EQ(stream["history"][0]["state"], "measured");
+}
+
+TEST_F(DriftCliTest, CloseFailsWithTheWindowItWaitedFor) {
+  drift_.closes_window = 5;
+  drift_.windows[4].set_state("embedding");
+  drift_.windows[4].set_reason("the EMBED job job-7 failed: out of memory");
+  drift_.becomes = "failed";
+  EXPECT_EQ(cli_.Run({"drift", "close", "live", "--wait"}), kExitFailed);
+  EXPECT_THAT(cli_.err(), HasSubstr("window 5 of live failed: the EMBED job job-7 failed: out of"));
+  drift_.windows[4].set_state("unmeasured");
+  drift_.windows[4].set_reason("4 distinct examples");
+  EXPECT_EQ(cli_.Run({"drift", "close", "live", "--wait"}), kExitOk);
+  EXPECT_THAT(cli_.err(), HasSubstr("window 5 of live unmeasured: 4 distinct examples"));
+}
+
+TEST_F(DriftCliTest, CloseGivesUpWaitingAtItsLimitAndOnInterrupt) {
+  drift_.closes_window = 6;  // no data set version yet
+  EXPECT_EQ(cli_.Run({"drift", "close", "live", "--wait", "--wait-limit", "0s"}), kExitUnavailable);
+  EXPECT_THAT(cli_.err(), HasSubstr("after 0s window 6 of live becomes a data set"));
+  cli_.interrupted() = true;
+  EXPECT_EQ(cli_.Run({"drift", "close", "live", "--wait"}), kExitInterrupted);
+  EXPECT_THAT(cli_.err(), HasSubstr("attune drift show live"));
+  drift_.closes_window = 0;
+  EXPECT_EQ(cli_.Run({"drift", "close", "live", "--wait"}), kExitConflict);
 }
 
 }  // namespace
