@@ -139,6 +139,16 @@ Status Controller::LookAt(const ScheduleRecord& schedule) {
   ATTUNE_ASSIGN_OR_RETURN(TriggerFacts facts, CollectTriggerFacts(spec));
   auto trigger = DecideTriggers(spec.trigger(), facts);
   if (!trigger) return Status();
+  // What was decided on, and not what came since: that may ask again.
+  v1::Seen seen;
+  if (facts.stream) {
+    seen = SeenOf(*facts.stream);
+    for (const v1::Window& window : facts.windows) {
+      seen.set_window(std::max<uint64_t>(seen.window(), window.number()));
+    }
+  } else {
+    ATTUNE_ASSIGN_OR_RETURN(seen, LookAround(spec));
+  }
   Status status = ports_.database->Write([&](Transaction& transaction) -> Status {
     auto current = FindSchedule(transaction, spec.name());
     if (!current || current->schedule.paused()) return Status();
@@ -151,6 +161,7 @@ Status Controller::LookAt(const ScheduleRecord& schedule) {
     record.update.set_state(v1::Update::WAITING);
     record.update.set_trigger(trigger->kind);
     record.update.set_trigger_detail(trigger->detail);
+    *record.update.mutable_seen() = seen;
     SetTime(record.update.mutable_created(), ports_.clock->Now());
     InsertUpdate(transaction, &record);
     transaction.AppendEvent("update", record.update.id(), "triggered",
@@ -204,28 +215,47 @@ Result<TriggerFacts> Controller::CollectTriggerFacts(const v1::ScheduleSpec& spe
       !(trigger.quality().live_loss_increase() > 0)) {
     return facts;
   }
-  std::optional<UpdateRecord> last;
   ATTUNE_RETURN_IF_ERROR(ports_.database->Read([&](Transaction& transaction) {
-    last = LastAttempt(transaction, spec.name());
+    auto last = LoadUpdates(transaction, spec.name(), 0, 1);
+    if (!last.empty()) facts.seen = last[0].update.seen();
     return Status();
   }));
-  if (last) {
-    facts.last_attempt = TimeOf(last->update.created());
-    facts.last_window = last->update.last_window();
-  }
   if (spec.data().observe().empty()) {
-    ATTUNE_ASSIGN_OR_RETURN(facts.new_examples, NewExamples(spec, last));
+    ATTUNE_ASSIGN_OR_RETURN(facts.new_examples, NewExamples(spec, facts.seen));
     return facts;
   }
   if (ports_.live == nullptr) return FailedPrecondition("this coordinator has no streams");
   ATTUNE_ASSIGN_OR_RETURN(facts.stream, ports_.live->Get(spec.data().observe()));
-  ATTUNE_ASSIGN_OR_RETURN(facts.windows, WindowsAfter(spec.data().observe(), facts.last_window));
+  const uint64_t after = IsOfStream(facts.seen, *facts.stream) ? facts.seen.window() : 0;
+  ATTUNE_ASSIGN_OR_RETURN(facts.windows, WindowsAfter(spec.data().observe(), after));
   return facts;
 }
 
-// What the newest version of the job's data set has more than the one that was trained on.
-Result<uint64_t> Controller::NewExamples(const v1::ScheduleSpec& spec,
-                                         const std::optional<UpdateRecord>& last) {
+v1::Seen SeenOf(const v1::Stream& stream) {
+  v1::Seen seen;
+  seen.set_stream(stream.spec().name());
+  *seen.mutable_stream_created() = stream.created();
+  seen.set_window(stream.windows());
+  if (stream.has_alarm_since()) *seen.mutable_alarm_since() = stream.alarm_since();
+  return seen;
+}
+
+// What an update that begins now has before it.
+Result<v1::Seen> Controller::LookAround(const v1::ScheduleSpec& spec) {
+  v1::Seen seen;
+  if (spec.data().observe().empty()) {
+    ATTUNE_ASSIGN_OR_RETURN(v1::DatasetVersion newest,
+                            ports_.datasets->Get(spec.job().datasets(0).name()));
+    seen.set_dataset(newest.name() + "@" + std::to_string(newest.version()));
+    return seen;
+  }
+  if (ports_.live == nullptr) return FailedPrecondition("this coordinator has no streams");
+  ATTUNE_ASSIGN_OR_RETURN(v1::Stream stream, ports_.live->Get(spec.data().observe()));
+  return SeenOf(stream);
+}
+
+// What the newest version of the job's data set has more than the one that was seen.
+Result<uint64_t> Controller::NewExamples(const v1::ScheduleSpec& spec, const v1::Seen& seen) {
   auto count = [](const v1::DatasetVersion& version) {
     uint64_t examples = 0;
     for (const auto& [split, number] : version.examples()) {
@@ -236,9 +266,8 @@ Result<uint64_t> Controller::NewExamples(const v1::ScheduleSpec& spec,
   if (spec.trigger().new_examples() == 0) return uint64_t{0};
   ATTUNE_ASSIGN_OR_RETURN(v1::DatasetVersion newest,
                           ports_.datasets->Get(spec.job().datasets(0).name()));
-  if (!last || last->update.datasets_size() == 0) return count(newest);
-  ATTUNE_ASSIGN_OR_RETURN(v1::DatasetVersion before,
-                          ports_.datasets->Get(last->update.datasets(0)));
+  if (seen.dataset().empty()) return count(newest);
+  ATTUNE_ASSIGN_OR_RETURN(v1::DatasetVersion before, ports_.datasets->Get(seen.dataset()));
   return count(newest) > count(before) ? count(newest) - count(before) : 0;
 }
 

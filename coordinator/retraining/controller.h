@@ -63,8 +63,8 @@ class Controller {
   Status LookAt(const ScheduleRecord& schedule);
   Status Fire(const ScheduleRecord& schedule, const CronDecision& decision);
   Result<TriggerFacts> CollectTriggerFacts(const v1::ScheduleSpec& spec);
-  Result<uint64_t> NewExamples(const v1::ScheduleSpec& spec,
-                               const std::optional<UpdateRecord>& last);
+  Result<uint64_t> NewExamples(const v1::ScheduleSpec& spec, const v1::Seen& seen);
+  Result<v1::Seen> LookAround(const v1::ScheduleSpec& spec);
   void Note(const std::string& subject, const Status& status);
 
   // One transaction: saves the record, appends an event, does what `also` does. The record is
@@ -88,7 +88,7 @@ class Controller {
   Result<bool> SubmitEvaluations(UpdateRecord* record);
   Result<bool> CancelJobs(UpdateRecord* record);
   Result<std::string> Champion(const v1::PromoteSpec& promote);
-  Result<uint64_t> TrainedWindow(const UpdateRecord& record);
+  Result<uint64_t> TrainedWindow(const UpdateRecord& record, const v1::Stream& stream);
   Result<std::vector<v1::Window>> WindowsAfter(const std::string& stream, uint64_t after);
   Result<v1::Job> SubmitEvaluation(const std::string& request_id, const UpdateRecord& record,
                                    const v1::EvaluateRequest& request);
@@ -122,6 +122,7 @@ class Controller {
 
 // The schedule as people see it: with state, reason, next, counts.
 v1::Schedule View(Transaction& transaction, const ScheduleRecord& record, TimePoint now);
+v1::Seen SeenOf(const v1::Stream& stream);
 void SetTime(google::protobuf::Timestamp* timestamp, TimePoint time);
 TimePoint TimeOf(const google::protobuf::Timestamp& timestamp);
 // The cron expressions of limits.blackouts; those that cannot be read any more are left out.

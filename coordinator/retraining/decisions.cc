@@ -101,10 +101,16 @@ CronDecision DecideCron(const v1::ScheduleSpec& spec, const Cron& cron, TimePoin
   return decision;
 }
 
+bool IsOfStream(const v1::Seen& seen, const v1::Stream& stream) {
+  return seen.stream() == stream.spec().name() &&
+         TimeOf(seen.stream_created()) == TimeOf(stream.created());
+}
+
 std::optional<Trigger> DecideTriggers(const v1::TriggerSpec& spec, const TriggerFacts& facts) {
   if (spec.drift() && facts.stream && facts.stream->has_alarm_since()) {
     TimePoint since = TimeOf(facts.stream->alarm_since());
-    if (!facts.last_attempt || since > *facts.last_attempt) {
+    if (!IsOfStream(facts.seen, *facts.stream) || !facts.seen.has_alarm_since() ||
+        since > TimeOf(facts.seen.alarm_since())) {
       return Trigger{"drift", facts.stream->reason()};
     }
   }

@@ -40,17 +40,18 @@ CronDecision DecideCron(const v1::ScheduleSpec& spec, const Cron& cron, TimePoin
 
 // What else may ask for an update.
 struct TriggerFacts {
-  std::optional<TimePoint> last_attempt;  // when the newest update was made
-  uint64_t last_window = 0;               // that it took
-  std::optional<v1::Stream> stream;       // that is observed
-  std::vector<v1::Window> windows;        // after last_window, oldest first
-  uint64_t new_examples = 0;              // without a stream: in the data set since then
+  v1::Seen seen;                     // by the newest update, whatever became of it
+  std::optional<v1::Stream> stream;  // that is observed
+  std::vector<v1::Window> windows;   // after those seen, oldest first
+  uint64_t new_examples = 0;         // without a stream: in the data set since then
 };
 struct Trigger {
   std::string kind;    // "drift", "new_examples", "quality"
   std::string detail;  // one sentence with the numbers
 };
-// The first that asks, if any. Each asks once: what the last attempt has seen asks for nothing.
+// Of a stream that was deleted and made again, nothing was seen.
+bool IsOfStream(const v1::Seen& seen, const v1::Stream& stream);
+// The first that asks, if any. Each asks once: what the newest update has seen asks for nothing.
 std::optional<Trigger> DecideTriggers(const v1::TriggerSpec& spec, const TriggerFacts& facts);
 
 // Whether an update may start.

@@ -169,6 +169,12 @@ bool TakeSlot(Transaction& transaction, const std::string& schedule, TimePoint s
 void InsertUpdate(Transaction& transaction, UpdateRecord* record) {
   transaction.session() << "SELECT COALESCE(MAX(number), 0) + 1 FROM updates", into(record->number);
   if (record->update.id().empty()) record->update.set_id(NewId("update"));
+  if (!record->update.has_seen()) {
+    auto before = LoadUpdates(transaction, record->update.schedule(), 0, 1);
+    if (!before.empty() && before[0].update.has_seen()) {
+      *record->update.mutable_seen() = before[0].update.seen();
+    }
+  }
   record->revision = 0;
   const std::string& id = record->update.id();
   const std::string& schedule = record->update.schedule();
@@ -248,17 +254,6 @@ std::vector<UpdateRecord> LoadUpdates(Transaction& transaction, const std::strin
   return Select(transaction,
                 "WHERE schedule = :schedule AND number < :before ORDER BY number DESC LIMIT :limit",
                 schedule, before, limit);
-}
-
-std::optional<UpdateRecord> LastAttempt(Transaction& transaction, const std::string& schedule) {
-  const int waiting = v1::Update::WAITING, skipped = v1::Update::SKIPPED,
-            cancelled = v1::Update::CANCELLED;
-  auto found = Select(transaction,
-                      "WHERE schedule = :schedule AND state NOT IN (:waiting, :skipped, "
-                      ":cancelled) ORDER BY number DESC LIMIT 1",
-                      schedule, waiting, skipped, cancelled);
-  if (found.empty()) return std::nullopt;
-  return std::move(found.front());
 }
 
 std::vector<std::pair<TimePoint, double>> GpuHours(Transaction& transaction,

@@ -54,7 +54,8 @@ std::vector<ScheduleRecord> LoadSchedules(Transaction& transaction, const std::s
 bool TakeSlot(Transaction& transaction, const std::string& schedule, TimePoint slot,
               const std::string& update_id);
 
-// Gives the record its number and its update its id.
+// Gives the record its number and its update its id, and what the schedule's update before it has
+// seen when it has seen nothing itself: so the newest one knows what was seen.
 void InsertUpdate(Transaction& transaction, UpdateRecord* record);
 // False when the stored revision is not the record's: somebody else changed it. Else the record's
 // revision goes up by one.
@@ -69,8 +70,6 @@ std::map<std::string, std::string> ModelsInUse(Transaction& transaction);
 // of all.
 std::vector<UpdateRecord> LoadUpdates(Transaction& transaction, const std::string& schedule,
                                       int64_t before, int limit);
-// The newest of the schedule that got beyond its start: neither SKIPPED, CANCELLED nor WAITING.
-std::optional<UpdateRecord> LastAttempt(Transaction& transaction, const std::string& schedule);
 // (end, hours) of updates that ended after a time or have not ended (their end is 0).
 std::vector<std::pair<TimePoint, double>> GpuHours(Transaction& transaction,
                                                    const std::string& schedule, TimePoint after);

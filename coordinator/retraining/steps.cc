@@ -93,11 +93,13 @@ Result<bool> Controller::StartWaiting(UpdateRecord* record) {
     return false;
   }
   ATTUNE_ASSIGN_OR_RETURN(std::string champion, Champion(record->spec.promote()));
+  ATTUNE_ASSIGN_OR_RETURN(v1::Seen seen, LookAround(record->spec));
   std::string message = champion.empty() ? "no champion yet" : "the champion is " + champion;
   ATTUNE_RETURN_IF_ERROR(Commit(record, "started", message, [&](UpdateRecord* changed) {
     changed->update.set_state(v1::Update::COLLECTING);
     changed->update.set_reason("collects data");
     changed->update.set_champion(champion);
+    *changed->update.mutable_seen() = seen;
   }));
   return true;
 }
@@ -112,8 +114,8 @@ Result<std::string> Controller::Champion(const v1::PromoteSpec& promote) {
   return version == 0 ? std::string() : Reference(promote.model(), version);
 }
 
-// The last window that the champion, or what it was trained from, was trained on.
-Result<uint64_t> Controller::TrainedWindow(const UpdateRecord& record) {
+// The last window of the stream that the champion, or what it was trained from, was trained on.
+Result<uint64_t> Controller::TrainedWindow(const UpdateRecord& record, const v1::Stream& stream) {
   std::string reference = record.update.champion();
   if (record.spec.start_from() != "champion") return uint64_t{0};
   for (int i = 0; i < kLineageMax && !reference.empty(); ++i) {
@@ -123,7 +125,8 @@ Result<uint64_t> Controller::TrainedWindow(const UpdateRecord& record) {
       uint64_t window = 0;
       Status found = ports_.database->Read([&](Transaction& transaction) -> Status {
         ATTUNE_ASSIGN_OR_RETURN(UpdateRecord made, FindUpdate(transaction, id));
-        if (made.update.schedule() == record.update.schedule()) {
+        if (made.update.schedule() == record.update.schedule() &&
+            IsOfStream(made.update.seen(), stream)) {
           window = made.update.last_window();
         }
         return Status();
@@ -156,9 +159,10 @@ Result<bool> Controller::ChooseData(UpdateRecord* record) {
 Result<bool> Controller::ChooseWindows(UpdateRecord* record) {
   const std::string& stream = record->spec.data().observe();
   if (ports_.live == nullptr) return FailedPrecondition("this coordinator has no streams");
-  ATTUNE_RETURN_IF_ERROR(
-      ports_.live->CloseWindow("update/" + record->update.id() + "/close", stream).status());
-  ATTUNE_ASSIGN_OR_RETURN(uint64_t after, TrainedWindow(*record));
+  ATTUNE_ASSIGN_OR_RETURN(
+      v1::Stream closed,
+      ports_.live->CloseWindow("update/" + record->update.id() + "/close", stream));
+  ATTUNE_ASSIGN_OR_RETURN(uint64_t after, TrainedWindow(*record, closed));
   ATTUNE_ASSIGN_OR_RETURN(std::vector<v1::Window> windows, WindowsAfter(stream, after));
   uint64_t labelled = 0;
   for (const v1::Window& window : windows) labelled += window.labelled();
@@ -175,6 +179,8 @@ Result<bool> Controller::ChooseWindows(UpdateRecord* record) {
   ATTUNE_RETURN_IF_ERROR(Commit(record, "windows", message, [&](UpdateRecord* changed) {
     changed->update.set_first_window(windows.front().number());
     changed->update.set_last_window(windows.back().number());
+    *changed->update.mutable_seen() = SeenOf(closed);
+    changed->update.mutable_seen()->set_window(windows.back().number());
     changed->update.set_reason("composes " + message);
   }));
   return true;

@@ -363,6 +363,104 @@ TEST(ControllerTest, DriftAsksOnce) {
   EXPECT_EQ(world.Updates()[0].trigger_detail(), "embeddings moved: AUC 0.91");
 }
 
+// A schedule whose stream has an alarm, and 300 rows in the open window.
+void StartAlarm(World* world, const std::string& triggers) {
+  ASSERT_TRUE(world->Apply("trigger: {" + triggers + "}\ndata: {observe: live}\n").ok());
+  SetTime(world->live.stream.mutable_alarm_since(), world->clock.Now());
+  world->clock.Advance(seconds(1));
+}
+
+TEST(ControllerTest, DriftAsksNotAgainAfterASkippedUpdate) {
+  World world;
+  StartAlarm(&world, "drift: true");
+  world.RunTo(v1::Update::SKIPPED);  // there are no rows
+  for (int i = 0; i < 5; ++i) {
+    world.clock.Advance(seconds(1));
+    world.controller->Tick();
+  }
+  EXPECT_EQ(world.Updates().size(), 1u);
+  SetTime(world.live.stream.mutable_alarm_since(), world.clock.Now());
+  world.controller->Tick();
+  EXPECT_EQ(world.Updates().size(), 2u);
+}
+
+TEST(ControllerTest, DriftAsksNotAgainAfterACancelledUpdateAndCutsNoWindow) {
+  World world;
+  StartAlarm(&world, "drift: true");
+  world.controller->Tick();
+  v1::CancelUpdateRequest request;
+  request.set_request_id("r1");
+  request.set_id(world.Updates()[0].id());
+  ASSERT_TRUE(world.controller->CancelUpdate(request).ok());
+  world.live.waiting = 300;
+  for (int i = 0; i < 5; ++i) {
+    world.clock.Advance(seconds(1));
+    world.controller->Tick();
+  }
+  EXPECT_EQ(world.Updates().size(), 1u);
+  EXPECT_EQ(world.live.windows.size(), 0u);
+}
+
+TEST(ControllerTest, NewExamplesAskNotAgainAfterAnUpdateThatFailedBeforeItChose) {
+  World world;
+  StartAlarm(&world, "new_examples: 100");
+  world.live.waiting = 300;
+  world.live.Close();
+  world.live.refuse_close = InvalidArgument("no");
+  world.RunTo(v1::Update::FAILED);
+  for (int i = 0; i < 5; ++i) world.controller->Tick();
+  EXPECT_EQ(world.Updates().size(), 1u);
+  world.live.refuse_close = Status();
+  world.live.waiting = 99;
+  world.live.Close();
+  world.controller->Tick();
+  EXPECT_EQ(world.Updates().size(), 1u);
+  world.live.waiting = 1;
+  world.live.Close();
+  world.RunTo(v1::Update::PROMOTED);  // on all of them
+  EXPECT_EQ(world.Updates()[0].first_window(), 1u);
+  EXPECT_EQ(world.Updates().size(), 2u);
+}
+
+// A slot that is skipped because an update runs takes no alarm away.
+TEST(ControllerTest, AnAlarmWhileAnUpdateRunsAsksAfterIt) {
+  World world;
+  StartAlarm(&world, "drift: true, cron: \"0 * * * *\"");
+  world.live.waiting = 300;
+  world.controller->Tick();
+  world.controller->Tick();
+  world.clock.Advance(minutes(61));
+  SetTime(world.live.stream.mutable_alarm_since(), world.clock.Now());
+  world.controller->Tick();
+  world.controller->Tick();
+  ASSERT_EQ(world.Updates().size(), 2u);
+  ASSERT_EQ(world.Updates()[0].state(), v1::Update::SKIPPED);
+  for (int i = 0; i < 10 && world.Updates().size() == 2; ++i) {
+    world.jobs.FinishAll(v1::Job::SUCCEEDED, world.clock.Now(), 0.5);
+    world.controller->Tick();
+  }
+  ASSERT_EQ(world.Updates().size(), 3u);
+  EXPECT_EQ(world.Updates()[0].trigger(), "drift");
+}
+
+TEST(ControllerTest, WindowsOfAnotherStreamOfTheNameCountFromOne) {
+  World world;
+  ASSERT_TRUE(world.Apply(kStream).ok());
+  for (int i = 0; i < 3; ++i) {
+    world.live.waiting = 100;
+    world.live.Close();
+  }
+  world.clock.Advance(hours(3));
+  world.RunTo(v1::Update::PROMOTED);
+  EXPECT_EQ(world.Updates()[0].last_window(), 3u);
+  world.live.windows.clear();  // deleted and made again
+  SetTime(world.live.stream.mutable_created(), world.clock.Now());
+  world.live.waiting = 300;
+  world.clock.Advance(hours(24));
+  world.RunTo(v1::Update::WATCHING);
+  EXPECT_EQ(world.Updates()[0].first_window(), 1u);
+}
+
 TEST(ControllerTest, PausedSchedulesDoNothingAndMissTheirSlots) {
   World world;
   ASSERT_TRUE(world.Apply(kStream).ok());

@@ -87,9 +87,12 @@ TEST(DecideTriggers, AnAlarmAsksOnce) {
   ASSERT_TRUE(trigger);
   EXPECT_EQ(trigger->kind, "drift");
   EXPECT_EQ(trigger->detail, "embeddings: AUC 0.9");
-  facts.last_attempt = TimePoint(seconds(1001));
+  facts.seen.mutable_alarm_since()->set_seconds(1000);
   EXPECT_FALSE(DecideTriggers(spec, facts));
-  facts.last_attempt = TimePoint(seconds(999));
+  facts.seen.mutable_alarm_since()->set_seconds(999);
+  EXPECT_TRUE(DecideTriggers(spec, facts));
+  facts.seen.mutable_alarm_since()->set_seconds(1000);
+  facts.stream->mutable_created()->set_seconds(900);  // another stream of this name
   EXPECT_TRUE(DecideTriggers(spec, facts));
 }
 

@@ -171,7 +171,8 @@ void FakeModels::SaveGateReport(Transaction& transaction, const v1::GateReport& 
       use(report.candidate());
 }
 
-Result<v1::Stream> FakeLive::Get(const std::string&) {
+Result<v1::Stream> FakeLive::Get(const std::string& name) {
+  stream.mutable_spec()->set_name(name);
   stream.set_windows(windows.size());
   return stream;
 }
@@ -186,6 +187,7 @@ Result<std::vector<v1::Window>> FakeLive::Windows(const std::string&, uint64_t a
 }
 
 Result<v1::Stream> FakeLive::CloseWindow(const std::string&, const std::string& name) {
+  ATTUNE_RETURN_IF_ERROR(refuse_close);
   Close();
   return Get(name);
 }

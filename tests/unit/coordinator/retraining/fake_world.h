@@ -74,6 +74,7 @@ class FakeLive final : public LiveData {
   std::vector<v1::Window> windows;
   FakeDatasets* datasets = nullptr;
   uint64_t waiting = 0;  // labelled rows in the open window
+  Status refuse_close;
   void Close();
 };
 
