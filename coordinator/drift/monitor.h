@@ -14,7 +14,8 @@
 // Windows held against different profiles are not compared with each other.
 //
 // What grows: a row and a data set version for each window. An EMBED job's output is removed once
-// its window is measured; of profiles the last kProfilesKept are kept.
+// its window is measured; of profiles those that streams used last and
+// kProfilesKept more are kept.
 
 #include <filesystem>
 #include <functional>

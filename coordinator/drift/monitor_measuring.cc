@@ -99,6 +99,7 @@ Status Monitor::BeginMeasuring(const StreamRecord& stream, WindowRecord window) 
     if (!profile) {
       profile.emplace();
       profile->key = window.profile_key;
+      profile->made = NewId("profile");
       profile->of = *reference;
       profile->since = transaction.now();
     } else if (profile->phase == ProfileRecord::Phase::kFailed) {

@@ -106,8 +106,8 @@ Status Monitor::SubmitProfile(ProfileRecord* profile) {
         static_cast<double>(counts[i]) / static_cast<double>(std::max<uint64_t>(total, 1));
     const uint32_t examples = std::max(1u, static_cast<uint32_t>(share * kExamplesMeasured));
     Result<v1::Job> job =
-        SubmitEmbed("profile/" + profile->key + "/" + std::to_string(profile->attempt) + "/" +
-                        std::to_string(i),
+        SubmitEmbed("profile/" + profile->key + "/" + profile->made + "/" +
+                        std::to_string(profile->attempt) + "/" + std::to_string(i),
                     profile->of.model(), profile->of.datasets(i), examples);
     if (job.ok()) {
       profile->jobs.push_back(job->id());

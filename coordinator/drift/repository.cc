@@ -291,10 +291,10 @@ std::optional<ProfileRecord> FindProfile(Transaction& transaction, const std::st
   long long since_us = 0;
   std::string jobs, record;
   soci::session& sql = transaction.session();
-  sql << "SELECT phase, attempt, jobs, reason, sha256, since_us, record FROM profiles WHERE key = "
-         ":key",
+  sql << "SELECT phase, attempt, jobs, reason, sha256, since_us, record, made FROM profiles WHERE "
+         "key = :key",
       use(key), into(phase), into(attempt), into(jobs), into(r.reason), into(r.sha256),
-      into(since_us), into(record);
+      into(since_us), into(record), into(r.made);
   if (!sql.got_data()) return std::nullopt;
   r.of = Parse<v1::ReferenceProfile>(record);
   r.phase = static_cast<ProfileRecord::Phase>(phase);
@@ -311,14 +311,15 @@ void SaveProfile(Transaction& transaction, const ProfileRecord& record) {
   std::string jobs;
   for (const std::string& job : record.jobs) jobs += (jobs.empty() ? "" : " ") + job;
   std::string text = Encode(record.of);
-  transaction.session() << "INSERT INTO profiles (key, record, phase, attempt, jobs, reason, "
-                           "sha256, since_us, used_us) VALUES (:a, :b, :c, :d, :e, :f, :g, :h, :i) "
-                           "ON CONFLICT (key) DO UPDATE SET phase = excluded.phase, attempt = "
-                           "excluded.attempt, jobs = excluded.jobs, reason = excluded.reason, "
-                           "sha256 = excluded.sha256, since_us = excluded.since_us, used_us = "
-                           "excluded.used_us",
+  transaction.session()
+      << "INSERT INTO profiles (key, record, phase, attempt, jobs, reason, "
+         "sha256, since_us, used_us, made) VALUES (:a, :b, :c, :d, :e, :f, :g, :h, :i, :j) "
+         "ON CONFLICT (key) DO UPDATE SET phase = excluded.phase, attempt = "
+         "excluded.attempt, jobs = excluded.jobs, reason = excluded.reason, "
+         "sha256 = excluded.sha256, since_us = excluded.since_us, used_us = "
+         "excluded.used_us, made = excluded.made",
       use(record.key), use(text), use(phase), use(attempt), use(jobs), use(record.reason),
-      use(record.sha256), use(since_us), use(used_us);
+      use(record.sha256), use(since_us), use(used_us), use(record.made);
 }
 
 void BeginAgain(ProfileRecord* record, TimePoint now) {
@@ -335,8 +336,10 @@ std::vector<std::string> PruneProfiles(Transaction& transaction, int keep) {
   int phase = static_cast<int>(Phase::kEmbedding);
   soci::rowset<std::string> old =
       (sql.prepare << "SELECT key FROM profiles WHERE key NOT IN (SELECT profile_key FROM "
-                      "stream_windows WHERE phase = :phase) ORDER BY used_us DESC, key LIMIT "
-                      "1000000 OFFSET :keep",
+                      "stream_windows WHERE phase = :phase) AND key NOT IN (SELECT COALESCE("
+                      "(SELECT w.profile_key FROM stream_windows w WHERE w.stream = s.name AND "
+                      "w.profile_key <> '' ORDER BY w.number DESC LIMIT 1), '') FROM streams s) "
+                      "ORDER BY used_us DESC, key LIMIT 1000000 OFFSET :keep",
        use(phase), use(keep));
   for (const std::string& key : old) keys.push_back(key);
   for (const std::string& key : keys) sql << "DELETE FROM profiles WHERE key = :key", use(key);

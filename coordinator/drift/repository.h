@@ -44,6 +44,8 @@ struct WindowRecord {
 struct ProfileRecord {
   enum class Phase { kEmbedding = 1, kReady = 2, kFailed = 3 };  // the numbers are stored
   std::string key;
+  // Another one each time that the key, once forgotten, is made anew: its jobs are new ones then.
+  std::string made;
   Phase phase = Phase::kEmbedding;
   uint32_t attempt = 1;
   std::vector<std::string> jobs;  // EMBED jobs, one for each data set; empty until submitted
@@ -108,8 +110,8 @@ std::optional<ProfileRecord> FindProfile(Transaction& transaction, const std::st
 void SaveProfile(Transaction& transaction, const ProfileRecord& record);
 // Another attempt, from the start.
 void BeginAgain(ProfileRecord* record, TimePoint now);
-// Forgets all but the keep that were used last, of those that no window waits for, and returns
-// their keys.
+// Forgets all but the keep that were used last, of those that no window waits for and that are not
+// the last that a stream used, and returns their keys.
 std::vector<std::string> PruneProfiles(Transaction& transaction, int keep);
 
 }  // namespace attune::drift

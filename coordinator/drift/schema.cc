@@ -43,6 +43,8 @@ std::vector<Migration> Migrations() {
                 since_us INTEGER NOT NULL,
                 used_us INTEGER NOT NULL,
                 record TEXT NOT NULL))sql"}},
+      // A profile that was forgotten and is asked for again asks for jobs of its own.
+      {"drift", 2, {"ALTER TABLE profiles ADD COLUMN made TEXT NOT NULL DEFAULT ''"}},
   };
 }
 

@@ -286,6 +286,38 @@ TEST_F(MonitorTest, OfProfilesThoseUsedLastAreKeptAndThoseThatAWindowWaitsFor) {
   EXPECT_EQ(OnlyWindow().state(), "measured");
 }
 
+TEST_F(MonitorTest, TheProfileThatAStreamUsedLastIsKept) {
+  ASSERT_TRUE(Observe(Rows("old", 0, 10)).ok());
+  monitor_->Tick();
+  v1::StreamSpec other = Spec();
+  other.set_name("other");  // no window of it uses a profile
+  Apply(other);
+  std::vector<std::string> forgotten;
+  Status status = database_->Write([&](Transaction& transaction) {
+    ProfileRecord profile;
+    profile.key = "unused";
+    SaveProfile(transaction, profile);
+    forgotten = PruneProfiles(transaction, 0);
+    return Status();
+  });
+  ASSERT_TRUE(status.ok()) << status.ToString();
+  EXPECT_THAT(forgotten, ElementsAre("unused"));
+}
+
+TEST_F(MonitorTest, AProfileThatWasForgottenIsMadeAnewByJobsOfItsOwn) {
+  ASSERT_TRUE(Observe(Rows("old", 0, 10)).ok());
+  monitor_->Tick();
+  Status status = database_->Write([&](Transaction& transaction) {
+    transaction.session() << "DELETE FROM profiles";
+    return Status();
+  });
+  ASSERT_TRUE(status.ok()) << status.ToString();
+  ASSERT_TRUE(Observe(Rows("old", 10, 20)).ok());
+  monitor_->Tick();
+  EXPECT_EQ(Windows()[1].state(), "measured") << Windows()[1].reason();
+  EXPECT_THAT(runner_.JobsOf("docs@1"), SizeIs(2));
+}
+
 TEST_F(MonitorTest, ApplyChecksFillsInAndRefusesAnothersDataSet) {
   v1::ApplyStreamRequest request;
   request.mutable_spec()->set_name("docs");
