@@ -40,6 +40,39 @@ Status CheckGoal(const v1::Goal& goal, const std::string& field) {
   return InvalidArgument(field + ": a goal needs min or max").WithField(field);
 }
 
+// One evaluation measures the goal's examples, and its lines hold one score of a metric's name.
+Status CheckOneMetric(const v1::MetricSpec& first, const std::string& first_field,
+                      const v1::MetricSpec& second, const std::string& field) {
+  if (first.name() != second.name() || first.SerializeAsString() == second.SerializeAsString()) {
+    return Status();
+  }
+  return InvalidArgument(field + ": " + second.name() + " differs from that of " + first_field +
+                         ", and one evaluation has one score of this name: give both the same "
+                         "pattern, schema, judge and labels, or measure one of them under "
+                         "gates.retention")
+      .WithField(field);
+}
+
+Status CheckMetricsOfGoal(const v1::GatesSpec& spec) {
+  auto goal = [](int i) { return "gates.goals[" + std::to_string(i) + "].metric"; };
+  for (int i = 0; i < spec.goals_size(); ++i) {
+    for (int k = i + 1; k < spec.goals_size(); ++k) {
+      ATTUNE_RETURN_IF_ERROR(
+          CheckOneMetric(spec.goals(i).metric(), goal(i), spec.goals(k).metric(), goal(k)));
+    }
+    v1::MetricSpec name_alone;
+    name_alone.set_name(spec.champion().metric().name());
+    // A name alone is the goal's metric.
+    if (!spec.champion().required() ||
+        spec.champion().metric().SerializeAsString() == name_alone.SerializeAsString()) {
+      continue;
+    }
+    ATTUNE_RETURN_IF_ERROR(CheckOneMetric(spec.goals(i).metric(), goal(i), spec.champion().metric(),
+                                          "gates.champion.metric"));
+  }
+  return Status();
+}
+
 Status CheckRetention(const v1::Retention& retention, const std::string& field) {
   ATTUNE_RETURN_IF_ERROR(CheckMetricName(retention.metric().name(), field + ".metric"));
   ATTUNE_RETURN_IF_ERROR(CheckConfidence(retention.confidence(), field + ".confidence"));
@@ -66,6 +99,7 @@ Status CheckSpec(const v1::GatesSpec& spec) {
         CheckConfidence(spec.champion().confidence(), "gates.champion.confidence"));
     ATTUNE_RETURN_IF_ERROR(CheckNumber(spec.champion().margin(), "gates.champion.margin"));
   }
+  ATTUNE_RETURN_IF_ERROR(CheckMetricsOfGoal(spec));
   std::set<std::string> skills;
   for (int i = 0; i < spec.retention_size(); ++i) {
     const std::string field = "gates.retention[" + std::to_string(i) + "]";

@@ -355,6 +355,18 @@ TEST(Decide, NamesWhatDoesNotFitTogether) {
   bad.spec().add_goals()->mutable_metric()->set_name("loss");
   ExpectRefused(bad, "gates.goals[0]: a goal needs min or max");
   bad = good;
+  for (const char* pattern : {"[a-z]+", "[0-9]+"}) {
+    v1::Goal* goal = bad.spec().add_goals();
+    goal->mutable_metric()->set_name("regex");
+    goal->mutable_metric()->set_pattern(pattern);
+    goal->set_min(0.5);
+  }
+  ExpectRefused(bad, "gates.goals[1].metric: regex differs from that of gates.goals[0].metric");
+  bad.spec().mutable_goals()->RemoveLast();
+  *bad.spec().mutable_champion()->mutable_metric() = bad.spec().goals(0).metric();
+  bad.spec().mutable_champion()->mutable_metric()->set_pattern("[0-9]+");
+  ExpectRefused(bad, "gates.champion.metric: regex differs from that of gates.goals[0].metric");
+  bad = good;
   bad.RequireChampion("exact_match", 0.0);
   ExpectRefused(bad, "has no score \"exact_match\"");
   bad = good;
