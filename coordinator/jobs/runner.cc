@@ -1,5 +1,6 @@
 #include "coordinator/jobs/runner.h"
 
+#include <cerrno>
 #include <fstream>
 
 #include "coordinator/jobs/control_loop.h"
@@ -31,10 +32,14 @@ Status LocalJobRunner::ReadOutput(const std::string& id,
                                   const std::function<Status(std::string_view)>& take) {
   const std::filesystem::path path = storage_ / "runs" / id / "output.jsonl";
   std::ifstream file(path);
-  if (!file) return NotFound("the job's output " + path.string() + " is not there");
+  if (!file) {
+    const int error = errno;
+    if (error != ENOENT) return ErrnoStatus(error, "open " + path.string());
+    return NotFound("the job's output " + path.string() + " is not there");
+  }
   std::string line;
   while (std::getline(file, line)) ATTUNE_RETURN_IF_ERROR(take(line));
-  if (file.bad()) return DataLoss("cannot read " + path.string());
+  if (file.bad()) return Unavailable("cannot read " + path.string());
   return Status();
 }
 

@@ -27,6 +27,7 @@ bool IsPermanent(const Status& status) {
   switch (status.code()) {
     case StatusCode::kOk:
     case StatusCode::kUnavailable:
+    case StatusCode::kInternal:  // a disk that is full or does not answer, a store that is busy
     case StatusCode::kResourceExhausted:
     case StatusCode::kDeadlineExceeded:
     case StatusCode::kCancelled:
@@ -276,6 +277,7 @@ Status Controller::Commit(UpdateRecord* record, const std::string& event,
                           const std::function<void(UpdateRecord*)>& change,
                           const std::function<Status(Transaction&)>& also) {
   UpdateRecord changed = *record;
+  if (event != "problem") changed.update.clear_trouble_since();
   change(&changed);
   ATTUNE_RETURN_IF_ERROR(ports_.database->Write([&](Transaction& transaction) -> Status {
     if (!SaveUpdate(transaction, &changed)) {
@@ -304,7 +306,7 @@ Status Controller::Finish(UpdateRecord* record, v1::Update::State state,
     changed->update.set_state(state);
     changed->update.set_reason(reason);
     SetTime(changed->update.mutable_ended(), ports_.clock->Now());
-    changed->cancel_jobs = state == v1::Update::FAILED;
+    changed->cancel_jobs = state == v1::Update::FAILED || !changed->watch_candidate_job.empty();
   });
 }
 

@@ -24,7 +24,8 @@
 
 namespace attune::retraining {
 
-inline constexpr uint32_t kRoundsMax = 3;  // champions that changed under one evaluation
+inline constexpr std::chrono::hours kTroubleMax{24};  // trouble that lasts as long is for good
+inline constexpr uint32_t kRoundsMax = 3;             // champions that changed under one evaluation
 
 // Thread-safe, but for Tick, which only one thread calls.
 class Controller {
@@ -77,6 +78,7 @@ class Controller {
   // steps.cc: an update's way. True when it got further.
   Result<bool> Advance(UpdateRecord* record);
   Result<bool> Step(UpdateRecord* record);
+  Result<bool> GiveUp(UpdateRecord* record, const std::string& reason);
   Result<bool> StartWaiting(UpdateRecord* record);
   Result<bool> ChooseData(UpdateRecord* record);
   Result<bool> ChooseWindows(UpdateRecord* record);

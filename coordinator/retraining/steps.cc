@@ -31,26 +31,42 @@ std::string Sentence(const v1::Job& job) {
 Result<bool> Controller::Advance(UpdateRecord* record) {
   if (record->cancel_jobs) return CancelJobs(record);
   Result<bool> further = Step(record);
-  if (further.ok() || crashed_) return further;
+  if (crashed_) return further;
+  if (further.ok()) {
+    if (!record->update.has_trouble_since()) return further;
+    ATTUNE_RETURN_IF_ERROR(Commit(record, "goes_on", "", [](UpdateRecord* changed) {
+      changed->update.set_reason("goes on after: " + changed->update.reason());
+    }));
+    return further;
+  }
   const Status& status = further.status();
-  if (IsPermanent(status) && record->update.state() == v1::Update::WATCHING) {
-    // It is promoted, and stays so.
-    ATTUNE_RETURN_IF_ERROR(Finish(record, v1::Update::PROMOTED,
-                                  "promoted, but not watched to the end: " + status.message()));
-    return true;
-  }
-  if (IsPermanent(status)) {
-    ATTUNE_RETURN_IF_ERROR(Finish(record, v1::Update::FAILED, status.message()));
-    return true;
-  }
+  if (IsPermanent(status)) return GiveUp(record, status.message());
+  if (status.message().find("changed meanwhile") != std::string::npos) return status;
   // Tried again at the next tick; whoever looks sees why it waits.
-  if (record->update.reason() != status.message() &&
-      status.message().find("changed meanwhile") == std::string::npos) {
+  const TimePoint now = ports_.clock->Now();
+  const bool known = record->update.has_trouble_since();
+  if (known && now - TimeOf(record->update.trouble_since()) >= kTroubleMax) {
+    return GiveUp(record, status.message() + " (tried again for " +
+                              std::to_string(kTroubleMax.count()) + " hours)");
+  }
+  if (!known || record->update.reason() != status.message()) {
     ATTUNE_RETURN_IF_ERROR(Commit(record, "problem", status.message(), [&](UpdateRecord* changed) {
       changed->update.set_reason(status.message());
+      if (!known) SetTime(changed->update.mutable_trouble_since(), now);
     }));
   }
   return status;
+}
+
+Result<bool> Controller::GiveUp(UpdateRecord* record, const std::string& reason) {
+  if (record->update.state() == v1::Update::WATCHING) {
+    // It is promoted, and stays so.
+    ATTUNE_RETURN_IF_ERROR(
+        Finish(record, v1::Update::PROMOTED, "promoted, but not watched to the end: " + reason));
+  } else {
+    ATTUNE_RETURN_IF_ERROR(Finish(record, v1::Update::FAILED, reason));
+  }
+  return true;
 }
 
 Result<bool> Controller::Step(UpdateRecord* record) {

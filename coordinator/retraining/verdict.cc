@@ -37,6 +37,8 @@ Result<v1::EvaluationFacts> Controller::ReadFacts(const std::string& model, cons
   gates::FactsReader reader(model, job, asked);
   Status read =
       ports_.jobs->ReadOutput(job, [&](std::string_view line) { return reader.AddLine(line); });
+  // The folder may be away for a while.
+  if (read.code() == StatusCode::kNotFound) read = Unavailable(read.message());
   ATTUNE_RETURN_IF_ERROR(read.WithContext("the output of " + job));
   auto facts = reader.Finish();
   if (!facts.ok()) return facts.status().WithContext("the output of " + job);

@@ -188,6 +188,60 @@ TEST(ControllerTest, AFailedJobFailsTheUpdateWithItsReason) {
   EXPECT_DOUBLE_EQ(world.Updates()[0].gpu_hours(), 0.5);
 }
 
+TEST(ControllerTest, AnOutputThatIsAwayIsTriedAgain) {
+  World world;
+  ASSERT_TRUE(world.Apply(kStream).ok());
+  world.live.waiting = 300;
+  world.clock.Advance(hours(3));
+  world.jobs.refuse_output = NotFound("output.jsonl is not there");
+  world.RunTo(v1::Update::DECIDING);
+  EXPECT_THAT(world.Updates()[0].reason(), HasSubstr("output.jsonl is not there"));
+  world.clock.Advance(hours(20));
+  world.controller->Tick();
+  world.jobs.refuse_output = Status();
+  world.RunTo(v1::Update::PROMOTED);
+  EXPECT_FALSE(world.Updates()[0].has_trouble_since());
+}
+
+TEST(ControllerTest, TroubleForADayFailsTheUpdate) {
+  World world;
+  ASSERT_TRUE(world.Apply(kStream).ok());
+  world.live.waiting = 300;
+  world.clock.Advance(hours(3));
+  world.jobs.refuse_output = Internal("disk I/O error");
+  world.RunTo(v1::Update::DECIDING);
+  world.clock.Advance(hours(23));
+  world.controller->Tick();
+  ASSERT_EQ(world.Updates()[0].state(), v1::Update::DECIDING);
+  world.clock.Advance(hours(1));
+  world.controller->Tick();
+  for (const v1::Update& update : world.Updates()) {
+    if (update.trigger_detail().find("2026-11-30") == std::string::npos) continue;
+    EXPECT_EQ(update.state(), v1::Update::FAILED);
+    EXPECT_THAT(update.reason(), HasSubstr("disk I/O error (tried again for 24 hours)"));
+  }
+}
+
+TEST(ControllerTest, TroubleThatPassedDoesNotCountLater) {
+  World world;
+  ASSERT_TRUE(world.Apply("trigger: {drift: true}\ndata: {observe: live}\n").ok());
+  SetTime(world.live.stream.mutable_alarm_since(), world.clock.Now());
+  world.live.waiting = 300;
+  world.controller->Tick();
+  world.controller->Tick();
+  ASSERT_EQ(world.Updates()[0].state(), v1::Update::TRAINING);
+  for (int i = 0; i < 2; ++i) {
+    world.jobs.refuse_get = Internal("disk I/O error");
+    world.controller->Tick();
+    EXPECT_EQ(world.Updates()[0].reason(), "disk I/O error");
+    world.jobs.refuse_get = Status();
+    world.controller->Tick();
+    EXPECT_EQ(world.Updates()[0].reason(), "goes on after: disk I/O error");
+    world.clock.Advance(hours(30));
+  }
+  EXPECT_EQ(world.Updates()[0].state(), v1::Update::TRAINING);
+}
+
 TEST(ControllerTest, LimitsMakeItWaitAndSayWhy) {
   World world;
   ASSERT_TRUE(
@@ -295,6 +349,25 @@ TEST(ControllerTest, WorseOnLiveDataGoesBack) {
   world.RunTo(v1::Update::ROLLED_BACK);
   EXPECT_EQ(world.Champion(), 1u);
   EXPECT_THAT(world.Updates()[0].reason(), HasSubstr("a difference of 0.3 (0.29 to 0.31)"));
+}
+
+TEST(ControllerTest, AWatchThatBreaksOffEndsItsJobs) {
+  World world;
+  StartWatch(&world);
+  world.live.waiting = 30;
+  world.live.Close();
+  world.controller->Tick();
+  world.jobs.refuse_get = InvalidArgument("no");
+  world.controller->Tick();
+  world.jobs.refuse_get = Status();
+  world.controller->Tick();
+  EXPECT_EQ(world.Updates()[0].state(), v1::Update::PROMOTED);
+  EXPECT_THAT(world.Updates()[0].reason(), HasSubstr("not watched to the end: no"));
+  auto jobs = world.jobs.OfKind(v1::Job::EVALUATE);
+  ASSERT_EQ(jobs.size(), 4u);
+  int cancelled = 0;
+  for (const v1::Job& job : jobs) cancelled += job.state() == v1::Job::CANCELLED;
+  EXPECT_EQ(cancelled, 2);
 }
 
 TEST(ControllerTest, ModelsOfAnOpenUpdateAreInUse) {

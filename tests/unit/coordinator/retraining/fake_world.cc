@@ -57,6 +57,7 @@ Result<v1::Job> FakeJobs::Cancel(const v1::CancelJobRequest& request) {
 }
 
 Result<v1::Job> FakeJobs::Get(const std::string& id) {
+  ATTUNE_RETURN_IF_ERROR(refuse_get);
   auto found = jobs.find(id);
   if (found == jobs.end()) return NotFound("no job " + id);
   return found->second;
@@ -64,6 +65,7 @@ Result<v1::Job> FakeJobs::Get(const std::string& id) {
 
 Status FakeJobs::ReadOutput(const std::string& id,
                             const std::function<Status(std::string_view)>& take) {
+  ATTUNE_RETURN_IF_ERROR(refuse_output);
   const v1::EvaluateRequest& request = jobs[id].task().evaluate();
   for (const v1::Suite& suite : request.suites()) {
     for (int i = 0; i < 2; ++i) {

@@ -33,6 +33,7 @@ class FakeJobs final : public jobs::JobRunner {
   std::function<std::string(const v1::Job&)> on_trained;  // registers; returns the model
   bool lose_answers = false;  // each request is taken, but its first answer is lost
   std::set<std::string> lost;
+  Status refuse_get, refuse_output;
 };
 
 class FakeDatasets final : public Datasets {
