@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <google/protobuf/util/time_util.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -69,6 +70,17 @@ Result<size_t> ReadAt(int fd, char* out, size_t size, uint64_t offset, const fs:
     if (got >= 0) return static_cast<size_t>(got);
     if (errno != EINTR) return ErrnoStatus(errno, "read " + path.string());
   }
+}
+
+std::string Missing(const fs::path& path, uint64_t has, uint64_t committed) {
+  return path.string() + " has " + std::to_string(has) + " of " + std::to_string(committed) +
+         " bytes: rows of the window are lost";
+}
+
+// The whole folder is away, as when a disk is not mounted: what it held may come back.
+Status FolderIsAway(const fs::path& folder) {
+  return Unavailable("there is no folder " + folder.string() +
+                     " though it holds rows: mount or restore what it is on");
 }
 
 std::string FileName(uint64_t window) {
@@ -246,6 +258,13 @@ class ObservationStore::Appender {
     path_ = folder_ / FileName(record.window.number());
     file_ = File(open(path_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
     if (file_.fd() < 0) return ErrnoStatus(errno, "open " + path_.string());
+    struct stat found {};
+    if (fstat(file_.fd(), &found) != 0) return ErrnoStatus(errno, "stat " + path_.string());
+    if (static_cast<uint64_t>(found.st_size) < record.bytes) {
+      return DataLoss(Missing(path_, static_cast<uint64_t>(found.st_size), record.bytes) +
+                      "; `attune drift close " + record.window.stream() +
+                      "` gives them up and begins the next window");
+    }
     // What an append that was not committed has left goes.
     if (ftruncate(file_.fd(), static_cast<off_t>(record.bytes)) != 0 ||
         lseek(file_.fd(), 0, SEEK_END) < 0) {
@@ -371,6 +390,9 @@ Result<v1::ObserveResponse> ObservationStore::TryCommit(Batch::State* batch, con
   }
   Appender appender(FolderOf(stream), batch, now, stream.stream.spec().window().examples());
   if (batch->bytes > 0) {
+    if (backlog > 0 && access(FolderOf(stream).c_str(), F_OK) != 0) {
+      return FolderIsAway(FolderOf(stream));
+    }
     ATTUNE_RETURN_IF_ERROR(CreateFolders(FolderOf(stream)));
     ATTUNE_RETURN_IF_ERROR(appender.Run(open, last));
   }
@@ -416,6 +438,9 @@ Status ObservationStore::ReadRows(const StreamRecord& stream, const WindowRecord
   const fs::path path = FolderOf(stream) / FileName(window.window.number());
   File file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (file.fd() < 0 && errno != ENOENT) return ErrnoStatus(errno, "open " + path.string());
+  if (file.fd() < 0 && access(FolderOf(stream).c_str(), F_OK) != 0) {
+    return FolderIsAway(FolderOf(stream));
+  }
   std::vector<char> buffer(kBuffer);
   for (uint64_t at = 0; at < window.bytes;) {
     size_t wanted = std::min<uint64_t>(buffer.size(), window.bytes - at);
@@ -424,8 +449,7 @@ Status ObservationStore::ReadRows(const StreamRecord& stream, const WindowRecord
       ATTUNE_ASSIGN_OR_RETURN(got, ReadAt(file.fd(), buffer.data(), wanted, at, path));
     }
     if (got == 0) {
-      return DataLoss(path.string() + " has " + std::to_string(at) + " of " +
-                      std::to_string(window.bytes) + " bytes: rows of the window are lost");
+      return DataLoss(Missing(path, at, window.bytes));
     }
     at += got;
     ATTUNE_RETURN_IF_ERROR(take(std::string_view(buffer.data(), got)));
@@ -480,10 +504,12 @@ Status ObservationStore::ReconcileStream(const fs::path& folder, const StreamRec
         return Status();
       }));
     }
-    if (!window || window->phase >= Phase::kClosed) {
+    const bool is_dataset = window && !window->window.dataset().empty();
+    if (!window || is_dataset) {
       RemoveAll(path);
       continue;
     }
+    if (window->phase >= Phase::kClosed) continue;  // it failed: its rows are nowhere else
     std::error_code error;
     const uint64_t size = fs::file_size(path, error);
     if (!error && size > window->bytes) {

@@ -69,13 +69,14 @@ class ObservationStore {
                    ObservationOptions options = {});
 
   // At start, before anything is served: cuts off what was not committed, removes what no stream
-  // owns.
+  // owns. The rows of a window that failed to become a data set version stay.
   Status Reconcile();
 
   // kNotFound when there is no such stream. request_id: empty means that the caller does not retry.
   Result<std::unique_ptr<Batch>> Start(const std::string& request_id, const std::string& stream);
 
-  // The committed rows of a window, in pieces. kDataLoss when the file has fewer.
+  // The committed rows of a window, in pieces. kDataLoss when the file has fewer, kUnavailable when
+  // the whole folder is away.
   Status ReadRows(const StreamRecord& stream, const WindowRecord& window,
                   const std::function<Status(std::string_view)>& take) const;
   // After the window has become a data set version. A failure is logged; the next start tries

@@ -119,6 +119,19 @@ TEST_F(ObservationsTest, AnAppendThatFailedIsOverwrittenWithoutARestart) {
   EXPECT_EQ(Committed(1), Rows("old", 0, 2));
 }
 
+TEST_F(ObservationsTest, AFileThatIsTooShortIsNotLengthenedAndNamed) {
+  ASSERT_TRUE(Observe(Rows("old", 0, 4)).ok());
+  const std::string path = LiveFiles()[0];
+  std::filesystem::resize_file(path, 10);
+  Result<v1::ObserveResponse> refused = Observe(Rows("old", 4, 6));
+  EXPECT_EQ(refused.status().code(), StatusCode::kDataLoss);
+  EXPECT_THAT(refused.status().message(), HasSubstr(path + " has 10 of "));
+  EXPECT_EQ(std::filesystem::file_size(path), 10u);
+  ASSERT_TRUE(monitor_->CloseWindow("", "live").ok());  // as the message says
+  ASSERT_TRUE(Observe(Rows("old", 4, 6)).ok());
+  EXPECT_EQ(Committed(2), Rows("old", 4, 6));
+}
+
 TEST_F(ObservationsTest, RowsOfAWindowThatIsClosedMeanwhileGoToTheNext) {
   ASSERT_TRUE(Observe(Rows("old", 0, 4)).ok());
   observation_options_.fault = nullptr;
