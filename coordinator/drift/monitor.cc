@@ -67,6 +67,7 @@ void Monitor::Tick() {
     NoteProblem(stream.stream.spec().name(), TickStream(stream));
   }
   folders_.KeepOnly(names);
+  std::erase_if(pauses_, [&](const auto& pause) { return !names.contains(pause.first); });
   MutexLock lock(&problems_mutex_);
   std::erase_if(problems_, [&](const auto& problem) { return !names.contains(problem.first); });
 }

@@ -45,6 +45,7 @@ inline constexpr uint32_t kWindowsBefore = 200;  // that a verdict looks back on
 // How the source of a window's data set version begins; its number follows.
 inline constexpr const char* kWindowSource = "window ";
 inline constexpr std::chrono::hours kEmbedTimeout{24};
+inline constexpr std::chrono::seconds kMeasureAgain{30};  // after it failed for what may pass
 
 // What decides; tests may put in their own.
 struct Detectors {
@@ -121,6 +122,8 @@ class Monitor {
   Status MeasureNext(const StreamRecord& stream, bool* progress);
   Status BeginMeasuring(const StreamRecord& stream, WindowRecord window);
   Status GoOnMeasuring(const StreamRecord& stream, WindowRecord window, bool* progress);
+  Status StepMeasuring(const StreamRecord& stream, WindowRecord window, bool* progress);
+  Status LaterAgain(const StreamRecord& stream, Status status);
   Status Measure(const StreamRecord& stream, WindowRecord window, ProfileRecord profile);
   Status SaveMeasured(const StreamRecord& stream, WindowRecord window,
                       const DetectOptions& options);
@@ -145,7 +148,13 @@ class Monitor {
   Status Fault(std::string_view step) const { return ports_.fault ? ports_.fault(step) : Status(); }
 
   const MonitorPorts ports_;
-  FolderReader folders_;  // of the ticking thread
+  struct Pause {
+    TimePoint until;
+    Status why;
+  };
+
+  FolderReader folders_;                 // of the ticking thread
+  std::map<std::string, Pause> pauses_;  // the same; of measuring, by stream
   std::thread thread_;
 
   Mutex closing_mutex_;  // one window becomes a data set version at a time

@@ -1,6 +1,7 @@
 // From a data set version to a verdict.
 
 #include "common/base/hash.h"
+#include "common/log/log.h"
 #include "coordinator/drift/due.h"
 #include "coordinator/drift/monitor.h"
 #include "coordinator/drift/profile.h"
@@ -135,7 +136,40 @@ void Monitor::CancelEmbed(const std::string& job, const std::string& reason) {
   (void)cancelled;  // it may have ended
 }
 
+// What reads much and failed is not tried again each second.
+Status Monitor::LaterAgain(const StreamRecord& stream, Status status) {
+  const std::string& name = stream.stream.spec().name();
+  if (status.ok()) {
+    pauses_.erase(name);
+  } else {
+    pauses_[name] = {ports_.clock->Now() + kMeasureAgain, status};
+  }
+  return status;
+}
+
+// However a step ends without progress, it has until the timeout to do better.
 Status Monitor::GoOnMeasuring(const StreamRecord& stream, WindowRecord window, bool* progress) {
+  const Status step = StepMeasuring(stream, window, progress);
+  if ((step.ok() && *progress) || ports_.clock->Now() - window.since <= kEmbedTimeout) return step;
+  std::optional<WindowRecord> now;
+  ATTUNE_RETURN_IF_ERROR(ports_.database->Read([&](Transaction& transaction) -> Status {
+    ATTUNE_ASSIGN_OR_RETURN(StreamRecord same,
+                            FindStream(transaction, window.window.stream(), stream.incarnation));
+    now = FindWindow(transaction, window.window.stream(), window.window.number());
+    return Status();
+  }));
+  if (!now || now->phase != Phase::kEmbedding) return step;
+  *progress = true;
+  const std::string job = now->window.job_id();
+  std::string reason = (job.empty() ? std::string("its EMBED job") : "the EMBED job " + job) +
+                       " or the reference's profile took more than " +
+                       std::to_string(kEmbedTimeout.count()) + " hours";
+  if (!step.ok()) reason += "; the last problem: " + step.message();
+  CancelEmbed(job, "its window failed: " + reason);
+  return FinishWindow(stream, *std::move(now), "failed", reason);
+}
+
+Status Monitor::StepMeasuring(const StreamRecord& stream, WindowRecord window, bool* progress) {
   auto fail = [&](const std::string& reason) {
     *progress = true;
     CancelEmbed(window.window.job_id(), "its window failed: " + reason);
@@ -159,7 +193,13 @@ Status Monitor::GoOnMeasuring(const StreamRecord& stream, WindowRecord window, b
       return Status();
     }));
   }
-  ATTUNE_ASSIGN_OR_RETURN(ProfileRecord profile, AdvanceProfile(window.profile_key));
+  auto pause = pauses_.find(window.window.stream());
+  if (pause != pauses_.end() && ports_.clock->Now() < pause->second.until) {
+    return pause->second.why;
+  }
+  Result<ProfileRecord> advanced = AdvanceProfile(window.profile_key);
+  if (!advanced.ok()) return LaterAgain(stream, advanced.status());
+  ProfileRecord profile = *std::move(advanced);
   if (profile.phase == ProfileRecord::Phase::kFailed) {
     return fail("the reference has no profile: " + profile.reason);
   }
@@ -173,11 +213,7 @@ Status Monitor::GoOnMeasuring(const StreamRecord& stream, WindowRecord window, b
   }
   if (job->state() == v1::Job::SUCCEEDED && profile.phase == ProfileRecord::Phase::kReady) {
     *progress = true;
-    return Measure(stream, std::move(window), std::move(profile));
-  }
-  if (ports_.clock->Now() - window.since > kEmbedTimeout) {
-    return fail("the EMBED job " + job->id() + " or the reference's profile took more than " +
-                std::to_string(kEmbedTimeout.count()) + " hours");
+    return LaterAgain(stream, Measure(stream, std::move(window), std::move(profile)));
   }
   return Status();
 }
@@ -200,6 +236,7 @@ DetectOptions Monitor::OptionsOf(const StreamRecord& stream, uint64_t window) {
 Status Monitor::Measure(const StreamRecord& stream, WindowRecord window, ProfileRecord profile) {
   v1::Window& seen = window.window;
   Result<Sample> reference = ReadProfile(ProfilePath(profile.key), profile.sha256);
+  if (!reference.ok() && IsTransient(reference.status())) return reference.status();
   if (!reference.ok()) {
     // A cache may be cleared at any time.
     BeginAgain(&profile, ports_.clock->Now());
@@ -213,6 +250,10 @@ Status Monitor::Measure(const StreamRecord& stream, WindowRecord window, Profile
       sample.ok() ? ports_.detectors.detect(*reference, *sample, options)
                   : Result<std::vector<v1::DetectorResult>>(sample.status());
   if (!detected.ok()) {
+    // kInternal: the storage could not be read, which says nothing of the rows.
+    if (IsTransient(detected.status()) || detected.status().code() == StatusCode::kInternal) {
+      return detected.status();
+    }
     return FinishWindow(stream, std::move(window), "failed", detected.status().message());
   }
   seen.mutable_detectors()->Assign(detected->begin(), detected->end());
@@ -223,7 +264,9 @@ Status Monitor::Measure(const StreamRecord& stream, WindowRecord window, Profile
   const std::string job = seen.job_id();
   ATTUNE_RETURN_IF_ERROR(SaveMeasured(stream, std::move(window), options));
   ATTUNE_RETURN_IF_ERROR(Fault("saved"));
-  return ports_.runner->RemoveOutput(job);
+  Status removed = ports_.runner->RemoveOutput(job);
+  if (!removed.ok()) spdlog::warn("{}", removed.message());
+  return Status();
 }
 
 }  // namespace attune::drift

@@ -252,6 +252,61 @@ TEST_F(MonitorTest, RowsThatAreLostFailTheirWindowAlone) {
   EXPECT_EQ(Windows()[1].state(), "measured");
 }
 
+TEST_F(MonitorTest, RowsOfAWindowThatFailedStayAfterAStart) {
+  ASSERT_TRUE(Observe(Rows("old", 0, 10)).ok());
+  fs::resize_file(LiveFiles()[0], 10);
+  monitor_->Tick();
+  ASSERT_EQ(OnlyWindow().state(), "failed");
+  Restart();
+  ASSERT_THAT(LiveFiles(), SizeIs(1));
+  EXPECT_EQ(fs::file_size(LiveFiles()[0]), 10u);
+}
+
+TEST_F(MonitorTest, AFolderThatIsAwayIsWaitedFor) {
+  const fs::path live = folder_.path() / "live", away = folder_.path() / "away";
+  ASSERT_TRUE(Observe(Rows("old", 0, 10)).ok());
+  fs::rename(live, away);
+  Restart();
+  monitor_->Tick();
+  EXPECT_THAT(Windows(), IsEmpty());
+  EXPECT_THAT(Stream().problem(), HasSubstr("mount or restore"));
+  EXPECT_EQ(Observe(Rows("old", 10, 12)).status().code(), StatusCode::kUnavailable);
+  fs::remove_all(live);
+  fs::rename(away, live);
+  monitor_->Tick();
+  EXPECT_EQ(OnlyWindow().state(), "measured") << OnlyWindow().reason();
+  EXPECT_EQ(Stream().problem(), "");
+}
+
+TEST_F(MonitorTest, AStorageErrorWhileMeasuringIsTriedAgainLater) {
+  runner_.unreadable["live@1"] = Internal("read live: Input/output error");
+  ASSERT_TRUE(Observe(Rows("old", 0, 10)).ok());
+  monitor_->Tick();
+  EXPECT_EQ(OnlyWindow().state(), "embedding") << OnlyWindow().reason();
+  EXPECT_THAT(Stream().problem(), HasSubstr("Input/output error"));
+  monitor_->Tick();
+  EXPECT_EQ(runner_.unread, 1);  // not each second
+  EXPECT_THAT(Stream().problem(), HasSubstr("Input/output error"));
+  runner_.unreadable.clear();
+  clock_.Advance(kMeasureAgain);
+  monitor_->Tick();
+  EXPECT_EQ(OnlyWindow().state(), "measured") << OnlyWindow().reason();
+  EXPECT_EQ(Stream().problem(), "");
+}
+
+TEST_F(MonitorTest, AProfileThatCannotBeBuiltIsGivenUpAfterADay) {
+  runner_.unreadable["docs@1"] = Unavailable("the disk is away");
+  ASSERT_TRUE(Observe(Rows("old", 0, 10)).ok());
+  monitor_->Tick();
+  monitor_->Tick();
+  EXPECT_EQ(runner_.unread, 1);
+  EXPECT_EQ(OnlyWindow().state(), "embedding");
+  clock_.Advance(std::chrono::hours(25));
+  monitor_->Tick();
+  EXPECT_EQ(OnlyWindow().state(), "failed");
+  EXPECT_THAT(OnlyWindow().reason(), HasSubstr("24 hours; the last problem: the disk is away"));
+}
+
 TEST_F(MonitorTest, AProfileThatIsDamagedIsMadeAnew) {
   ASSERT_TRUE(Observe(Rows("old", 0, 10)).ok());
   monitor_->Tick();

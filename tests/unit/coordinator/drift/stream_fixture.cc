@@ -77,6 +77,11 @@ Result<v1::Job> FakeRunner::Get(const std::string& id) {
 Status FakeRunner::ReadOutput(const std::string& id, const TakeLine& take) {
   if (removed.contains(id)) return NotFound("the output of " + id + " is gone");
   ATTUNE_ASSIGN_OR_RETURN(v1::Job job, Get(id));
+  auto problem = unreadable.find(job.task().embed().dataset());
+  if (problem != unreadable.end()) {
+    ++unread;
+    return problem->second;
+  }
   return catalog->ForEachRow(job.task().embed().dataset(), [&](std::string_view line) -> Status {
     ATTUNE_ASSIGN_OR_RETURN(RowFacts row, ReadShardLine(line));
     const float embedding[2] = {row.text.starts_with("new") ? 1.0f : 0.0f,

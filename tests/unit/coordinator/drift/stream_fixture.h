@@ -33,6 +33,8 @@ class FakeRunner final : public jobs::JobRunner {
   v1::Job::State ends = v1::Job::SUCCEEDED;  // how jobs that are submitted end; QUEUED: not yet
   std::set<std::string> fail_datasets;       // whose jobs fail
   Status refuse;                             // of Submit
+  std::map<std::string, Status> unreadable;  // data sets whose jobs' output cannot be read now
+  int unread = 0;                            // times that this was said
   std::map<std::string, v1::Job> jobs;
   std::map<std::string, std::string> requests;  // request id to job
   std::set<std::string> removed;
