@@ -4,6 +4,7 @@
 
 #include "common/base/hash.h"
 #include "common/log/log.h"
+#include "coordinator/retraining/requests_of.h"
 
 namespace attune::retraining {
 namespace {
@@ -58,7 +59,10 @@ LimitFacts LimitFactsOf(Transaction& transaction, const std::string& schedule, i
     if (++before == 1) facts.running = update.id() + " is " + StateName(update.state());
   }
   facts.waiting = before > 1 ? before - 1 : 0;
-  facts.last_end = LastEnd(transaction, schedule);
+  if (auto last = LastEnd(transaction, schedule)) {
+    facts.last = last->first;
+    facts.last_end = last->second;
+  }
   facts.gpu_hours = GpuHours(transaction, schedule, now - kWeek);
   return facts;
 }
@@ -117,6 +121,23 @@ void Controller::Tick() {
     const std::string& name = schedule.schedule.spec().name();
     Note(name, LookAt(schedule).WithContext("schedule " + name));
   }
+}
+
+void AddJob(v1::Update* update, const std::string& job) {
+  const auto& known = update->job_ids();
+  if (std::find(known.begin(), known.end(), job) == known.end()) update->add_job_ids(job);
+}
+
+// Of all the jobs it ever had, as far as they have ended.
+Result<double> Controller::HoursOfJobs(const UpdateRecord& record) {
+  double hours = 0;
+  for (const std::string& id : record.update.job_ids()) {
+    auto job = ports_.jobs->Get(id);
+    if (!job.ok() && job.status().code() == StatusCode::kNotFound) continue;
+    if (!job.ok()) return job.status();
+    hours += HoursOf(*job);
+  }
+  return hours;
 }
 
 // A problem is logged when it is new or another one.

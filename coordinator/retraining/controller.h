@@ -89,6 +89,7 @@ class Controller {
   Result<bool> AskEvaluation(UpdateRecord* record);
   Result<bool> SubmitEvaluations(UpdateRecord* record);
   Result<bool> CancelJobs(UpdateRecord* record);
+  Result<double> HoursOfJobs(const UpdateRecord& record);
   Result<std::string> Champion(const v1::PromoteSpec& promote);
   Result<uint64_t> TrainedWindow(const UpdateRecord& record, const v1::Stream& stream);
   Result<std::vector<v1::Window>> WindowsAfter(const std::string& stream, uint64_t after);
@@ -132,6 +133,7 @@ std::vector<Cron> BlackoutsOf(const v1::ScheduleSpec& spec);
 // What DecideStart looks at, for an update of this number.
 LimitFacts LimitFactsOf(Transaction& transaction, const std::string& schedule, int64_t number,
                         TimePoint now);
+void AddJob(v1::Update* update, const std::string& job);
 // Trying again cannot mend it.
 bool IsPermanent(const Status& status);
 

@@ -164,7 +164,9 @@ StartDecision DecideStart(const v1::LimitsSpec& limits, const std::vector<Cron>&
   }
   if (facts.last_end && *facts.last_end + Seconds(limits.cool_down_seconds()) > now) {
     TimePoint end = *facts.last_end + Seconds(limits.cool_down_seconds());
-    return Wait("cools down until " + FormatUtc(end), end);
+    return Wait(
+        "cools down until " + FormatUtc(end) + (facts.last.empty() ? "" : " after ") + facts.last,
+        end);
   }
   if (limits.gpu_hours_per_week() > 0) {
     double used = HoursThisWeek(facts.gpu_hours, now);

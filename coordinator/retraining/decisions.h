@@ -58,7 +58,8 @@ std::optional<Trigger> DecideTriggers(const v1::TriggerSpec& spec, const Trigger
 struct LimitFacts {
   std::optional<std::string> running;  // another update of the schedule, and its state
   uint64_t waiting = 0;                // updates before this one that wait
-  std::optional<TimePoint> last_end;
+  std::string last;                    // the update that ended, or was promoted, last
+  std::optional<TimePoint> last_end;   // when
   std::vector<std::pair<TimePoint, double>> gpu_hours;  // (end, hours); end 1970: not yet
 };
 struct StartDecision {

@@ -193,7 +193,8 @@ bool SaveUpdate(Transaction& transaction, UpdateRecord* record) {
   const v1::Update& update = record->update;
   int state = update.state(), rounds = static_cast<int>(record->rounds),
       watched = static_cast<int>(record->watched), cancel_jobs = record->cancel_jobs;
-  int64_t next = record->revision + 1, ended_us = Micros(update.ended()),
+  int64_t next = record->revision + 1,
+          ended_us = Micros(update.has_promoted() ? update.promoted() : update.ended()),
           last_window = static_cast<int64_t>(update.last_window()),
           watch_after = static_cast<int64_t>(record->watch_after);
   double gpu_hours = update.gpu_hours();
@@ -272,14 +273,16 @@ std::vector<std::pair<TimePoint, double>> GpuHours(Transaction& transaction,
   return out;
 }
 
-std::optional<TimePoint> LastEnd(Transaction& transaction, const std::string& schedule) {
+std::optional<std::pair<std::string, TimePoint>> LastEnd(Transaction& transaction,
+                                                         const std::string& schedule) {
   const int skipped = v1::Update::SKIPPED;
+  std::string id;
   long long ended_us = 0;
-  transaction.session() << "SELECT COALESCE(MAX(ended_us), 0) FROM updates WHERE schedule = "
-                           ":schedule AND state <> :skipped",
-      use(schedule), use(skipped), into(ended_us);
-  if (ended_us == 0) return std::nullopt;
-  return FromMicros(ended_us);
+  transaction.session() << "SELECT id, ended_us FROM updates WHERE schedule = :schedule AND state "
+                           "<> :skipped AND ended_us > 0 ORDER BY ended_us DESC LIMIT 1",
+      use(schedule), use(skipped), into(id), into(ended_us);
+  if (!transaction.session().got_data()) return std::nullopt;
+  return std::make_pair(id, FromMicros(ended_us));
 }
 
 std::map<std::pair<std::string, std::string>, uint64_t> CountUpdates(Transaction& transaction) {

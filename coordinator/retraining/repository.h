@@ -70,11 +70,13 @@ std::map<std::string, std::string> ModelsInUse(Transaction& transaction);
 // of all.
 std::vector<UpdateRecord> LoadUpdates(Transaction& transaction, const std::string& schedule,
                                       int64_t before, int limit);
-// (end, hours) of updates that ended after a time or have not ended (their end is 0).
+// (end, hours) of updates that ended after a time or have not ended (their end is 0). One that was
+// promoted ended then, though it may be watched for weeks.
 std::vector<std::pair<TimePoint, double>> GpuHours(Transaction& transaction,
                                                    const std::string& schedule, TimePoint after);
-// When the newest update that did something ended.
-std::optional<TimePoint> LastEnd(Transaction& transaction, const std::string& schedule);
+// The update that did something and ended, or was promoted, last; and when.
+std::optional<std::pair<std::string, TimePoint>> LastEnd(Transaction& transaction,
+                                                         const std::string& schedule);
 // By schedule and state.
 std::map<std::pair<std::string, std::string>, uint64_t> CountUpdates(Transaction& transaction);
 

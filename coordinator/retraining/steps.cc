@@ -292,8 +292,10 @@ Result<bool> Controller::Train(UpdateRecord* record) {
     request.set_update(id);
     ATTUNE_ASSIGN_OR_RETURN(v1::Job job, ports_.jobs->Submit(request));
     ATTUNE_RETURN_IF_ERROR(
-        Commit(record, "training", job.id() + " was submitted",
-               [&](UpdateRecord* changed) { changed->update.set_job_id(job.id()); }));
+        Commit(record, "training", job.id() + " was submitted", [&](UpdateRecord* changed) {
+          changed->update.set_job_id(job.id());
+          AddJob(&changed->update, job.id());
+        }));
     return true;
   }
   ATTUNE_ASSIGN_OR_RETURN(v1::Job job, ports_.jobs->Get(record->update.job_id()));
@@ -306,16 +308,14 @@ Result<bool> Controller::Train(UpdateRecord* record) {
     return false;
   }
   if (!IsOver(job.state())) return false;
-  if (job.state() != v1::Job::SUCCEEDED) {
-    record->update.set_gpu_hours(record->update.gpu_hours() + HoursOf(job));
-    return FailedPrecondition(Sentence(job));
-  }
+  if (job.state() != v1::Job::SUCCEEDED) return FailedPrecondition(Sentence(job));
+  ATTUNE_ASSIGN_OR_RETURN(double hours, HoursOfJobs(*record));
   ATTUNE_RETURN_IF_ERROR(
       Commit(record, "trained", job.model() + " is the candidate", [&](UpdateRecord* changed) {
         changed->update.set_state(v1::Update::EVALUATING);
         changed->update.set_reason("measures " + job.model());
         changed->update.set_candidate(job.model());
-        changed->update.set_gpu_hours(changed->update.gpu_hours() + HoursOf(job));
+        changed->update.set_gpu_hours(hours);
       }));
   return true;
 }
@@ -380,6 +380,7 @@ Result<bool> Controller::SubmitEvaluations(UpdateRecord* record) {
   }
   ATTUNE_RETURN_IF_ERROR(Commit(record, "evaluating", message, [&](UpdateRecord* changed) {
     changed->update.mutable_evaluation_job_ids()->Assign(jobs.begin(), jobs.end());
+    for (const std::string& job : jobs) AddJob(&changed->update, job);
   }));
   return true;
 }
@@ -388,30 +389,24 @@ Result<bool> Controller::Evaluate(UpdateRecord* record) {
   if (record->evaluation.suites_size() == 0) return AskEvaluation(record);
   ATTUNE_ASSIGN_OR_RETURN(bool submitted, SubmitEvaluations(record));
   if (submitted) return true;
-  double hours = 0;
   for (const std::string& id : record->update.evaluation_job_ids()) {
     ATTUNE_ASSIGN_OR_RETURN(v1::Job job, ports_.jobs->Get(id));
     if (!IsOver(job.state())) return false;
     if (job.state() != v1::Job::SUCCEEDED) return FailedPrecondition(Sentence(job));
-    // After the champion moved, the candidate's evaluation is taken again, not made again.
-    if (record->rounds == 0 || id != record->update.evaluation_job_ids(0)) hours += HoursOf(job);
   }
+  ATTUNE_ASSIGN_OR_RETURN(double hours, HoursOfJobs(*record));
   ATTUNE_RETURN_IF_ERROR(Commit(record, "evaluated", "decides", [&](UpdateRecord* changed) {
     changed->update.set_state(v1::Update::DECIDING);
     changed->update.set_reason("decides on " + changed->update.candidate());
-    changed->update.set_gpu_hours(changed->update.gpu_hours() + hours);
+    changed->update.set_gpu_hours(hours);
   }));
   return true;
 }
 
+// It has ended: its jobs end too, and when they have, what they took is known.
 Result<bool> Controller::CancelJobs(UpdateRecord* record) {
-  std::vector<std::string> jobs(record->update.evaluation_job_ids().begin(),
-                                record->update.evaluation_job_ids().end());
-  for (const std::string& id :
-       {record->update.job_id(), record->watch_candidate_job, record->watch_champion_job}) {
-    if (!id.empty()) jobs.push_back(id);
-  }
-  for (const std::string& id : jobs) {
+  bool open = false;
+  for (const std::string& id : record->update.job_ids()) {
     auto job = ports_.jobs->Get(id);
     if (!job.ok() && job.status().code() == StatusCode::kNotFound) continue;
     if (!job.ok()) return job.status();
@@ -420,11 +415,18 @@ Result<bool> Controller::CancelJobs(UpdateRecord* record) {
     request.set_request_id("update/" + record->update.id() + "/cancel/" + id);
     request.set_id(id);
     request.set_reason(record->update.id() + " has ended: " + record->update.reason());
-    Status cancelled = ports_.jobs->Cancel(request).status();
-    if (!cancelled.ok() && cancelled.code() != StatusCode::kFailedPrecondition) return cancelled;
+    auto cancelled = ports_.jobs->Cancel(request);
+    if (!cancelled.ok() && cancelled.status().code() != StatusCode::kFailedPrecondition) {
+      return cancelled.status();
+    }
+    open = open || !cancelled.ok() || !IsOver(cancelled->state());
   }
-  ATTUNE_RETURN_IF_ERROR(Commit(record, "jobs_cancelled", "",
-                                [](UpdateRecord* changed) { changed->cancel_jobs = false; }));
+  if (open) return false;  // looked at again
+  ATTUNE_ASSIGN_OR_RETURN(double hours, HoursOfJobs(*record));
+  ATTUNE_RETURN_IF_ERROR(Commit(record, "jobs_cancelled", "", [&](UpdateRecord* changed) {
+    changed->cancel_jobs = false;
+    changed->update.set_gpu_hours(hours);
+  }));
   return false;
 }
 

@@ -165,6 +165,9 @@ Status Controller::Promote(UpdateRecord* record, const v1::GateReport& report) {
     changed->update.set_reason(reason);
     *changed->update.mutable_report() = report;
     changed->watch_after = window;
+    if (state != v1::Update::KEPT) {
+      SetTime(changed->update.mutable_promoted(), ports_.clock->Now());
+    }
     if (IsFinal(state)) SetTime(changed->update.mutable_ended(), ports_.clock->Now());
   };
   auto also = [&](Transaction& transaction) -> Status {

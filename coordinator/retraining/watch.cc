@@ -10,6 +10,7 @@ namespace attune::retraining {
 namespace {
 
 constexpr const char* kSuite = "live";
+constexpr std::chrono::hours kWatchMax{14 * 24};  // live data with answers may never come
 
 std::string Number(double value) {
   char text[32];
@@ -20,6 +21,16 @@ std::string Number(double value) {
 // A window's two splits are one suite: nothing of it was trained on yet.
 void Join(v1::EvaluationFacts* facts) {
   for (v1::ExampleFacts& example : *facts->mutable_examples()) example.set_suite(kSuite);
+}
+
+std::string EndOfWatch(const UpdateRecord& record, bool old) {
+  const uint32_t looked_at = record.update.windows_looked_at();
+  std::string text = old ? "the watch ends after 14 days: " : "";
+  text += std::to_string(looked_at) + (looked_at == 1 ? " window" : " windows") +
+          " of live data were watched";
+  if (record.watched == 0) return text + ", and none could be compared: nothing is known";
+  if (record.watched < looked_at) text += ", " + std::to_string(record.watched) + " compared";
+  return text + ": not worse than " + record.update.champion();
 }
 
 const v1::GateResult* RetentionOf(const v1::GateReport& report) {
@@ -41,11 +52,11 @@ Result<bool> Controller::Watch(UpdateRecord* record) {
                                       std::to_string(record->watched) + " windows"));
     return true;
   }
-  if (ports_.live == nullptr || record->watched >= promote.rollback().windows()) {
-    ATTUNE_RETURN_IF_ERROR(Finish(record, v1::Update::PROMOTED,
-                                  std::to_string(record->watched) +
-                                      " windows of live data were watched: not worse than " +
-                                      record->update.champion()));
+  const v1::Update& update = record->update;
+  const bool old =
+      update.has_promoted() && ports_.clock->Now() - TimeOf(update.promoted()) >= kWatchMax;
+  if (ports_.live == nullptr || old || update.windows_looked_at() >= promote.rollback().windows()) {
+    ATTUNE_RETURN_IF_ERROR(Finish(record, v1::Update::PROMOTED, EndOfWatch(*record, old)));
     return true;
   }
   return record->watch_candidate_job.empty() ? WatchNext(record) : Compare(record);
@@ -94,6 +105,8 @@ Result<bool> Controller::WatchNext(UpdateRecord* record) {
                                     changed->evaluation = request;
                                     changed->watch_candidate_job = candidate.id();
                                     changed->watch_champion_job = champion.id();
+                                    AddJob(&changed->update, candidate.id());
+                                    AddJob(&changed->update, champion.id());
                                   }));
     return true;
   }
@@ -103,15 +116,15 @@ Result<bool> Controller::WatchNext(UpdateRecord* record) {
 Result<bool> Controller::Compare(UpdateRecord* record) {
   const v1::RollbackSpec& rollback = record->spec.promote().rollback();
   const std::string window = "window " + std::to_string(record->watch_after);
-  double hours = 0;
+  ATTUNE_ASSIGN_OR_RETURN(double hours, HoursOfJobs(*record));
   auto clear = [&](UpdateRecord* changed) {
-    changed->update.set_gpu_hours(changed->update.gpu_hours() + hours);
+    changed->update.set_gpu_hours(hours);
+    changed->update.set_windows_looked_at(changed->update.windows_looked_at() + 1);
     changed->watch_candidate_job.clear();
     changed->watch_champion_job.clear();
   };
   for (const std::string& id : {record->watch_candidate_job, record->watch_champion_job}) {
     ATTUNE_ASSIGN_OR_RETURN(v1::Job job, ports_.jobs->Get(id));
-    hours += HoursOf(job);
     if (job.state() == v1::Job::SUCCEEDED) continue;
     if (job.state() != v1::Job::FAILED && job.state() != v1::Job::CANCELLED) return false;
     // A promotion is not undone because it could not be looked at once.
@@ -144,7 +157,7 @@ Result<bool> Controller::Compare(UpdateRecord* record) {
   const v1::GateResult* gate_result = RetentionOf(report);
   if (report.skills_size() == 0 || gate_result == nullptr ||
       gate_result->examples() < gates::kMinExamples) {
-    // Too few examples: nothing was seen, so it is no window that was watched.
+    // Too few examples: nothing was seen.
     ATTUNE_RETURN_IF_ERROR(Commit(record, "not_compared", window + ": " + report.summary(), clear));
     return true;
   }

@@ -391,6 +391,72 @@ TEST(ControllerTest, ModelsOfAnOpenUpdateAreInUse) {
   EXPECT_TRUE(in_use().empty());
 }
 
+TEST(ControllerTest, WatchEndsAfterItsWindowsWhateverTheySaid) {
+  World world;
+  StartWatch(&world);
+  for (int i = 0; i < 2; ++i) {
+    world.live.waiting = 30;
+    world.live.Close();
+    world.controller->Tick();
+    world.jobs.FinishAll(v1::Job::FAILED, world.clock.Now(), 0.25);
+    world.controller->Tick();
+  }
+  ASSERT_EQ(world.Updates()[0].state(), v1::Update::PROMOTED);
+  EXPECT_THAT(world.Updates()[0].reason(), HasSubstr("none could be compared"));
+  // Training and two evaluations of half an hour, four that failed after a quarter.
+  EXPECT_DOUBLE_EQ(world.Updates()[0].gpu_hours(), 2.5);
+}
+
+TEST(ControllerTest, WatchEndsAfterTwoWeeksWithoutLiveData) {
+  World world;
+  ASSERT_NO_FATAL_FAILURE(StartWatch(&world));
+  const std::string id = world.Updates()[0].id();
+  world.clock.Advance(hours(14 * 24 - 1));
+  world.controller->Tick();
+  EXPECT_EQ(world.Update(id).state(), v1::Update::WATCHING);
+  world.clock.Advance(hours(1));
+  world.controller->Tick();
+  EXPECT_EQ(world.Update(id).state(), v1::Update::PROMOTED);
+  EXPECT_THAT(world.Update(id).reason(), HasSubstr("the watch ends after 14 days: 0 windows"));
+}
+
+TEST(ControllerTest, AWatchedUpdateCountsFromItsPromotion) {
+  World world;
+  world.SetChampion(1);
+  ASSERT_TRUE(
+      world.Apply(std::string(kStream) + "limits: {cool_down: 30h, gpu_hours_per_week: 20}\n")
+          .ok());
+  world.live.waiting = 300;
+  world.clock.Advance(hours(3));
+  world.RunTo(v1::Update::WATCHING);
+  const std::string id = world.Updates()[0].id();
+  EXPECT_DOUBLE_EQ(world.Weekly()->gpu_hours_this_week(), 1.5);
+  world.clock.Advance(hours(24));
+  world.controller->Tick();
+  world.controller->Tick();
+  EXPECT_EQ(world.Update(id).state(), v1::Update::WATCHING);
+  EXPECT_EQ(world.Updates()[0].reason(), "cools down until 2026-12-01 09:00:00 UTC after " + id);
+  world.clock.Advance(hours(6 * 24));
+  EXPECT_DOUBLE_EQ(world.Weekly()->gpu_hours_this_week(), 0);
+}
+
+TEST(ControllerTest, HoursOfJobsThatWereCancelledCount) {
+  World world;
+  ASSERT_TRUE(world.Apply(kStream).ok());
+  world.live.waiting = 300;
+  world.clock.Advance(hours(3));
+  world.RunTo(v1::Update::TRAINING);
+  v1::Job& job = world.jobs.jobs.begin()->second;
+  SetTime(job.mutable_started(), world.clock.Now() - hours(2));
+  SetTime(job.mutable_ended(), world.clock.Now());
+  v1::CancelUpdateRequest request;
+  request.set_request_id("r1");
+  request.set_id(world.Updates()[0].id());
+  ASSERT_TRUE(world.controller->CancelUpdate(request).ok());
+  world.controller->Tick();
+  EXPECT_DOUBLE_EQ(world.Updates()[0].gpu_hours(), 2);
+}
+
 TEST(ControllerTest, WatchEndsWhenTheAliasMovesOn) {
   World world;
   StartWatch(&world);
