@@ -8,6 +8,7 @@
 #include "common/base/files.h"
 #include "common/gates/check.h"
 #include "common/spec/schedule_spec.h"
+#include "coordinator/jobs/evaluation_checks.h"
 #include "coordinator/retraining/controller.h"
 #include "coordinator/retraining/requests_of.h"
 #include "coordinator/store/events.h"
@@ -76,10 +77,38 @@ Status CheckCron(const v1::ScheduleSpec& spec) {
   return Status();
 }
 
+// Where a schedule says what an evaluation's field asks.
+std::string FieldOfGates(const std::string& field) {
+  constexpr std::string_view kSuites = "suites[";
+  int suite = 0;
+  if (!field.starts_with(kSuites)) return "gates." + field;
+  const char* end = field.data() + field.size();
+  auto [rest, error] = std::from_chars(field.data() + kSuites.size(), end, suite);
+  if (error != std::errc()) return "gates";
+  if (suite == 0) return "gates.goals";
+  const std::string metric = "].metrics[0]";
+  std::string tail(rest, end);
+  tail = tail.starts_with(metric) ? ".metric" + tail.substr(metric.size()) : tail.substr(1);
+  return "gates.retention[" + std::to_string(suite - 1) + "]" + tail;
+}
+
+// The evaluation that will be asked for, before a candidate is trained for it.
+Status CheckEvaluation(const v1::ScheduleSpec& spec) {
+  UpdateRecord record;
+  record.spec = spec;
+  v1::EvaluateRequest request = EvaluationOf(record, "goal@1");
+  request.set_model("candidate@1");
+  Status status = jobs::CheckEvaluate(request);
+  if (status.ok()) return status;
+  const std::string field = FieldOfGates(status.field());
+  return InvalidArgument(field + ": " + status.message()).WithField(field);
+}
+
 Status CheckApply(const v1::ApplyScheduleRequest& request) {
   ATTUNE_RETURN_IF_ERROR(spec::ValidateScheduleSpec(request.spec()));
   ATTUNE_RETURN_IF_ERROR(CheckCron(request.spec()));
   ATTUNE_RETURN_IF_ERROR(gates::CheckSpec(request.spec().gates()));
+  ATTUNE_RETURN_IF_ERROR(CheckEvaluation(request.spec()));
   // Its data sets are called NAME-data and NAME-goal.
   if (!IsValidName(request.spec().name() + "-data")) {
     return InvalidArgument("name must have at most 58 characters").WithField("name");

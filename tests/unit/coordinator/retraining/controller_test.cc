@@ -657,6 +657,41 @@ TEST(ControllerTest, BadCronIsRefusedWithItsField) {
   EXPECT_EQ(bad.status().field(), "trigger.timezone");
 }
 
+TEST(ControllerTest, WhatAnEvaluationRefusesIsRefusedBeforeTraining) {
+  World world;
+  ASSERT_TRUE(world.Apply("gates: {retention: [{name: old-skill, dataset: old}]}\n").ok());
+  v1::GetScheduleRequest get;
+  get.set_name("weekly");
+  v1::ApplyScheduleRequest good;
+  *good.mutable_spec() = world.controller->Get(get)->spec();
+  v1::ApplyScheduleRequest request = good;
+  v1::MetricSpec* metric =
+      request.mutable_spec()->mutable_gates()->mutable_retention(0)->mutable_metric();
+  metric->set_name("regex");
+  metric->set_pattern("[a");
+  auto bad = world.controller->Apply(request);
+  EXPECT_EQ(bad.status().code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(bad.status().field(), "gates.retention[0].metric.pattern");
+  request = good;
+  v1::Goal* goal = request.mutable_spec()->mutable_gates()->add_goals();
+  goal->set_min(0.5);
+  goal->mutable_metric()->set_name("json_schema");
+  goal->mutable_metric()->set_schema("{");
+  EXPECT_EQ(world.controller->Apply(request).status().field(), "gates.goals");
+  request = good;
+  request.mutable_spec()->mutable_gates()->add_smoke()->set_prompt("");
+  EXPECT_EQ(world.controller->Apply(request).status().field(), "gates.smoke[0].prompt");
+  request = good;  // as many skills as gates take
+  v1::GatesSpec* gates = request.mutable_spec()->mutable_gates();
+  while (gates->retention_size() < 32) {
+    v1::Retention* skill = gates->add_retention();
+    *skill = gates->retention(0);
+    skill->set_name("skill-" + std::to_string(gates->retention_size()));
+  }
+  bad = world.controller->Apply(request);
+  EXPECT_TRUE(bad.ok()) << bad.status().message();
+}
+
 TEST(ControllerTest, NamesOfNothingAreRefusedWithTheirField) {
   World world;
   auto bad = world.Apply("data: {observe: live, replay: {dataset: odl, share: 0.3}}\n");
