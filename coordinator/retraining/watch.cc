@@ -18,7 +18,7 @@ std::string Number(double value) {
   return text;
 }
 
-// A window's two splits are one suite: nothing of it was trained on yet.
+// A window's two splits are one suite: rows of it that were trained on are left out as in others.
 void Join(v1::EvaluationFacts* facts) {
   for (v1::ExampleFacts& example : *facts->mutable_examples()) example.set_suite(kSuite);
 }
@@ -149,10 +149,10 @@ Result<bool> Controller::Compare(UpdateRecord* record) {
       ReadFacts(record->update.champion(), record->watch_champion_job, record->evaluation));
   Join(facts.mutable_candidate());
   Join(facts.mutable_champion());
-  v1::SuiteProof* proof = facts.add_proofs();
-  proof->set_suite(kSuite);
-  proof->set_dataset(record->evaluation.suites(0).dataset());
-  proof->set_examples(static_cast<uint64_t>(facts.candidate().examples_size()));
+  v1::EvaluateRequest joined;
+  joined.add_suites()->set_name(kSuite);
+  joined.mutable_suites(0)->set_dataset(record->evaluation.suites(0).dataset());
+  ATTUNE_RETURN_IF_ERROR(AddProofs(&facts, joined));
   ATTUNE_ASSIGN_OR_RETURN(v1::GateReport report, ports_.decide(facts));
   const v1::GateResult* gate_result = RetentionOf(report);
   if (report.skills_size() == 0 || gate_result == nullptr ||

@@ -340,6 +340,23 @@ TEST(ControllerTest, WatchEndsWellAfterItsWindows) {
   EXPECT_THAT(world.Updates()[0].reason(), HasSubstr("2 windows of live data were watched"));
 }
 
+TEST(ControllerTest, AWatchLooksUpWhatWasTrainedOn) {
+  World world;
+  StartWatch(&world);
+  world.datasets.train_ids["weekly-data@1"] = {std::string(32, 'b')};
+  world.live.waiting = 30;
+  world.live.Close();
+  world.controller->Tick();
+  world.jobs.FinishAll(v1::Job::SUCCEEDED, world.clock.Now(), 0.1);
+  world.controller->Tick();
+  const v1::GateFacts& facts = world.decided.back();
+  ASSERT_EQ(facts.proofs_size(), 1);
+  EXPECT_EQ(facts.proofs(0).suite(), "live");
+  EXPECT_EQ(facts.proofs(0).dataset(), "live@2");
+  EXPECT_THAT(facts.proofs(0).trained_on(), ElementsAre("docs@1", "old@1", "weekly-data@1"));
+  EXPECT_THAT(facts.proofs(0).seen_ids(), ElementsAre(std::string(32, 'b')));
+}
+
 TEST(ControllerTest, WorseOnLiveDataGoesBack) {
   World world;
   StartWatch(&world);
