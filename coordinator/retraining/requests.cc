@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 
 #include "common/base/files.h"
 #include "common/gates/check.h"
@@ -20,6 +21,7 @@ constexpr uint32_t kPageDefault = 50;
 constexpr uint32_t kPageMax = 200;
 constexpr uint32_t kFiringsMax = 100;
 constexpr int kEventsMax = 1000;
+constexpr int kSlotsOfJitter = 400;  // that are compared
 constexpr size_t kSourceBytesMax = 1 << 20;
 
 Status NoSchedule(const std::string& name) {
@@ -56,6 +58,28 @@ Result<Response> Once(Database* database, const std::string& method, const Reque
     return Status();
   }));
   return response;
+}
+
+// A slot that is put off until the next one is due would be dropped for it.
+Status CheckJitter(const v1::ScheduleSpec& spec, TimePoint now) {
+  const double jitter = spec.trigger().jitter_seconds();
+  if (!(jitter > 0) || spec.trigger().cron().empty()) return Status();
+  ATTUNE_ASSIGN_OR_RETURN(Cron cron, Cron::Parse(spec.trigger().cron(), spec.trigger().timezone()));
+  auto slot = cron.Next(now);
+  for (int i = 0; i < kSlotsOfJitter && slot.ok(); ++i) {
+    auto next = cron.Next(*slot);
+    if (!next.ok()) break;
+    const double seconds = std::chrono::duration<double>(*next - *slot).count();
+    if (jitter >= seconds) {
+      return InvalidArgument("trigger.jitter: " + std::to_string(std::llround(jitter)) +
+                             " s, but two slots of cron are only " +
+                             std::to_string(std::llround(seconds)) +
+                             " s apart, and slots would be dropped: make it shorter than that")
+          .WithField("trigger.jitter");
+    }
+    slot = next;
+  }
+  return Status();
 }
 
 // What common/spec cannot check.
@@ -104,9 +128,10 @@ Status CheckEvaluation(const v1::ScheduleSpec& spec) {
   return InvalidArgument(field + ": " + status.message()).WithField(field);
 }
 
-Status CheckApply(const v1::ApplyScheduleRequest& request) {
+Status CheckApply(const v1::ApplyScheduleRequest& request, TimePoint now) {
   ATTUNE_RETURN_IF_ERROR(spec::ValidateScheduleSpec(request.spec()));
   ATTUNE_RETURN_IF_ERROR(CheckCron(request.spec()));
+  ATTUNE_RETURN_IF_ERROR(CheckJitter(request.spec(), now));
   ATTUNE_RETURN_IF_ERROR(gates::CheckSpec(request.spec().gates()));
   ATTUNE_RETURN_IF_ERROR(CheckEvaluation(request.spec()));
   // Its data sets are called NAME-data and NAME-goal.
@@ -198,7 +223,7 @@ Status Controller::CheckReferences(const v1::ScheduleSpec& spec) {
 }
 
 Result<v1::Schedule> Controller::Apply(const v1::ApplyScheduleRequest& request) {
-  ATTUNE_RETURN_IF_ERROR(CheckApply(request));
+  ATTUNE_RETURN_IF_ERROR(CheckApply(request, ports_.clock->Now()));
   ATTUNE_RETURN_IF_ERROR(CheckReferences(request.spec()));
   const std::string& name = request.spec().name();
   const TimePoint now = ports_.clock->Now();

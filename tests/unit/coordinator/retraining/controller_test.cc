@@ -709,6 +709,15 @@ TEST(ControllerTest, WhatAnEvaluationRefusesIsRefusedBeforeTraining) {
   EXPECT_TRUE(bad.ok()) << bad.status().message();
 }
 
+TEST(ControllerTest, JitterThatWouldDropSlotsIsRefused) {
+  World world;
+  auto bad = world.Apply("trigger: {cron: \"0 3,4 * * *\", jitter: 1h}\ndata: {observe: live}\n");
+  EXPECT_EQ(bad.status().field(), "trigger.jitter");
+  EXPECT_THAT(bad.status().message(), HasSubstr("only 3600 s apart"));
+  EXPECT_TRUE(
+      world.Apply("trigger: {cron: \"0 3,4 * * *\", jitter: 59m}\ndata: {observe: live}\n").ok());
+}
+
 TEST(ControllerTest, NamesOfNothingAreRefusedWithTheirField) {
   World world;
   auto bad = world.Apply("data: {observe: live, replay: {dataset: odl, share: 0.3}}\n");
