@@ -60,6 +60,23 @@ Result<Response> Once(Database* database, const std::string& method, const Reque
   return response;
 }
 
+// The answer that an earlier request with this id got. Before checks against what there is now: it
+// may have changed since.
+template <typename Response, typename Request>
+Result<std::optional<Response>> Earlier(Database* database, const std::string& method,
+                                        const Request& request) {
+  std::optional<Response> response;
+  ATTUNE_RETURN_IF_ERROR(database->Read([&](Transaction& transaction) -> Status {
+    ATTUNE_ASSIGN_OR_RETURN(
+        auto earlier, FindRequest(transaction, request.request_id(), method, Content(request)));
+    if (!earlier) return Status();
+    return response.emplace().ParseFromString(*earlier)
+               ? Status()
+               : DataLoss("a stored answer cannot be read");
+  }));
+  return response;
+}
+
 // A slot that is put off until the next one is due would be dropped for it.
 Status CheckJitter(const v1::ScheduleSpec& spec, TimePoint now) {
   const double jitter = spec.trigger().jitter_seconds();
@@ -223,6 +240,9 @@ Status Controller::CheckReferences(const v1::ScheduleSpec& spec) {
 }
 
 Result<v1::Schedule> Controller::Apply(const v1::ApplyScheduleRequest& request) {
+  ATTUNE_ASSIGN_OR_RETURN(auto earlier,
+                          Earlier<v1::Schedule>(ports_.database, "ApplySchedule", request));
+  if (earlier) return std::move(*earlier);
   ATTUNE_RETURN_IF_ERROR(CheckApply(request, ports_.clock->Now()));
   ATTUNE_RETURN_IF_ERROR(CheckReferences(request.spec()));
   const std::string& name = request.spec().name();

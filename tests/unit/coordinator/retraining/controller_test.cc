@@ -718,6 +718,20 @@ TEST(ControllerTest, JitterThatWouldDropSlotsIsRefused) {
       world.Apply("trigger: {cron: \"0 3,4 * * *\", jitter: 59m}\ndata: {observe: live}\n").ok());
 }
 
+TEST(ControllerTest, ApplyThatIsRepeatedIsAnsweredThoughItsDataIsGone) {
+  World world;
+  v1::ApplyScheduleRequest request;
+  *request.mutable_spec() = world.Apply(kStream)->spec();
+  request.set_request_id("a1");
+  ASSERT_TRUE(world.controller->Apply(request).ok());
+  world.datasets.versions.erase("old");
+  auto again = world.controller->Apply(request);
+  ASSERT_TRUE(again.ok()) << again.status().message();
+  EXPECT_EQ(again->spec().name(), "weekly");
+  request.set_request_id("a2");
+  EXPECT_EQ(world.controller->Apply(request).status().code(), StatusCode::kNotFound);
+}
+
 TEST(ControllerTest, NamesOfNothingAreRefusedWithTheirField) {
   World world;
   auto bad = world.Apply("data: {observe: live, replay: {dataset: odl, share: 0.3}}\n");
