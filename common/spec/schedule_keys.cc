@@ -25,7 +25,7 @@ const std::vector<ScheduleKey>& Table() {
       {"trigger.timezone", "string", "UTC", "IANA time zone of every cron expression here."},
       {"trigger.jitter", "duration", "0s",
        "Each slot starts up to this much later, by a hash of schedule and slot, so that many "
-       "schedules of one hour do not start at once."},
+       "schedules of one hour do not start at once. Shorter than the time between any two slots."},
       {"trigger.drift", "true or false", "false",
        "Retrain on an alarm of the observed stream (`attune drift`)."},
       {"trigger.new_examples", "whole number", "0",
@@ -98,11 +98,13 @@ const std::vector<ScheduleKey>& Table() {
        "old one's on the same examples by so much (nats). Without the section nothing is watched."},
       {"promote.rollback.confidence", "number", "0.95", "That it is higher."},
       {"promote.rollback.windows", "whole number", "3",
-       "How many windows after the promotion are watched."},
+       "How many windows after the promotion are watched, compared or not; the watch ends after 14 "
+       "days at the latest."},
       {"limits.gpu_hours_per_week", "number", "0",
        "Slots times hours that the updates' jobs may take in seven days; 0: no limit."},
       {"limits.cool_down", "duration", "0s",
-       "After the end of an update nothing starts for so long."},
+       "After the end of an update nothing starts for so long; one that was promoted counts from "
+       "then, though it is still watched."},
       {"limits.overlap", "skip or queue", "skip",
        "A trigger while an update runs is dropped, or waits for its end."},
       {"limits.catch_up", "latest or none", "latest",
