@@ -3,19 +3,47 @@
 #include <algorithm>
 
 #include "common/base/hash.h"
+#include "coordinator/drift/problems.h"
+#include "coordinator/drift/text.h"
 
 namespace attune::drift {
 namespace {
+
+constexpr int kReasonsShown = 3;
 
 struct Hashes {
   std::string whole, prefix;
 };
 
-Result<Hashes> HashOf(objects::ObjectSource& files, const std::string& name,
+// The first bytes of a file, no more though it may grow meanwhile.
+Status ReadUpTo(objects::ObjectSource& files, const std::string& name, uint64_t bound,
+                const std::function<Status(std::string_view)>& take) {
+  uint64_t left = bound;
+  ATTUNE_RETURN_IF_ERROR(files.Read(name, [&](std::string_view bytes) -> Status {
+    bytes = bytes.substr(0, std::min<uint64_t>(left, bytes.size()));
+    left -= bytes.size();
+    return bytes.empty() ? Status() : take(bytes);
+  }));
+  return left == 0 ? Status() : Unavailable(name + " became shorter while it was read");
+}
+
+// Where the last line that is finished ends.
+Result<uint64_t> EndOfLines(objects::ObjectSource& files, const std::string& name, uint64_t bound) {
+  uint64_t at = 0, end = 0;
+  ATTUNE_RETURN_IF_ERROR(ReadUpTo(files, name, bound, [&](std::string_view bytes) {
+    const size_t newline = bytes.rfind('\n');
+    if (newline != std::string_view::npos) end = at + newline + 1;
+    at += bytes.size();
+    return Status();
+  }));
+  return end;
+}
+
+Result<Hashes> HashOf(objects::ObjectSource& files, const std::string& name, uint64_t bound,
                       uint64_t prefix_bytes) {
   Sha256 whole, prefix;
   uint64_t left = prefix_bytes;
-  ATTUNE_RETURN_IF_ERROR(files.Read(name, [&](std::string_view bytes) {
+  ATTUNE_RETURN_IF_ERROR(ReadUpTo(files, name, bound, [&](std::string_view bytes) {
     whole.Update(bytes);
     std::string_view part = bytes.substr(0, std::min<uint64_t>(left, bytes.size()));
     prefix.Update(part);
@@ -26,10 +54,10 @@ Result<Hashes> HashOf(objects::ObjectSource& files, const std::string& name,
 }
 
 // Calls take with the bytes from an offset on. Returns the hash of all.
-Result<std::string> ReadFrom(objects::ObjectSource& files, const std::string& name, uint64_t offset,
-                             const std::function<Status(std::string_view)>& take) {
+Result<std::string> ReadFrom(objects::ObjectSource& files, const std::string& name, uint64_t bound,
+                             uint64_t offset, const std::function<Status(std::string_view)>& take) {
   Sha256 whole;
-  ATTUNE_RETURN_IF_ERROR(files.Read(name, [&](std::string_view bytes) -> Status {
+  ATTUNE_RETURN_IF_ERROR(ReadUpTo(files, name, bound, [&](std::string_view bytes) -> Status {
     whole.Update(bytes);
     const uint64_t skipped = std::min<uint64_t>(offset, bytes.size());
     offset -= skipped;
@@ -37,6 +65,20 @@ Result<std::string> ReadFrom(objects::ObjectSource& files, const std::string& na
     return bytes.empty() ? Status() : take(bytes);
   }));
   return whole.Hex();
+}
+
+// Twice as long after each failure.
+std::chrono::seconds TryAgainAfter(int failures) {
+  return std::min<std::chrono::seconds>(kTryFileAgain * (1 << std::min(failures - 1, 10)),
+                                        kTryFileAgainMost);
+}
+
+std::string RejectedRows(const v1::ObserveResponse& response) {
+  std::string text = CountOf(response.rejected(), "row") + " rejected: ";
+  for (int i = 0; i < std::min(response.rejected_rows_size(), kReasonsShown); ++i) {
+    text += (i == 0 ? "" : "; ") + response.rejected_rows(i);
+  }
+  return text;
 }
 
 // Where a file is, whatever options lead there.
@@ -49,12 +91,19 @@ std::string PathOf(const std::string& address, const std::string& name) {
 }  // namespace
 
 Status FolderReader::Read(const StreamRecord& stream, TimePoint now) {
-  Status first;
+  Problems problems;
   for (const std::string& address : stream.stream.spec().folders()) {
-    Status status = ReadFolder(stream, address, now);
-    if (first.ok()) first = status;
+    problems.Add(ReadFolder(stream, address, now));
   }
-  return first;
+  // Of files as they are, tried just now or not.
+  const std::string& name = stream.stream.spec().name();
+  for (auto it = seen_.lower_bound({name, ""}); it != seen_.end() && it->first.first == name;
+       ++it) {
+    const Seen& seen = it->second;
+    problems.Add(seen.problem);
+    if (now < seen.rejected_until) problems.Add(InvalidArgument(seen.rejected));
+  }
+  return problems.All();
 }
 
 void FolderReader::KeepOnly(const std::set<std::string>& streams) {
@@ -70,24 +119,22 @@ Status FolderReader::ReadFolder(const StreamRecord& stream, const std::string& a
   if (now < source.not_before) return Status();
   if (address.starts_with("s3://")) source.not_before = now + kListBucketEvery;
   if (!source.files) {
-    ATTUNE_ASSIGN_OR_RETURN(source.files, objects::OpenSource(address));
+    ATTUNE_ASSIGN_OR_RETURN(source.files, open_(address));
   }
   Result<std::vector<objects::Object>> listed = source.files->List(".jsonl");
   if (!listed.ok()) return listed.status().WithContext("watched folder");
   std::set<std::string> paths;
-  Status first;
   for (const objects::Object& object : *listed) {
     const std::string path = PathOf(address, object.name);
     paths.insert(path);
-    Status status = Look(stream, *source.files, object, path, now);
-    if (first.ok()) first = status;
+    ATTUNE_RETURN_IF_ERROR(Look(stream, *source.files, object, path, now));
   }
   const std::string below = PathOf(address, "");
   std::erase_if(seen_, [&](const auto& entry) {
     const auto& [of, path] = entry.first;
     return of == name && path.starts_with(below) && !paths.contains(path);
   });
-  return first;
+  return Status();
 }
 
 Status FolderReader::Look(const StreamRecord& stream, objects::ObjectSource& files,
@@ -98,7 +145,14 @@ Status FolderReader::Look(const StreamRecord& stream, objects::ObjectSource& fil
   auto [entry, added] = seen_.try_emplace({name, path});
   Seen& seen = entry->second;
   if (added || seen.bytes != object.bytes || seen.modified != object.modified) {
-    seen = {object.bytes, object.modified, now + kSettle, false};
+    const Seen before = seen;
+    seen = Seen();
+    seen.bytes = object.bytes;
+    seen.modified = object.modified;
+    seen.since = now;
+    seen.not_before = now + kSettle;
+    seen.rejected = before.rejected;
+    seen.rejected_until = before.rejected_until;
     // After a restart most files are known already.
     std::optional<FileRecord> known;
     ATTUNE_RETURN_IF_ERROR(database_->Read([&](Transaction& transaction) {
@@ -108,14 +162,30 @@ Status FolderReader::Look(const StreamRecord& stream, objects::ObjectSource& fil
     seen.done = known && known->bytes == object.bytes && known->modified_us == modified_us;
   }
   if (seen.done || now < seen.not_before) return Status();
-  Status status = ReadFile(stream, files, object.name, {path, object.bytes, modified_us, ""});
-  seen.done = status.ok();
-  if (!status.ok()) seen.not_before = now + kTryFileAgain;
-  return status;
+  // An object of a bucket is there as a whole; a file may be in the middle of a line.
+  const bool whole = path.starts_with("s3://") || now - seen.since >= kFinished;
+  Result<Taken> taken =
+      ReadFile(stream, files, object.name, {path, object.bytes, modified_us, ""}, whole);
+  if (!taken.ok()) {
+    seen.problem = taken.status().WithContext(path);
+    seen.not_before = now + TryAgainAfter(++seen.failures);
+    return Status();  // said by Read, with the others
+  }
+  seen.problem = Status();
+  seen.failures = 0;
+  if (!taken->rejected.empty()) {
+    seen.rejected = taken->rejected;
+    seen.rejected_until = now + kRejectedShown;
+  }
+  seen.done = taken->bytes == object.bytes;
+  if (!seen.done) seen.not_before = seen.since + kFinished;
+  return Status();
 }
 
-Status FolderReader::ReadFile(const StreamRecord& stream, objects::ObjectSource& files,
-                              const std::string& name, const FileRecord& file) {
+Result<FolderReader::Taken> FolderReader::ReadFile(const StreamRecord& stream,
+                                                   objects::ObjectSource& files,
+                                                   const std::string& name, const FileRecord& file,
+                                                   bool whole) {
   const std::string& stream_name = stream.stream.spec().name();
   std::optional<FileRecord> known;
   ATTUNE_RETURN_IF_ERROR(database_->Read([&](Transaction& transaction) {
@@ -123,8 +193,15 @@ Status FolderReader::ReadFile(const StreamRecord& stream, objects::ObjectSource&
     return Status();
   }));
   FileRecord record = file;
-  ATTUNE_ASSIGN_OR_RETURN(Hashes hashes, HashOf(files, name, known ? known->bytes : 0));
+  if (!whole) {
+    ATTUNE_ASSIGN_OR_RETURN(record.bytes, EndOfLines(files, name, file.bytes));
+  }
+  if (record.bytes == 0) return Taken();
+  ATTUNE_ASSIGN_OR_RETURN(Hashes hashes,
+                          HashOf(files, name, record.bytes, known ? known->bytes : 0));
   record.sha256 = hashes.whole;
+  const bool same = known && known->bytes == record.bytes && known->sha256 == record.sha256;
+  if (same && record.bytes < file.bytes) return Taken{record.bytes, ""};
   bool has_content = false;
   ATTUNE_RETURN_IF_ERROR(database_->Read([&](Transaction& transaction) {
     has_content = HasContent(transaction, stream_name, record.sha256);
@@ -132,15 +209,15 @@ Status FolderReader::ReadFile(const StreamRecord& stream, objects::ObjectSource&
   }));
   ATTUNE_ASSIGN_OR_RETURN(std::unique_ptr<Batch> batch, observations_->Start("", stream_name));
   if (!has_content) {
-    const bool grew = known && known->bytes < file.bytes && known->sha256 == hashes.prefix;
+    const bool grew = known && known->bytes < record.bytes && known->sha256 == hashes.prefix;
     ATTUNE_ASSIGN_OR_RETURN(
         const std::string read,
-        ReadFrom(files, name, grew ? known->bytes : 0,
+        ReadFrom(files, name, record.bytes, grew ? known->bytes : 0,
                  [&](std::string_view bytes) { return batch->Append(file.path, bytes); }));
     if (read != record.sha256) return Unavailable(file.path + " changed while it was read");
   }
-  Result<v1::ObserveResponse> response = batch->Finish(&record);
-  return response.ok() ? Status() : response.status();
+  ATTUNE_ASSIGN_OR_RETURN(v1::ObserveResponse response, batch->Finish(&record));
+  return Taken{record.bytes, response.rejected() == 0 ? "" : RejectedRows(response)};
 }
 
 }  // namespace attune::drift

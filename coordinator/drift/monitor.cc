@@ -3,6 +3,7 @@
 #include <set>
 
 #include "common/log/log.h"
+#include "coordinator/drift/problems.h"
 
 namespace attune::drift {
 namespace {
@@ -73,9 +74,9 @@ void Monitor::Tick() {
 }
 
 Status Monitor::TickStream(const StreamRecord& stream) {
-  Status first;
+  Problems problems;
   auto note = [&](const Status& status) {
-    if (first.ok()) first = status;
+    problems.Add(status);
     return status.ok();
   };
   note(folders_.Read(stream, ports_.clock->Now()));
@@ -85,7 +86,7 @@ Status Monitor::TickStream(const StreamRecord& stream) {
     bool progress = false;
     if (!note(MeasureNext(stream, &progress)) || !progress) break;
   }
-  return first;
+  return problems.All();
 }
 
 // Said once, when it changes.

@@ -79,8 +79,10 @@ std::string Missing(const fs::path& path, uint64_t has, uint64_t committed) {
 
 // The whole folder is away, as when a disk is not mounted: what it held may come back.
 Status FolderIsAway(const fs::path& folder) {
-  return Unavailable("there is no folder " + folder.string() +
-                     " though it holds rows: mount or restore what it is on");
+  return Unavailable(
+      "there is no folder " + folder.string() +
+      " though it holds rows: mount or restore what it is on, or make the folder to give "
+      "them up");
 }
 
 std::string FileName(uint64_t window) {

@@ -90,12 +90,137 @@ TEST_F(FoldersTest, BadFilesAndFoldersAreNamedAndKeepNobodyWaiting) {
   Write("a.jsonl", "no json\n");
   Write("b.jsonl", Rows("old", 0, 3));
   EXPECT_EQ(Settle(), 3u);
-  EXPECT_EQ(Stream().problem(), "");  // read, with its rows rejected
+  EXPECT_THAT(Stream().problem(), HasSubstr("1 row rejected: " + (watched_ / "a.jsonl").string()));
   fs::remove_all(watched_);
   monitor_->Tick();
   EXPECT_THAT(Stream().problem(), HasSubstr(watched_.string()));
   ASSERT_TRUE(Observe(Rows("old", 3, 4)).ok());
   EXPECT_EQ(Stream().observed(), 4u);
+}
+
+TEST_F(FoldersTest, RejectedRowsAreSaidForADay) {
+  Write("a.jsonl", "no json\n" + Rows("old", 0, 2));
+  EXPECT_EQ(Settle(), 2u);
+  EXPECT_THAT(Stream().problem(), HasSubstr("a.jsonl:1: "));
+  EXPECT_EQ(TickAfter(23 * 3600), 2u);
+  EXPECT_THAT(Stream().problem(), HasSubstr("1 row rejected"));
+  TickAfter(3600);
+  EXPECT_EQ(Stream().problem(), "");
+}
+
+TEST_F(FoldersTest, AHalfWrittenLineIsLeftUntilItIsWhole) {
+  const std::string rows = Rows("old", 0, 4);
+  Write("a.jsonl", rows.substr(0, rows.size() - 5));
+  EXPECT_EQ(Settle(), 3u);
+  EXPECT_EQ(TickAfter(60), 3u);
+  Restart();
+  EXPECT_EQ(Settle(), 3u);
+  Append("a.jsonl", rows.substr(rows.size() - 5));
+  EXPECT_EQ(Settle(), 4u);
+  EXPECT_EQ(Stream().problem(), "");
+}
+
+TEST_F(FoldersTest, ALastLineWithoutItsNewlineIsTakenOnceTheFileIsFinished) {
+  std::string rows = Rows("old", 0, 3);
+  rows.pop_back();
+  Write("a.jsonl", rows);
+  EXPECT_EQ(Settle(), 2u);
+  EXPECT_EQ(TickAfter(580), 2u);
+  EXPECT_EQ(TickAfter(30), 3u);
+  EXPECT_EQ(TickAfter(3600), 3u);
+  Restart();
+  EXPECT_EQ(Settle(), 3u);
+}
+
+// A folder that a test sees into.
+class FakeSource final : public objects::ObjectSource {
+ public:
+  struct File {
+    std::string content;
+    uint64_t listed = 0;  // its size when it was listed; it may have grown since
+    int reads = 0;
+  };
+  explicit FakeSource(std::map<std::string, File>* files) : files_(files) {}
+
+  Result<std::vector<objects::Object>> List(std::string_view) override {
+    std::vector<objects::Object> objects;
+    for (const auto& [name, file] : *files_) objects.push_back({name, file.listed, TimePoint()});
+    return objects;
+  }
+  Status Read(const std::string& name,
+              const std::function<Status(std::string_view bytes)>& take) override {
+    ++files_->at(name).reads;
+    return take(files_->at(name).content);
+  }
+
+ private:
+  std::map<std::string, File>* const files_;
+};
+
+class FakeFolderTest : public StreamTest {
+ protected:
+  FakeFolderTest() {
+    v1::StreamSpec spec = Spec();
+    spec.mutable_window()->set_examples(1000);
+    Apply(spec);
+  }
+
+  void Start() {
+    reader_ = std::make_unique<FolderReader>(
+        database_.get(), observations_.get(),
+        [this](const std::string&) -> Result<std::unique_ptr<objects::ObjectSource>> {
+          return std::unique_ptr<objects::ObjectSource>(std::make_unique<FakeSource>(&files_));
+        });
+  }
+  Status ReadAfter(int seconds) {
+    clock_.Advance(std::chrono::seconds(seconds));
+    StreamRecord stream;
+    Status found = database_->Read([&](Transaction& transaction) -> Status {
+      ATTUNE_ASSIGN_OR_RETURN(stream, FindStream(transaction, "live"));
+      return Status();
+    });
+    EXPECT_TRUE(found.ok()) << found.ToString();
+    stream.stream.mutable_spec()->add_folders("/fake");
+    return reader_->Read(stream, clock_.Now());
+  }
+
+  std::map<std::string, FakeSource::File> files_;
+  std::unique_ptr<FolderReader> reader_;
+};
+
+TEST_F(FakeFolderTest, AFileThatGrowsBetweenListAndReadIsObservedOnce) {
+  files_["a.jsonl"] = {Rows("old", 0, 5), Rows("old", 0, 3).size()};
+  Start();
+  EXPECT_TRUE(ReadAfter(0).ok());
+  EXPECT_TRUE(ReadAfter(6).ok());
+  EXPECT_EQ(Stream().observed(), 3u);
+  files_["a.jsonl"].listed = files_["a.jsonl"].content.size();
+  EXPECT_TRUE(ReadAfter(1).ok());
+  EXPECT_TRUE(ReadAfter(6).ok());
+  EXPECT_EQ(Stream().observed(), 5u);
+}
+
+TEST_F(FakeFolderTest, FilesThatCannotBeTakenAreAllNamedAndReadEverMoreRarely) {
+  observation_options_.backlog_bytes_max = 100;
+  Restart();
+  const std::string rows = Rows("old", 0, 100);
+  files_["a.jsonl"] = {rows, rows.size()};
+  files_["b.jsonl"] = {rows, rows.size() / 2};
+  Start();
+  EXPECT_TRUE(ReadAfter(0).ok());
+  const Status refused = ReadAfter(6);
+  EXPECT_THAT(refused.message(), HasSubstr("/fake/a.jsonl"));
+  EXPECT_THAT(refused.message(), HasSubstr("/fake/b.jsonl"));
+  const int once = files_["a.jsonl"].reads;
+  EXPECT_FALSE(ReadAfter(30).ok());
+  EXPECT_EQ(files_["a.jsonl"].reads, 2 * once);
+  EXPECT_FALSE(ReadAfter(59).ok());  // still said, not read
+  EXPECT_EQ(files_["a.jsonl"].reads, 2 * once);
+  EXPECT_FALSE(ReadAfter(1).ok());
+  EXPECT_EQ(files_["a.jsonl"].reads, 3 * once);
+  for (int i = 0; i < 12; ++i) EXPECT_FALSE(ReadAfter(3600).ok());
+  // An hour at most; of a file that is finished the last newline is not looked for.
+  EXPECT_EQ(files_["a.jsonl"].reads, 3 * once + 12 * (once - 1));
 }
 
 }  // namespace
