@@ -24,8 +24,9 @@ struct Sample {
   std::vector<double> lengths;    // tokens
   std::vector<double> losses;     // nats a token, of the text alone
   std::vector<double> entropies;  // nats
-  // Nats a token, of the targets of labelled examples, in the order of their arrival. The
-  // reference's are of examples that were not trained on.
+  // Nats a token, of the whole text of labelled examples (prompt and answer, as EMBED measures it,
+  // not of the answer alone), in the order of their arrival. The reference's are of examples that
+  // were not trained on.
   std::vector<double> labelled_losses;
   // Key of the metadata to value to examples.
   std::map<std::string, std::map<std::string, uint64_t>> categories;

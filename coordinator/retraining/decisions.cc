@@ -121,10 +121,11 @@ std::optional<Trigger> DecideTriggers(const v1::TriggerSpec& spec, const Trigger
       for (const v1::DetectorResult& result : window->detectors()) {
         if (result.detector() != "quality" || result.effect() < increase) continue;
         if (result.p_value() > kQualityLevel) continue;
-        return Trigger{"quality", "the champion's loss on labelled live data is higher by " +
-                                      Number(result.effect()) + " nats in window " +
-                                      std::to_string(window->number()) + " (limit " +
-                                      Number(increase) + ")"};
+        return Trigger{"quality",
+                       "the champion's loss on labelled live data, of the whole text, is "
+                       "higher by " +
+                           Number(result.effect()) + " nats in window " +
+                           std::to_string(window->number()) + " (limit " + Number(increase) + ")"};
       }
       break;  // the newest that was measured counts
     }
