@@ -65,6 +65,10 @@ void Monitor::Tick() {
   for (const StreamRecord& stream : streams) {
     if (stopping()) return;
     names.insert(stream.stream.spec().name());
+    if (stream.unreadable) {
+      NoteProblem(stream.stream.spec().name(), DataLoss(kUnreadable));
+      continue;
+    }
     NoteProblem(stream.stream.spec().name(), TickStream(stream));
   }
   folders_.KeepOnly(names);

@@ -138,8 +138,16 @@ Status Monitor::Delete(const v1::DeleteStreamRequest& request) {
         std::optional<std::string> earlier,
         FindRequest(transaction, request.request_id(), kMethod, request.name()));
     if (earlier) return Status();
-    ATTUNE_ASSIGN_OR_RETURN(deleted, FindStream(transaction, request.name()));
-    embedding = FirstWindow(transaction, request.name(), Phase::kEmbedding, Phase::kEmbedding);
+    Result<StreamRecord> found = FindStream(transaction, request.name());
+    if (!found.ok() && found.status().code() != StatusCode::kDataLoss) return found.status();
+    if (found.ok()) {
+      deleted = *std::move(found);
+      embedding = FirstWindow(transaction, request.name(), Phase::kEmbedding, Phase::kEmbedding);
+    } else {  // damaged, but it has a name
+      deleted.emplace();
+      deleted->incarnation = FindIncarnation(transaction, request.name()).value_or("");
+      deleted->stream.mutable_spec()->set_name(request.name());
+    }
     RemoveStream(transaction, request.name());
     SaveRequest(transaction, request.request_id(), kMethod, request.name(), "");
     transaction.AppendEvent("stream", request.name(), "deleted",

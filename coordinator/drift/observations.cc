@@ -487,7 +487,11 @@ Status ObservationStore::Reconcile() {
     }
     for (const fs::path& of_incarnation : Entries(folder)) {
       if (of_incarnation == FolderOf(stream->second)) {
-        ATTUNE_RETURN_IF_ERROR(ReconcileStream(of_incarnation, stream->second));
+        if (stream->second.unreadable) continue;  // restored, it has them again
+        Status status = ReconcileStream(of_incarnation, stream->second);
+        if (!status.ok()) {
+          spdlog::error("stream '{}': {}", stream->first, status.message());
+        }
       } else {
         RemoveAll(of_incarnation);
       }
@@ -512,6 +516,8 @@ Status ObservationStore::ReconcileStream(const fs::path& folder, const StreamRec
       continue;
     }
     if (window->phase >= Phase::kClosed) continue;  // it failed: its rows are nowhere else
+    // One that cannot be cut back is cut, or refused with its name, when rows are added; no reader
+    // goes past what was committed.
     std::error_code error;
     const uint64_t size = fs::file_size(path, error);
     if (!error && size > window->bytes) {
@@ -519,7 +525,7 @@ Status ObservationStore::ReconcileStream(const fs::path& folder, const StreamRec
                    window->bytes);
       fs::resize_file(path, window->bytes, error);
     }
-    if (error) return ErrnoStatus(error.value(), path.string());
+    if (error) spdlog::error("{}: {}", path.string(), error.message());
   }
   return Status();
 }

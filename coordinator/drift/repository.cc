@@ -12,10 +12,15 @@ using soci::use;
 constexpr int kNamesInMessage = 10;
 
 template <typename Message>
+bool TryParse(const std::string& text, Message* message) {
+  auto bytes = DecodeBytes(text);
+  return bytes.ok() && message->ParseFromString(*bytes);
+}
+
+template <typename Message>
 Message Parse(const std::string& text) {
   Message message;
-  auto bytes = DecodeBytes(text);
-  if (!bytes.ok() || !message.ParseFromString(*bytes)) {
+  if (!TryParse(text, &message)) {
     throw soci::soci_error("a stored record of drift cannot be read");
   }
   return message;
@@ -79,7 +84,12 @@ Result<StreamRecord> FindStream(Transaction& transaction, const std::string& nam
   sql << "SELECT incarnation, record FROM streams WHERE name = :name", use(name),
       into(r.incarnation), into(record);
   if (!sql.got_data()) return NoStream(transaction, name);
-  r.stream = Parse<v1::Stream>(record);
+  if (!TryParse(record, &r.stream)) {
+    return DataLoss("the record of stream '" + name +
+                    "' cannot be read: restore the database from a backup, or give the stream up "
+                    "with `attune drift delete " +
+                    name + "`");
+  }
   return r;
 }
 
@@ -88,6 +98,14 @@ Result<StreamRecord> FindStream(Transaction& transaction, const std::string& nam
   ATTUNE_ASSIGN_OR_RETURN(StreamRecord r, FindStream(transaction, name));
   if (r.incarnation == incarnation) return r;
   return NotFound("stream '" + name + "' was deleted and made anew");
+}
+
+std::optional<std::string> FindIncarnation(Transaction& transaction, const std::string& name) {
+  std::string incarnation;
+  soci::session& sql = transaction.session();
+  sql << "SELECT incarnation FROM streams WHERE name = :name", use(name), into(incarnation);
+  if (!sql.got_data()) return std::nullopt;
+  return incarnation;
 }
 
 void SaveStream(Transaction& transaction, const StreamRecord& record) {
@@ -110,11 +128,18 @@ std::vector<StreamRecord> LoadStreams(Transaction& transaction, const std::strin
   std::vector<StreamRecord> records;
   int most = static_cast<int>(limit);
   soci::rowset<soci::row> rows =
-      (transaction.session().prepare << "SELECT incarnation, record FROM streams WHERE name > "
-                                        ":after ORDER BY name LIMIT :limit",
+      (transaction.session().prepare << "SELECT incarnation, record, name FROM streams WHERE "
+                                        "name > :after ORDER BY name LIMIT :limit",
        use(after), use(most));
   for (const soci::row& row : rows) {
-    records.push_back({row.get<std::string>(0), Parse<v1::Stream>(row.get<std::string>(1))});
+    StreamRecord& record = records.emplace_back();
+    record.incarnation = row.get<std::string>(0);
+    if (TryParse(row.get<std::string>(1), &record.stream)) continue;
+    record.unreadable = true;
+    record.stream.Clear();
+    record.stream.mutable_spec()->set_name(row.get<std::string>(2));
+    record.stream.set_state("new");
+    record.stream.set_problem(kUnreadable);
   }
   return records;
 }

@@ -20,7 +20,13 @@ inline constexpr uint32_t kPageSizeMax = 1000;
 struct StreamRecord {
   std::string incarnation;  // another one each time that the name is made anew
   v1::Stream stream;        // all but waiting, which CountWaiting has
+  // Of LoadStreams: the stored record is damaged, and stream has no more than its name and the
+  // problem. Its rows and windows are left alone.
+  bool unreadable = false;
 };
+
+inline constexpr const char* kUnreadable =
+    "its record in the database cannot be read: restore a backup, or delete the stream";
 
 // A window's way. The numbers are stored.
 enum class Phase {
@@ -68,6 +74,8 @@ Result<StreamRecord> FindStream(Transaction& transaction, const std::string& nam
 Result<StreamRecord> FindStream(Transaction& transaction, const std::string& name,
                                 const std::string& incarnation);
 void SaveStream(Transaction& transaction, const StreamRecord& record);
+// Also of a record that is damaged. nullopt when there is none.
+std::optional<std::string> FindIncarnation(Transaction& transaction, const std::string& name);
 // With its windows and the files that were read; profiles stay.
 void RemoveStream(Transaction& transaction, const std::string& name);
 // By name, those after the given one.

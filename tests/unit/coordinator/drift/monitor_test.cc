@@ -373,6 +373,48 @@ TEST_F(MonitorTest, AProfileThatWasForgottenIsMadeAnewByJobsOfItsOwn) {
   EXPECT_THAT(runner_.JobsOf("docs@1"), SizeIs(2));
 }
 
+TEST_F(MonitorTest, AStreamWhoseRecordIsDamagedStopsNoOtherAndCanBeDeleted) {
+  v1::StreamSpec other = Spec();
+  other.set_name("other");
+  Apply(other);
+  ASSERT_TRUE(Observe(Rows("old", 0, 4)).ok());
+  ASSERT_TRUE(Observe(Rows("old", 0, 10), "", "other").ok());
+  Status damaged = database_->Write([&](Transaction& transaction) {
+    transaction.session() << "UPDATE streams SET record = 'damaged' WHERE name = 'live'";
+    return Status();
+  });
+  ASSERT_TRUE(damaged.ok()) << damaged.ToString();
+  Restart();
+  EXPECT_THAT(LiveFiles(), SizeIs(2));  // its rows stay, as the record may be restored
+  monitor_->Tick();
+  EXPECT_EQ(Windows("other")[0].state(), "measured");
+  Result<v1::ListStreamsResponse> list = monitor_->List({});
+  ASSERT_TRUE(list.ok()) << list.status().ToString();
+  ASSERT_EQ(list->streams_size(), 2);
+  EXPECT_EQ(list->streams(0).spec().name(), "live");
+  EXPECT_THAT(list->streams(0).problem(), HasSubstr("cannot be read"));
+  Result<v1::Stream> shown = monitor_->Get("live");
+  EXPECT_EQ(shown.status().code(), StatusCode::kDataLoss);
+  EXPECT_THAT(shown.status().message(), HasSubstr("attune drift delete live"));
+  v1::DeleteStreamRequest request;
+  request.set_name("live");
+  Status deleted = monitor_->Delete(request);
+  EXPECT_TRUE(deleted.ok()) << deleted.ToString();
+  EXPECT_THAT(LiveFiles(), IsEmpty());
+  EXPECT_EQ(monitor_->Get("live").status().code(), StatusCode::kNotFound);
+}
+
+TEST_F(MonitorTest, ALiveFileThatCannotBeReadDoesNotRefuseTheStart) {
+  ASSERT_TRUE(Observe(Rows("old", 0, 4)).ok());
+  const std::string path = LiveFiles()[0];
+  fs::remove(path);
+  fs::create_symlink(path, path);  // a loop: even its size cannot be read
+  Restart();
+  monitor_->Tick();
+  EXPECT_FALSE(Observe(Rows("old", 4, 5)).ok());
+  fs::remove(path);
+}
+
 TEST_F(MonitorTest, ApplyChecksFillsInAndRefusesAnothersDataSet) {
   v1::ApplyStreamRequest request;
   request.mutable_spec()->set_name("docs");
