@@ -126,7 +126,7 @@ void CheckRetention(const v1::GatesSpec& gates, const ScheduleWrong& wrong) {
     const v1::Retention& retention = gates.retention(i);
     Checker check(Item("gates.retention", i), wrong);
     CheckMetric(check, retention.metric());
-    check.Reference("dataset", retention.dataset());
+    if (retention.dataset() != kChampionData) check.Reference("dataset", retention.dataset());
     check.Word("split", retention.split(), {"validation", "train"});
     check.Number("budget", retention.budget(), 0, 1e6);
     check.Number("confidence", retention.confidence(), 0.51, 0.999);

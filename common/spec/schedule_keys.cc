@@ -66,7 +66,9 @@ const std::vector<ScheduleKey>& Table() {
        "How much worse it may be, in the metric's unit; below zero: it must be better by so much."},
       {"gates.champion.confidence", "number", "0.95", "That it is not."},
       {"gates.retention[].name", "string", "the data set's name", "The skill that must be kept."},
-      {"gates.retention[].dataset", "string", "", "What it is measured on."},
+      {"gates.retention[].dataset", "string", "",
+       "What it is measured on. \"@champion\" stands for the data set that the champion was last "
+       "trained on: what the newest data taught must not be lost to newer data."},
       {"gates.retention[].split", "validation or train", "validation",
        "Examples that were trained on are left out, whatever the split."},
       {"gates.retention[].metric", "metric", "validation_loss", "What is measured."},

@@ -254,7 +254,9 @@ class Parser {
     bool relative = false;
     retention->set_split("validation");
     if (reader.Required("dataset", retention->mutable_dataset())) {
-      retention->set_name(retention->dataset().substr(0, retention->dataset().find('@')));
+      const std::string& dataset = retention->dataset();
+      retention->set_name(dataset == kChampionData ? "champion"
+                                                   : dataset.substr(0, dataset.find('@')));
     }
     reader.Optional("name", retention->mutable_name());
     reader.Optional("split", retention->mutable_split(), yaml::OneOf{{"validation", "train"}});

@@ -32,6 +32,9 @@ std::string ToYaml(const v1::ScheduleSpec& spec);
 // An error of the coordinator about a spec, shown where its field stands in the text.
 Status ShowInText(const Status& error, std::string text, const std::string& name);
 
+// A retention's data set that stands for what the champion was last trained on.
+inline constexpr const char* kChampionData = "@champion";
+
 // The name that people write for a metric: "validation_loss" for "loss", else the same.
 std::string MetricName(const std::string& name);
 

@@ -92,6 +92,7 @@ class Controller {
   Result<double> HoursOfJobs(const UpdateRecord& record);
   Result<std::string> Champion(const v1::PromoteSpec& promote);
   Result<uint64_t> TrainedWindow(const UpdateRecord& record, const v1::Stream& stream);
+  Result<v1::GatesSpec> GatesAgainst(const v1::GatesSpec& gates, const std::string& champion);
   Result<std::vector<v1::Window>> WindowsAfter(const std::string& stream, uint64_t after);
   Result<v1::Job> SubmitEvaluation(const std::string& request_id, const UpdateRecord& record,
                                    const v1::EvaluateRequest& request);

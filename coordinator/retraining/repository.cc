@@ -199,18 +199,20 @@ bool SaveUpdate(Transaction& transaction, UpdateRecord* record) {
           watch_after = static_cast<int64_t>(record->watch_after);
   double gpu_hours = update.gpu_hours();
   std::string bytes = EncodeBytes(update.SerializeAsString());
+  std::string spec = EncodeBytes(record->spec.SerializeAsString());
   std::string evaluation = EncodeBytes(record->evaluation.SerializeAsString());
   const std::string& id = update.id();
   soci::statement statement =
       (transaction.session().prepare
            << "UPDATE updates SET state = :state, revision = :next, ended_us = :ended, gpu_hours = "
-              ":hours, last_window = :window, record = :record, evaluation = :evaluation, rounds = "
+              ":hours, last_window = :window, record = :record, spec = :spec, evaluation = "
+              ":evaluation, rounds = "
               ":rounds, watch_after = :after, watched = :watched, watch_candidate_job = "
               ":candidate, watch_champion_job = :champion, cancel_jobs = :cancel WHERE id = :id "
               "AND "
               "revision = :revision",
        use(state), use(next), use(ended_us), use(gpu_hours), use(last_window), use(bytes),
-       use(evaluation), use(rounds), use(watch_after), use(watched),
+       use(spec), use(evaluation), use(rounds), use(watch_after), use(watched),
        use(record->watch_candidate_job), use(record->watch_champion_job), use(cancel_jobs), use(id),
        use(record->revision));
   statement.execute(true);

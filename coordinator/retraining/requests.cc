@@ -228,6 +228,7 @@ Status Controller::CheckReferences(const v1::ScheduleSpec& spec) {
     if (!found.ok()) return at(found.status(), "data.replay[" + std::to_string(i) + "].dataset");
   }
   for (int i = 0; i < spec.gates().retention_size(); ++i) {
+    if (spec.gates().retention(i).dataset() == spec::kChampionData) continue;
     auto found = ports_.datasets->Get(spec.gates().retention(i).dataset());
     if (!found.ok()) {
       return at(found.status(), "gates.retention[" + std::to_string(i) + "].dataset");

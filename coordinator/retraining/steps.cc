@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "common/spec/schedule_spec.h"
 #include "coordinator/retraining/controller.h"
 #include "coordinator/retraining/requests_of.h"
 
@@ -110,8 +111,10 @@ Result<bool> Controller::StartWaiting(UpdateRecord* record) {
   }
   ATTUNE_ASSIGN_OR_RETURN(std::string champion, Champion(record->spec.promote()));
   ATTUNE_ASSIGN_OR_RETURN(v1::Seen seen, LookAround(record->spec));
+  ATTUNE_ASSIGN_OR_RETURN(const v1::GatesSpec gates, GatesAgainst(record->spec.gates(), champion));
   std::string message = champion.empty() ? "no champion yet" : "the champion is " + champion;
   ATTUNE_RETURN_IF_ERROR(Commit(record, "started", message, [&](UpdateRecord* changed) {
+    *changed->spec.mutable_gates() = gates;
     changed->update.set_state(v1::Update::COLLECTING);
     changed->update.set_reason("collects data");
     changed->update.set_champion(champion);
@@ -128,6 +131,27 @@ Result<std::string> Controller::Champion(const v1::PromoteSpec& promote) {
     return Status();
   }));
   return version == 0 ? std::string() : Reference(promote.model(), version);
+}
+
+// With "@champion" resolved to the data set that the champion was last trained on, without what was
+// replayed beside it. A champion that was imported has none: there is nothing to hold it to.
+Result<v1::GatesSpec> Controller::GatesAgainst(const v1::GatesSpec& gates,
+                                               const std::string& champion) {
+  std::string data;
+  if (!champion.empty()) {
+    ATTUNE_ASSIGN_OR_RETURN(const v1::ModelVersion version, ports_.models->Get(champion));
+    if (version.lineage().datasets_size() > 0) data = version.lineage().datasets(0);
+  }
+  v1::GatesSpec resolved = gates;
+  resolved.clear_retention();
+  for (const v1::Retention& skill : gates.retention()) {
+    const bool own = skill.dataset() == spec::kChampionData;
+    if (own && data.empty()) continue;
+    v1::Retention* kept = resolved.add_retention();
+    *kept = skill;
+    if (own) kept->set_dataset(data);
+  }
+  return resolved;
 }
 
 // The last window of the stream that the champion, or what it was trained from, was trained on.
