@@ -1,20 +1,11 @@
-#include <filesystem>
-#include <fstream>
-#include <thread>
-
 #include "common/spec/json.h"
 #include "tools/cli/dataset_view.h"
 #include "tools/cli/format.h"
 #include "tools/cli/handlers.h"
-#include "tools/cli/live.h"
+#include "tools/cli/upload.h"
 
 namespace attune::cli {
 namespace {
-
-namespace fs = std::filesystem;
-
-constexpr size_t kChunk = 512 << 10;
-constexpr std::chrono::hours kImportDeadline{24};
 
 ViewOptions View(Session& session) {
   return {.now = session.io().clock->Now(),
@@ -22,100 +13,11 @@ ViewOptions View(Session& session) {
           .color = session.printer().color()};
 }
 
-// One attempt to send all the files.
-class Upload {
- public:
-  Upload(Session* session, Client* client, const std::vector<std::string>& files)
-      : session_(session), client_(client), files_(files), live_(&session->io(), session->quiet()) {
-    for (const std::string& file : files_) {
-      std::error_code error;
-      total_ += file == "-" ? 0 : static_cast<double>(fs::file_size(file, error));
-    }
-  }
-
-  grpc::Status Run(const v1::ImportDatasetRequest& header, v1::DatasetVersion* version,
-                   Status* local) {
-    sent_ = 0;
-    started_ = session_->io().clock->Monotonic();
-    auto context = client_->NewContext(kImportDeadline);
-    auto writer = client_->datasets().ImportDataset(context.get(), version);
-    bool going = writer->Write(header);
-    for (const std::string& file : files_) {
-      if (!going) break;
-      *local = SendFile(file, writer.get(), &going);
-      if (!local->ok()) {
-        context->TryCancel();
-        return writer->Finish();
-      }
-    }
-    if (going) {
-      v1::ImportDatasetRequest end;
-      end.mutable_end()->set_bytes(sent_);
-      going = writer->Write(end);
-      live_.Update("importing: checking and splitting ...", "importing: checking and splitting");
-    }
-    if (going) writer->WritesDone();
-    grpc::Status status = writer->Finish();
-    live_.Clear();
-    return status;
-  }
-
- private:
-  Status SendFile(const std::string& file, grpc::ClientWriter<v1::ImportDatasetRequest>* writer,
-                  bool* going) {
-    std::ifstream opened;
-    std::istream* in = session_->io().in;
-    if (file != "-") {
-      opened.open(file, std::ios::binary);
-      if (!opened) return ErrnoStatus(errno, "cannot read " + file);
-      in = &opened;
-    }
-    v1::ImportDatasetRequest part;
-    part.mutable_chunk()->set_file(file == "-" ? "standard input" : file);
-    std::string buffer(kChunk, '\0');
-    while (*going && *in) {
-      in->read(buffer.data(), static_cast<std::streamsize>(buffer.size()));
-      size_t size = static_cast<size_t>(in->gcount());
-      if (size == 0) break;
-      part.mutable_chunk()->set_data(buffer.data(), size);
-      *going = writer->Write(part);
-      sent_ += size;
-      ShowProgress();
-    }
-    if (in->bad()) return Internal("reading " + file + " failed");
-    return Status();
-  }
-
-  void ShowProgress() {
-    ShowBytes(&live_, "importing", static_cast<double>(sent_), total_,
-              session_->io().clock->Monotonic() - started_);
-  }
-
-  Session* const session_;
-  Client* const client_;
-  const std::vector<std::string>& files_;
-  LiveLine live_;
-  double total_ = 0;
-  uint64_t sent_ = 0;
-  std::chrono::steady_clock::time_point started_{};
-};
-
-Status CheckFiles(const std::vector<std::string>& files) {
-  for (const std::string& file : files) {
-    std::error_code error;
-    if (file == "-") continue;
-    if (!fs::exists(file, error)) return NotFound("there is no file " + file);
-    if (fs::is_directory(file, error))
-      return InvalidArgument(file + " is a folder: name its files, e.g. " + file + "/*.jsonl");
-  }
-  return Status();
-}
-
 }  // namespace
 
 Result<int> RunDatasetImport(Session& session, const Arguments& arguments) {
   const auto& files = arguments.All("FILES");
-  ATTUNE_RETURN_IF_ERROR(CheckFiles(files));
+  ATTUNE_RETURN_IF_ERROR(CheckUploadFiles(files));
   v1::ImportDatasetRequest header;
   header.mutable_header()->set_request_id(NewId("req"));
   header.mutable_header()->set_name(arguments.Get("NAME"));
@@ -128,28 +30,12 @@ Result<int> RunDatasetImport(Session& session, const Arguments& arguments) {
   header.mutable_header()->set_append(arguments.Has("--append"));
   header.mutable_header()->set_allow_unlabelled(arguments.Has("--allow-unlabelled"));
   ATTUNE_ASSIGN_OR_RETURN(Client * client, session.client());
-  bool repeatable = std::find(files.begin(), files.end(), "-") == files.end();
-  Upload upload(&session, client, files);
-  Backoff backoff(1);
-  v1::DatasetVersion version;
-  std::chrono::milliseconds waited{0};  // between attempts; an attempt itself may take hours
-  for (;;) {
-    Status local;
-    grpc::Status status = upload.Run(header, &version, &local);
-    if (!local.ok()) return local;
-    if (status.ok()) break;
-    const std::chrono::milliseconds wait = backoff.Next();
-    const bool again = status.error_code() == grpc::StatusCode::UNAVAILABLE && repeatable &&
-                       waited + wait < client->timeout();
-    if (!again) return client->Explain(status);
-    // Or another append came first, which the coordinator says.
-    if (waited.count() == 0) {
-      session.Say((status.error_details().empty() ? "coordinator away" : status.error_message()) +
-                  ", retrying");
-    }
-    std::this_thread::sleep_for(wait);
-    waited += wait;
-  }
+  FileUpload<v1::ImportDatasetRequest, v1::DatasetVersion> upload(
+      &session, files, "importing", "checking and splitting",
+      [client](grpc::ClientContext* context, v1::DatasetVersion* response) {
+        return client->datasets().ImportDataset(context, response);
+      });
+  ATTUNE_ASSIGN_OR_RETURN(v1::DatasetVersion version, upload.Send(client, header));
   session.printer().Object(spec::ToJson(version), DatasetReference(version),
                            DatasetCard(version, View(session)));
   return kExitOk;

@@ -89,7 +89,7 @@ Result<int> RunDriftObserve(Session& session, const Arguments& arguments) {
   header.mutable_header()->set_name(arguments.Get("STREAM"));
   ATTUNE_ASSIGN_OR_RETURN(Client * client, session.client());
   FileUpload<v1::ObserveRequest, v1::ObserveResponse> upload(
-      &session, files, "observing",
+      &session, files, "observing", "checking and storing",
       [client](grpc::ClientContext* context, v1::ObserveResponse* response) {
         return client->drift().Observe(context, response);
       });

@@ -20,7 +20,6 @@ namespace attune::cli {
 
 inline constexpr size_t kUploadChunk = 512 << 10;
 inline constexpr std::chrono::hours kUploadDeadline{24};
-inline constexpr int kUploadTries = 5;
 
 // kNotFound, or kInvalidArgument for a folder; "-" is standard input.
 inline Status CheckUploadFiles(const std::vector<std::string>& files) {
@@ -42,11 +41,14 @@ class FileUpload {
  public:
   using Open =
       std::function<std::unique_ptr<grpc::ClientWriter<Request>>(grpc::ClientContext*, Response*)>;
-  // verb: "importing", for progress.
-  FileUpload(Session* session, const std::vector<std::string>& files, std::string verb, Open open)
+  // verb: "importing", for progress; after: what the coordinator does when it has all,
+  // "checking and splitting". files outlive the object.
+  FileUpload(Session* session, const std::vector<std::string>& files, std::string verb,
+             std::string after, Open open)
       : session_(session),
         files_(files),
         verb_(std::move(verb)),
+        after_(verb_ + ": " + std::move(after)),
         open_(std::move(open)),
         live_(&session->io(), session->quiet()) {
     for (const std::string& file : files_) {
@@ -55,22 +57,30 @@ class FileUpload {
     }
   }
 
-  // header has a request id, so that sending all of it again is safe; standard input cannot be
-  // read again.
+  // header has a request id, so that sending all of it again is safe, for as long as --timeout has
+  // it; standard input cannot be read again.
   Result<Response> Send(Client* client, const Request& header) {
     const bool repeatable = std::find(files_.begin(), files_.end(), "-") == files_.end();
     Backoff backoff(1);
-    for (int attempt = 1;; ++attempt) {
+    std::chrono::milliseconds waited{0};  // between attempts; an attempt itself may take hours
+    for (;;) {
       Response response;
       Status local;
       grpc::Status status = SendOnce(client, header, &response, &local);
       if (!local.ok()) return local;
       if (status.ok()) return response;
+      const std::chrono::milliseconds wait = backoff.Next();
       const bool again = status.error_code() == grpc::StatusCode::UNAVAILABLE && repeatable &&
-                         attempt < kUploadTries;
+                         waited + wait < client->timeout();
       if (!again) return client->Explain(status);
-      if (attempt == 1) session_->Say("coordinator away, retrying");
-      std::this_thread::sleep_for(backoff.Next());
+      // It may also be there and say that another one came first.
+      if (waited.count() == 0) {
+        session_->Say(
+            (status.error_details().empty() ? "coordinator away" : status.error_message()) +
+            ", retrying");
+      }
+      std::this_thread::sleep_for(wait);
+      waited += wait;
     }
   }
 
@@ -93,6 +103,7 @@ class FileUpload {
       Request end;
       end.mutable_end()->set_bytes(sent_);
       going = writer->Write(end);
+      live_.Update(after_ + " ...", after_);
     }
     if (going) writer->WritesDone();
     grpc::Status status = writer->Finish();
@@ -126,7 +137,7 @@ class FileUpload {
 
   Session* const session_;
   const std::vector<std::string>& files_;
-  const std::string verb_;
+  const std::string verb_, after_;
   const Open open_;
   LiveLine live_;
   double total_ = 0;
