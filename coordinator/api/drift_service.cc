@@ -125,4 +125,13 @@ grpc::Status DriftService::CloseWindow(grpc::ServerContext* context,
   return Answer(monitor_->CloseWindow(request->request_id(), request->stream()), response);
 }
 
+grpc::Status DriftService::SetWindowExcluded(grpc::ServerContext* context,
+                                             const v1::SetWindowExcludedRequest* request,
+                                             v1::Window* response) {
+  security::Caller caller;
+  grpc::Status allowed = authenticator_->CheckUser(*context, security::kPromoter, &caller);
+  if (!allowed.ok()) return allowed;
+  return Answer(monitor_->SetWindowExcluded(*request, caller.actor()), response);
+}
+
 }  // namespace attune

@@ -7,7 +7,7 @@
 
 namespace attune {
 
-// Authenticates and translates. All outlive the service.
+// Authenticates and translates. Excluding a window takes a promoter. All outlive the service.
 class DriftService final : public v1::DriftService::Service {
  public:
   DriftService(drift::Monitor* monitor, drift::ObservationStore* observations,
@@ -28,6 +28,9 @@ class DriftService final : public v1::DriftService::Service {
                            v1::ListWindowsResponse* response) override;
   grpc::Status CloseWindow(grpc::ServerContext* context, const v1::CloseWindowRequest* request,
                            v1::Stream* response) override;
+  grpc::Status SetWindowExcluded(grpc::ServerContext* context,
+                                 const v1::SetWindowExcludedRequest* request,
+                                 v1::Window* response) override;
 
  private:
   drift::Monitor* const monitor_;

@@ -103,6 +103,9 @@ class Monitor {
   // returns the stream.
   Result<v1::Stream> CloseWindow(const std::string& request_id, const std::string& stream)
       EXCLUDES(closing_mutex_);
+  // Of a closed window. actor: who asks, for the event and the reason.
+  Result<v1::Window> SetWindowExcluded(const v1::SetWindowExcludedRequest& request,
+                                       const std::string& actor);
 
  private:
   void Run() EXCLUDES(wake_mutex_);

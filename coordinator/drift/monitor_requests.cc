@@ -2,7 +2,11 @@
 
 #include <google/protobuf/util/time_util.h>
 
+#include <algorithm>
+
 #include "common/base/hash.h"
+#include "common/base/utf8.h"
+#include "common/log/log.h"
 #include "common/spec/stream_spec.h"
 #include "coordinator/drift/due.h"
 #include "coordinator/drift/monitor.h"
@@ -11,6 +15,32 @@
 
 namespace attune::drift {
 namespace {
+
+constexpr size_t kReasonBytesMax = 1000;
+
+// A line that ends with who said it.
+std::string ReasonOf(const v1::SetWindowExcludedRequest& request, const std::string& actor) {
+  std::string reason = Shorten(ToValidUtf8(request.reason()), kReasonBytesMax);
+  std::replace_if(
+      reason.begin(), reason.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, ' ');
+  return reason.empty() ? "by " + actor : reason + " (by " + actor + ")";
+}
+
+// kNotFound, or kFailedPrecondition for the one that still takes rows.
+Result<v1::Window> FindClosed(Transaction& transaction, const StreamRecord& stream,
+                              uint64_t number) {
+  const std::string& name = stream.stream.spec().name();
+  const std::string what = "window " + std::to_string(number);
+  std::optional<WindowRecord> found = FindWindow(transaction, name, number);
+  if (found && found->phase != Phase::kOpen) return found->window;
+  if (found) {
+    return FailedPrecondition(what + " of stream '" + name +
+                              "' still takes rows: close it first, by `attune drift close " + name +
+                              "`");
+  }
+  return NotFound("stream '" + name + "' has no " + what + ": it has " +
+                  CountOf(stream.stream.windows(), "closed window"));
+}
 
 Result<std::optional<v1::Stream>> FindAnswer(Transaction& transaction, const std::string& id,
                                              const char* method, const std::string& content) {
@@ -196,6 +226,46 @@ Result<v1::Stream> Monitor::CloseWindow(const std::string& request_id, const std
   }));
   ATTUNE_RETURN_IF_ERROR(MakeDatasets(record));
   return *answer;
+}
+
+Result<v1::Window> Monitor::SetWindowExcluded(const v1::SetWindowExcludedRequest& request,
+                                              const std::string& actor) {
+  constexpr const char* kMethod = "SetWindowExcluded";
+  v1::SetWindowExcludedRequest content = request;
+  content.clear_request_id();
+  const std::string bytes = content.SerializeAsString();
+  v1::Window window;
+  bool changed = false;
+  ATTUNE_RETURN_IF_ERROR(ports_.database->Write([&](Transaction& transaction) -> Status {
+    ATTUNE_ASSIGN_OR_RETURN(std::optional<std::string> earlier,
+                            FindRequest(transaction, request.request_id(), kMethod, bytes));
+    if (earlier) {
+      return window.ParseFromString(*earlier) ? Status()
+                                              : DataLoss("a stored answer cannot be read");
+    }
+    ATTUNE_ASSIGN_OR_RETURN(StreamRecord stream, FindStream(transaction, request.stream()));
+    ATTUNE_ASSIGN_OR_RETURN(window, FindClosed(transaction, stream, request.number()));
+    const std::string reason = ReasonOf(request, actor);
+    changed = window.excluded() != request.excluded() ||
+              (request.excluded() && window.excluded_reason() != reason);
+    if (changed) {
+      window.set_excluded(request.excluded());
+      window.set_excluded_reason(request.excluded() ? reason : "");
+      SetExcluded(transaction, request.stream(), request.number(), window.excluded(),
+                  window.excluded_reason());
+      transaction.AppendEvent(
+          "stream", request.stream(), request.excluded() ? "window_excluded" : "window_included",
+          "window " + std::to_string(request.number()) + ": " + reason, window.SerializeAsString());
+    }
+    SaveRequest(transaction, request.request_id(), kMethod, bytes, window.SerializeAsString());
+    return Status();
+  }));
+  if (changed) {
+    spdlog::info("window {} of stream '{}' {} training: {}", request.number(), request.stream(),
+                 request.excluded() ? "is excluded from" : "may be used again for",
+                 ReasonOf(request, actor));
+  }
+  return window;
 }
 
 }  // namespace attune::drift

@@ -45,7 +45,8 @@ Status NoStream(Transaction& transaction, const std::string& name) {
 struct WindowRow {
   int phase = 0;
   long long rows = 0, labelled = 0, bytes = 0, opened_us = 0, since_us = 0;
-  std::string profile_key, record;
+  int excluded = 0;
+  std::string profile_key, record, excluded_reason;
 
   WindowRecord ToRecord() const {
     WindowRecord r;
@@ -57,20 +58,23 @@ struct WindowRow {
     r.since = FromMicros(since_us);
     r.profile_key = profile_key;
     r.window = Parse<v1::Window>(record);
+    r.window.set_excluded(excluded != 0);
+    r.window.set_excluded_reason(excluded_reason);
     return r;
   }
 };
 
 constexpr char kSelectWindow[] =
-    "SELECT phase, rows, labelled, bytes, opened_us, since_us, profile_key, record "
-    "FROM stream_windows WHERE stream = :stream AND ";
+    "SELECT phase, rows, labelled, bytes, opened_us, since_us, profile_key, record, excluded, "
+    "excluded_reason FROM stream_windows WHERE stream = :stream AND ";
 
 std::optional<WindowRecord> OneWindow(soci::session& sql, const std::string& stream,
                                       const std::string& condition, int64_t a, int64_t b) {
   WindowRow r;
   sql << kSelectWindow + condition + " ORDER BY number LIMIT 1", use(stream), use(a), use(b),
       into(r.phase), into(r.rows), into(r.labelled), into(r.bytes), into(r.opened_us),
-      into(r.since_us), into(r.profile_key), into(r.record);
+      into(r.since_us), into(r.profile_key), into(r.record), into(r.excluded),
+      into(r.excluded_reason);
   if (!sql.got_data()) return std::nullopt;
   return r.ToRecord();
 }
@@ -145,7 +149,10 @@ std::vector<StreamRecord> LoadStreams(Transaction& transaction, const std::strin
 }
 
 void SaveWindow(Transaction& transaction, const WindowRecord& r) {
-  std::string record = Encode(r.window);
+  v1::Window window = r.window;
+  window.clear_excluded();
+  window.clear_excluded_reason();
+  std::string record = Encode(window);
   int64_t number = static_cast<int64_t>(r.window.number());
   int phase = static_cast<int>(r.phase);
   int64_t rows = static_cast<int64_t>(r.rows), labelled = static_cast<int64_t>(r.labelled);
@@ -160,6 +167,15 @@ void SaveWindow(Transaction& transaction, const WindowRecord& r) {
          "excluded.record",
       use(r.window.stream()), use(number), use(phase), use(rows), use(labelled), use(bytes),
       use(opened_us), use(since_us), use(r.profile_key), use(record);
+}
+
+void SetExcluded(Transaction& transaction, const std::string& stream, uint64_t number,
+                 bool excluded, const std::string& reason) {
+  int64_t n = static_cast<int64_t>(number);
+  int flag = excluded ? 1 : 0;
+  transaction.session() << "UPDATE stream_windows SET excluded = :flag, excluded_reason = :reason "
+                           "WHERE stream = :stream AND number = :number",
+      use(flag), use(reason), use(stream), use(n);
 }
 
 std::optional<WindowRecord> FindWindow(Transaction& transaction, const std::string& stream,
@@ -184,12 +200,20 @@ std::vector<v1::Window> LoadWindows(Transaction& transaction, const std::string&
   int64_t number = static_cast<int64_t>(std::min<uint64_t>(after, INT64_MAX));
   int phase = static_cast<int>(Phase::kClosed);
   int most = static_cast<int>(limit);
-  soci::rowset<std::string> rows =
-      (transaction.session().prepare << "SELECT record FROM stream_windows WHERE stream = :stream "
-                                        "AND number > :after AND phase >= :phase ORDER BY number "
-                                        "LIMIT :limit",
-       use(stream), use(number), use(phase), use(most));
-  for (const std::string& record : rows) windows.push_back(Parse<v1::Window>(record));
+  std::string record, excluded_reason;
+  int excluded = 0;
+  soci::statement rows =
+      (transaction.session().prepare
+           << "SELECT record, excluded, excluded_reason FROM stream_windows WHERE stream = :stream "
+              "AND number > :after AND phase >= :phase ORDER BY number LIMIT :limit",
+       use(stream), use(number), use(phase), use(most), into(record), into(excluded),
+       into(excluded_reason));
+  rows.execute();
+  while (rows.fetch()) {
+    v1::Window& window = windows.emplace_back(Parse<v1::Window>(record));
+    window.set_excluded(excluded != 0);
+    window.set_excluded_reason(excluded_reason);
+  }
   return windows;
 }
 

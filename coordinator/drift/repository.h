@@ -82,7 +82,11 @@ void RemoveStream(Transaction& transaction, const std::string& name);
 std::vector<StreamRecord> LoadStreams(Transaction& transaction, const std::string& after,
                                       uint32_t limit);
 
+// All but excluded and excluded_reason, which SetExcluded alone changes: whoever measures a window
+// saves what it read a while ago.
 void SaveWindow(Transaction& transaction, const WindowRecord& record);
+void SetExcluded(Transaction& transaction, const std::string& stream, uint64_t number,
+                 bool excluded, const std::string& reason);
 std::optional<WindowRecord> FindWindow(Transaction& transaction, const std::string& stream,
                                        uint64_t number);
 // The one that takes rows, if there is one.

@@ -45,6 +45,11 @@ std::vector<Migration> Migrations() {
                 record TEXT NOT NULL))sql"}},
       // A profile that was forgotten and is asked for again asks for jobs of its own.
       {"drift", 2, {"ALTER TABLE profiles ADD COLUMN made TEXT NOT NULL DEFAULT ''"}},
+      // Columns of their own: a window is saved whole by who measures it.
+      {"drift",
+       3,
+       {"ALTER TABLE stream_windows ADD COLUMN excluded INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE stream_windows ADD COLUMN excluded_reason TEXT NOT NULL DEFAULT ''"}},
   };
 }
 

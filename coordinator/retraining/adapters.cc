@@ -36,6 +36,13 @@ Result<uint32_t> RegistryModels::AliasVersion(Transaction& transaction, const st
   return found ? found->version() : 0;
 }
 
+std::optional<v1::AliasMove> RegistryModels::LastMove(Transaction& transaction,
+                                                      const std::string& model,
+                                                      const std::string& alias) {
+  std::vector<v1::AliasMove> moves = models::ListMoves(transaction, model, alias, 1, 0);
+  return moves.empty() ? std::nullopt : std::optional(std::move(moves[0]));
+}
+
 Status RegistryModels::MoveAlias(Transaction& transaction, const AliasMove& move) {
   models::AliasChange change;
   change.model = move.model;

@@ -114,6 +114,13 @@ class Controller {
   Result<bool> WatchNext(UpdateRecord* record);
   Result<bool> Compare(UpdateRecord* record);
   Result<v1::EvaluateRequest> LiveSuites(const UpdateRecord& record, const v1::Window& window);
+  Result<v1::GateFacts> LiveFacts(const UpdateRecord& record);
+  // Who moved the alias since this update did, in a sentence; empty: nobody.
+  Result<std::string> MovedMeanwhile(const UpdateRecord& record);
+  // Why the window that both are measured on is to count no more; empty: it counts.
+  Result<std::string> ExcludedMeanwhile(const UpdateRecord& record);
+  Status RollBack(UpdateRecord* record, const std::string& reason,
+                  const std::function<void(UpdateRecord*)>& clear);
 
   const Ports ports_;
   std::map<std::string, std::string> noted_;  // of the ticking thread: problems that were logged

@@ -117,7 +117,7 @@ std::optional<Trigger> DecideTriggers(const v1::TriggerSpec& spec, const Trigger
   const double increase = spec.quality().live_loss_increase();
   if (increase > 0) {
     for (auto window = facts.windows.rbegin(); window != facts.windows.rend(); ++window) {
-      if (window->state() != "measured") continue;
+      if (window->state() != "measured" || window->excluded()) continue;
       for (const v1::DetectorResult& result : window->detectors()) {
         if (result.detector() != "quality" || result.effect() < increase) continue;
         if (result.p_value() > kQualityLevel) continue;
@@ -132,7 +132,9 @@ std::optional<Trigger> DecideTriggers(const v1::TriggerSpec& spec, const Trigger
   }
   if (spec.new_examples() > 0) {
     uint64_t count = facts.new_examples;
-    for (const v1::Window& window : facts.windows) count += window.labelled();
+    for (const v1::Window& window : facts.windows) {
+      if (!window.excluded()) count += window.labelled();
+    }
     if (count >= spec.new_examples()) {
       return Trigger{"new_examples", std::to_string(count) +
                                          " new trainable examples since the last update (asked: " +

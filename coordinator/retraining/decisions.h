@@ -52,6 +52,7 @@ struct Trigger {
 // Of a stream that was deleted and made again, nothing was seen.
 bool IsOfStream(const v1::Seen& seen, const v1::Stream& stream);
 // The first that asks, if any. Each asks once: what the newest update has seen asks for nothing.
+// Neither do the examples and the quality of an excluded window.
 std::optional<Trigger> DecideTriggers(const v1::TriggerSpec& spec, const TriggerFacts& facts);
 
 // Whether an update may start.

@@ -51,7 +51,10 @@ class Models {
   // The version that an alias points at; 0: there is no such alias.
   virtual Result<uint32_t> AliasVersion(Transaction& transaction, const std::string& model,
                                         const std::string& alias) = 0;
-  // kFailedPrecondition when it is not where it must be.
+  // The newest one of an alias, with who made it; nothing: there is none.
+  virtual std::optional<v1::AliasMove> LastMove(Transaction& transaction, const std::string& model,
+                                                const std::string& alias) = 0;
+  // kFailedPrecondition when it is not where it must be, or cannot go back to where it should.
   virtual Status MoveAlias(Transaction& transaction, const AliasMove& move) = 0;
   virtual void SaveGateReport(Transaction& transaction, const v1::GateReport& report) = 0;
 };

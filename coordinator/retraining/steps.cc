@@ -5,9 +5,12 @@
 #include "common/spec/schedule_spec.h"
 #include "coordinator/retraining/controller.h"
 #include "coordinator/retraining/requests_of.h"
+#include "coordinator/scheduling/placement.h"
 
 namespace attune::retraining {
 namespace {
+
+using scheduling::CountOf;
 
 constexpr uint32_t kWindowsPage = 500;
 constexpr uint64_t kGoalExamplesMin = 30;  // fewer say little: the job's data set helps out
@@ -20,6 +23,22 @@ uint64_t Examples(const v1::DatasetVersion& version, const char* split) {
 
 bool IsOver(v1::Job::State state) {
   return state == v1::Job::SUCCEEDED || state == v1::Job::FAILED || state == v1::Job::CANCELLED;
+}
+
+uint64_t Labelled(const std::vector<v1::Window>& windows) {
+  uint64_t labelled = 0;
+  for (const v1::Window& window : windows) labelled += window.labelled();
+  return labelled;
+}
+
+// Takes the excluded ones out and returns their numbers.
+std::vector<uint64_t> TakeOutExcluded(std::vector<v1::Window>* windows) {
+  std::vector<uint64_t> excluded;
+  for (const v1::Window& window : *windows) {
+    if (window.excluded()) excluded.push_back(window.number());
+  }
+  std::erase_if(*windows, [](const v1::Window& window) { return window.excluded(); });
+  return excluded;
 }
 
 std::string Sentence(const v1::Job& job) {
@@ -195,7 +214,8 @@ Result<bool> Controller::ChooseData(UpdateRecord* record) {
   return record->update.last_window() == 0 ? ChooseWindows(record) : ComposeData(record);
 }
 
-// Which windows is committed before they are composed: later ones must not change the question.
+// Which windows is committed before they are composed: neither later ones nor one that is excluded
+// or included meanwhile must change the question.
 Result<bool> Controller::ChooseWindows(UpdateRecord* record) {
   const std::string& stream = record->spec.data().observe();
   if (ports_.live == nullptr) return FailedPrecondition("this coordinator has no streams");
@@ -204,23 +224,32 @@ Result<bool> Controller::ChooseWindows(UpdateRecord* record) {
       ports_.live->CloseWindow("update/" + record->update.id() + "/close", stream));
   ATTUNE_ASSIGN_OR_RETURN(uint64_t after, TrainedWindow(*record, closed));
   ATTUNE_ASSIGN_OR_RETURN(std::vector<v1::Window> windows, WindowsAfter(stream, after));
-  uint64_t labelled = 0;
-  for (const v1::Window& window : windows) labelled += window.labelled();
+  const std::vector<uint64_t> excluded = TakeOutExcluded(&windows);
+  const uint64_t labelled = Labelled(windows);
   if (labelled == 0) {
     ATTUNE_RETURN_IF_ERROR(Finish(
         record, v1::Update::SKIPPED,
-        "stream " + stream + " has no new trainable example: " + std::to_string(windows.size()) +
-            " windows after window " + std::to_string(after) + ", none with an answer in it"));
+        "stream " + stream + " has no new trainable example: " + CountOf(windows.size(), "window") +
+            " after window " + std::to_string(after) +
+            (excluded.empty() ? "" : ", besides " + CountOf(excluded.size(), "excluded window")) +
+            ", none with an answer in it"));
     return true;
   }
-  std::string message = "windows " + std::to_string(windows.front().number()) + " to " +
-                        std::to_string(windows.back().number()) + " of " + stream + ": " +
-                        std::to_string(labelled) + " trainable examples";
+  const uint64_t first = windows.front().number(), last = windows.back().number();
+  std::string message =
+      "windows " + std::to_string(first) + " to " + std::to_string(last) + " of " + stream;
+  for (uint64_t number : excluded) {
+    if (number > first && number < last) message += ", without " + std::to_string(number);
+  }
+  message += ": " + CountOf(labelled, "trainable example");
   ATTUNE_RETURN_IF_ERROR(Commit(record, "windows", message, [&](UpdateRecord* changed) {
-    changed->update.set_first_window(windows.front().number());
-    changed->update.set_last_window(windows.back().number());
+    changed->update.set_first_window(first);
+    changed->update.set_last_window(last);
+    for (uint64_t number : excluded) {
+      if (number > first && number < last) changed->update.add_excluded_windows(number);
+    }
     *changed->update.mutable_seen() = SeenOf(closed);
-    changed->update.mutable_seen()->set_window(windows.back().number());
+    changed->update.mutable_seen()->set_window(last);
     changed->update.set_reason("composes " + message);
   }));
   return true;
@@ -230,9 +259,11 @@ Result<bool> Controller::ComposeData(UpdateRecord* record) {
   const v1::DataSpec& data = record->spec.data();
   ATTUNE_ASSIGN_OR_RETURN(std::vector<v1::Window> windows,
                           WindowsAfter(data.observe(), record->update.first_window() - 1));
+  const auto& excluded = record->update.excluded_windows();
   std::vector<std::string> sources, datasets;
   for (const v1::Window& window : windows) {
     if (window.number() > record->update.last_window() || window.labelled() == 0) continue;
+    if (std::find(excluded.begin(), excluded.end(), window.number()) != excluded.end()) continue;
     if (window.dataset().empty()) {
       return Unavailable("window " + std::to_string(window.number()) + " is no data set yet");
     }

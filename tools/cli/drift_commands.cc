@@ -20,6 +20,9 @@ const Parameter kStream{.name = "STREAM",
                         .required = true,
                         .completes = Completes::kStream};
 
+const Parameter kWindow{
+    .name = "WINDOW", .doc = "The window's number.", .required = true, .type = ValueType::kWhole};
+
 ViewOptions View(Session& session) {
   return {.now = session.io().clock->Now(),
           .width = session.printer().width(),
@@ -233,6 +236,25 @@ void AddDriftCommands(std::vector<Command>* commands) {
                                     .fallback = "1h"}},
                        .examples = {"attune drift close live-docs --wait"},
                        .run = RunDriftClose});
+  commands->push_back(
+      {.noun = "drift",
+       .verb = "exclude",
+       .summary = "leave a window out of training",
+       .details = "No update that chooses its windows from now on trains on it, is started by it, "
+                  "or watches a promotion on it; one that has chosen already goes on (`attune "
+                  "schedule cancel` stops it). It stays a data set version, and drift is measured "
+                  "all the same. Needs the role promoter.",
+       .arguments = {kStream, kWindow},
+       .options = {{.name = "--reason", .value = "TEXT", .doc = "Why, for the record."}},
+       .examples = {"attune drift exclude live-docs 7 --reason \"answers of the broken bot\""},
+       .run = RunDriftExclude});
+  commands->push_back({.noun = "drift",
+                       .verb = "include",
+                       .summary = "allow a window in training again",
+                       .details = "The next update trains on it, unless the champion was trained "
+                                  "on a later window by then. Needs the role promoter.",
+                       .arguments = {kStream, kWindow},
+                       .run = RunDriftInclude});
   commands->push_back({.noun = "drift",
                        .verb = "delete",
                        .summary = "delete a stream; its windows stay as data set versions",

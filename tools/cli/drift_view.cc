@@ -105,8 +105,10 @@ std::string WindowRows(const std::vector<v1::Window>& windows, const ViewOptions
                FormatLocalTime(window.closed()),
                std::to_string(window.examples()),
                window.dataset(),
-               {Verdict(window), StyleOfState(Verdict(window))},
-               window.reason()});
+               {Verdict(window) + (window.excluded() ? ", excluded" : ""),
+                window.excluded() ? Style::kYellow : StyleOfState(Verdict(window))},
+               (window.excluded() ? "not trained on: " + window.excluded_reason() + "; " : "") +
+                   window.reason()});
   }
   return "\n" + table.Render(options.width, options.color);
 }

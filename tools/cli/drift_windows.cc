@@ -79,7 +79,34 @@ Result<v1::Window> WaitForWindow(Session& session, Client* client, const std::st
   }
 }
 
+Result<int> SetExcluded(Session& session, const Arguments& arguments, bool excluded) {
+  v1::SetWindowExcludedRequest request;
+  request.set_request_id(NewId("req"));
+  request.set_stream(arguments.Get("STREAM"));
+  request.set_number(arguments.Whole("WINDOW"));
+  request.set_excluded(excluded);
+  request.set_reason(arguments.Get("--reason"));
+  ATTUNE_ASSIGN_OR_RETURN(Client * client, session.client());
+  ATTUNE_ASSIGN_OR_RETURN(v1::Window window,
+                          client->Call(client->drift(), &Stub::SetWindowExcluded, request));
+  const std::string text =
+      WindowName(window.stream(), window.number()) +
+      (window.excluded() ? " is excluded from training: " + window.excluded_reason()
+                         : " may be trained on") +
+      "\n";
+  session.printer().Object(spec::ToJson(window), std::to_string(window.number()), text);
+  return kExitOk;
+}
+
 }  // namespace
+
+Result<int> RunDriftExclude(Session& session, const Arguments& arguments) {
+  return SetExcluded(session, arguments, true);
+}
+
+Result<int> RunDriftInclude(Session& session, const Arguments& arguments) {
+  return SetExcluded(session, arguments, false);
+}
 
 Result<int> RunDriftClose(Session& session, const Arguments& arguments) {
   ATTUNE_ASSIGN_OR_RETURN(Client * client, session.client());

@@ -68,6 +68,8 @@ Result<int> RunDriftObserve(Session&, const Arguments&);
 Result<int> RunDriftList(Session&, const Arguments&);
 Result<int> RunDriftShow(Session&, const Arguments&);
 Result<int> RunDriftClose(Session&, const Arguments&);
+Result<int> RunDriftExclude(Session&, const Arguments&);
+Result<int> RunDriftInclude(Session&, const Arguments&);
 Result<int> RunDriftDelete(Session&, const Arguments&);
 void AddDriftCommands(std::vector<Command>* commands);  // their part of the table
 // schedule_commands.cc

@@ -200,8 +200,12 @@ std::string UpdateCard(const v1::Update& update, const ViewOptions& options) {
                           (update.trigger_detail().empty() ? "" : ": " + update.trigger_detail()));
   card.Row("Data", Joined(update.datasets()));
   if (update.last_window() > 0) {
-    card.Row("Windows",
-             std::to_string(update.first_window()) + " to " + std::to_string(update.last_window()));
+    std::string windows =
+        std::to_string(update.first_window()) + " to " + std::to_string(update.last_window());
+    for (uint64_t number : update.excluded_windows()) {
+      windows += ", without " + std::to_string(number);
+    }
+    card.Row("Windows", windows);
   }
   card.Row("Champion", update.champion());
   card.Row("Candidate", update.candidate());

@@ -82,6 +82,17 @@ class FakeDrift final : public v1::DriftService::Service {
     response->set_windows(closes_window);
     return grpc::Status::OK;
   }
+  grpc::Status SetWindowExcluded(grpc::ServerContext*, const v1::SetWindowExcludedRequest* request,
+                                 v1::Window* response) override {
+    if (request->number() == 0 || request->number() > windows.size()) {
+      return rpc::ToGrpc(NotFound("stream 'live' has no window"));
+    }
+    v1::Window& window = windows[request->number() - 1];
+    window.set_excluded(request->excluded());
+    window.set_excluded_reason(request->excluded() ? request->reason() + " (by user:ann)" : "");
+    *response = window;
+    return grpc::Status::OK;
+  }
 
   v1::Stream stream;
   std::vector<v1::Window> windows;
@@ -231,6 +242,19 @@ TEST_F(DriftCliTest, CloseWaitsUntilTheWindowIsMeasured) {
   ASSERT_EQ(stream["history"].size(), 1u);
   EXPECT_EQ(stream["history"][0]["number"], 5);
   EXPECT_EQ(stream["history"][0]["state"], "measured");
+}
+
+TEST_F(DriftCliTest, AnExcludedWindowIsShownAsSuchUntilItIsIncluded) {
+  ASSERT_EQ(cli_.Run({"drift", "exclude", "live", "4", "--reason", "poisoned"}), kExitOk);
+  EXPECT_EQ(cli_.out(), "window 4 of live is excluded from training: poisoned (by user:ann)\n");
+  ASSERT_EQ(cli_.Run({"drift", "show", "live"}), kExitOk);
+  EXPECT_THAT(cli_.out(), HasSubstr("alarm, excluded"));
+  ASSERT_EQ(cli_.Run({"drift", "show", "live", "-o", "json"}), kExitOk);
+  EXPECT_EQ(json::parse(cli_.out())["history"][3]["excluded"], true);
+  ASSERT_EQ(cli_.Run({"drift", "include", "live", "4", "-o", "json"}), kExitOk);
+  EXPECT_EQ(json::parse(cli_.out())["number"], 4);
+  EXPECT_EQ(cli_.Run({"drift", "exclude", "live", "9"}), kExitNotFound);
+  EXPECT_EQ(cli_.Run({"drift", "exclude", "live", "four"}), kExitUsage);
 }
 
 TEST_F(DriftCliTest, CloseFailsWithTheWindowItWaitedFor) {

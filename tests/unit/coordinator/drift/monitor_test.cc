@@ -223,6 +223,66 @@ TEST_F(MonitorTest, CloseWindowMakesTheDataSetAtOnceAndOnce) {
   EXPECT_EQ(monitor_->CloseWindow("", "live")->windows(), 2u);  // an empty one stays open
 }
 
+v1::SetWindowExcludedRequest Exclusion(uint64_t number, bool excluded,
+                                       const std::string& request_id = "") {
+  v1::SetWindowExcludedRequest request;
+  request.set_request_id(request_id);
+  request.set_stream("live");
+  request.set_number(number);
+  request.set_excluded(excluded);
+  request.set_reason(excluded ? "poisoned\nrows" : "");
+  return request;
+}
+
+TEST_F(MonitorTest, AWindowIsExcludedOnceAndIncludedAgain) {
+  ASSERT_TRUE(Observe(Rows("old", 0, 20)).ok());
+  monitor_->Tick();
+  auto excluded = monitor_->SetWindowExcluded(Exclusion(1, true, "r1"), "user:ann");
+  ASSERT_TRUE(excluded.ok()) << excluded.status().ToString();
+  EXPECT_TRUE(excluded->excluded());
+  EXPECT_EQ(excluded->excluded_reason(), "poisoned rows (by user:ann)");
+  EXPECT_EQ(excluded->state(), "measured");
+  Restart();
+  EXPECT_TRUE(Windows()[0].excluded());
+  EXPECT_EQ(Windows()[0].excluded_reason(), "poisoned rows (by user:ann)");
+  EXPECT_FALSE(Windows()[1].excluded());
+  ASSERT_TRUE(monitor_->SetWindowExcluded(Exclusion(1, false), "user:bob").ok());
+  EXPECT_FALSE(Windows()[0].excluded());
+  EXPECT_EQ(Windows()[0].excluded_reason(), "");
+  // The first request again changes nothing and has its first answer.
+  auto again = monitor_->SetWindowExcluded(Exclusion(1, true, "r1"), "user:ann");
+  ASSERT_TRUE(again.ok());
+  EXPECT_EQ(again->SerializeAsString(), excluded->SerializeAsString());
+  EXPECT_FALSE(Windows()[0].excluded());
+  std::vector<std::string> types = EventTypes();
+  EXPECT_EQ(std::count(types.begin(), types.end(), "window_excluded"), 1);
+  EXPECT_EQ(std::count(types.begin(), types.end(), "window_included"), 1);
+}
+
+TEST_F(MonitorTest, WhoMeasuresAWindowDoesNotIncludeIt) {
+  ASSERT_TRUE(Observe(Rows("old", 0, 10)).ok());
+  // As a person may, between what the step has read and what it saves.
+  on_fault_ = [this](std::string_view step) {
+    if (step == "measured") {
+      EXPECT_TRUE(monitor_->SetWindowExcluded(Exclusion(1, true), "user:ann").ok());
+    }
+  };
+  monitor_->Tick();
+  EXPECT_EQ(OnlyWindow().state(), "measured");
+  EXPECT_TRUE(OnlyWindow().excluded());
+  EXPECT_EQ(OnlyWindow().excluded_reason(), "poisoned rows (by user:ann)");
+}
+
+TEST_F(MonitorTest, OnlyAClosedWindowCanBeExcluded) {
+  ASSERT_TRUE(Observe(Rows("old", 0, 3)).ok());
+  Status open = monitor_->SetWindowExcluded(Exclusion(1, true), "user:ann").status();
+  EXPECT_EQ(open.code(), StatusCode::kFailedPrecondition);
+  EXPECT_THAT(open.message(), HasSubstr("attune drift close live"));
+  Status absent = monitor_->SetWindowExcluded(Exclusion(2, true), "user:ann").status();
+  EXPECT_EQ(absent.code(), StatusCode::kNotFound);
+  EXPECT_THAT(absent.message(), HasSubstr("has no window 2: it has 0 closed windows"));
+}
+
 TEST_F(MonitorTest, AStreamThatIsMadeAnewBeginsAtOneAndHearsNoOldAnswers) {
   ASSERT_TRUE(Observe(Rows("old", 0, 10)).ok());
   monitor_->Tick();

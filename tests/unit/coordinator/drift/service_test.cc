@@ -16,8 +16,11 @@ class DriftServiceTest : public StreamTest {
   ~DriftServiceTest() override { server_->Shutdown(); }
 
   void Serve(const std::string& token) {
+    Serve(std::make_unique<Authenticator>(token, "", &run_tokens_));
+  }
+  void Serve(std::unique_ptr<Authenticator> authenticator) {
     if (server_ != nullptr) server_->Shutdown();
-    authenticator_ = std::make_unique<Authenticator>(token, "", &run_tokens_);
+    authenticator_ = std::move(authenticator);
     service_ =
         std::make_unique<DriftService>(monitor_.get(), observations_.get(), authenticator_.get());
     // Not in process: there a write waits for a server that has answered without reading.
@@ -37,8 +40,9 @@ class DriftServiceTest : public StreamTest {
   template <typename Request, typename Response>
   Status Call(grpc::Status (v1::DriftService::Stub::*method)(grpc::ClientContext*, const Request&,
                                                              Response*),
-              const Request& request, Response* response) {
+              const Request& request, Response* response, const std::string& token = "") {
     grpc::ClientContext context;
+    if (!token.empty()) context.AddMetadata("authorization", "Bearer " + token);
     SetDeadline(&context);
     return rpc::FromGrpc((stub_.get()->*method)(&context, request, response));
   }
@@ -152,6 +156,30 @@ TEST_F(DriftServiceTest, BadAndMissing) {
             StatusCode::kNotFound);
 }
 
+TEST_F(DriftServiceTest, ExcludingAWindowTakesAPromoter) {
+  Apply(Spec());
+  ASSERT_TRUE(Observe(Rows("old", 0, 10)).ok());
+  monitor_->Tick();
+  Serve(std::make_unique<Authenticator>(
+      std::vector<security::User>{{"bob", "user", {security::kUser}},
+                                  {"ann", "promoter", {security::kUser, security::kPromoter}}},
+      "", &run_tokens_));
+  v1::SetWindowExcludedRequest request;
+  request.set_stream("live");
+  request.set_number(1);
+  request.set_excluded(true);
+  v1::Window window;
+  EXPECT_EQ(Call(&v1::DriftService::Stub::SetWindowExcluded, request, &window, "user").code(),
+            StatusCode::kPermissionDenied);
+  EXPECT_FALSE(Windows()[0].excluded());
+  ASSERT_TRUE(Call(&v1::DriftService::Stub::SetWindowExcluded, request, &window, "promoter").ok());
+  EXPECT_EQ(window.excluded_reason(), "by user:ann");
+  EXPECT_TRUE(Windows()[0].excluded());
+  request.set_number(7);
+  EXPECT_EQ(Call(&v1::DriftService::Stub::SetWindowExcluded, request, &window, "promoter").code(),
+            StatusCode::kNotFound);
+}
+
 TEST_F(DriftServiceTest, EveryCallWantsTheToken) {
   Apply(Spec());
   Serve("secret");
@@ -164,6 +192,11 @@ TEST_F(DriftServiceTest, EveryCallWantsTheToken) {
             StatusCode::kUnauthenticated);
   EXPECT_EQ(Call(&v1::DriftService::Stub::CloseWindow, v1::CloseWindowRequest(), &stream).code(),
             StatusCode::kUnauthenticated);
+  v1::Window window;
+  EXPECT_EQ(
+      Call(&v1::DriftService::Stub::SetWindowExcluded, v1::SetWindowExcludedRequest(), &window)
+          .code(),
+      StatusCode::kUnauthenticated);
   v1::ListStreamsResponse streams;
   EXPECT_EQ(Call(&v1::DriftService::Stub::ListStreams, v1::ListStreamsRequest(), &streams).code(),
             StatusCode::kUnauthenticated);

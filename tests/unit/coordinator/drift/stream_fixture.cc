@@ -118,6 +118,7 @@ StreamTest::StreamTest() {
 StreamTest::~StreamTest() = default;
 
 Status StreamTest::Fault(std::string_view step) {
+  if (on_fault_) on_fault_(step);
   if (fault_ != step) return Status();
   fault_.clear();
   crashed_ = true;

@@ -74,7 +74,8 @@ class StreamTest : public ::testing::Test {
   std::map<std::string, v1::ModelVersion> models_;  // by what a stream calls them
   FakeRunner runner_;
   ObservationOptions observation_options_;
-  std::vector<std::string> window_states_;  // that the monitor told
+  std::function<void(std::string_view step)> on_fault_;  // called at each step
+  std::vector<std::string> window_states_;               // that the monitor told
   std::unique_ptr<Database> database_;
   std::unique_ptr<datasets::Catalog> catalog_;
   std::unique_ptr<ObservationStore> observations_;

@@ -479,7 +479,134 @@ TEST(ControllerTest, WatchEndsWhenTheAliasMovesOn) {
   StartWatch(&world);
   world.SetChampion(1);
   world.RunTo(v1::Update::PROMOTED);
-  EXPECT_THAT(world.Updates()[0].reason(), HasSubstr("the alias moved on to tuned@1"));
+  EXPECT_EQ(world.Updates()[0].reason(),
+            "the alias champion was moved to tuned@1 by user:ann meanwhile; it was watched on 0 "
+            "windows of live data");
+}
+
+TEST(ControllerTest, WatchEndsWhenTheAliasWasMovedAwayAndBack) {
+  World world;
+  StartWatch(&world);
+  world.live.waiting = 30;
+  world.live.Close();
+  world.controller->Tick();
+  world.SetChampion(3);
+  world.SetChampion(2);
+  world.controller->Tick();
+  world.controller->Tick();
+  v1::Update update = world.Updates()[0];
+  EXPECT_EQ(update.state(), v1::Update::PROMOTED);
+  EXPECT_THAT(update.reason(), HasSubstr("was moved to tuned@2 by user:ann meanwhile"));
+  EXPECT_EQ(world.Champion(), 2u);
+  // What was to compare them compares no more.
+  for (const v1::Job& job : world.jobs.OfKind(v1::Job::EVALUATE)) {
+    EXPECT_NE(job.state(), v1::Job::QUEUED) << job.id();
+  }
+}
+
+TEST(ControllerTest, ARollbackThatIsRefusedIsNotAskedForAgain) {
+  World world;
+  StartWatch(&world);
+  auto decide = world.ports.decide;
+  int asked = 0;
+  world.ports.decide = [&](const v1::GateFacts& facts) {
+    ++asked;
+    world.SetChampion(3);  // by a person, in the last moment
+    world.SetChampion(2);
+    return decide(facts);
+  };
+  world.Restart();
+  world.worse_by = 0.3;
+  world.live.waiting = 30;
+  world.live.Close();
+  world.RunTo(v1::Update::PROMOTED);
+  world.controller->Tick();
+  EXPECT_EQ(asked, 1);
+  EXPECT_EQ(world.Champion(), 2u);
+  v1::Update update = world.Updates()[0];
+  EXPECT_THAT(update.reason(), HasSubstr("worse on live data in window 2"));
+  EXPECT_THAT(update.reason(),
+              HasSubstr("not rolled back: the alias champion was moved to tuned@2 by user:ann"));
+}
+
+TEST(ControllerTest, ExcludedWindowsAreNotTrainedOn) {
+  World world;
+  ASSERT_TRUE(world.Apply(kStream).ok());
+  for (int i = 0; i < 4; ++i) {
+    world.live.waiting = 100;
+    world.live.Close();
+  }
+  world.live.windows[1].set_excluded(true);
+  world.live.windows[3].set_excluded(true);
+  world.clock.Advance(hours(3));
+  world.RunTo(v1::Update::PROMOTED);
+  v1::Update update = world.Update(world.Updates()[0].id());
+  EXPECT_THAT(world.datasets.composed[update.datasets(0)], ElementsAre("live@1", "live@3"));
+  EXPECT_EQ(update.last_window(), 3u);
+  EXPECT_THAT(update.excluded_windows(), ElementsAre(2));
+  EXPECT_EQ(update.events(2).message(),
+            "windows 1 to 3 of live, without 2: 200 trainable examples");
+  // Included again, the one after the last is new to the champion.
+  world.live.windows[3].set_excluded(false);
+  world.clock.Advance(hours(24));
+  world.RunTo(v1::Update::WATCHING);
+  EXPECT_THAT(world.datasets.composed[world.Updates()[0].datasets(0)], ElementsAre("live@4"));
+}
+
+TEST(ControllerTest, WhatIsExcludedAfterTheChoiceIsComposedAllTheSame) {
+  World world;
+  int commits = 0;
+  world.ports.after_commit = [&] { return ++commits < 3; };  // fired, started, windows chosen
+  world.Restart();
+  ASSERT_TRUE(world.Apply(kStream).ok());
+  world.live.waiting = 100;
+  world.live.Close();
+  world.live.waiting = 100;
+  world.clock.Advance(hours(3));
+  world.controller->Tick();
+  world.controller->Tick();
+  ASSERT_EQ(world.Updates()[0].last_window(), 2u);
+  ASSERT_EQ(world.Updates()[0].datasets_size(), 0);
+  world.live.windows[0].set_excluded(true);
+  world.ports.after_commit = {};
+  world.Restart();
+  world.RunTo(v1::Update::PROMOTED);
+  EXPECT_THAT(world.datasets.composed[world.Updates()[0].datasets(0)],
+              ElementsAre("live@1", "live@2"));
+}
+
+TEST(ControllerTest, WhenAllThatIsNewIsExcludedNothingIsTrained) {
+  World world;
+  ASSERT_TRUE(world.Apply(kStream).ok());
+  world.live.waiting = 300;
+  world.live.Close();
+  world.live.windows[0].set_excluded(true);
+  world.clock.Advance(hours(3));
+  world.RunTo(v1::Update::SKIPPED);
+  EXPECT_THAT(world.Updates()[0].reason(), HasSubstr("besides 1 excluded window"));
+}
+
+TEST(ControllerTest, ExcludedWindowsAreNotWatched) {
+  World world;
+  StartWatch(&world);
+  world.worse_by = 0.3;
+  for (int i = 0; i < 2; ++i) {
+    world.live.waiting = 30;
+    world.live.Close();
+  }
+  world.live.windows[1].set_excluded(true);
+  world.controller->Tick();
+  EXPECT_EQ(world.jobs.OfKind(v1::Job::EVALUATE).back().task().evaluate().suites(0).dataset(),
+            "live@3");
+  world.live.windows[2].set_excluded(true);  // while it is measured
+  world.live.windows[2].set_excluded_reason("poisoned");
+  world.jobs.FinishAll(v1::Job::SUCCEEDED, world.clock.Now(), 0.1);
+  world.controller->Tick();
+  v1::Update update = world.Update(world.Updates()[0].id());
+  EXPECT_EQ(update.state(), v1::Update::WATCHING);
+  EXPECT_EQ(world.Champion(), 2u);
+  EXPECT_EQ(EventTypes(update).back(), "not_compared");
+  EXPECT_EQ(update.events().rbegin()->message(), "window 3: it was excluded: poisoned");
 }
 
 TEST(ControllerTest, CancelEndsItsJobs) {

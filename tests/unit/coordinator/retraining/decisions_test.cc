@@ -108,6 +108,8 @@ TEST(DecideTriggers, NewExamplesAreTheTrainableOnes) {
   facts.windows[1].set_labelled(40);
   ASSERT_TRUE(DecideTriggers(spec, facts));
   EXPECT_THAT(DecideTriggers(spec, facts)->detail, HasSubstr("100 new trainable examples"));
+  facts.windows[0].set_excluded(true);
+  EXPECT_FALSE(DecideTriggers(spec, facts));
 }
 
 TEST(DecideTriggers, QualityOfTheNewestMeasuredWindow) {
@@ -122,6 +124,9 @@ TEST(DecideTriggers, QualityOfTheNewestMeasuredWindow) {
   result->set_effect(0.2);
   result->set_p_value(0.01);
   EXPECT_TRUE(DecideTriggers(spec, facts));
+  facts.windows[0].set_excluded(true);
+  EXPECT_FALSE(DecideTriggers(spec, facts));
+  facts.windows[0].set_excluded(false);
   result->set_p_value(0.2);
   EXPECT_FALSE(DecideTriggers(spec, facts));
   result->set_p_value(0.01);

@@ -152,9 +152,31 @@ Result<uint32_t> FakeModels::AliasVersion(Transaction& transaction, const std::s
   return static_cast<uint32_t>(version);
 }
 
+std::optional<v1::AliasMove> FakeModels::LastMove(Transaction& transaction, const std::string&,
+                                                  const std::string&) {
+  std::string update;
+  int to = 0;
+  transaction.session() << "SELECT update_id, to_version FROM moves ORDER BY rowid DESC LIMIT 1",
+      into(update), into(to);
+  if (!transaction.session().got_data()) return std::nullopt;
+  v1::AliasMove move;
+  move.set_to_version(static_cast<uint32_t>(to));
+  move.set_actor(update.empty() ? "user:ann" : "schedule:weekly");
+  move.set_evidence(update);
+  return move;
+}
+
 Status FakeModels::MoveAlias(Transaction& transaction, const AliasMove& move) {
   ATTUNE_ASSIGN_OR_RETURN(uint32_t at, AliasVersion(transaction, move.model, move.alias));
   if (at != move.from) return FailedPrecondition("it is at " + std::to_string(at));
+  if (move.rollback) {
+    int before = 0;
+    transaction.session() << "SELECT to_version FROM moves ORDER BY rowid DESC LIMIT 1 OFFSET 1",
+        into(before);
+    if (before != static_cast<int>(move.to)) {
+      return FailedPrecondition("it leads to " + std::to_string(before));
+    }
+  }
   const std::string name = move.model + "@" + move.alias;
   int to = static_cast<int>(move.to), rollback = move.rollback;
   transaction.session() << "DELETE FROM aliases WHERE name = :name", use(name);

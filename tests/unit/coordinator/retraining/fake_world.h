@@ -58,6 +58,9 @@ class FakeModels final : public Models {
   Result<v1::ModelVersion> Get(const std::string& reference) override;
   Result<uint32_t> AliasVersion(Transaction& transaction, const std::string& model,
                                 const std::string& alias) override;
+  std::optional<v1::AliasMove> LastMove(Transaction& transaction, const std::string& model,
+                                        const std::string& alias) override;
+  // A rollback leads to where the alias was before its last move.
   Status MoveAlias(Transaction& transaction, const AliasMove& move) override;
   void SaveGateReport(Transaction& transaction, const v1::GateReport& report) override;
 
