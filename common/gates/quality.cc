@@ -197,6 +197,13 @@ Result<v1::GateResult> ChampionGate(const Suites& suites, const v1::GatesSpec& s
   v1::GateResult result;
   result.set_gate("champion");
   result.set_name(metric.name());
+  if (!has_champion && spec.goals_size() == 0) {
+    result.set_verdict(v1::GateReport::INCONCLUSIVE);
+    result.set_explanation(
+        "there is no champion to compare with and no goal to meet, so nothing was measured: state "
+        "a goal, or promote the first version by `attune model promote`");
+    return result;
+  }
   if (!has_champion) return WithoutChampion(std::move(result));
   ATTUNE_ASSIGN_OR_RETURN(Comparison made, Compare(suites, kGoalSuite, metric, gate.margin(), false,
                                                    gate.confidence(), spec, &result));

@@ -105,6 +105,16 @@ TEST(Champion, WithoutOneItPasses) {
   EXPECT_EQ(report.skills_size(), 0);
 }
 
+TEST(Champion, WithoutOneAndWithoutAGoalNothingWasMeasured) {
+  FactsBuilder builder;
+  builder.AddLosses("goal", 50, 2.0, 0.0);
+  builder.RequireChampion("loss", 0.0);
+  builder.NoChampion();
+  const v1::GateReport report = Decided(builder);
+  EXPECT_EQ(report.verdict(), v1::GateReport::INCONCLUSIVE);
+  EXPECT_THAT(report.summary(), HasSubstr("no goal to meet"));
+}
+
 TEST(Champion, ZeroOneScoresAreComparedByTangosIntervalAndMcNemar) {
   FactsBuilder builder;
   builder.AddSuite("goal", 200, [](uint64_t i, auto* candidate, auto* champion) {

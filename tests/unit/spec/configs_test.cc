@@ -4,6 +4,8 @@
 
 #include "common/base/files.h"
 #include "common/spec/job_spec.h"
+#include "common/spec/schedule_spec.h"
+#include "common/spec/stream_spec.h"
 
 namespace attune::spec {
 namespace {
@@ -18,6 +20,23 @@ TEST(Configs, EveryJobParses) {
     ++count;
   }
   EXPECT_GE(count, 4);
+}
+
+Result<std::string> ReadText(const std::filesystem::path& path) {
+  return ReadFile(path);
+}
+
+TEST(Configs, EveryStreamScheduleAndTheLoopParse) {
+  for (const char* stream : {"configs/streams/live-docs.yaml", "configs/loop/stream.yaml"}) {
+    auto spec = ParseStreamSpec(*ReadFile(stream), stream);
+    EXPECT_TRUE(spec.ok()) << spec.status().message();
+  }
+  for (const char* schedule : {"configs/schedules/docstrings.yaml", "configs/loop/schedule.yaml"}) {
+    auto spec = ParseScheduleSpec(*ReadFile(schedule), schedule, ReadText);
+    EXPECT_TRUE(spec.ok()) << spec.status().message();
+  }
+  auto job = ParseJobSpec(*ReadFile("configs/loop/champion.yaml"), "configs/loop/champion.yaml");
+  EXPECT_TRUE(job.ok()) << job.status().message();
 }
 
 }  // namespace
