@@ -9,10 +9,11 @@ namespace {
 
 using ::testing::HasSubstr;
 
-// Every fifth row of the data set "docs": its whole range.
+// A fifth of the rows of the data set "docs", with all last digits alike.
 std::string FifthOfDocs() {
   std::string rows;
-  for (int i = 0; i < 300; i += 5) {
+  for (int i = 0; i < 300; ++i) {
+    if ((i + i / 10) % 5 != 0) continue;
     rows += "{\"prompt\":\"What is " + std::to_string(i) + " plus " + std::to_string(i % 7) +
             "?\",\"completion\":\"It is " + std::to_string(i + i % 7) + ".\"}\n";
   }
