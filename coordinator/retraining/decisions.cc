@@ -7,6 +7,7 @@
 
 #include "common/base/hash.h"
 #include "common/yaml/value.h"
+#include "coordinator/jobs/record.h"
 
 namespace attune::retraining {
 namespace {
@@ -21,10 +22,6 @@ std::string Number(double value) {
 
 Duration Seconds(double seconds) {
   return Duration(std::llround(seconds * 1e6));
-}
-
-TimePoint TimeOf(const google::protobuf::Timestamp& time) {
-  return TimePoint(Duration(time.seconds() * 1'000'000 + time.nanos() / 1000));
 }
 
 // The last slot in (after, until], without walking all of them: longer and longer stretches before
@@ -103,14 +100,14 @@ CronDecision DecideCron(const v1::ScheduleSpec& spec, const Cron& cron, TimePoin
 
 bool IsOfStream(const v1::Seen& seen, const v1::Stream& stream) {
   return seen.stream() == stream.spec().name() &&
-         TimeOf(seen.stream_created()) == TimeOf(stream.created());
+         jobs::GetTimestamp(seen.stream_created()) == jobs::GetTimestamp(stream.created());
 }
 
 std::optional<Trigger> DecideTriggers(const v1::TriggerSpec& spec, const TriggerFacts& facts) {
   if (spec.drift() && facts.stream && facts.stream->has_alarm_since()) {
-    TimePoint since = TimeOf(facts.stream->alarm_since());
+    TimePoint since = jobs::GetTimestamp(facts.stream->alarm_since());
     if (!IsOfStream(facts.seen, *facts.stream) || !facts.seen.has_alarm_since() ||
-        since > TimeOf(facts.seen.alarm_since())) {
+        since > jobs::GetTimestamp(facts.seen.alarm_since())) {
       return Trigger{"drift", facts.stream->reason()};
     }
   }

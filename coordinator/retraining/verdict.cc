@@ -1,13 +1,11 @@
 // DECIDING: from the evaluations' lines to a verdict, and what follows from it.
 
-#include <google/protobuf/io/coded_stream.h>
-#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
-
 #include <map>
 #include <set>
 
 #include "common/base/files.h"
 #include "common/base/hash.h"
+#include "common/gates/facts.h"
 #include "common/gates/lines.h"
 #include "coordinator/retraining/controller.h"
 #include "coordinator/retraining/requests_of.h"
@@ -16,17 +14,6 @@ namespace attune::retraining {
 namespace {
 
 constexpr size_t kLineageMax = 200;
-
-// Equal messages, equal bytes.
-std::string Serialize(const google::protobuf::Message& message) {
-  std::string bytes;
-  google::protobuf::io::StringOutputStream stream(&bytes);
-  google::protobuf::io::CodedOutputStream coded(&stream);
-  coded.SetSerializationDeterministic(true);
-  message.SerializeToCodedStream(&coded);
-  coded.Trim();
-  return bytes;
-}
 
 }  // namespace
 
@@ -112,7 +99,7 @@ Result<v1::GateReport> Controller::SaveFacts(const v1::GateFacts& facts, const s
                                              v1::GateReport report) {
   const std::filesystem::path folder = ports_.storage / "gates";
   const std::filesystem::path path = folder / (update + ".facts");
-  const std::string bytes = Serialize(facts);
+  const std::string bytes = gates::SerializeFacts(facts);
   ATTUNE_RETURN_IF_ERROR(CreateFolders(folder));
   ATTUNE_RETURN_IF_ERROR(WriteFileAtomically(path, bytes));
   report.set_facts_checksum(Sha256Hex(bytes));
