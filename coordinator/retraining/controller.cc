@@ -14,16 +14,6 @@ constexpr int kStepsInRow = 20;
 
 }  // namespace
 
-void SetTime(google::protobuf::Timestamp* timestamp, TimePoint time) {
-  int64_t us = ToMicros(time);
-  timestamp->set_seconds(us / 1'000'000);
-  timestamp->set_nanos(static_cast<int32_t>(us % 1'000'000) * 1000);
-}
-
-TimePoint TimeOf(const google::protobuf::Timestamp& timestamp) {
-  return FromMicros(timestamp.seconds() * 1'000'000 + timestamp.nanos() / 1000);
-}
-
 bool IsPermanent(const Status& status) {
   switch (status.code()) {
     case StatusCode::kOk:
@@ -184,7 +174,7 @@ Status Controller::LookAt(const ScheduleRecord& schedule) {
     record.update.set_trigger(trigger->kind);
     record.update.set_trigger_detail(trigger->detail);
     *record.update.mutable_seen() = seen;
-    SetTime(record.update.mutable_created(), ports_.clock->Now());
+    jobs::SetTimestamp(record.update.mutable_created(), ports_.clock->Now());
     InsertUpdate(transaction, &record);
     transaction.AppendEvent("update", record.update.id(), "triggered",
                             trigger->kind + ": " + trigger->detail, "");
@@ -220,7 +210,7 @@ Status Controller::Fire(const ScheduleRecord& schedule, const CronDecision& deci
     record.update.set_state(v1::Update::WAITING);
     record.update.set_trigger("cron");
     record.update.set_trigger_detail("slot " + FormatUtc(*decision.fire));
-    SetTime(record.update.mutable_created(), ports_.clock->Now());
+    jobs::SetTimestamp(record.update.mutable_created(), ports_.clock->Now());
     InsertUpdate(transaction, &record);
     transaction.AppendEvent("update", record.update.id(), "triggered",
                             "cron: " + record.update.trigger_detail(), "");
@@ -326,7 +316,7 @@ Status Controller::Finish(UpdateRecord* record, v1::Update::State state,
   return Commit(record, event, reason, [&](UpdateRecord* changed) {
     changed->update.set_state(state);
     changed->update.set_reason(reason);
-    SetTime(changed->update.mutable_ended(), ports_.clock->Now());
+    jobs::SetTimestamp(changed->update.mutable_ended(), ports_.clock->Now());
     changed->cancel_jobs = state == v1::Update::FAILED || !changed->watch_candidate_job.empty();
   });
 }

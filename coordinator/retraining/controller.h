@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "common/base/mutex.h"
+#include "coordinator/jobs/record.h"
 #include "coordinator/retraining/cron.h"
 #include "coordinator/retraining/decisions.h"
 #include "coordinator/retraining/ports.h"
@@ -25,6 +26,7 @@
 namespace attune::retraining {
 
 inline constexpr std::chrono::hours kTroubleMax{24};  // trouble that lasts as long is for good
+inline constexpr size_t kLineageMax = 200;            // versions that are looked back on
 inline constexpr uint32_t kRoundsMax = 3;             // champions that changed under one evaluation
 
 // Thread-safe, but for Tick, which only one thread calls.
@@ -134,8 +136,6 @@ class Controller {
 // The schedule as people see it: with state, reason, next, counts.
 v1::Schedule View(Transaction& transaction, const ScheduleRecord& record, TimePoint now);
 v1::Seen SeenOf(const v1::Stream& stream);
-void SetTime(google::protobuf::Timestamp* timestamp, TimePoint time);
-TimePoint TimeOf(const google::protobuf::Timestamp& timestamp);
 // The cron expressions of limits.blackouts; those that cannot be read any more are left out.
 std::vector<Cron> BlackoutsOf(const v1::ScheduleSpec& spec);
 // What DecideStart looks at, for an update of this number.

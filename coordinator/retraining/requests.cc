@@ -180,8 +180,8 @@ v1::Schedule View(Transaction& transaction, const ScheduleRecord& record, TimePo
     CronDecision decision = DecideCron(view.spec(), *cron, record.looked, now);
     auto next = decision.fire ? decision.fire : decision.next;
     if (next) {
-      SetTime(view.mutable_next(),
-              *next + Jitter(name, *next, view.spec().trigger().jitter_seconds()));
+      jobs::SetTimestamp(view.mutable_next(),
+                         *next + Jitter(name, *next, view.spec().trigger().jitter_seconds()));
     }
   }
   auto updates = LoadUpdates(transaction, name, 0, 1);
@@ -261,8 +261,8 @@ Result<v1::Schedule> Controller::Apply(const v1::ApplyScheduleRequest& request) 
         }
         *record.schedule.mutable_spec() = request.spec();
         record.schedule.set_source(request.source());
-        if (!known) SetTime(record.schedule.mutable_created(), now);
-        SetTime(record.schedule.mutable_changed(), now);
+        if (!known) jobs::SetTimestamp(record.schedule.mutable_created(), now);
+        jobs::SetTimestamp(record.schedule.mutable_changed(), now);
         SaveSchedule(transaction, record);
         transaction.AppendEvent("schedule", name, known ? "changed" : "created", "",
                                 record.schedule.SerializeAsString());
@@ -314,7 +314,7 @@ Result<v1::DeleteScheduleResponse> Controller::Delete(const v1::DeleteScheduleRe
           if (record.update.schedule() != name || IsFinal(record.update.state())) continue;
           record.update.set_state(v1::Update::PROMOTED);
           record.update.set_reason("promoted; the schedule was deleted while it was watched");
-          SetTime(record.update.mutable_ended(), ports_.clock->Now());
+          jobs::SetTimestamp(record.update.mutable_ended(), ports_.clock->Now());
           record.cancel_jobs = true;
           ATTUNE_CHECK(SaveUpdate(transaction, &record));
           transaction.AppendEvent("update", record.update.id(), "promoted", record.update.reason(),
@@ -377,7 +377,7 @@ Result<v1::Update> Controller::Trigger(const v1::TriggerScheduleRequest& request
         record.update.set_trigger("manual");
         record.update.set_trigger_detail(request.reason().empty() ? "asked for by a person"
                                                                   : request.reason());
-        SetTime(record.update.mutable_created(), ports_.clock->Now());
+        jobs::SetTimestamp(record.update.mutable_created(), ports_.clock->Now());
         InsertUpdate(transaction, &record);
         transaction.AppendEvent("update", record.update.id(), "triggered",
                                 "manual: " + record.update.trigger_detail(), "");
@@ -424,7 +424,7 @@ Result<v1::Update> Controller::GetUpdate(const v1::GetUpdateRequest& request) {
     update = std::move(record.update);
     for (const Event& event : ReadEvents(transaction, "update", request.id(), 0, kEventsMax)) {
       v1::UpdateEvent* out = update.add_events();
-      SetTime(out->mutable_time(), event.time);
+      jobs::SetTimestamp(out->mutable_time(), event.time);
       out->set_type(event.type);
       out->set_message(event.message);
     }
@@ -447,7 +447,7 @@ Result<v1::Update> Controller::CancelUpdate(const v1::CancelUpdateRequest& reque
         record.update.set_state(promoted ? v1::Update::PROMOTED : v1::Update::CANCELLED);
         record.update.set_reason(promoted ? "promoted; the watch was cancelled: " + reason
                                           : reason);
-        SetTime(record.update.mutable_ended(), ports_.clock->Now());
+        jobs::SetTimestamp(record.update.mutable_ended(), ports_.clock->Now());
         record.cancel_jobs = true;
         ATTUNE_CHECK(SaveUpdate(transaction, &record));
         transaction.AppendEvent("update", request.id(), "cancelled", reason, "");
@@ -475,7 +475,7 @@ Result<v1::NextFiringsResponse> Controller::NextFirings(const v1::NextFiringsReq
   for (uint32_t i = 0; i < count && slot.ok(); ++i, slot = cron.Next(*slot)) {
     const TimePoint start = *slot + Jitter(spec.name(), *slot, spec.trigger().jitter_seconds());
     v1::Firing* firing = response.add_firings();
-    SetTime(firing->mutable_time(), start);
+    jobs::SetTimestamp(firing->mutable_time(), start);
     firing->set_local(cron.Local(start));
     LimitFacts then = facts;
     then.running.reset();  // whether it still runs then is not known

@@ -14,7 +14,6 @@ using scheduling::CountOf;
 
 constexpr uint32_t kWindowsPage = 500;
 constexpr uint64_t kGoalExamplesMin = 30;  // fewer say little: the job's data set helps out
-constexpr int kLineageMax = 200;
 
 uint64_t Examples(const v1::DatasetVersion& version, const char* split) {
   auto found = version.examples().find(split);
@@ -65,14 +64,14 @@ Result<bool> Controller::Advance(UpdateRecord* record) {
   // Tried again at the next tick; whoever looks sees why it waits.
   const TimePoint now = ports_.clock->Now();
   const bool known = record->update.has_trouble_since();
-  if (known && now - TimeOf(record->update.trouble_since()) >= kTroubleMax) {
+  if (known && now - jobs::GetTimestamp(record->update.trouble_since()) >= kTroubleMax) {
     return GiveUp(record, status.message() + " (tried again for " +
                               std::to_string(kTroubleMax.count()) + " hours)");
   }
   if (!known || record->update.reason() != status.message()) {
     ATTUNE_RETURN_IF_ERROR(Commit(record, "problem", status.message(), [&](UpdateRecord* changed) {
       changed->update.set_reason(status.message());
-      if (!known) SetTime(changed->update.mutable_trouble_since(), now);
+      if (!known) jobs::SetTimestamp(changed->update.mutable_trouble_since(), now);
     }));
   }
   return status;
@@ -177,7 +176,7 @@ Result<v1::GatesSpec> Controller::GatesAgainst(const v1::GatesSpec& gates,
 Result<uint64_t> Controller::TrainedWindow(const UpdateRecord& record, const v1::Stream& stream) {
   std::string reference = record.update.champion();
   if (record.spec.start_from() != "champion") return uint64_t{0};
-  for (int i = 0; i < kLineageMax && !reference.empty(); ++i) {
+  for (size_t i = 0; i < kLineageMax && !reference.empty(); ++i) {
     ATTUNE_ASSIGN_OR_RETURN(v1::ModelVersion version, ports_.models->Get(reference));
     const std::string& id = version.lineage().update();
     if (!id.empty()) {

@@ -11,12 +11,6 @@
 #include "coordinator/retraining/requests_of.h"
 
 namespace attune::retraining {
-namespace {
-
-constexpr size_t kLineageMax = 200;
-
-}  // namespace
-
 Result<v1::EvaluationFacts> Controller::ReadFacts(const std::string& model, const std::string& job,
                                                   const v1::EvaluateRequest& request) {
   v1::EvaluateRequest asked = request;
@@ -153,9 +147,9 @@ Status Controller::Promote(UpdateRecord* record, const v1::GateReport& report) {
     *changed->update.mutable_report() = report;
     changed->watch_after = window;
     if (state != v1::Update::KEPT) {
-      SetTime(changed->update.mutable_promoted(), ports_.clock->Now());
+      jobs::SetTimestamp(changed->update.mutable_promoted(), ports_.clock->Now());
     }
-    if (IsFinal(state)) SetTime(changed->update.mutable_ended(), ports_.clock->Now());
+    if (IsFinal(state)) jobs::SetTimestamp(changed->update.mutable_ended(), ports_.clock->Now());
   };
   auto also = [&](Transaction& transaction) -> Status {
     ports_.models->SaveGateReport(transaction, report);

@@ -54,8 +54,8 @@ Result<bool> Controller::Watch(UpdateRecord* record) {
     return true;
   }
   const v1::Update& update = record->update;
-  const bool old =
-      update.has_promoted() && ports_.clock->Now() - TimeOf(update.promoted()) >= kWatchMax;
+  const bool old = update.has_promoted() &&
+                   ports_.clock->Now() - jobs::GetTimestamp(update.promoted()) >= kWatchMax;
   if (ports_.live == nullptr || old ||
       update.windows_looked_at() >= record->spec.promote().rollback().windows()) {
     ATTUNE_RETURN_IF_ERROR(Finish(record, v1::Update::PROMOTED, EndOfWatch(*record, old)));
@@ -238,7 +238,7 @@ Status Controller::RollBack(UpdateRecord* record, const std::string& reason,
         clear(changed);
         changed->update.set_state(v1::Update::ROLLED_BACK);
         changed->update.set_reason(reason + ", above " + Number(limit));
-        SetTime(changed->update.mutable_ended(), ports_.clock->Now());
+        jobs::SetTimestamp(changed->update.mutable_ended(), ports_.clock->Now());
       },
       [&](Transaction& transaction) { return ports_.models->MoveAlias(transaction, move); });
   if (back.code() != StatusCode::kFailedPrecondition) return back;
@@ -250,7 +250,7 @@ Status Controller::RollBack(UpdateRecord* record, const std::string& reason,
     clear(changed);
     changed->update.set_state(v1::Update::PROMOTED);
     changed->update.set_reason(refused);
-    SetTime(changed->update.mutable_ended(), ports_.clock->Now());
+    jobs::SetTimestamp(changed->update.mutable_ended(), ports_.clock->Now());
   });
 }
 

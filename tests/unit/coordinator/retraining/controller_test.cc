@@ -225,7 +225,7 @@ TEST(ControllerTest, TroubleForADayFailsTheUpdate) {
 TEST(ControllerTest, TroubleThatPassedDoesNotCountLater) {
   World world;
   ASSERT_TRUE(world.Apply("trigger: {drift: true}\ndata: {observe: live}\n").ok());
-  SetTime(world.live.stream.mutable_alarm_since(), world.clock.Now());
+  jobs::SetTimestamp(world.live.stream.mutable_alarm_since(), world.clock.Now());
   world.live.waiting = 300;
   world.controller->Tick();
   world.controller->Tick();
@@ -464,8 +464,8 @@ TEST(ControllerTest, HoursOfJobsThatWereCancelledCount) {
   world.clock.Advance(hours(3));
   world.RunTo(v1::Update::TRAINING);
   v1::Job& job = world.jobs.jobs.begin()->second;
-  SetTime(job.mutable_started(), world.clock.Now() - hours(2));
-  SetTime(job.mutable_ended(), world.clock.Now());
+  jobs::SetTimestamp(job.mutable_started(), world.clock.Now() - hours(2));
+  jobs::SetTimestamp(job.mutable_ended(), world.clock.Now());
   v1::CancelUpdateRequest request;
   request.set_request_id("r1");
   request.set_id(world.Updates()[0].id());
@@ -636,7 +636,7 @@ TEST(ControllerTest, DriftAsksOnce) {
   world.live.waiting = 300;
   world.controller->Tick();
   EXPECT_EQ(world.Updates().size(), 0u);
-  SetTime(world.live.stream.mutable_alarm_since(), world.clock.Now());
+  jobs::SetTimestamp(world.live.stream.mutable_alarm_since(), world.clock.Now());
   world.live.stream.set_reason("embeddings moved: AUC 0.91");
   world.clock.Advance(seconds(1));
   world.RunTo(v1::Update::PROMOTED);
@@ -649,7 +649,7 @@ TEST(ControllerTest, DriftAsksOnce) {
 // A schedule whose stream has an alarm, and 300 rows in the open window.
 void StartAlarm(World* world, const std::string& triggers) {
   ASSERT_TRUE(world->Apply("trigger: {" + triggers + "}\ndata: {observe: live}\n").ok());
-  SetTime(world->live.stream.mutable_alarm_since(), world->clock.Now());
+  jobs::SetTimestamp(world->live.stream.mutable_alarm_since(), world->clock.Now());
   world->clock.Advance(seconds(1));
 }
 
@@ -662,7 +662,7 @@ TEST(ControllerTest, DriftAsksNotAgainAfterASkippedUpdate) {
     world.controller->Tick();
   }
   EXPECT_EQ(world.Updates().size(), 1u);
-  SetTime(world.live.stream.mutable_alarm_since(), world.clock.Now());
+  jobs::SetTimestamp(world.live.stream.mutable_alarm_since(), world.clock.Now());
   world.controller->Tick();
   EXPECT_EQ(world.Updates().size(), 2u);
 }
@@ -713,7 +713,7 @@ TEST(ControllerTest, AnAlarmWhileAnUpdateRunsAsksAfterIt) {
   world.controller->Tick();
   world.controller->Tick();
   world.clock.Advance(minutes(61));
-  SetTime(world.live.stream.mutable_alarm_since(), world.clock.Now());
+  jobs::SetTimestamp(world.live.stream.mutable_alarm_since(), world.clock.Now());
   world.controller->Tick();
   world.controller->Tick();
   ASSERT_EQ(world.Updates().size(), 2u);
@@ -737,7 +737,7 @@ TEST(ControllerTest, WindowsOfAnotherStreamOfTheNameCountFromOne) {
   world.RunTo(v1::Update::PROMOTED);
   EXPECT_EQ(world.Updates()[0].last_window(), 3u);
   world.live.windows.clear();  // deleted and made again
-  SetTime(world.live.stream.mutable_created(), world.clock.Now());
+  jobs::SetTimestamp(world.live.stream.mutable_created(), world.clock.Now());
   world.live.waiting = 300;
   world.clock.Advance(hours(24));
   world.RunTo(v1::Update::WATCHING);

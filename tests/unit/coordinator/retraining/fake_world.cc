@@ -80,8 +80,8 @@ Status FakeJobs::ReadOutput(const std::string& id,
 void FakeJobs::FinishAll(v1::Job::State state, TimePoint now, double hours) {
   for (auto& [id, job] : jobs) {
     if (!IsOpen(job)) continue;
-    SetTime(job.mutable_started(), now - Duration(static_cast<int64_t>(hours * 3.6e9)));
-    SetTime(job.mutable_ended(), now);
+    jobs::SetTimestamp(job.mutable_started(), now - Duration(static_cast<int64_t>(hours * 3.6e9)));
+    jobs::SetTimestamp(job.mutable_ended(), now);
     job.set_state(state);
     if (state == v1::Job::FAILED) job.set_reason("out of memory");
     if (state == v1::Job::SUCCEEDED && job.kind() == v1::Job::TRAIN) job.set_model(on_trained(job));
