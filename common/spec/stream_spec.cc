@@ -23,6 +23,7 @@ constexpr yaml::Range kPersistence{1, 20};
 constexpr yaml::Range kAuc{0.5, 1};
 constexpr yaml::Range kFraction{0.001, 0.9};
 constexpr yaml::Range kEffect{0, 100};
+constexpr yaml::Range kDistance{0, 1};
 constexpr int kFoldersMax = 64, kCategoriesMax = 32;
 constexpr size_t kCategoryBytesMax = 128;
 
@@ -51,6 +52,8 @@ void CheckNumbers(const v1::StreamSpec& spec, const Wrong& wrong) {
       {"alarm.psi_min", alarm.psi_min(), kEffect},
       {"alarm.auc_min", alarm.auc_min(), kAuc},
       {"alarm.loss_min", alarm.loss_min(), kEffect},
+      {"alarm.length_min", alarm.length_min(), kEffect},
+      {"alarm.vocabulary_min", alarm.vocabulary_min(), kDistance},
       {"alarm.quality_min", alarm.quality_min(), kEffect},
   };
   for (const Number& number : numbers) {
@@ -148,6 +151,8 @@ void ReadAlarm(yaml::Reader& reader, v1::AlarmSpec* alarm) {
   number("false_alarms_per_week", kFalseAlarms, &v1::AlarmSpec::set_false_alarms_per_week);
   number("psi", kEffect, &v1::AlarmSpec::set_psi_min);
   number("auc", kAuc, &v1::AlarmSpec::set_auc_min);
+  number("length", kEffect, &v1::AlarmSpec::set_length_min);
+  number("vocabulary", kDistance, &v1::AlarmSpec::set_vocabulary_min);
   number("loss", kEffect, &v1::AlarmSpec::set_loss_min);
   number("quality", kEffect, &v1::AlarmSpec::set_quality_min);
 }
@@ -170,11 +175,16 @@ void FillDefaults(v1::StreamSpec* spec) {
   if (window->seconds() == 0) window->set_seconds(86400);
   if (window->examples_min() == 0) window->set_examples_min(std::min(50u, window->examples()));
   if (window->validation_fraction() == 0) window->set_validation_fraction(0.1);
-  v1::AlarmSpec* alarm = spec->mutable_alarm();
+  FillDefaults(spec->mutable_alarm());
+}
+
+void FillDefaults(v1::AlarmSpec* alarm) {
   if (alarm->false_alarms_per_week() == 0) alarm->set_false_alarms_per_week(0.05);
   if (alarm->persistence() == 0) alarm->set_persistence(2);
   if (alarm->psi_min() == 0) alarm->set_psi_min(0.2);
   if (alarm->auc_min() == 0) alarm->set_auc_min(0.6);
+  if (alarm->length_min() == 0) alarm->set_length_min(0.1);
+  if (alarm->vocabulary_min() == 0) alarm->set_vocabulary_min(0.05);
   if (alarm->loss_min() == 0) alarm->set_loss_min(0.05);
   // quality_min follows from the reference's loss.
 }
@@ -238,7 +248,8 @@ std::string ToYaml(const v1::StreamSpec& spec) {
   return out + "alarm: {false_alarms_per_week: " + number(alarm.false_alarms_per_week()) +
          ", persistence: " + std::to_string(alarm.persistence()) +
          ", psi: " + number(alarm.psi_min()) + ", auc: " + number(alarm.auc_min()) +
-         ", loss: " + number(alarm.loss_min()) +
+         ", length: " + number(alarm.length_min()) +
+         ", vocabulary: " + number(alarm.vocabulary_min()) + ", loss: " + number(alarm.loss_min()) +
          (alarm.quality_min() > 0 ? ", quality: " + number(alarm.quality_min()) : "") + "}\n";
 }
 

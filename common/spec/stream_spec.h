@@ -8,7 +8,8 @@
 //   window: {examples: 500, time: 1d, examples_min: 50, validation_fraction: 0.1}
 //   folders: [/var/log/answers, s3://bucket/answers]   # watched; *.jsonl, each read once
 //   categories: [language]          # keys of the rows' metadata
-//   alarm: {false_alarms_per_week: 0.05, persistence: 2, psi: 0.2, auc: 0.6, loss: 0.05}
+//   alarm: {false_alarms_per_week: 0.05, persistence: 2, psi: 0.2, auc: 0.6, length: 0.1,
+//           vocabulary: 0.05, loss: 0.05}
 //
 // Only name and model are required.
 
@@ -21,6 +22,7 @@ namespace attune::spec {
 
 // Sets what is not set (0): of the window, and of the alarm what docs/drift.md says.
 void FillDefaults(v1::StreamSpec* spec);
+void FillDefaults(v1::AlarmSpec* alarm);
 
 // Parses, fills in every default, validates. name is what errors call the text; relative folders
 // are taken from base_folder when it is given. Errors: kInvalidArgument with file:line:column, the

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <vector>
 
 #include "common/base/status.h"
 
@@ -41,32 +42,6 @@ double PopulationStabilityOfChance(size_t categories, double reference_examples,
                                    double window_examples) {
   if (categories < 2) return 0;
   return static_cast<double>(categories - 1) * (1 / reference_examples + 1 / window_examples);
-}
-
-std::vector<double> QuantileEdges(std::span<const double> reference, size_t bins) {
-  ATTUNE_CHECK(!reference.empty() && bins > 0);
-  std::vector<double> sorted(reference.begin(), reference.end());
-  std::sort(sorted.begin(), sorted.end());
-  std::vector<double> edges;
-  for (size_t i = 1; i < bins; ++i) {
-    const double at =
-        static_cast<double>(i) / static_cast<double>(bins) * static_cast<double>(sorted.size() - 1);
-    const auto below = static_cast<size_t>(at);
-    const size_t above = std::min(below + 1, sorted.size() - 1);
-    const double edge =
-        sorted[below] + (at - static_cast<double>(below)) * (sorted[above] - sorted[below]);
-    if (edges.empty() || edge > edges.back()) edges.push_back(edge);
-  }
-  return edges;
-}
-
-std::vector<double> CountInBins(std::span<const double> edges, std::span<const double> values) {
-  std::vector<double> counts(edges.size() + 1, 0.0);
-  for (const double value : values) {
-    const auto bin = std::lower_bound(edges.begin(), edges.end(), value) - edges.begin();
-    ++counts[static_cast<size_t>(bin)];
-  }
-  return counts;
 }
 
 }  // namespace attune::statistics

@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <span>
-#include <vector>
 
 namespace attune::statistics {
 
@@ -18,12 +17,5 @@ double PopulationStability(std::span<const double> reference, std::span<const do
 // 2020, J. Risk Model Validation 14(4)). An index less this does not depend on the samples' sizes.
 double PopulationStabilityOfChance(size_t categories, double reference_examples,
                                    double window_examples);
-
-// Inner edges of bins with equal shares of the reference: its quantiles (linear between order
-// statistics, as numpy's), each value once. The reference is not empty.
-std::vector<double> QuantileEdges(std::span<const double> reference, size_t bins);
-
-// Counts of (-inf, e0], (e0, e1], ..., (ek, inf).
-std::vector<double> CountInBins(std::span<const double> edges, std::span<const double> values);
 
 }  // namespace attune::statistics

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "common/spec/stream_spec.h"
 #include "common/statistics/corrections.h"
 #include "coordinator/drift/detect.h"
 #include "coordinator/drift/level.h"
@@ -12,19 +13,17 @@ namespace {
 double EffectMin(const v1::DetectorResult& result, const v1::AlarmSpec& alarm) {
   if (result.effect_name() == kAuc) return alarm.auc_min();
   if (result.effect_name() == kPsi) return alarm.psi_min();
+  if (result.effect_name() == kRelativeChange) return alarm.length_min();
+  if (result.effect_name() == kJsDistance) return alarm.vocabulary_min();
   if (result.effect_name() == kRelativeIncrease) return alarm.loss_min();
   return result.effect_min();
 }
 
 }  // namespace
 
-v1::AlarmSpec WithDefaults(v1::AlarmSpec spec) {
-  if (spec.false_alarms_per_week() <= 0) spec.set_false_alarms_per_week(0.05);
-  if (spec.persistence() == 0) spec.set_persistence(2);
-  if (spec.psi_min() <= 0) spec.set_psi_min(0.2);
-  if (spec.auc_min() <= 0) spec.set_auc_min(0.6);
-  if (spec.loss_min() <= 0) spec.set_loss_min(0.05);
-  return spec;  // quality_min's default follows from the reference's loss
+v1::AlarmSpec WithDefaults(v1::AlarmSpec alarm) {
+  spec::FillDefaults(&alarm);
+  return alarm;
 }
 
 void Correct(const v1::AlarmSpec& alarm, double looks_per_week, double correlation,

@@ -8,6 +8,8 @@ namespace attune::drift {
 
 inline constexpr char kAuc[] = "AUC";
 inline constexpr char kPsi[] = "PSI";
+inline constexpr char kRelativeChange[] = "relative change";
+inline constexpr char kJsDistance[] = "JS distance";
 inline constexpr char kRelativeIncrease[] = "relative increase";
 inline constexpr char kQuality[] = "quality";
 

@@ -7,6 +7,7 @@
 
 #include "common/statistics/betting.h"
 #include "common/statistics/chi_square.h"
+#include "common/statistics/distances.h"
 #include "common/statistics/fisher.h"
 #include "common/statistics/population_stability.h"
 #include "common/statistics/two_samples.h"
@@ -18,7 +19,6 @@ namespace {
 
 using Results = std::vector<v1::DetectorResult>;
 
-constexpr size_t kPsiBins = 10;
 constexpr double kExpectedLeast = 5;
 constexpr size_t kWordsMost = 500;
 constexpr size_t kExamplesLeast = 10;  // of a sample: fewer say nothing
@@ -54,17 +54,24 @@ double ExcessStability(const statistics::CountTable& table, double n, double m) 
   return std::max(0.0, index - statistics::PopulationStabilityOfChance(table.a.size(), n, m));
 }
 
+std::vector<double> Logarithms(const std::vector<double>& lengths) {
+  std::vector<double> logarithms;
+  for (const double length : lengths) logarithms.push_back(std::log1p(length));
+  return logarithms;
+}
+
+// The distance of logarithms is a factor between lengths, whatever their spread: where all are
+// nearly equal, a token more is no drift, though no bin and no standard deviation says so.
 void DetectLength(const Sample& reference, const Sample& window, Results* results) {
   if (!Enough(reference.lengths, window.lengths)) return;
   const statistics::KsResult ks = statistics::KolmogorovSmirnov(reference.lengths, window.lengths);
-  const std::vector<double> edges = statistics::QuantileEdges(reference.lengths, kPsiBins);
-  const statistics::CountTable table{statistics::CountInBins(edges, reference.lengths),
-                                     statistics::CountInBins(edges, window.lengths)};
-  v1::DetectorResult result = MakeResult("ks", "length", kPsi);
+  const std::vector<double> before = Logarithms(reference.lengths);
+  const std::vector<double> now = Logarithms(window.lengths);
+  v1::DetectorResult result = MakeResult("ks", "length", kRelativeChange);
   result.set_statistic(ks.distance);
   result.set_p_value(ks.p_value);
-  result.set_effect(ExcessStability(table, static_cast<double>(reference.lengths.size()),
-                                    static_cast<double>(window.lengths.size())));
+  result.set_effect(std::expm1(statistics::Beyond(statistics::Wasserstein(before, now),
+                                                  statistics::WassersteinOfChance(before, now))));
   results->push_back(std::move(result));
 }
 
@@ -135,7 +142,9 @@ std::vector<Word> FrequentWords(const Sample& reference, const Sample& window) {
 
 // Words of one text depend on each other, so counts of words are no multinomial sample. Examples
 // are independent: each word has an exact test of the share of examples that have it, and the least
-// p-value is corrected for all of them (Bonferroni), whatever they have to do with each other.
+// p-value is corrected for all of them (Bonferroni), whatever they have to do with each other. Of
+// the shares of words the distance is taken and no square of it: it grows with the share of
+// examples that are new, while most words are those of any text.
 void DetectVocabulary(const Sample& reference, const Sample& window, Results* results) {
   const uint64_t n = Size(reference), m = Size(window);
   if (n < kExamplesLeast || m < kExamplesLeast) return;
@@ -152,14 +161,15 @@ void DetectVocabulary(const Sample& reference, const Sample& window, Results* re
         std::max(largest, std::abs(static_cast<double>(of_window) / static_cast<double>(m) -
                                    static_cast<double>(of_reference) / static_cast<double>(n)));
   }
-  v1::DetectorResult result = MakeResult("fisher", "vocabulary", kPsi);
+  v1::DetectorResult result = MakeResult("fisher", "vocabulary", kJsDistance);
   result.set_statistic(largest);
   result.set_p_value(std::min(1.0, least * static_cast<double>(words.size())));
   const double words_n = std::accumulate(table.a.begin(), table.a.end(), 0.0);
   const double words_m = std::accumulate(table.b.begin(), table.b.end(), 0.0);
   if (words_n > 0 && words_m > 0) {
     result.set_effect(
-        ExcessStability(statistics::MergeRare(table, kExpectedLeast), words_n, words_m));
+        statistics::Beyond(statistics::JensenShannon(table.a, table.b),
+                           statistics::JensenShannonOfChance(words.size(), words_n, words_m)));
   }
   results->push_back(std::move(result));
 }

@@ -45,7 +45,7 @@ struct DetectOptions {
 };
 
 // The spec with every default in place.
-v1::AlarmSpec WithDefaults(v1::AlarmSpec spec);
+v1::AlarmSpec WithDefaults(v1::AlarmSpec alarm);
 
 // One window against the reference: every detector's statistic, p-value, effect, and whether it
 // drifted, corrected for the other detectors. The same input and options, the same result, whatever

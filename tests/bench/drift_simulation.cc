@@ -130,6 +130,8 @@ DetectOptions OptionsOf(const Rule& rule, const Settings& settings) {
   if (!rule.effects) {
     options.alarm.set_psi_min(1e-9);
     options.alarm.set_auc_min(1e-9);
+    options.alarm.set_length_min(1e-9);
+    options.alarm.set_vocabulary_min(1e-9);
     options.alarm.set_loss_min(1e-9);
     options.alarm.set_quality_min(1e-9);
   }

@@ -172,8 +172,8 @@ void AddDriftCommands(std::vector<Command>* commands) {
            "Keys: name and model (NAME@ALIAS, whose training data is the reference); reference (a "
            "data set in its place); window {examples: 500, time: 1d, examples_min: 50}; folders "
            "(watched for *.jsonl; relative to the file); categories (metadata keys); alarm "
-           "{false_alarms_per_week: 0.05, persistence: 2, psi, auc, loss, quality}. Each window "
-           "becomes a version of the data set of the stream's name.",
+           "{false_alarms_per_week: 0.05, persistence: 2, psi, auc, length, vocabulary, loss, "
+           "quality}. Each window becomes a version of the data set of the stream's name.",
        .arguments = {{.name = "FILE",
                       .doc = "A stream in YAML; - is standard input.",
                       .required = true,

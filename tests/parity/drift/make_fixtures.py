@@ -18,6 +18,7 @@ import sys
 
 import numpy as np
 from scipy import stats
+from scipy.spatial.distance import jensenshannon
 from sklearn.linear_model import LogisticRegression
 from statsmodels.stats.multitest import multipletests
 
@@ -69,7 +70,7 @@ def tables(rng):
         a, b = a[used], b[used]
         test = stats.chi2_contingency([a, b], correction=False)
         cases.append({"a": a.tolist(), "b": b.tolist(), "statistic": test.statistic, "degrees": test.dof, "p": test.pvalue,
-                      "psi": psi(a, b)})
+                      "psi": psi(a, b), "js": jensenshannon(a, b)})
     return cases
 
 
@@ -84,14 +85,11 @@ def psi(a, b):
     return float(np.sum((r - w) * np.log(r / w)))
 
 
-def bins(rng):
+def lengths(rng):
     cases = []
     for n, m, digits in [(100, 60, 3), (250, 250, 0)]:
         a, b = numbers(rng.gamma(2, 3, n), digits), numbers(rng.gamma(2, 4, m), digits)
-        edges = np.unique(np.quantile(a, np.arange(1, 10) / 10))
-        counts = [np.bincount(np.searchsorted(edges, v, side="left"), minlength=len(edges) + 1).tolist() for v in (a, b)]
-        cases.append({"a": a, "b": b, "edges": edges.tolist(), "counts_a": counts[0], "counts_b": counts[1],
-                      "psi": psi(*counts)})
+        cases.append({"a": a, "b": b, "wasserstein": stats.wasserstein_distance(a, b)})
     return cases
 
 
@@ -184,7 +182,7 @@ def betting(rng):
 
 def make():
     rng = np.random.default_rng(20)
-    return {"two_samples": two_samples(rng), "large_ks": large_ks(), "tables": tables(rng), "bins": bins(rng),
+    return {"two_samples": two_samples(rng), "large_ks": large_ks(), "tables": tables(rng), "lengths": lengths(rng),
             "fisher": fisher(), "holm": holm(rng), "mmd": mmd(rng), "logistic": logistic(rng), "betting": betting(rng)}
 
 

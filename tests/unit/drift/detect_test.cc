@@ -100,6 +100,57 @@ TEST(Detect, AChangeBelowTheMinimaIsNoDriftAtAnySize) {
   EXPECT_LT(p_loss, 1e-4);
 }
 
+TEST(Detect, ATokenMoreOfNearlyEqualLengthsIsNoDrift) {
+  Sample reference, window;
+  for (int i = 0; i < 300; ++i) {
+    reference.lengths.push_back(100 + i % 2);
+    window.lengths.push_back(101 + i % 2);
+  }
+  const auto one = DetectOk(reference, window);
+  EXPECT_LT(Find(one, "ks", "length").p_value(), 1e-9);
+  EXPECT_NEAR(Find(one, "ks", "length").effect(), 0.01, 0.001);
+  EXPECT_THAT(Drifted(one), ::testing::IsEmpty());
+  for (double& length : window.lengths) length = std::round(length * 1.2);
+  EXPECT_THAT(Drifted(DetectOk(reference, window)), UnorderedElementsAre("length"));
+}
+
+// How much changed is the same number whatever the sizes: of lengths the factor, of words what
+// grows with the share of new examples.
+TEST(Detect, EffectsDoNotDependOnTheSizes) {
+  for (const size_t size : {300, 1000, 5000}) {
+    Random random(size);
+    const auto effect = [&](const Change& change, const char* detector, const char* feature) {
+      double sum = 0;
+      for (int trial = 0; trial < 5; ++trial) {
+        Sample reference = test::Draw(Usual(), size, random);
+        Sample window = test::Draw(Usual(), size, random, change, Other());
+        for (Sample* sample : {&reference, &window}) sample->embeddings.clear();
+        sum += Find(DetectOk(reference, window), detector, feature).effect() / 5;
+      }
+      return sum;
+    };
+    EXPECT_NEAR(effect({}, "ks", "length"), 0, 0.04) << size;
+    EXPECT_NEAR(effect({.length = 1.2}, "ks", "length"), 0.2, 0.04) << size;
+    EXPECT_NEAR(effect({.length = 1.5}, "ks", "length"), 0.5, 0.06) << size;
+    const double none = effect({}, "fisher", "vocabulary");
+    const double tenth = effect({.new_share = 0.1}, "fisher", "vocabulary");
+    const double fifth = effect({.new_share = 0.2}, "fisher", "vocabulary");
+    EXPECT_LT(none, tenth / 1.5) << size;
+    EXPECT_NEAR(tenth, 0.105, 0.02) << size;
+    EXPECT_NEAR(fifth, 0.155, 0.02) << size;
+  }
+}
+
+TEST(Detect, AFifthOfNewTopicsIsFoundByTheirWords) {
+  Random random(12);
+  Sample reference = test::Draw(Usual(), 600, random);
+  reference.embeddings.clear();
+  for (const double share : {0.2, 0.4}) {
+    const Sample window = test::Draw(Usual(), 300, random, {.new_share = share}, Other());
+    EXPECT_THAT(Drifted(DetectOk(reference, window)), ::testing::Contains("vocabulary")) << share;
+  }
+}
+
 TEST(Detect, ASmallShiftOfEmbeddingsIsNoDriftAtAnySize) {
   double p = 1;
   for (const size_t size : {200, 1000, 4000}) {

@@ -21,6 +21,8 @@ DetectOptions WithoutMinima(double alarms, uint32_t persistence) {
   options.alarm.set_persistence(persistence);
   options.alarm.set_psi_min(1e-9);
   options.alarm.set_auc_min(1e-9);
+  options.alarm.set_length_min(1e-9);
+  options.alarm.set_vocabulary_min(1e-9);
   options.alarm.set_loss_min(1e-9);
   options.alarm.set_quality_min(1e-9);
   return options;

@@ -26,7 +26,7 @@ TEST(StreamSpec, EveryKeyIsReadAndWrittenBack) {
       "name: live\nmodel: docs@champion\nreference: stdlib@2\n"
       "window: {examples: 200, time: 6h, examples_min: 20}\nfolders: [rows, /var/it's]\n"
       "categories: [language]\nalarm: {false_alarms_per_week: 0.1, persistence: 3, psi: 0.3, "
-      "auc: 0.7, loss: 0.2, quality: 0.5}\n",
+      "auc: 0.7, length: 0.3, vocabulary: 0.1, loss: 0.2, quality: 0.5}\n",
       "live.yaml", "/home/me");
   ASSERT_TRUE(spec.ok()) << spec.status().message();
   EXPECT_THAT(spec->folders(), ElementsAre("/home/me/rows", "/var/it's"));

@@ -1,11 +1,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
 #include "common/statistics/betting.h"
 #include "common/statistics/chi_square.h"
+#include "common/statistics/distances.h"
 #include "common/statistics/fisher.h"
 #include "common/statistics/log_odds.h"
 #include "common/statistics/population_stability.h"
@@ -88,11 +90,51 @@ TEST(PopulationStability, LessWhatChanceMakesOfItDoesNotDependOnTheSize) {
   }
 }
 
-TEST(QuantileEdges, EachValueOnce) {
-  EXPECT_THAT(QuantileEdges(std::vector<double>(9, 2.0), 10), ElementsAre(2));
-  EXPECT_THAT(CountInBins(std::vector<double>{2.0}, std::vector<double>{1, 2, 3}),
-              ElementsAre(2, 1));
-  EXPECT_THAT(QuantileEdges(std::vector<double>{0, 10}, 2), ElementsAre(5));
+TEST(Wasserstein, OfWhatIsMovedIsHowFar) {
+  const std::vector<double> a{1, 2, 4, 8}, moved{2.5, 3.5, 5.5, 9.5}, one{3};
+  EXPECT_NEAR(Wasserstein(a, moved), 1.5, 1e-12);
+  EXPECT_NEAR(Wasserstein(moved, a), 1.5, 1e-12);
+  EXPECT_EQ(Wasserstein(a, a), 0);
+  EXPECT_EQ(WassersteinOfChance(one, one), 0);
+}
+
+TEST(JensenShannon, OfSharesWithNothingInCommonIsTheMost) {
+  const std::vector<double> a{3, 0}, b{0, 5}, both{2, 2};
+  EXPECT_NEAR(JensenShannon(a, b), std::sqrt(std::log(2.0)), 1e-12);
+  EXPECT_EQ(JensenShannon(both, both), 0);
+}
+
+// Of two samples of one law, whatever their size and form.
+TEST(OfChance, IsWhatSamplingMakesOfADistance) {
+  Random random(3);
+  const auto exponential = [&] {
+    return -std::log((static_cast<double>(random.Next() >> 11) + 0.5) * 0x1p-53);
+  };
+  for (const size_t size : {size_t{100}, size_t{5000}}) {
+    double moved = 0, moved_of_chance = 0, squares = 0, squares_of_chance = 0;
+    for (int trial = 0; trial < 200; ++trial) {
+      std::vector<double> a, b, of_a(10, 0.0), of_b(10, 0.0);
+      for (size_t i = 0; i < size; ++i) {
+        a.push_back(exponential());
+        if (i % 4 == 0) b.push_back(exponential());
+        ++of_a[std::min<size_t>(9, static_cast<size_t>(3 * a.back()))];
+        ++of_b[std::min<size_t>(9, static_cast<size_t>(3 * exponential()))];
+      }
+      moved += Wasserstein(a, b);
+      moved_of_chance += WassersteinOfChance(a, b);
+      const auto n = static_cast<double>(size);
+      squares += std::pow(JensenShannon(of_a, of_b), 2);
+      squares_of_chance += std::pow(JensenShannonOfChance(10, n, n), 2);
+    }
+    EXPECT_NEAR(moved / moved_of_chance, 1, 0.15) << size;
+    EXPECT_NEAR(squares / squares_of_chance, 1, 0.15) << size;
+  }
+}
+
+TEST(Beyond, ChanceTakesAwayWhatItMakes) {
+  EXPECT_EQ(Beyond(0.5, 0), 0.5);
+  EXPECT_NEAR(Beyond(0.5, 0.3), 0.4, 1e-12);
+  EXPECT_EQ(Beyond(0.3, 0.5), 0);
 }
 
 // Looking after every value, without a difference, wealth ever reaches 20 in at most a twentieth of
