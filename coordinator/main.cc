@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <cstdlib>
 #include <string>
 
 #include "common/base/crash.h"
@@ -10,6 +11,7 @@
 #include "common/base/version.h"
 #include "common/log/log.h"
 #include "coordinator/objects/object_source.h"
+#include "coordinator/objects/timely_source.h"
 #include "coordinator/server.h"
 
 namespace attune {
@@ -41,6 +43,12 @@ int Run(const std::string& config_path, bool init) {
   spdlog::info("shuts down: {}", signal < 0 ? "the process of ATTUNE_EXIT_WITH has ended"
                                             : "signal " + std::to_string(signal));
   server->reset();
+  if (objects::CallsGivenUp() > 0) {
+    // All is written and closed; what hangs below a watched folder would hold up the exit.
+    spdlog::warn("a read of a watched folder or prefix has not ended: it is left");
+    spdlog::shutdown();
+    std::_Exit(0);
+  }
   objects::ShutdownSources();
   return 0;
 }

@@ -1,6 +1,7 @@
 #include "coordinator/drift/folders.h"
 
 #include <algorithm>
+#include <set>
 
 #include "common/base/hash.h"
 #include "coordinator/drift/problems.h"
@@ -90,61 +91,69 @@ std::string PathOf(const std::string& address, const std::string& name) {
 
 }  // namespace
 
-Status FolderReader::Read(const StreamRecord& stream, TimePoint now) {
+Status FolderReader::Read(const StreamRecord& stream) {
+  const auto& addresses = stream.stream.spec().folders();
+  std::erase_if(folders_, [&](const auto& folder) {
+    return std::find(addresses.begin(), addresses.end(), folder.first) == addresses.end();
+  });
   Problems problems;
-  for (const std::string& address : stream.stream.spec().folders()) {
-    problems.Add(ReadFolder(stream, address, now));
+  for (const std::string& address : addresses) {
+    Folder& folder = folders_[address];
+    if (clock_->Monotonic() >= folder.not_before) {
+      folder.problem = ReadFolder(stream, address, &folder);
+    }
+    problems.Add(folder.problem);
   }
   // Of files as they are, tried just now or not.
-  const std::string& name = stream.stream.spec().name();
-  for (auto it = seen_.lower_bound({name, ""}); it != seen_.end() && it->first.first == name;
-       ++it) {
-    const Seen& seen = it->second;
-    problems.Add(seen.problem);
-    if (now < seen.rejected_until) problems.Add(InvalidArgument(seen.rejected));
+  for (const auto& [address, folder] : folders_) {
+    for (const auto& [path, seen] : folder.files) {
+      problems.Add(seen.problem);
+      if (clock_->Monotonic() < seen.rejected_until) problems.Add(InvalidArgument(seen.rejected));
+    }
   }
   return problems.All();
 }
 
-void FolderReader::KeepOnly(const std::set<std::string>& streams) {
-  const auto gone = [&](const auto& entry) { return !streams.contains(entry.first.first); };
-  std::erase_if(seen_, gone);
-  std::erase_if(sources_, gone);
+Status FolderReader::ReadFolder(const StreamRecord& stream, const std::string& address,
+                                Folder* folder) {
+  if (!folder->source) folder->source = open_(address);
+  Result<bool> all = LookAtFiles(stream, address, folder);
+  folder->not_before = clock_->Monotonic();
+  if (all.status().code() == StatusCode::kDeadlineExceeded) {
+    folder->not_before += kListAgainAfterHang;
+  } else if (address.starts_with("s3://") && (!all.ok() || *all)) {
+    folder->not_before += kListBucketEvery;
+  }
+  return all.ok() ? Status() : all.status().WithContext("watched folder");
 }
 
-Status FolderReader::ReadFolder(const StreamRecord& stream, const std::string& address,
-                                TimePoint now) {
-  const std::string& name = stream.stream.spec().name();
-  Source& source = sources_[{name, address}];
-  if (now < source.not_before) return Status();
-  if (address.starts_with("s3://")) source.not_before = now + kListBucketEvery;
-  if (!source.files) {
-    ATTUNE_ASSIGN_OR_RETURN(source.files, open_(address));
-  }
-  Result<std::vector<objects::Object>> listed = source.files->List(".jsonl");
-  if (!listed.ok()) return listed.status().WithContext("watched folder");
+Result<bool> FolderReader::LookAtFiles(const StreamRecord& stream, const std::string& address,
+                                       Folder* folder) {
+  ATTUNE_ASSIGN_OR_RETURN(const std::vector<objects::Object> listed,
+                          folder->source->List(".jsonl"));
+  const Time until = clock_->Monotonic() + kTurn;
   std::set<std::string> paths;
-  for (const objects::Object& object : *listed) {
+  bool all = true;
+  for (const objects::Object& object : listed) {
     const std::string path = PathOf(address, object.name);
     paths.insert(path);
-    ATTUNE_RETURN_IF_ERROR(Look(stream, *source.files, object, path, now));
+    all = all && clock_->Monotonic() < until;
+    if (all && object.bytes > 0) {
+      ATTUNE_RETURN_IF_ERROR(
+          Look(stream, *folder->source, object, path, &folder->files[path]));
+    }
   }
-  const std::string below = PathOf(address, "");
-  std::erase_if(seen_, [&](const auto& entry) {
-    const auto& [of, path] = entry.first;
-    return of == name && path.starts_with(below) && !paths.contains(path);
-  });
-  return Status();
+  std::erase_if(folder->files, [&](const auto& file) { return !paths.contains(file.first); });
+  return all;
 }
 
-Status FolderReader::Look(const StreamRecord& stream, objects::ObjectSource& files,
-                          const objects::Object& object, const std::string& path, TimePoint now) {
-  if (object.bytes == 0) return Status();
+Status FolderReader::Look(const StreamRecord& stream, objects::ObjectSource& source,
+                          const objects::Object& object, const std::string& path, Seen* file) {
   const std::string& name = stream.stream.spec().name();
   const int64_t modified_us = ToMicros(object.modified);
-  auto [entry, added] = seen_.try_emplace({name, path});
-  Seen& seen = entry->second;
-  if (added || seen.bytes != object.bytes || seen.modified != object.modified) {
+  const Time now = clock_->Monotonic();
+  Seen& seen = *file;
+  if (seen.bytes != object.bytes || seen.modified != object.modified) {
     const Seen before = seen;
     seen = Seen();
     seen.bytes = object.bytes;
@@ -165,10 +174,11 @@ Status FolderReader::Look(const StreamRecord& stream, objects::ObjectSource& fil
   // An object of a bucket is there as a whole; a file may be in the middle of a line.
   const bool whole = path.starts_with("s3://") || now - seen.since >= kFinished;
   Result<Taken> taken =
-      ReadFile(stream, files, object.name, {path, object.bytes, modified_us, ""}, whole);
+      ReadFile(stream, source, object.name, {path, object.bytes, modified_us, ""}, whole);
+  if (taken.status().code() == StatusCode::kDeadlineExceeded) return taken.status();  // of all
   if (!taken.ok()) {
     seen.problem = taken.status().WithContext(path);
-    seen.not_before = now + TryAgainAfter(++seen.failures);
+    seen.not_before = clock_->Monotonic() + TryAgainAfter(++seen.failures);
     return Status();  // said by Read, with the others
   }
   seen.problem = Status();
@@ -183,7 +193,7 @@ Status FolderReader::Look(const StreamRecord& stream, objects::ObjectSource& fil
 }
 
 Result<FolderReader::Taken> FolderReader::ReadFile(const StreamRecord& stream,
-                                                   objects::ObjectSource& files,
+                                                   objects::ObjectSource& source,
                                                    const std::string& name, const FileRecord& file,
                                                    bool whole) {
   const std::string& stream_name = stream.stream.spec().name();
@@ -194,11 +204,11 @@ Result<FolderReader::Taken> FolderReader::ReadFile(const StreamRecord& stream,
   }));
   FileRecord record = file;
   if (!whole) {
-    ATTUNE_ASSIGN_OR_RETURN(record.bytes, EndOfLines(files, name, file.bytes));
+    ATTUNE_ASSIGN_OR_RETURN(record.bytes, EndOfLines(source, name, file.bytes));
   }
   if (record.bytes == 0) return Taken();
   ATTUNE_ASSIGN_OR_RETURN(Hashes hashes,
-                          HashOf(files, name, record.bytes, known ? known->bytes : 0));
+                          HashOf(source, name, record.bytes, known ? known->bytes : 0));
   record.sha256 = hashes.whole;
   const bool same = known && known->bytes == record.bytes && known->sha256 == record.sha256;
   if (same && record.bytes < file.bytes) return Taken{record.bytes, ""};
@@ -207,12 +217,12 @@ Result<FolderReader::Taken> FolderReader::ReadFile(const StreamRecord& stream,
     has_content = HasContent(transaction, stream_name, record.sha256);
     return Status();
   }));
-  ATTUNE_ASSIGN_OR_RETURN(std::unique_ptr<Batch> batch, observations_->Start("", stream_name));
+  ATTUNE_ASSIGN_OR_RETURN(std::unique_ptr<Batch> batch, observations_->Start("", stream_name, stream.incarnation));
   if (!has_content) {
     const bool grew = known && known->bytes < record.bytes && known->sha256 == hashes.prefix;
     ATTUNE_ASSIGN_OR_RETURN(
         const std::string read,
-        ReadFrom(files, name, record.bytes, grew ? known->bytes : 0,
+        ReadFrom(source, name, record.bytes, grew ? known->bytes : 0,
                  [&](std::string_view bytes) { return batch->Append(file.path, bytes); }));
     if (read != record.sha256) return Unavailable(file.path + " changed while it was read");
   }

@@ -9,9 +9,9 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "common/base/clock.h"
 #include "common/base/status.h"
@@ -26,55 +26,64 @@ inline constexpr std::chrono::seconds kTryFileAgain{30};  // then ever later, up
 inline constexpr std::chrono::hours kTryFileAgainMost{1};
 inline constexpr std::chrono::hours kRejectedShown{24};
 inline constexpr std::chrono::seconds kListBucketEvery{30};
+inline constexpr std::chrono::minutes kListAgainAfterHang{5};
 
-// Used by one thread.
+// How long the files of one folder are read before it is another folder's turn.
+inline constexpr std::chrono::seconds kTurn{30};
+
+// Of one stream. Used by one thread at a time.
 class FolderReader {
  public:
-  using Open = std::function<Result<std::unique_ptr<objects::ObjectSource>>(const std::string&)>;
+  using Open = std::function<std::unique_ptr<objects::ObjectSource>(const std::string& address)>;
+  using Time = std::chrono::steady_clock::time_point;  // that nobody sets
 
-  FolderReader(Database* database, ObservationStore* observations, Open open = objects::OpenSource)
-      : database_(database), observations_(observations), open_(std::move(open)) {}
+  FolderReader(Database* database, ObservationStore* observations, Clock* clock, Open open)
+      : database_(database),
+        observations_(observations),
+        clock_(clock),
+        open_(std::move(open)) {}
 
-  // Observes what is new in the stream's folders. Returns all problems that there are, after all
-  // files were looked at: what cannot be read, tried again later, and rows that were rejected.
-  Status Read(const StreamRecord& stream, TimePoint now);
-  // Other streams are gone.
-  void KeepOnly(const std::set<std::string>& streams);
+  // Observes what is new in the stream's folders. Returns all problems that there are: what cannot
+  // be read, tried again later, and rows that were rejected.
+  Status Read(const StreamRecord& stream);
 
  private:
-  struct Source {
-    std::unique_ptr<objects::ObjectSource> files;
-    TimePoint not_before;  // listed again from then on
-  };
   struct Seen {
     uint64_t bytes = 0;
     TimePoint modified;
-    TimePoint since;       // has these
-    TimePoint not_before;  // looked at again from then on
-    bool done = false;     // noted as read, as it is
-    int failures = 0;      // to read it, in a row
+    Time since;         // has these
+    Time not_before;    // looked at again from then on
+    bool done = false;  // noted as read, as it is
+    int failures = 0;   // to read it, in a row
     Status problem;
     std::string rejected;  // rows; empty: none were
-    TimePoint rejected_until;
+    Time rejected_until;
+  };
+  struct Folder {
+    std::unique_ptr<objects::ObjectSource> source;
+    Time not_before;  // listed again from then on
+    Status problem;
+    std::map<std::string, Seen> files;  // by path
   };
   struct Taken {
     uint64_t bytes = 0;
     std::string rejected;
   };
-  using Key = std::pair<std::string, std::string>;  // stream, path
 
-  Status ReadFolder(const StreamRecord& stream, const std::string& address, TimePoint now);
-  Status Look(const StreamRecord& stream, objects::ObjectSource& files,
-              const objects::Object& object, const std::string& path, TimePoint now);
+  Status ReadFolder(const StreamRecord& stream, const std::string& address, Folder* folder);
+  // At the files, in the order of their names, until the turn ends. False: there are more.
+  Result<bool> LookAtFiles(const StreamRecord& stream, const std::string& address, Folder* folder);
+  Status Look(const StreamRecord& stream, objects::ObjectSource& source,
+              const objects::Object& object, const std::string& path, Seen* seen);
   // whole: with a last line that has no newline.
-  Result<Taken> ReadFile(const StreamRecord& stream, objects::ObjectSource& files,
+  Result<Taken> ReadFile(const StreamRecord& stream, objects::ObjectSource& source,
                          const std::string& name, const FileRecord& file, bool whole);
 
   Database* const database_;
   ObservationStore* const observations_;
+  Clock* const clock_;
   const Open open_;
-  std::map<Key, Source> sources_;  // by stream and address
-  std::map<Key, Seen> seen_;
+  std::map<std::string, Folder> folders_;  // by address
 };
 
 }  // namespace attune::drift

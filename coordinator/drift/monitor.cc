@@ -14,7 +14,8 @@ constexpr int kStepsPerTick = 200;
 }  // namespace
 
 Monitor::Monitor(MonitorPorts ports)
-    : ports_(std::move(ports)), folders_(ports_.database, ports_.observations) {}
+    : ports_(std::move(ports)), folders_(ports_.database, ports_.observations, ports_.clock, ports_.open_folder,
+               ports_.folder_patience) {}
 
 Monitor::~Monitor() {
   Shutdown();
@@ -22,6 +23,7 @@ Monitor::~Monitor() {
 
 void Monitor::Start() {
   thread_ = std::thread([this] { Run(); });
+  folders_.Start();
 }
 
 void Monitor::Shutdown() {
@@ -30,6 +32,7 @@ void Monitor::Shutdown() {
     stopping_ = true;
     wake_.NotifyAll();
   }
+  folders_.Shutdown();
   if (thread_.joinable()) thread_.join();
 }
 
@@ -49,20 +52,32 @@ void Monitor::Run() {
   }
 }
 
-void Monitor::Tick() {
+Result<std::vector<StreamRecord>> Monitor::LoadAll() {
   std::vector<StreamRecord> streams;
-  Status read = ports_.database->Read([&](Transaction& transaction) {
+  ATTUNE_RETURN_IF_ERROR(ports_.database->Read([&](Transaction& transaction) {
     for (std::string after;;) {
       std::vector<StreamRecord> page = LoadStreams(transaction, after, kPageSizeMax);
       if (page.empty()) return Status();
       after = page.back().stream.spec().name();
       streams.insert(streams.end(), page.begin(), page.end());
     }
-  });
-  if (!read.ok()) return NoteProblem("", read);
-  NoteProblem("", Status());
+  }));
+  folders_.Watch(streams);
+  return streams;
+}
+
+Status Monitor::ReadFolders() {
+  ATTUNE_RETURN_IF_ERROR(LoadAll().status());
+  folders_.ReadAll();
+  return Status();
+}
+
+void Monitor::Tick() {
+  Result<std::vector<StreamRecord>> streams = LoadAll();
+  NoteProblem("", streams.status());
+  if (!streams.ok()) return;
   std::set<std::string> names;
-  for (const StreamRecord& stream : streams) {
+  for (const StreamRecord& stream : *streams) {
     if (stopping()) return;
     names.insert(stream.stream.spec().name());
     if (stream.unreadable) {
@@ -71,7 +86,6 @@ void Monitor::Tick() {
     }
     NoteProblem(stream.stream.spec().name(), TickStream(stream));
   }
-  folders_.KeepOnly(names);
   std::erase_if(pauses_, [&](const auto& pause) { return !names.contains(pause.first); });
   MutexLock lock(&problems_mutex_);
   std::erase_if(problems_, [&](const auto& problem) { return !names.contains(problem.first); });
@@ -83,7 +97,7 @@ Status Monitor::TickStream(const StreamRecord& stream) {
     problems.Add(status);
     return status.ok();
   };
-  note(folders_.Read(stream, ports_.clock->Now()));
+  note(folders_.Problem(stream.stream.spec().name()));
   note(CloseDue(stream));
   note(MakeDatasets(stream));
   for (int step = 0; step < kStepsPerTick && !stopping(); ++step) {

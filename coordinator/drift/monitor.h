@@ -31,7 +31,7 @@
 #include "common/base/status.h"
 #include "coordinator/datasets/catalog.h"
 #include "coordinator/drift/detect.h"
-#include "coordinator/drift/folders.h"
+#include "coordinator/drift/folder_watch.h"
 #include "coordinator/drift/observations.h"
 #include "coordinator/drift/repository.h"
 #include "coordinator/drift/samples.h"
@@ -73,7 +73,10 @@ struct MonitorPorts {
   // After the commit, with the window's final state.
   std::function<void(const std::string& state)> on_window;
   Detectors detectors;
-  // Of tests: an error ends the step there, as a crash would.
+  // Of tests: what is watched, how long it is waited for; an error of fault ends the step there, as
+  // a crash would.
+  FolderWatch::Open open_folder = objects::OpenSource;
+  std::chrono::milliseconds folder_patience = kReadPatience;
   std::function<Status(std::string_view step)> fault;
 };
 
@@ -88,8 +91,9 @@ class Monitor {
   void Start();
   // Returns when the step under way has ended. May be repeated.
   void Shutdown() EXCLUDES(wake_mutex_);
-  // What the thread does each time; tests call it.
+  // What the thread does each time, and those that read watched folders; tests call them.
   void Tick() EXCLUDES(closing_mutex_);
+  Status ReadFolders();
 
   // Each as the RPC of its name. A mutation that is repeated returns the first answer.
   Result<v1::Stream> Apply(const v1::ApplyStreamRequest& request);
@@ -110,6 +114,7 @@ class Monitor {
  private:
   void Run() EXCLUDES(wake_mutex_);
   bool stopping() EXCLUDES(wake_mutex_);
+  Result<std::vector<StreamRecord>> LoadAll();  // and watches their folders
   Status TickStream(const StreamRecord& stream);
   void NoteProblem(const std::string& stream, const Status& status) EXCLUDES(problems_mutex_);
 
@@ -156,8 +161,8 @@ class Monitor {
     Status why;
   };
 
-  FolderReader folders_;                 // of the ticking thread
-  std::map<std::string, Pause> pauses_;  // the same; of measuring, by stream
+  FolderWatch folders_;                  // synchronises itself
+  std::map<std::string, Pause> pauses_;  // of the ticking thread: of measuring, by stream
   std::thread thread_;
 
   Mutex closing_mutex_;  // one window becomes a data set version at a time

@@ -324,13 +324,16 @@ fs::path ObservationStore::FolderOf(const StreamRecord& stream) const {
 }
 
 Result<std::unique_ptr<Batch>> ObservationStore::Start(const std::string& request_id,
-                                                       const std::string& name) {
+                                                       const std::string& name,
+                                                       const std::string& incarnation) {
   StreamRecord stream;
   std::optional<std::string> earlier;
   ATTUNE_RETURN_IF_ERROR(database_->Read([&](Transaction& transaction) {
     ATTUNE_ASSIGN_OR_RETURN(earlier, FindRequest(transaction, request_id, kMethod, name));
     if (earlier) return Status();
-    ATTUNE_ASSIGN_OR_RETURN(stream, FindStream(transaction, name));
+    ATTUNE_ASSIGN_OR_RETURN(stream, incarnation.empty()
+                                        ? FindStream(transaction, name)
+                                        : FindStream(transaction, name, incarnation));
     return Status();
   }));
   if (earlier) {

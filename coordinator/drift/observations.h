@@ -73,7 +73,9 @@ class ObservationStore {
   Status Reconcile();
 
   // kNotFound when there is no such stream. request_id: empty means that the caller does not retry.
-  Result<std::unique_ptr<Batch>> Start(const std::string& request_id, const std::string& stream);
+  // incarnation: empty for the stream that has the name now.
+  Result<std::unique_ptr<Batch>> Start(const std::string& request_id, const std::string& stream,
+                                       const std::string& incarnation = "");
 
   // The committed rows of a window, in pieces. kDataLoss when the file has fewer, kUnavailable when
   // the whole folder is away.

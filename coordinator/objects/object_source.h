@@ -43,6 +43,7 @@ class ObjectSource {
 Result<std::unique_ptr<ObjectSource>> OpenSource(const std::string& address);
 
 // Before main ends, if a source of S3 was ever opened and all are gone: the client's threads stop.
+// Waits for calls under way, so it is not for a process that gave one up (timely_source.h).
 void ShutdownSources();
 
 }  // namespace attune::objects

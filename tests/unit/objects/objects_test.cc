@@ -1,7 +1,14 @@
+#include <arpa/inet.h>
 #include <gmock/gmock.h>
+#include <netinet/in.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <thread>
 
 #include "coordinator/objects/object_source.h"
+#include "coordinator/objects/timely_source.h"
 #include "tests/support/s3_server.h"
 #include "tests/support/temporary_folder.h"
 
@@ -32,6 +39,17 @@ std::string Content(ObjectSource& source, const std::string& name) {
   return content;
 }
 
+void SetCredentials() {
+  setenv("AWS_ACCESS_KEY_ID", "test", 1);
+  setenv("AWS_SECRET_ACCESS_KEY", "test", 1);
+  setenv("AWS_EC2_METADATA_DISABLED", "true", 1);
+}
+
+// The client cannot be started a second time in a process.
+void ShutdownAtEnd() {
+  std::atexit(ShutdownSources);
+}
+
 // A source over the same files, in a folder and in a bucket.
 class SourceTest : public ::testing::TestWithParam<std::string> {
  protected:
@@ -39,15 +57,11 @@ class SourceTest : public ::testing::TestWithParam<std::string> {
     std::filesystem::create_directories(files_.path() / "in/sub/.tmp");
     std::filesystem::create_directories(files_.path() / "other");
     if (GetParam() == "folder") return;
-    setenv("AWS_ACCESS_KEY_ID", "test", 1);
-    setenv("AWS_SECRET_ACCESS_KEY", "test", 1);
-    setenv("AWS_EC2_METADATA_DISABLED", "true", 1);
+    SetCredentials();
     server_ = S3Server::Start(files_.path());
     ASSERT_NE(server_, nullptr);
   }
   static void TearDownTestSuite() { ShutdownAtEnd(); }
-  // The client cannot be started a second time in a process.
-  static void ShutdownAtEnd() { std::atexit(ShutdownSources); }
 
   std::unique_ptr<ObjectSource> Open(const std::string& prefix) {
     if (server_) EXPECT_TRUE(server_->Sync());
@@ -125,6 +139,28 @@ TEST(OpenSourceTest, SaysWhatIsWrongWithAnAddress) {
   EXPECT_THAT(refused("s3://KEY:SECRET@bucket/in"), HasSubstr("credentials"));
   EXPECT_THAT(refused("s3:///in"), HasSubstr("bucket"));
   EXPECT_THAT(refused("s3://bucket/in?colour=red"), HasSubstr("colour"));
+}
+
+TEST(OpenSourceTest, ABucketThatNeverAnswersIsGivenUp) {
+  SetCredentials();
+  const int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in here{};
+  here.sin_family = AF_INET;
+  here.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof here;
+  ASSERT_EQ(bind(listener, reinterpret_cast<sockaddr*>(&here), size), 0);
+  ASSERT_EQ(listen(listener, 16), 0);  // the kernel takes connections, and nobody reads them
+  ASSERT_EQ(getsockname(listener, reinterpret_cast<sockaddr*>(&here), &size), 0);
+  const std::string address = "s3://live/in?region=us-east-1&scheme=http&endpoint_override=127.0.0.1:" +
+                              std::to_string(ntohs(here.sin_port));
+  {
+    const Patience patience(std::chrono::milliseconds(500));
+    auto source = patience.Bound(address, [&] { return OpenSource(address); });
+    EXPECT_EQ(source->List("").status().code(), StatusCode::kDeadlineExceeded);
+  }
+  close(listener);  // the call that was given up fails
+  while (CallsGivenUp() > 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  ShutdownAtEnd();
 }
 
 TEST(OpenSourceTest, AFolderThatIsNotThereIsNotFound) {

@@ -27,15 +27,16 @@ class FoldersTest : public StreamTest {
   void Append(const std::string& file, const std::string& content) {
     std::ofstream(watched_ / file, std::ios::app) << content;
   }
-  uint64_t TickAfter(int seconds) {
+  uint64_t LookAfter(int seconds) {
     clock_.Advance(std::chrono::seconds(seconds));
+    EXPECT_TRUE(monitor_->ReadFolders().ok());
     monitor_->Tick();
     return Stream().observed();
   }
   // Looks, waits until files count as settled, looks again.
   uint64_t Settle() {
-    monitor_->Tick();
-    return TickAfter(6);
+    LookAfter(0);
+    return LookAfter(6);
   }
 
   const fs::path watched_ = folder_.path() / "watched";
@@ -44,12 +45,12 @@ class FoldersTest : public StreamTest {
 TEST_F(FoldersTest, AFileIsReadOnceItHasSettledAndOnce) {
   Write("a.jsonl", Rows("old", 0, 5));
   Write("notes.txt", Rows("old", 5, 9));
-  monitor_->Tick();
-  EXPECT_EQ(TickAfter(4), 0u);
+  LookAfter(0);
+  EXPECT_EQ(LookAfter(4), 0u);
   Append("a.jsonl", Rows("old", 5, 7));  // still grows
-  EXPECT_EQ(TickAfter(4), 0u);
-  EXPECT_EQ(TickAfter(6), 7u);
-  EXPECT_EQ(TickAfter(60), 7u);
+  EXPECT_EQ(LookAfter(4), 0u);
+  EXPECT_EQ(LookAfter(6), 7u);
+  EXPECT_EQ(LookAfter(60), 7u);
   EXPECT_EQ(*ReadFile(watched_ / "a.jsonl"), Rows("old", 0, 7));  // it is the user's
   Restart();
   EXPECT_EQ(Settle(), 7u);
@@ -79,9 +80,9 @@ TEST_F(FoldersTest, OfAFileThatGrewOnlyWhatIsNewIsRead) {
 
 TEST_F(FoldersTest, ACrashBeforeTheCommitReadsTheFileAgain) {
   Write("a.jsonl", Rows("old", 0, 5));
-  monitor_->Tick();
+  LookAfter(0);
   FailOnce("appended");
-  EXPECT_EQ(TickAfter(6), 0u);
+  EXPECT_EQ(LookAfter(6), 0u);
   Restart();
   EXPECT_EQ(Settle(), 5u);
 }
@@ -92,7 +93,7 @@ TEST_F(FoldersTest, BadFilesAndFoldersAreNamedAndKeepNobodyWaiting) {
   EXPECT_EQ(Settle(), 3u);
   EXPECT_THAT(Stream().problem(), HasSubstr("1 row rejected: " + (watched_ / "a.jsonl").string()));
   fs::remove_all(watched_);
-  monitor_->Tick();
+  LookAfter(0);
   EXPECT_THAT(Stream().problem(), HasSubstr(watched_.string()));
   ASSERT_TRUE(Observe(Rows("old", 3, 4)).ok());
   EXPECT_EQ(Stream().observed(), 4u);
@@ -102,9 +103,9 @@ TEST_F(FoldersTest, RejectedRowsAreSaidForADay) {
   Write("a.jsonl", "no json\n" + Rows("old", 0, 2));
   EXPECT_EQ(Settle(), 2u);
   EXPECT_THAT(Stream().problem(), HasSubstr("a.jsonl:1: "));
-  EXPECT_EQ(TickAfter(23 * 3600), 2u);
+  EXPECT_EQ(LookAfter(23 * 3600), 2u);
   EXPECT_THAT(Stream().problem(), HasSubstr("1 row rejected"));
-  TickAfter(3600);
+  LookAfter(3600);
   EXPECT_EQ(Stream().problem(), "");
 }
 
@@ -112,7 +113,7 @@ TEST_F(FoldersTest, AHalfWrittenLineIsLeftUntilItIsWhole) {
   const std::string rows = Rows("old", 0, 4);
   Write("a.jsonl", rows.substr(0, rows.size() - 5));
   EXPECT_EQ(Settle(), 3u);
-  EXPECT_EQ(TickAfter(60), 3u);
+  EXPECT_EQ(LookAfter(60), 3u);
   Restart();
   EXPECT_EQ(Settle(), 3u);
   Append("a.jsonl", rows.substr(rows.size() - 5));
@@ -125,9 +126,9 @@ TEST_F(FoldersTest, ALastLineWithoutItsNewlineIsTakenOnceTheFileIsFinished) {
   rows.pop_back();
   Write("a.jsonl", rows);
   EXPECT_EQ(Settle(), 2u);
-  EXPECT_EQ(TickAfter(580), 2u);
-  EXPECT_EQ(TickAfter(30), 3u);
-  EXPECT_EQ(TickAfter(3600), 3u);
+  EXPECT_EQ(LookAfter(580), 2u);
+  EXPECT_EQ(LookAfter(30), 3u);
+  EXPECT_EQ(LookAfter(3600), 3u);
   Restart();
   EXPECT_EQ(Settle(), 3u);
 }
@@ -140,7 +141,8 @@ class FakeSource final : public objects::ObjectSource {
     uint64_t listed = 0;  // its size when it was listed; it may have grown since
     int reads = 0;
   };
-  explicit FakeSource(std::map<std::string, File>* files) : files_(files) {}
+  FakeSource(std::map<std::string, File>* files, const std::function<Status()>& on_read)
+      : files_(files), on_read_(on_read) {}
 
   Result<std::vector<objects::Object>> List(std::string_view) override {
     std::vector<objects::Object> objects;
@@ -150,11 +152,13 @@ class FakeSource final : public objects::ObjectSource {
   Status Read(const std::string& name,
               const std::function<Status(std::string_view bytes)>& take) override {
     ++files_->at(name).reads;
+    ATTUNE_RETURN_IF_ERROR(on_read_());
     return take(files_->at(name).content);
   }
 
  private:
   std::map<std::string, File>* const files_;
+  const std::function<Status()>& on_read_;
 };
 
 class FakeFolderTest : public StreamTest {
@@ -167,10 +171,8 @@ class FakeFolderTest : public StreamTest {
 
   void Start() {
     reader_ = std::make_unique<FolderReader>(
-        database_.get(), observations_.get(),
-        [this](const std::string&) -> Result<std::unique_ptr<objects::ObjectSource>> {
-          return std::unique_ptr<objects::ObjectSource>(std::make_unique<FakeSource>(&files_));
-        });
+        database_.get(), observations_.get(), &clock_,
+        [this](const std::string&) { return std::make_unique<FakeSource>(&files_, on_read_); });
   }
   Status ReadAfter(int seconds) {
     clock_.Advance(std::chrono::seconds(seconds));
@@ -180,11 +182,13 @@ class FakeFolderTest : public StreamTest {
       return Status();
     });
     EXPECT_TRUE(found.ok()) << found.ToString();
-    stream.stream.mutable_spec()->add_folders("/fake");
-    return reader_->Read(stream, clock_.Now());
+    if (watched_) stream.stream.mutable_spec()->add_folders("/fake");
+    return reader_->Read(stream);
   }
 
+  bool watched_ = true;
   std::map<std::string, FakeSource::File> files_;
+  std::function<Status()> on_read_ = [] { return Status(); };
   std::unique_ptr<FolderReader> reader_;
 };
 
@@ -221,6 +225,47 @@ TEST_F(FakeFolderTest, FilesThatCannotBeTakenAreAllNamedAndReadEverMoreRarely) {
   for (int i = 0; i < 12; ++i) EXPECT_FALSE(ReadAfter(3600).ok());
   // An hour at most; of a file that is finished the last newline is not looked for.
   EXPECT_EQ(files_["a.jsonl"].reads, 3 * once + 12 * (once - 1));
+}
+
+TEST_F(FakeFolderTest, AFileThatHangsEndsTheTurnAndTheFolderIsLeftForAWhile) {
+  const std::string rows = Rows("old", 0, 3);
+  files_["a.jsonl"] = {rows, rows.size()};
+  files_["b.jsonl"] = {rows, rows.size()};
+  Start();
+  EXPECT_TRUE(ReadAfter(0).ok());
+  on_read_ = [] { return DeadlineExceeded("no answer"); };
+  EXPECT_THAT(ReadAfter(6).message(), HasSubstr("no answer"));
+  EXPECT_EQ(files_["b.jsonl"].reads, 0);
+  on_read_ = [] { return Status(); };
+  EXPECT_THAT(ReadAfter(299).message(), HasSubstr("no answer"));  // still said
+  EXPECT_TRUE(ReadAfter(1).ok());
+  EXPECT_EQ(Stream().observed(), 3u);
+}
+
+TEST_F(FakeFolderTest, ATurnEndsAndTheNextGoesOn) {
+  const std::string rows = Rows("old", 0, 3), more = Rows("new", 0, 4);
+  files_["a.jsonl"] = {rows, rows.size()};
+  files_["b.jsonl"] = {more, more.size()};
+  Start();
+  EXPECT_TRUE(ReadAfter(0).ok());
+  on_read_ = [this] {  // three times for a file
+    clock_.Advance(kTurn / 3);
+    return Status();
+  };
+  EXPECT_TRUE(ReadAfter(6).ok());
+  EXPECT_EQ(Stream().observed(), 3u);
+  EXPECT_TRUE(ReadAfter(1).ok());
+  EXPECT_EQ(Stream().observed(), 7u);
+}
+
+TEST_F(FakeFolderTest, AFolderThatIsWatchedNoMoreHasNoProblems) {
+  files_["a.jsonl"] = {Rows("old", 0, 3), 20};
+  Start();
+  EXPECT_TRUE(ReadAfter(0).ok());
+  on_read_ = [] { return Unavailable("out of order"); };
+  EXPECT_THAT(ReadAfter(6).message(), HasSubstr("out of order"));
+  watched_ = false;
+  EXPECT_TRUE(ReadAfter(0).ok());
 }
 
 }  // namespace

@@ -156,6 +156,8 @@ void StreamTest::Restart() {
   ports.storage = folder_.path();
   ports.on_window = [this](const std::string& state) { window_states_.push_back(state); };
   ports.detectors.detect = DetectMeans;
+  ports.open_folder = open_folder_;
+  ports.folder_patience = folder_patience_;
   ports.fault = [this](std::string_view step) { return Fault(step); };
   monitor_ = std::make_unique<Monitor>(ports);
 }

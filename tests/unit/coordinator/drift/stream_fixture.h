@@ -74,6 +74,8 @@ class StreamTest : public ::testing::Test {
   std::map<std::string, v1::ModelVersion> models_;  // by what a stream calls them
   FakeRunner runner_;
   ObservationOptions observation_options_;
+  FolderWatch::Open open_folder_ = objects::OpenSource;
+  std::chrono::milliseconds folder_patience_ = kReadPatience;
   std::function<void(std::string_view step)> on_fault_;  // called at each step
   std::vector<std::string> window_states_;               // that the monitor told
   std::unique_ptr<Database> database_;
