@@ -268,7 +268,8 @@ Status CoordinatorServer::Parts::OpenState() {
 Status CoordinatorServer::Parts::MakeController() {
   artifacts = std::make_unique<jobs::StoredArtifacts>(catalog.get(), registry.get());
   metrics = std::make_unique<metrics::Metrics>(kVersion, [this] {
-    return TakeSnapshot(database.get(), &loop, SystemClock(), config.storage, config.tls_cert);
+    return TakeSnapshot(database.get(), &loop, monitor.get(), SystemClock(), config.storage,
+                        config.tls_cert);
   });
   telemetry = std::make_unique<MetricsTelemetry>(metrics.get());
   jobs::ControllerOptions options;
@@ -301,9 +302,7 @@ Status CoordinatorServer::Parts::MakeController() {
 
 Status CoordinatorServer::Parts::MakeMonitor() {
   runner = std::make_unique<jobs::LocalJobRunner>(&loop, database.get(), config.storage);
-  drift::ObservationOptions options;
-  options.on_rows = [this](uint64_t rows) { metrics->OnRowsObserved(rows); };
-  observations = std::make_unique<drift::ObservationStore>(database.get(), config.storage, options);
+  observations = std::make_unique<drift::ObservationStore>(database.get(), config.storage);
   drift::MonitorPorts ports;
   ports.database = database.get();
   ports.clock = wall_clock;

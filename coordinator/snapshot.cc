@@ -57,6 +57,8 @@ metrics::StreamSample StreamSampleOf(Transaction& transaction, const v1::Stream&
   metrics::StreamSample sample;
   sample.name = stream.spec().name();
   sample.alarm = stream.state() == "alarm";
+  sample.observed = stream.observed();
+  sample.rejected = stream.rejected();
   if (auto window = drift::LastMeasured(transaction, sample.name)) {
     for (const v1::DetectorResult& result : window->detectors()) {
       sample.detectors.push_back({result.detector(), result.feature(), result.effect()});
@@ -65,17 +67,20 @@ metrics::StreamSample StreamSampleOf(Transaction& transaction, const v1::Stream&
   return sample;
 }
 
-void AddStreams(Transaction& transaction, metrics::Snapshot* snapshot) {
+void AddStreams(Transaction& transaction, const std::map<std::string, std::string>& problems,
+                metrics::Snapshot* snapshot) {
   snapshot->windows = drift::CountUnfinishedWindows(transaction);
   for (const drift::StreamRecord& record :
        drift::LoadStreams(transaction, "", metrics::kStreamsMax)) {
     snapshot->streams.push_back(StreamSampleOf(transaction, record.stream));
+    snapshot->streams.back().problem = problems.contains(record.stream.spec().name());
   }
 }
 
 }  // namespace
 
-Result<metrics::Snapshot> TakeSnapshot(Database* database, jobs::ControlLoop* loop, Clock* clock,
+Result<metrics::Snapshot> TakeSnapshot(Database* database, jobs::ControlLoop* loop,
+                                       drift::Monitor* monitor, Clock* clock,
                                        const std::filesystem::path& storage,
                                        const std::string& certificate) {
   metrics::Snapshot snapshot;
@@ -100,6 +105,7 @@ Result<metrics::Snapshot> TakeSnapshot(Database* database, jobs::ControlLoop* lo
     snapshot.storage_bytes = space.capacity;
     snapshot.storage_free_bytes = space.available;
   }
+  const std::map<std::string, std::string> problems = monitor->AllProblems();
   ATTUNE_RETURN_IF_ERROR(database->Read([&](Transaction& transaction) {
     if (auto oldest = jobs::OldestQueued(transaction)) {
       snapshot.queue_oldest_seconds =
@@ -115,7 +121,7 @@ Result<metrics::Snapshot> TakeSnapshot(Database* database, jobs::ControlLoop* lo
       }
     }
     snapshot.schedules = ScheduleSamples(transaction, clock->Now());
-    AddStreams(transaction, &snapshot);
+    AddStreams(transaction, problems, &snapshot);
     return Status();
   }));
   return snapshot;

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <string>
 
+#include "coordinator/drift/monitor.h"
 #include "coordinator/jobs/control_loop.h"
 #include "coordinator/metrics/metrics.h"
 #include "coordinator/store/database.h"
@@ -10,7 +11,8 @@
 namespace attune {
 
 // What /metrics shows of the state now. certificate: a PEM file, or empty.
-Result<metrics::Snapshot> TakeSnapshot(Database* database, jobs::ControlLoop* loop, Clock* clock,
+Result<metrics::Snapshot> TakeSnapshot(Database* database, jobs::ControlLoop* loop,
+                                       drift::Monitor* monitor, Clock* clock,
                                        const std::filesystem::path& storage,
                                        const std::string& certificate);
 

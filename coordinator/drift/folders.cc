@@ -5,12 +5,9 @@
 
 #include "common/base/hash.h"
 #include "coordinator/drift/problems.h"
-#include "coordinator/drift/text.h"
 
 namespace attune::drift {
 namespace {
-
-constexpr int kReasonsShown = 3;
 
 struct Hashes {
   std::string whole, prefix;
@@ -74,14 +71,6 @@ std::chrono::seconds TryAgainAfter(int failures) {
                                         kTryFileAgainMost);
 }
 
-std::string RejectedRows(const v1::ObserveResponse& response) {
-  std::string text = CountOf(response.rejected(), "row") + " rejected: ";
-  for (int i = 0; i < std::min(response.rejected_rows_size(), kReasonsShown); ++i) {
-    text += (i == 0 ? "" : "; ") + response.rejected_rows(i);
-  }
-  return text;
-}
-
 // Where a file is, whatever options lead there.
 std::string PathOf(const std::string& address, const std::string& name) {
   std::string path = address.substr(0, address.find('?'));
@@ -106,10 +95,7 @@ Status FolderReader::Read(const StreamRecord& stream) {
   }
   // Of files as they are, tried just now or not.
   for (const auto& [address, folder] : folders_) {
-    for (const auto& [path, seen] : folder.files) {
-      problems.Add(seen.problem);
-      if (clock_->Monotonic() < seen.rejected_until) problems.Add(InvalidArgument(seen.rejected));
-    }
+    for (const auto& [path, seen] : folder.files) problems.Add(seen.problem);
   }
   return problems.All();
 }
@@ -154,14 +140,11 @@ Status FolderReader::Look(const StreamRecord& stream, objects::ObjectSource& sou
   const Time now = clock_->Monotonic();
   Seen& seen = *file;
   if (seen.bytes != object.bytes || seen.modified != object.modified) {
-    const Seen before = seen;
     seen = Seen();
     seen.bytes = object.bytes;
     seen.modified = object.modified;
     seen.since = now;
     seen.not_before = now + kSettle;
-    seen.rejected = before.rejected;
-    seen.rejected_until = before.rejected_until;
     // After a restart most files are known already.
     std::optional<FileRecord> known;
     ATTUNE_RETURN_IF_ERROR(database_->Read([&](Transaction& transaction) {
@@ -173,7 +156,7 @@ Status FolderReader::Look(const StreamRecord& stream, objects::ObjectSource& sou
   if (seen.done || now < seen.not_before) return Status();
   // An object of a bucket is there as a whole; a file may be in the middle of a line.
   const bool whole = path.starts_with("s3://") || now - seen.since >= kFinished;
-  Result<Taken> taken =
+  Result<uint64_t> taken =
       ReadFile(stream, source, object.name, {path, object.bytes, modified_us, ""}, whole);
   if (taken.status().code() == StatusCode::kDeadlineExceeded) return taken.status();  // of all
   if (!taken.ok()) {
@@ -183,16 +166,12 @@ Status FolderReader::Look(const StreamRecord& stream, objects::ObjectSource& sou
   }
   seen.problem = Status();
   seen.failures = 0;
-  if (!taken->rejected.empty()) {
-    seen.rejected = taken->rejected;
-    seen.rejected_until = now + kRejectedShown;
-  }
-  seen.done = taken->bytes == object.bytes;
+  seen.done = *taken == object.bytes;
   if (!seen.done) seen.not_before = seen.since + kFinished;
   return Status();
 }
 
-Result<FolderReader::Taken> FolderReader::ReadFile(const StreamRecord& stream,
+Result<uint64_t> FolderReader::ReadFile(const StreamRecord& stream,
                                                    objects::ObjectSource& source,
                                                    const std::string& name, const FileRecord& file,
                                                    bool whole) {
@@ -206,12 +185,12 @@ Result<FolderReader::Taken> FolderReader::ReadFile(const StreamRecord& stream,
   if (!whole) {
     ATTUNE_ASSIGN_OR_RETURN(record.bytes, EndOfLines(source, name, file.bytes));
   }
-  if (record.bytes == 0) return Taken();
+  if (record.bytes == 0) return uint64_t{0};
   ATTUNE_ASSIGN_OR_RETURN(Hashes hashes,
                           HashOf(source, name, record.bytes, known ? known->bytes : 0));
   record.sha256 = hashes.whole;
   const bool same = known && known->bytes == record.bytes && known->sha256 == record.sha256;
-  if (same && record.bytes < file.bytes) return Taken{record.bytes, ""};
+  if (same && record.bytes < file.bytes) return record.bytes;
   bool has_content = false;
   ATTUNE_RETURN_IF_ERROR(database_->Read([&](Transaction& transaction) {
     has_content = HasContent(transaction, stream_name, record.sha256);
@@ -226,8 +205,8 @@ Result<FolderReader::Taken> FolderReader::ReadFile(const StreamRecord& stream,
                  [&](std::string_view bytes) { return batch->Append(file.path, bytes); }));
     if (read != record.sha256) return Unavailable(file.path + " changed while it was read");
   }
-  ATTUNE_ASSIGN_OR_RETURN(v1::ObserveResponse response, batch->Finish(&record));
-  return Taken{record.bytes, response.rejected() == 0 ? "" : RejectedRows(response)};
+  ATTUNE_RETURN_IF_ERROR(batch->Finish(&record).status());
+  return record.bytes;
 }
 
 }  // namespace attune::drift

@@ -24,7 +24,6 @@ inline constexpr std::chrono::seconds kSettle{5};
 inline constexpr std::chrono::minutes kFinished{10};
 inline constexpr std::chrono::seconds kTryFileAgain{30};  // then ever later, up to
 inline constexpr std::chrono::hours kTryFileAgainMost{1};
-inline constexpr std::chrono::hours kRejectedShown{24};
 inline constexpr std::chrono::seconds kListBucketEvery{30};
 inline constexpr std::chrono::minutes kListAgainAfterHang{5};
 
@@ -44,7 +43,7 @@ class FolderReader {
         open_(std::move(open)) {}
 
   // Observes what is new in the stream's folders. Returns all problems that there are: what cannot
-  // be read, tried again later, and rows that were rejected.
+  // be read, and is tried again later.
   Status Read(const StreamRecord& stream);
 
  private:
@@ -56,8 +55,6 @@ class FolderReader {
     bool done = false;  // noted as read, as it is
     int failures = 0;   // to read it, in a row
     Status problem;
-    std::string rejected;  // rows; empty: none were
-    Time rejected_until;
   };
   struct Folder {
     std::unique_ptr<objects::ObjectSource> source;
@@ -65,18 +62,13 @@ class FolderReader {
     Status problem;
     std::map<std::string, Seen> files;  // by path
   };
-  struct Taken {
-    uint64_t bytes = 0;
-    std::string rejected;
-  };
-
   Status ReadFolder(const StreamRecord& stream, const std::string& address, Folder* folder);
   // At the files, in the order of their names, until the turn ends. False: there are more.
   Result<bool> LookAtFiles(const StreamRecord& stream, const std::string& address, Folder* folder);
   Status Look(const StreamRecord& stream, objects::ObjectSource& source,
               const objects::Object& object, const std::string& path, Seen* seen);
-  // whole: with a last line that has no newline.
-  Result<Taken> ReadFile(const StreamRecord& stream, objects::ObjectSource& source,
+  // whole: with a last line that has no newline. Returns how many of its bytes were read.
+  Result<uint64_t> ReadFile(const StreamRecord& stream, objects::ObjectSource& source,
                          const std::string& name, const FileRecord& file, bool whole);
 
   Database* const database_;

@@ -110,10 +110,18 @@ Status Monitor::TickStream(const StreamRecord& stream) {
 // Said once, when it changes.
 void Monitor::NoteProblem(const std::string& stream, const Status& status) {
   MutexLock lock(&problems_mutex_);
-  std::string& problem = problems_[stream];
-  const std::string now = status.ok() ? "" : status.message();
-  if (now != problem && !now.empty()) spdlog::warn("stream '{}': {}", stream, now);
-  problem = now;
+  auto [known, added] = problems_.try_emplace(stream);
+  if (status.ok()) {
+    problems_.erase(known);
+  } else if (added || known->second != status.message()) {
+    spdlog::warn("stream '{}': {}", stream, status.message());
+    known->second = status.message();
+  }
+}
+
+std::map<std::string, std::string> Monitor::AllProblems() {
+  MutexLock lock(&problems_mutex_);
+  return problems_;
 }
 
 std::string Monitor::WindowRequest(const StreamRecord& stream, uint64_t number) const {

@@ -100,6 +100,8 @@ class Monitor {
   Result<v1::Stream> Get(const std::string& stream);
   Result<v1::ListStreamsResponse> List(const v1::ListStreamsRequest& request);
   Status Delete(const v1::DeleteStreamRequest& request);
+  // What keeps streams from going on, by their names: as of the last tick.
+  std::map<std::string, std::string> AllProblems() EXCLUDES(problems_mutex_);
   // Closed ones that are data set versions (or whose rows were lost), oldest first.
   Result<std::vector<v1::Window>> Windows(const std::string& stream, uint64_t after,
                                           uint32_t limit);
@@ -167,7 +169,7 @@ class Monitor {
 
   Mutex closing_mutex_;  // one window becomes a data set version at a time
   Mutex problems_mutex_;
-  std::map<std::string, std::string> problems_ GUARDED_BY(problems_mutex_);
+  std::map<std::string, std::string> problems_ GUARDED_BY(problems_mutex_);  // none is empty
   Mutex wake_mutex_;
   CondVar wake_;
   bool stopping_ GUARDED_BY(wake_mutex_) = false;

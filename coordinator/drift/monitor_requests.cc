@@ -129,9 +129,9 @@ Result<v1::Stream> Monitor::Get(const std::string& name) {
     stream.set_waiting(CountWaiting(transaction, name));
     return Status();
   }));
-  MutexLock lock(&problems_mutex_);
-  auto problem = problems_.find(name);
-  if (problem != problems_.end()) stream.set_problem(problem->second);
+  const std::map<std::string, std::string> problems = AllProblems();
+  auto problem = problems.find(name);
+  if (problem != problems.end()) stream.set_problem(problem->second);
   return stream;
 }
 
@@ -151,10 +151,10 @@ Result<v1::ListStreamsResponse> Monitor::List(const v1::ListStreamsRequest& requ
     }
     return Status();
   }));
-  MutexLock lock(&problems_mutex_);
+  const std::map<std::string, std::string> problems = AllProblems();
   for (v1::Stream& stream : *response.mutable_streams()) {
-    auto problem = problems_.find(stream.spec().name());
-    if (problem != problems_.end()) stream.set_problem(problem->second);
+    auto problem = problems.find(stream.spec().name());
+    if (problem != problems.end()) stream.set_problem(problem->second);
   }
   return response;
 }

@@ -118,6 +118,23 @@ std::string Summary(const v1::ObserveResponse& response) {
          " with an answer), " + std::to_string(response.rejected()) + " rejected";
 }
 
+std::string Reasons(const v1::ObserveResponse& response) {
+  std::string reasons;
+  for (int i = 0; i < std::min(response.rejected_rows_size(), kReasonsInMessage); ++i) {
+    reasons += (i == 0 ? ": " : "; ") + response.rejected_rows(i);
+  }
+  return reasons;
+}
+
+// Watched files have nobody else to tell.
+void NoteRejected(const v1::ObserveResponse& response, TimePoint now, v1::Stream* stream) {
+  if (response.rejected() == 0) return;
+  stream->set_rejected(stream->rejected() + response.rejected());
+  stream->set_rejected_last(CountOf(response.rejected(), "row") + Reasons(response));
+  *stream->mutable_rejected_at() =
+      google::protobuf::util::TimeUtil::MicrosecondsToTimestamp(ToMicros(now));
+}
+
 }  // namespace
 
 struct Batch::State {
@@ -190,11 +207,8 @@ Status Batch::AddLine(uint64_t number, std::string_view text, bool too_long) {
 
 Status Batch::NothingUsable() const {
   const v1::ObserveResponse& response = state_->response;
-  std::string message = "none of the " + std::to_string(response.rejected()) + " rows can be used";
-  for (int i = 0; i < std::min(response.rejected_rows_size(), kReasonsInMessage); ++i) {
-    message += (i == 0 ? ": " : "; ") + response.rejected_rows(i);
-  }
-  return InvalidArgument(message);
+  return InvalidArgument("none of the " + std::to_string(response.rejected()) +
+                         " rows can be used" + Reasons(response));
 }
 
 Result<v1::ObserveResponse> Batch::Finish(const FileRecord* read) {
@@ -202,6 +216,7 @@ Result<v1::ObserveResponse> Batch::Finish(const FileRecord* read) {
   ATTUNE_RETURN_IF_ERROR(state_->lines.EndFile());
   ATTUNE_RETURN_IF_ERROR(state_->Flush());
   if (state_->response.accepted() == 0 && state_->response.rejected() > 0 && read == nullptr) {
+    ATTUNE_RETURN_IF_ERROR(state_->store->SaveRejected(*state_));
     return NothingUsable();
   }
   return state_->store->Commit(state_.get(), read);
@@ -366,7 +381,6 @@ Result<v1::ObserveResponse> ObservationStore::Commit(Batch::State* batch, const 
     Result<v1::ObserveResponse> response = TryCommit(batch, read, &again);
     // The open window was closed meanwhile: the rows belong to the next.
     if (again && attempt < kTries) continue;
-    if (response.ok() && options_.on_rows) options_.on_rows(response->accepted());
     return response;
   }
 }
@@ -422,6 +436,7 @@ Result<v1::ObserveResponse> ObservationStore::TryCommit(Batch::State* batch, con
       }
     }
     stream.stream.set_observed(stream.stream.observed() + response.accepted());
+    NoteRejected(response, transaction.now(), &stream.stream);
     SaveStream(transaction, stream);
     if (read != nullptr) SaveFile(transaction, name, *read);
     response.set_waiting(CountWaiting(transaction, name));
@@ -436,6 +451,17 @@ Result<v1::ObserveResponse> ObservationStore::TryCommit(Batch::State* batch, con
     return DataLoss("a stored answer cannot be read");
   }
   return response;
+}
+
+Status ObservationStore::SaveRejected(const Batch::State& batch) {
+  return database_->Write([&](Transaction& transaction) -> Status {
+    ATTUNE_ASSIGN_OR_RETURN(StreamRecord stream,
+                            FindStream(transaction, batch.stream.stream.spec().name(),
+                                       batch.stream.incarnation));
+    NoteRejected(batch.response, transaction.now(), &stream.stream);
+    SaveStream(transaction, stream);
+    return Status();
+  });
 }
 
 Status ObservationStore::ReadRows(const StreamRecord& stream, const WindowRecord& window,

@@ -27,8 +27,6 @@ inline constexpr int kRejectedRowsReported = 20;
 struct ObservationOptions {
   // Rows of a stream that are no data set version yet, and of one call.
   uint64_t backlog_bytes_max = 2ull << 30;
-  // Told after each commit.
-  std::function<void(uint64_t rows)> on_rows;
   // Of tests: an error ends the operation there, as a crash would.
   std::function<Status(std::string_view step)> fault;
 };
@@ -94,6 +92,8 @@ class ObservationStore {
       EXCLUDES(append_mutex_);
   Result<v1::ObserveResponse> TryCommit(Batch::State* batch, const FileRecord* read, bool* again)
       REQUIRES(append_mutex_);
+  // Of a call that took none.
+  Status SaveRejected(const Batch::State& batch);
   std::filesystem::path FolderOf(const StreamRecord& stream) const;
   Status ReconcileStream(const std::filesystem::path& folder, const StreamRecord& stream);
   Status Fault(std::string_view step) const {

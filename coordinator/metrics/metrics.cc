@@ -46,8 +46,19 @@ void AddGauge(MetricFamily& family, Labels labels, double value) {
   family.metric.push_back(std::move(metric));
 }
 
+void AddCounter(MetricFamily& family, Labels labels, uint64_t value) {
+  ClientMetric metric;
+  metric.label = std::move(labels);
+  metric.counter.value = static_cast<double>(value);
+  family.metric.push_back(std::move(metric));
+}
+
 MetricFamily GaugeFamily(std::string name, std::string help) {
   return MetricFamily{std::move(name), std::move(help), MetricType::Gauge, {}};
+}
+
+MetricFamily CounterFamily(std::string name, std::string help) {
+  return MetricFamily{std::move(name), std::move(help), MetricType::Counter, {}};
 }
 
 template <size_t N>
@@ -67,10 +78,8 @@ double Goodput(const JobSample& job) {
 }
 
 void AddSchedules(const Snapshot& snapshot, std::vector<MetricFamily>* families) {
-  MetricFamily updates{"attune_schedule_updates_total",
-                       "Updates of a schedule that ended, by their final state",
-                       MetricType::Counter,
-                       {}};
+  MetricFamily updates = CounterFamily("attune_schedule_updates_total",
+                                       "Updates of a schedule that ended, by their final state");
   MetricFamily next = GaugeFamily("attune_schedule_next_timestamp_seconds",
                                   "When the schedule's cron fires next, with its jitter");
   MetricFamily gpu = GaugeFamily("attune_schedule_gpu_seconds",
@@ -78,10 +87,8 @@ void AddSchedules(const Snapshot& snapshot, std::vector<MetricFamily>* families)
   for (const ScheduleSample& schedule : snapshot.schedules) {
     for (const char* state : kUpdateStates) {
       auto it = schedule.updates.find(state);
-      ClientMetric metric;
-      metric.label = {{"schedule", schedule.name}, {"state", state}};
-      metric.counter.value = it == schedule.updates.end() ? 0.0 : static_cast<double>(it->second);
-      updates.metric.push_back(std::move(metric));
+      AddCounter(updates, {{"schedule", schedule.name}, {"state", state}},
+                 it == schedule.updates.end() ? 0 : it->second);
     }
     if (schedule.next) AddGauge(next, {{"schedule", schedule.name}}, *schedule.next);
     AddGauge(gpu, {{"schedule", schedule.name}}, schedule.gpu_seconds);
@@ -99,10 +106,19 @@ void AddDrift(const Snapshot& snapshot, std::vector<MetricFamily>* families) {
   MetricFamily alarm = GaugeFamily("attune_drift_alarm", "1 while the stream has an alarm, else 0");
   MetricFamily effect = GaugeFamily("attune_drift_effect",
                                     "Effect that a detector saw in the newest measured window");
+  MetricFamily problem =
+      GaugeFamily("attune_drift_problem", "1 while something keeps the stream from going on, else 0");
+  MetricFamily observed =
+      CounterFamily("attune_drift_rows_observed_total", "Rows of live data that were taken");
+  MetricFamily rejected = CounterFamily("attune_drift_rows_rejected_total",
+                                        "Rows of live data that could not be read");
   const size_t count = std::min(snapshot.streams.size(), kStreamsMax);
   for (size_t i = 0; i < count; ++i) {
     const StreamSample& stream = snapshot.streams[i];
     AddGauge(alarm, {{"stream", stream.name}}, stream.alarm ? 1 : 0);
+    AddGauge(problem, {{"stream", stream.name}}, stream.problem ? 1 : 0);
+    AddCounter(observed, {{"stream", stream.name}}, stream.observed);
+    AddCounter(rejected, {{"stream", stream.name}}, stream.rejected);
     for (const DriftSample& sample : stream.detectors) {
       AddGauge(
           effect,
@@ -110,7 +126,7 @@ void AddDrift(const Snapshot& snapshot, std::vector<MetricFamily>* families) {
           sample.effect);
     }
   }
-  for (MetricFamily* family : {&windows, &alarm, &effect}) {
+  for (MetricFamily* family : {&windows, &alarm, &effect, &problem, &observed, &rejected}) {
     families->push_back(std::move(*family));
   }
 }
@@ -229,11 +245,6 @@ struct Metrics::State {
                             .Help("Changes that could not be written to the database")
                             .Register(*registry)
                             .Add({})),
-        rows_observed(prometheus::BuildCounter()
-                          .Name("attune_drift_rows_observed_total")
-                          .Help("Rows of live data that streams have taken")
-                          .Register(*registry)
-                          .Add({})),
         late(prometheus::BuildCounter()
                  .Name("attune_late_seconds_total")
                  .Help("Time for which the coordinator's loop stood still, beyond a heartbeat "
@@ -281,7 +292,6 @@ struct Metrics::State {
   prometheus::Counter& tokens;
   prometheus::Counter& stalls;
   prometheus::Counter& commit_failures;
-  prometheus::Counter& rows_observed;
   prometheus::Counter& late;
   std::map<std::string, prometheus::Counter*, std::less<>> lost, ended, windows;
   Histogram *data, *forward, *backward, *sync, *optimizer;
@@ -318,10 +328,6 @@ void Metrics::OnJobEnded(std::string_view state) {
 
 void Metrics::OnCommitFailed() {
   state_->commit_failures.Increment();
-}
-
-void Metrics::OnRowsObserved(uint64_t rows) {
-  state_->rows_observed.Increment(static_cast<double>(rows));
 }
 
 void Metrics::OnWindow(std::string_view state) {

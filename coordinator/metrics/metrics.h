@@ -54,6 +54,8 @@ struct StreamSample {
   std::string name;
   bool alarm = false;
   std::vector<DriftSample> detectors;
+  bool problem = false;  // something keeps it from going on
+  uint64_t observed = 0, rejected = 0;  // rows, ever
 };
 
 // The cluster as the store says it is now.
@@ -92,7 +94,6 @@ class Metrics {
   void OnStall();                               // an attempt ended because no rank got on
   void OnJobEnded(std::string_view state);      // a TRAIN job's final one
   void OnCommitFailed();
-  void OnRowsObserved(uint64_t rows);
   void OnWindow(std::string_view state);       // a stream's window: measured, failed or unmeasured
   void OnAttemptLost(std::string_view cause);  // one of kLostCauses, else "other"
   void OnLate(double seconds);  // the controller stood still for longer than a heartbeat interval

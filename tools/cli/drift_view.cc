@@ -175,6 +175,7 @@ Table StreamTable(const std::vector<v1::Stream>& streams, TimePoint now) {
                {.header = "STATE"},
                {.header = "MODEL"},
                {.header = "OBSERVED", .right = true},
+               {.header = "REJECTED", .right = true, .optional = true},
                {.header = "WAITING", .right = true, .optional = true},
                {.header = "WINDOWS", .right = true, .optional = true},
                {.header = "WHY", .shrinks = true, .optional = true}});
@@ -185,6 +186,7 @@ Table StreamTable(const std::vector<v1::Stream>& streams, TimePoint now) {
                {state, StyleOfState(stream.state())},
                stream.spec().model(),
                FormatCount(static_cast<double>(stream.observed())),
+               FormatCount(static_cast<double>(stream.rejected())),
                std::to_string(stream.waiting()),
                std::to_string(stream.windows()),
                stream.problem().empty() ? stream.reason() : stream.problem()});
@@ -207,6 +209,10 @@ std::string StreamCard(const v1::Stream& stream, const std::vector<v1::Window>& 
   card.Row("Observed", Plural(stream.observed(), "row") + ", " + std::to_string(stream.waiting()) +
                            " in the open window, " + Plural(stream.windows(), "window") +
                            " closed");
+  if (stream.rejected() > 0) {
+    card.Row("Rejected", Plural(stream.rejected(), "row") + ", at " +
+                             FormatLocalTime(stream.rejected_at()) + " " + stream.rejected_last());
+  }
   card.Row("Window", Plural(spec.window().examples(), "example") + ", or " +
                          FormatSeconds(spec.window().seconds()) + " with at least " +
                          std::to_string(spec.window().examples_min()));

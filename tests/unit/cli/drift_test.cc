@@ -218,6 +218,20 @@ TEST_F(DriftCliTest, AStreamWithoutWindowsIsShownWithoutPlots) {
   EXPECT_THAT(cli_.out(), AllOf(HasSubstr("docs@champion"), Not(HasSubstr("WINDOW"))));
 }
 
+TEST_F(DriftCliTest, WhatWasRejectedAndWhatIsWrongAreShown) {
+  drift_.stream.set_observed(70);
+  drift_.stream.set_rejected(23);
+  drift_.stream.set_rejected_last("2 rows: a.jsonl:4: no JSON");
+  drift_.stream.mutable_rejected_at()->set_seconds(1'700'000'000);
+  drift_.stream.set_problem("there is no folder /srv/answers");
+  ASSERT_EQ(cli_.Run({"drift", "show", "live"}), kExitOk);
+  EXPECT_THAT(cli_.out(), HasSubstr("there is no folder /srv/answers"));
+  EXPECT_THAT(cli_.out(), AllOf(HasSubstr("23 rows, at "), HasSubstr(" 2 rows: a.jsonl:4: no JSON")));
+  ASSERT_EQ(cli_.Run({"drift", "list"}), kExitOk);
+  EXPECT_THAT(cli_.out(), AllOf(HasSubstr("REJECTED"), HasSubstr("23")));
+  EXPECT_THAT(cli_.out(), HasSubstr("there is no folder /srv/answers"));
+}
+
 TEST_F(DriftCliTest, ListCloseDelete) {
   ASSERT_EQ(cli_.Run({"drift", "list"}), kExitOk);
   EXPECT_THAT(cli_.out(), HasSubstr("alarm for"));

@@ -31,7 +31,7 @@ Snapshot TwoRunning() {
   snapshot.storage_bytes = 1000;
   snapshot.storage_free_bytes = 100;
   snapshot.windows["waiting"] = 4;
-  snapshot.streams.push_back({"live", true, {{"ks", "loss", 0.25}}});
+  snapshot.streams.push_back({"live", true, {{"ks", "loss", 0.25}}, true, 12, 3});
   return snapshot;
 }
 
@@ -93,6 +93,9 @@ TEST(Metrics, GaugesComeFromTheSnapshot) {
   EXPECT_THAT(page, HasSubstr("attune_storage_free_bytes 100\n"));
   EXPECT_THAT(page, HasSubstr("attune_drift_windows{state=\"waiting\"} 4\n"));
   EXPECT_THAT(page, HasSubstr("attune_drift_alarm{stream=\"live\"} 1\n"));
+  EXPECT_THAT(page, HasSubstr("attune_drift_problem{stream=\"live\"} 1\n"));
+  EXPECT_THAT(page, HasSubstr("attune_drift_rows_observed_total{stream=\"live\"} 12\n"));
+  EXPECT_THAT(page, HasSubstr("attune_drift_rows_rejected_total{stream=\"live\"} 3\n"));
   EXPECT_THAT(page,
               HasSubstr("attune_drift_effect{stream=\"live\",detector=\"ks\",feature=\"loss\"} "
                         "0.25\n"));
@@ -103,7 +106,6 @@ TEST(Metrics, GaugesComeFromTheSnapshot) {
 TEST(Metrics, CountsWhatItIsTold) {
   Metrics metrics("v", [] { return Result<Snapshot>(Snapshot()); });
   metrics.OnJobPlaced(3);
-  metrics.OnRowsObserved(12);
   metrics.OnWindow("failed");
   StepSample step;
   step.tokens = 128;
@@ -120,7 +122,6 @@ TEST(Metrics, CountsWhatItIsTold) {
   EXPECT_THAT(page, HasSubstr("attune_queue_wait_seconds_sum 3\n"));
   EXPECT_THAT(page, HasSubstr("attune_steps_total 2\n"));
   EXPECT_THAT(page, HasSubstr("attune_tokens_total 256\n"));
-  EXPECT_THAT(page, HasSubstr("attune_drift_rows_observed_total 12\n"));
   EXPECT_THAT(page, HasSubstr("attune_drift_windows_total{state=\"failed\"} 1\n"));
   EXPECT_THAT(page, HasSubstr("attune_drift_windows_total{state=\"measured\"} 0\n"));
   EXPECT_THAT(page, HasSubstr("attune_stalls_total 1\n"));

@@ -91,7 +91,7 @@ TEST_F(FoldersTest, BadFilesAndFoldersAreNamedAndKeepNobodyWaiting) {
   Write("a.jsonl", "no json\n");
   Write("b.jsonl", Rows("old", 0, 3));
   EXPECT_EQ(Settle(), 3u);
-  EXPECT_THAT(Stream().problem(), HasSubstr("1 row rejected: " + (watched_ / "a.jsonl").string()));
+  EXPECT_THAT(Stream().rejected_last(), HasSubstr("1 row: " + (watched_ / "a.jsonl").string()));
   fs::remove_all(watched_);
   LookAfter(0);
   EXPECT_THAT(Stream().problem(), HasSubstr(watched_.string()));
@@ -99,14 +99,16 @@ TEST_F(FoldersTest, BadFilesAndFoldersAreNamedAndKeepNobodyWaiting) {
   EXPECT_EQ(Stream().observed(), 4u);
 }
 
-TEST_F(FoldersTest, RejectedRowsAreSaidForADay) {
+TEST_F(FoldersTest, RejectedRowsAreCountedAndTheNewestNamedForGood) {
   Write("a.jsonl", "no json\n" + Rows("old", 0, 2));
   EXPECT_EQ(Settle(), 2u);
-  EXPECT_THAT(Stream().problem(), HasSubstr("a.jsonl:1: "));
-  EXPECT_EQ(LookAfter(23 * 3600), 2u);
-  EXPECT_THAT(Stream().problem(), HasSubstr("1 row rejected"));
-  LookAfter(3600);
-  EXPECT_EQ(Stream().problem(), "");
+  Restart();
+  EXPECT_EQ(Settle(), 2u);
+  const v1::Stream stream = Stream();
+  EXPECT_EQ(stream.rejected(), 1u);
+  EXPECT_THAT(stream.rejected_last(), HasSubstr("a.jsonl:1: "));
+  EXPECT_EQ(stream.rejected_at().seconds(), 1'700'000'006);
+  EXPECT_EQ(stream.problem(), "");  // they keep nothing from going on
 }
 
 TEST_F(FoldersTest, AHalfWrittenLineIsLeftUntilItIsWhole) {

@@ -13,6 +13,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
+using ::testing::Pair;
 using ::testing::SizeIs;
 
 class MonitorTest : public StreamTest {
@@ -453,6 +454,7 @@ TEST_F(MonitorTest, AStreamWhoseRecordIsDamagedStopsNoOtherAndCanBeDeleted) {
   ASSERT_EQ(list->streams_size(), 2);
   EXPECT_EQ(list->streams(0).spec().name(), "live");
   EXPECT_THAT(list->streams(0).problem(), HasSubstr("cannot be read"));
+  EXPECT_THAT(monitor_->AllProblems(), ElementsAre(Pair("live", HasSubstr("cannot be read"))));
   Result<v1::Stream> shown = monitor_->Get("live");
   EXPECT_EQ(shown.status().code(), StatusCode::kDataLoss);
   EXPECT_THAT(shown.status().message(), HasSubstr("attune drift delete live"));
@@ -462,6 +464,8 @@ TEST_F(MonitorTest, AStreamWhoseRecordIsDamagedStopsNoOtherAndCanBeDeleted) {
   EXPECT_TRUE(deleted.ok()) << deleted.ToString();
   EXPECT_THAT(LiveFiles(), IsEmpty());
   EXPECT_EQ(monitor_->Get("live").status().code(), StatusCode::kNotFound);
+  monitor_->Tick();
+  EXPECT_THAT(monitor_->AllProblems(), IsEmpty());
 }
 
 TEST_F(MonitorTest, ALiveFileThatCannotBeReadDoesNotRefuseTheStart) {

@@ -173,6 +173,8 @@ TEST_F(ObservationsTest, BadRowsAreReportedAndThoseWithoutAnAnswerTaken) {
   Result<v1::ObserveResponse> none = Observe("{}\n[]\n");
   EXPECT_EQ(none.status().code(), StatusCode::kInvalidArgument);
   EXPECT_THAT(none.status().message(), HasSubstr("none of the 2 rows can be used"));
+  EXPECT_EQ(Stream().rejected(), 3u);  // of both calls
+  EXPECT_THAT(Stream().rejected_last(), HasSubstr("2 rows: rows.jsonl:1: "));
   EXPECT_EQ(observations_->Start("", "absent").status().code(), StatusCode::kNotFound);
 }
 
