@@ -124,6 +124,9 @@ class Monitor {
   Status CloseDue(const StreamRecord& stream);
   Status MakeDatasets(const StreamRecord& stream) EXCLUDES(closing_mutex_);
   Status MakeDataset(const StreamRecord& stream, WindowRecord window) REQUIRES(closing_mutex_);
+  // Of a window that is not done and whose record is damaged: its rows, or the data set version
+  // that they became, are there.
+  Status BeginAnew(const StreamRecord& stream, WindowRecord window);
   Result<v1::DatasetVersion> Import(const StreamRecord& stream, const WindowRecord& window);
   Status FinishWindow(const StreamRecord& stream, WindowRecord window, const std::string& state,
                       const std::string& reason, bool no_reference = false);

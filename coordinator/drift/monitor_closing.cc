@@ -66,6 +66,10 @@ Status Monitor::MakeDatasets(const StreamRecord& stream) {
       return Status();
     }));
     if (!window) return Status();
+    if (window->unreadable) {
+      ATTUNE_RETURN_IF_ERROR(BeginAnew(stream, *std::move(window)));
+      continue;
+    }
     ATTUNE_RETURN_IF_ERROR(MakeDataset(stream, *std::move(window)));
   }
   return Unavailable("the coordinator is shutting down: try again");
@@ -115,6 +119,23 @@ Status Monitor::MakeDataset(const StreamRecord& stream, WindowRecord window) {
   }));
   ATTUNE_RETURN_IF_ERROR(Fault("closed"));
   ports_.observations->RemoveRows(stream, window.window.number());
+  return Status();
+}
+
+Status Monitor::BeginAnew(const StreamRecord& stream, WindowRecord window) {
+  const std::string message = "its record in the database could not be read: it is made anew";
+  window.profile_key.clear();
+  window.window.clear_reason();
+  ATTUNE_RETURN_IF_ERROR(ports_.database->Write([&](Transaction& transaction) -> Status {
+    ATTUNE_ASSIGN_OR_RETURN(StreamRecord now,
+                            FindStream(transaction, window.window.stream(), stream.incarnation));
+    MarkFull(&window, transaction.now());
+    SaveWindow(transaction, window);
+    AppendWindowEvent(transaction, "window_made_anew", window, message);
+    return Status();
+  }));
+  spdlog::error("window {} of stream '{}': {}", window.window.number(), window.window.stream(),
+                message);
   return Status();
 }
 

@@ -41,6 +41,7 @@ Status Monitor::MeasureNext(const StreamRecord& stream, bool* progress) {
     return Status();
   }));
   if (!window) return Status();
+  if (window->unreadable) return BeginAnew(stream, *std::move(window));
   if (window->phase == Phase::kEmbedding) {
     return GoOnMeasuring(stream, *std::move(window), progress);
   }

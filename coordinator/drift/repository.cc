@@ -1,5 +1,7 @@
 #include "coordinator/drift/repository.h"
 
+#include <google/protobuf/util/time_util.h>
+
 #include <algorithm>
 #include <sstream>
 
@@ -18,15 +20,6 @@ bool TryParse(const std::string& text, Message* message) {
 }
 
 template <typename Message>
-Message Parse(const std::string& text) {
-  Message message;
-  if (!TryParse(text, &message)) {
-    throw soci::soci_error("a stored record of drift cannot be read");
-  }
-  return message;
-}
-
-template <typename Message>
 std::string Encode(const Message& message) {
   return EncodeBytes(message.SerializeAsString());
 }
@@ -42,13 +35,25 @@ Status NoStream(Transaction& transaction, const std::string& name) {
                                 : "there are " + list));
 }
 
+// False: the record is damaged, and the window says so.
+bool ParseWindow(const std::string& stream, long long number, const std::string& record,
+                 v1::Window* window) {
+  if (TryParse(record, window)) return true;
+  window->Clear();
+  window->set_stream(stream);
+  window->set_number(static_cast<uint64_t>(number));
+  window->set_state("failed");
+  window->set_reason(kWindowUnreadable);
+  return false;
+}
+
 struct WindowRow {
   int phase = 0;
-  long long rows = 0, labelled = 0, bytes = 0, opened_us = 0, since_us = 0;
+  long long number = 0, rows = 0, labelled = 0, bytes = 0, opened_us = 0, since_us = 0;
   int excluded = 0;
   std::string profile_key, record, excluded_reason;
 
-  WindowRecord ToRecord() const {
+  WindowRecord ToRecord(const std::string& stream) const {
     WindowRecord r;
     r.phase = static_cast<Phase>(phase);
     r.rows = static_cast<uint64_t>(rows);
@@ -57,7 +62,15 @@ struct WindowRow {
     r.opened = FromMicros(opened_us);
     r.since = FromMicros(since_us);
     r.profile_key = profile_key;
-    r.window = Parse<v1::Window>(record);
+    if (!ParseWindow(stream, number, record, &r.window)) {
+      *r.window.mutable_opened() =
+          google::protobuf::util::TimeUtil::MicrosecondsToTimestamp(opened_us);
+      r.unreadable = r.phase != Phase::kOpen;  // of that one the columns have all
+      if (!r.unreadable) {
+        r.window.clear_state();
+        r.window.clear_reason();
+      }
+    }
     r.window.set_excluded(excluded != 0);
     r.window.set_excluded_reason(excluded_reason);
     return r;
@@ -65,18 +78,18 @@ struct WindowRow {
 };
 
 constexpr char kSelectWindow[] =
-    "SELECT phase, rows, labelled, bytes, opened_us, since_us, profile_key, record, excluded, "
+    "SELECT number, phase, rows, labelled, bytes, opened_us, since_us, profile_key, record, excluded, "
     "excluded_reason FROM stream_windows WHERE stream = :stream AND ";
 
 std::optional<WindowRecord> OneWindow(soci::session& sql, const std::string& stream,
                                       const std::string& condition, int64_t a, int64_t b) {
   WindowRow r;
   sql << kSelectWindow + condition + " ORDER BY number LIMIT 1", use(stream), use(a), use(b),
-      into(r.phase), into(r.rows), into(r.labelled), into(r.bytes), into(r.opened_us),
-      into(r.since_us), into(r.profile_key), into(r.record), into(r.excluded),
+      into(r.number), into(r.phase), into(r.rows), into(r.labelled), into(r.bytes),
+      into(r.opened_us), into(r.since_us), into(r.profile_key), into(r.record), into(r.excluded),
       into(r.excluded_reason);
   if (!sql.got_data()) return std::nullopt;
-  return r.ToRecord();
+  return r.ToRecord(stream);
 }
 
 }  // namespace
@@ -197,20 +210,22 @@ std::optional<WindowRecord> FirstWindow(Transaction& transaction, const std::str
 std::vector<v1::Window> LoadWindows(Transaction& transaction, const std::string& stream,
                                     uint64_t after, uint32_t limit) {
   std::vector<v1::Window> windows;
-  int64_t number = static_cast<int64_t>(std::min<uint64_t>(after, INT64_MAX));
+  int64_t first = static_cast<int64_t>(std::min<uint64_t>(after, INT64_MAX));
   int phase = static_cast<int>(Phase::kClosed);
   int most = static_cast<int>(limit);
   std::string record, excluded_reason;
+  long long number = 0;
   int excluded = 0;
   soci::statement rows =
       (transaction.session().prepare
-           << "SELECT record, excluded, excluded_reason FROM stream_windows WHERE stream = :stream "
-              "AND number > :after AND phase >= :phase ORDER BY number LIMIT :limit",
-       use(stream), use(number), use(phase), use(most), into(record), into(excluded),
+           << "SELECT number, record, excluded, excluded_reason FROM stream_windows WHERE stream = "
+              ":stream AND number > :after AND phase >= :phase ORDER BY number LIMIT :limit",
+       use(stream), use(first), use(phase), use(most), into(number), into(record), into(excluded),
        into(excluded_reason));
   rows.execute();
   while (rows.fetch()) {
-    v1::Window& window = windows.emplace_back(Parse<v1::Window>(record));
+    v1::Window& window = windows.emplace_back();
+    ParseWindow(stream, number, record, &window);
     window.set_excluded(excluded != 0);
     window.set_excluded_reason(excluded_reason);
   }
@@ -230,8 +245,8 @@ std::vector<v1::Window> MeasuredBefore(Transaction& transaction, const std::stri
                                         ":key ORDER BY number DESC LIMIT :limit",
        use(stream), use(below), use(phase), use(profile_key), use(most));
   for (const std::string& record : rows) {
-    v1::Window window = Parse<v1::Window>(record);
-    if (window.state() == "measured") windows.push_back(std::move(window));
+    v1::Window window;
+    if (TryParse(record, &window) && window.state() == "measured") windows.push_back(std::move(window));
   }
   std::reverse(windows.begin(), windows.end());
   return windows;
@@ -245,8 +260,8 @@ std::optional<v1::Window> LastMeasured(Transaction& transaction, const std::stri
                                         "AND phase = :phase ORDER BY number DESC LIMIT :limit",
        use(stream), use(phase), use(kLookedAt));
   for (const std::string& record : rows) {
-    v1::Window window = Parse<v1::Window>(record);
-    if (window.state() == "measured") return window;
+    v1::Window window;
+    if (TryParse(record, &window) && window.state() == "measured") return window;
   }
   return std::nullopt;
 }
@@ -345,7 +360,7 @@ std::optional<ProfileRecord> FindProfile(Transaction& transaction, const std::st
       use(key), into(phase), into(attempt), into(jobs), into(r.reason), into(r.sha256),
       into(since_us), into(record), into(r.made);
   if (!sql.got_data()) return std::nullopt;
-  r.of = Parse<v1::ReferenceProfile>(record);
+  if (!TryParse(record, &r.of)) return std::nullopt;  // it is made anew
   r.phase = static_cast<ProfileRecord::Phase>(phase);
   r.attempt = static_cast<uint32_t>(attempt);
   r.since = FromMicros(since_us);
@@ -363,8 +378,8 @@ void SaveProfile(Transaction& transaction, const ProfileRecord& record) {
   transaction.session()
       << "INSERT INTO profiles (key, record, phase, attempt, jobs, reason, "
          "sha256, since_us, used_us, made) VALUES (:a, :b, :c, :d, :e, :f, :g, :h, :i, :j) "
-         "ON CONFLICT (key) DO UPDATE SET phase = excluded.phase, attempt = "
-         "excluded.attempt, jobs = excluded.jobs, reason = excluded.reason, "
+         "ON CONFLICT (key) DO UPDATE SET record = excluded.record, phase = excluded.phase, "
+         "attempt = excluded.attempt, jobs = excluded.jobs, reason = excluded.reason, "
          "sha256 = excluded.sha256, since_us = excluded.since_us, used_us = "
          "excluded.used_us, made = excluded.made",
       use(record.key), use(text), use(phase), use(attempt), use(jobs), use(record.reason),

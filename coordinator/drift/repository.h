@@ -45,7 +45,12 @@ struct WindowRecord {
   TimePoint since;          // in kEmbedding: since when
   std::string profile_key;  // from kEmbedding on
   v1::Window window;
+  // The stored message is damaged: window has what the columns say, and a problem as its reason.
+  bool unreadable = false;
 };
+
+inline constexpr const char* kWindowUnreadable =
+    "its record in the database cannot be read: restore a backup to know what was measured";
 
 struct ProfileRecord {
   enum class Phase { kEmbedding = 1, kReady = 2, kFailed = 3 };  // the numbers are stored
@@ -94,7 +99,7 @@ std::optional<WindowRecord> FindOpenWindow(Transaction& transaction, const std::
 // The lowest number in one of the phases.
 std::optional<WindowRecord> FirstWindow(Transaction& transaction, const std::string& stream,
                                         Phase from, Phase to);
-// Those that are data set versions, oldest first.
+// Those that are data set versions, oldest first; one whose record is damaged as failed.
 std::vector<v1::Window> LoadWindows(Transaction& transaction, const std::string& stream,
                                     uint64_t after, uint32_t limit);
 // The newest measured ones below a number that were held against the profile, oldest first.
@@ -117,6 +122,7 @@ std::optional<FileRecord> FindFile(Transaction& transaction, const std::string& 
 bool HasContent(Transaction& transaction, const std::string& stream, const std::string& sha256);
 void SaveFile(Transaction& transaction, const std::string& stream, const FileRecord& record);
 
+// nullopt also when its record is damaged.
 std::optional<ProfileRecord> FindProfile(Transaction& transaction, const std::string& key);
 // Also notes that it is used now.
 void SaveProfile(Transaction& transaction, const ProfileRecord& record);

@@ -468,6 +468,72 @@ TEST_F(MonitorTest, AStreamWhoseRecordIsDamagedStopsNoOtherAndCanBeDeleted) {
   EXPECT_THAT(monitor_->AllProblems(), IsEmpty());
 }
 
+// A window's record is damaged while it is in a phase; nothing is lost, and none waits.
+class DamagedWindowTest : public MonitorTest {
+ protected:
+  // Damages the only window in the phase.
+  void Damage(Phase phase) {
+    int p = static_cast<int>(phase);
+    long long windows = 0;
+    Status damaged = database_->Write([&](Transaction& transaction) {
+      transaction.session() << "UPDATE stream_windows SET record = 'damaged' WHERE phase = :p",
+          soci::use(p);
+      transaction.session() << "SELECT COUNT(*) FROM stream_windows WHERE phase = :p",
+          soci::use(p), soci::into(windows);
+      return Status();
+    });
+    ASSERT_TRUE(damaged.ok()) << damaged.ToString();
+    ASSERT_EQ(windows, 1);
+  }
+};
+
+class DamagedPhaseTest : public DamagedWindowTest, public ::testing::WithParamInterface<Phase> {};
+
+TEST_P(DamagedPhaseTest, IsMadeAnewAndMeasured) {
+  const Phase phase = GetParam();
+  ASSERT_TRUE(Observe(Rows("old", 0, 9)).ok());
+  if (phase != Phase::kOpen) {
+    if (phase == Phase::kFull) FailOnce("imported");
+    if (phase == Phase::kEmbedding) runner_.ends = v1::Job::QUEUED;
+    ASSERT_TRUE(Observe(Rows("old", 9, 10)).ok());
+    monitor_->Tick();
+  }
+  Damage(phase);
+  runner_.ends = v1::Job::SUCCEEDED;
+  for (auto& [id, job] : runner_.jobs) job.set_state(v1::Job::SUCCEEDED);
+  if (phase == Phase::kOpen) ASSERT_TRUE(Observe(Rows("old", 9, 10)).ok());
+  ASSERT_TRUE(Observe(Rows("old", 10, 20)).ok());
+  for (int i = 0; i < 3; ++i) monitor_->Tick();
+  EXPECT_EQ(Stream().problem(), "");
+  const std::vector<v1::Window> windows = Windows();
+  ASSERT_THAT(windows, SizeIs(2));
+  for (const v1::Window& window : windows) {
+    EXPECT_EQ(window.state(), "measured") << window.reason();
+    EXPECT_EQ(window.dataset(), "live@" + std::to_string(window.number()));
+    EXPECT_EQ(window.opened().seconds(), 1'700'000'000);
+  }
+  EXPECT_THAT(Texts("live@1"), SizeIs(10));
+  EXPECT_THAT(EventTypes(), phase == Phase::kOpen ? Not(Contains("window_made_anew"))
+                                                  : Contains("window_made_anew"));
+}
+INSTANTIATE_TEST_SUITE_P(All, DamagedPhaseTest,
+                         ::testing::Values(Phase::kOpen, Phase::kFull, Phase::kEmbedding));
+
+TEST_F(DamagedWindowTest, OneThatIsDoneIsShownAsFailedAndTheNextGoOn) {
+  ASSERT_TRUE(Observe(Rows("old", 0, 10)).ok());
+  monitor_->Tick();
+  Damage(Phase::kDone);
+  ASSERT_TRUE(Observe(Rows("old", 10, 20)).ok());
+  monitor_->Tick();
+  EXPECT_EQ(Stream().problem(), "");
+  const std::vector<v1::Window> windows = Windows();
+  ASSERT_THAT(windows, SizeIs(2));
+  EXPECT_EQ(windows[0].number(), 1u);
+  EXPECT_EQ(windows[0].state(), "failed");
+  EXPECT_THAT(windows[0].reason(), HasSubstr("cannot be read"));
+  EXPECT_EQ(windows[1].state(), "measured");
+}
+
 TEST_F(MonitorTest, ALiveFileThatCannotBeReadDoesNotRefuseTheStart) {
   ASSERT_TRUE(Observe(Rows("old", 0, 4)).ok());
   const std::string path = LiveFiles()[0];
