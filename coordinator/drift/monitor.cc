@@ -1,7 +1,5 @@
 #include "coordinator/drift/monitor.h"
 
-#include <set>
-
 #include "common/log/log.h"
 #include "coordinator/drift/problems.h"
 
@@ -99,7 +97,7 @@ Status Monitor::TickStream(const StreamRecord& stream) {
   };
   note(folders_.Problem(stream.stream.spec().name()));
   note(CloseDue(stream));
-  note(MakeDatasets(stream));
+  note(MakeDatasets(stream, false));
   for (int step = 0; step < kStepsPerTick && !stopping(); ++step) {
     bool progress = false;
     if (!note(MeasureNext(stream, &progress)) || !progress) break;

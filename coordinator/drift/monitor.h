@@ -20,6 +20,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -122,8 +123,12 @@ class Monitor {
 
   // monitor_closing.cc
   Status CloseDue(const StreamRecord& stream);
-  Status MakeDatasets(const StreamRecord& stream) EXCLUDES(closing_mutex_);
-  Status MakeDataset(const StreamRecord& stream, WindowRecord window) REQUIRES(closing_mutex_);
+  // Of a stream one thread at a time makes them. wait: for another that does, else it is left to it.
+  Status MakeDatasets(const StreamRecord& stream, bool wait) EXCLUDES(closing_mutex_);
+  bool BeginClosing(const std::string& stream, bool wait) EXCLUDES(closing_mutex_);
+  void EndClosing(const std::string& stream) EXCLUDES(closing_mutex_);
+  Status MakeFullDatasets(const StreamRecord& stream);
+  Status MakeDataset(const StreamRecord& stream, WindowRecord window);
   // Of a window that is not done and whose record is damaged: its rows, or the data set version
   // that they became, are there.
   Status BeginAnew(const StreamRecord& stream, WindowRecord window);
@@ -170,7 +175,9 @@ class Monitor {
   std::map<std::string, Pause> pauses_;  // of the ticking thread: of measuring, by stream
   std::thread thread_;
 
-  Mutex closing_mutex_;  // one window becomes a data set version at a time
+  Mutex closing_mutex_;
+  CondVar closing_ended_;
+  std::set<std::string> closing_ GUARDED_BY(closing_mutex_);  // streams; see MakeDatasets
   Mutex problems_mutex_;
   std::map<std::string, std::string> problems_ GUARDED_BY(problems_mutex_);  // none is empty
   Mutex wake_mutex_;

@@ -20,6 +20,10 @@ void AppendWindowEvent(Transaction& transaction, const char* type, const WindowR
   PruneEvents(transaction, "stream", name, type, kEventsKept);
 }
 
+Status ShutsDown() {
+  return Unavailable("the coordinator is shutting down: try again");
+}
+
 void CountExamples(const v1::DatasetVersion& dataset, v1::Window* window) {
   uint64_t examples = 0, unlabelled = 0;
   for (const auto& [split, count] : dataset.examples()) {
@@ -57,8 +61,27 @@ Status Monitor::CloseDue(const StreamRecord& stream) {
   });
 }
 
-Status Monitor::MakeDatasets(const StreamRecord& stream) {
+bool Monitor::BeginClosing(const std::string& stream, bool wait) {
   MutexLock lock(&closing_mutex_);
+  while (wait && closing_.contains(stream)) closing_ended_.Wait(&closing_mutex_);
+  return closing_.insert(stream).second;
+}
+
+void Monitor::EndClosing(const std::string& stream) {
+  MutexLock lock(&closing_mutex_);
+  closing_.erase(stream);
+  closing_ended_.NotifyAll();
+}
+
+Status Monitor::MakeDatasets(const StreamRecord& stream, bool wait) {
+  const std::string& name = stream.stream.spec().name();
+  if (!BeginClosing(name, wait)) return Status();
+  const Status made = MakeFullDatasets(stream);
+  EndClosing(name);
+  return made;
+}
+
+Status Monitor::MakeFullDatasets(const StreamRecord& stream) {
   while (!stopping()) {
     std::optional<WindowRecord> window;
     ATTUNE_RETURN_IF_ERROR(ports_.database->Read([&](Transaction& transaction) {
@@ -72,7 +95,7 @@ Status Monitor::MakeDatasets(const StreamRecord& stream) {
     }
     ATTUNE_RETURN_IF_ERROR(MakeDataset(stream, *std::move(window)));
   }
-  return Unavailable("the coordinator is shutting down: try again");
+  return ShutsDown();
 }
 
 Result<v1::DatasetVersion> Monitor::Import(const StreamRecord& stream, const WindowRecord& window) {
@@ -85,8 +108,10 @@ Result<v1::DatasetVersion> Monitor::Import(const StreamRecord& stream, const Win
                           ports_.catalog->StartImport(header));
   const std::string source = kWindowSource + std::to_string(window.window.number());
   if (!import->already_done()) {
-    ATTUNE_RETURN_IF_ERROR(ports_.observations->ReadRows(
-        stream, window, [&](std::string_view bytes) { return import->Append(source, bytes); }));
+    ATTUNE_RETURN_IF_ERROR(
+        ports_.observations->ReadRows(stream, window, [&](std::string_view bytes) {
+          return stopping() ? ShutsDown() : import->Append(source, bytes);
+        }));
   }
   return import->Finish();
 }

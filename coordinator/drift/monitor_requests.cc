@@ -224,7 +224,7 @@ Result<v1::Stream> Monitor::CloseWindow(const std::string& request_id, const std
     SaveRequest(transaction, request_id, kMethod, name, answer->SerializeAsString());
     return Status();
   }));
-  ATTUNE_RETURN_IF_ERROR(MakeDatasets(record));
+  ATTUNE_RETURN_IF_ERROR(MakeDatasets(record, true));
   return *answer;
 }
 
