@@ -96,6 +96,7 @@ Status Monitor::TickStream(const StreamRecord& stream) {
     return status.ok();
   };
   note(folders_.Problem(stream.stream.spec().name()));
+  note(SetTimesBackIfAhead(stream));
   note(CloseDue(stream));
   note(MakeDatasets(stream, false));
   for (int step = 0; step < kStepsPerTick && !stopping(); ++step) {

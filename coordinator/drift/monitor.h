@@ -122,6 +122,7 @@ class Monitor {
   void NoteProblem(const std::string& stream, const Status& status) EXCLUDES(problems_mutex_);
 
   // monitor_closing.cc
+  Status SetTimesBackIfAhead(const StreamRecord& stream);
   Status CloseDue(const StreamRecord& stream);
   // Of a stream one thread at a time makes them. wait: for another that does, else it is left to it.
   Status MakeDatasets(const StreamRecord& stream, bool wait) EXCLUDES(closing_mutex_);
@@ -167,7 +168,7 @@ class Monitor {
 
   const MonitorPorts ports_;
   struct Pause {
-    TimePoint until;
+    std::chrono::steady_clock::time_point until;
     Status why;
   };
 

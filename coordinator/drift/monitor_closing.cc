@@ -36,6 +36,21 @@ void CountExamples(const v1::DatasetVersion& dataset, v1::Window* window) {
 
 }  // namespace
 
+Status Monitor::SetTimesBackIfAhead(const StreamRecord& stream) {
+  const std::string& name = stream.stream.spec().name();
+  bool ahead = false;
+  ATTUNE_RETURN_IF_ERROR(ports_.database->Read([&](Transaction& transaction) {
+    ahead = HasTimesAhead(transaction, name);
+    return Status();
+  }));
+  if (!ahead) return Status();
+  spdlog::warn("stream '{}': the clock was set back; windows of the future began now", name);
+  return ports_.database->Write([&](Transaction& transaction) {
+    SetTimesBack(transaction, name);
+    return Status();
+  });
+}
+
 Status Monitor::CloseDue(const StreamRecord& stream) {
   const std::string& name = stream.stream.spec().name();
   bool due = false;

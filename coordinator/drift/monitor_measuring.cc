@@ -143,7 +143,7 @@ Status Monitor::LaterAgain(const StreamRecord& stream, Status status) {
   if (status.ok()) {
     pauses_.erase(name);
   } else {
-    pauses_[name] = {ports_.clock->Now() + kMeasureAgain, status};
+    pauses_[name] = {ports_.clock->Monotonic() + kMeasureAgain, status};
   }
   return status;
 }
@@ -195,7 +195,7 @@ Status Monitor::StepMeasuring(const StreamRecord& stream, WindowRecord window, b
     }));
   }
   auto pause = pauses_.find(window.window.stream());
-  if (pause != pauses_.end() && ports_.clock->Now() < pause->second.until) {
+  if (pause != pauses_.end() && ports_.clock->Monotonic() < pause->second.until) {
     return pause->second.why;
   }
   Result<ProfileRecord> advanced = AdvanceProfile(window.profile_key);

@@ -266,6 +266,22 @@ std::optional<v1::Window> LastMeasured(Transaction& transaction, const std::stri
   return std::nullopt;
 }
 
+bool HasTimesAhead(Transaction& transaction, const std::string& stream) {
+  if (CountWindowsSince(transaction, stream, transaction.now() + Duration(1)) > 0) return true;
+  auto embedding = FirstWindow(transaction, stream, Phase::kEmbedding, Phase::kEmbedding);
+  return embedding && embedding->since > transaction.now();
+}
+
+void SetTimesBack(Transaction& transaction, const std::string& stream) {
+  const int64_t now_us = ToMicros(transaction.now());
+  transaction.session() << "UPDATE stream_windows SET opened_us = :a WHERE stream = :b AND "
+                           "opened_us > :c",
+      use(now_us), use(stream), use(now_us);
+  transaction.session() << "UPDATE stream_windows SET since_us = :a WHERE stream = :b AND "
+                           "since_us > :c",
+      use(now_us), use(stream), use(now_us);
+}
+
 uint64_t CountWindowsSince(Transaction& transaction, const std::string& stream, TimePoint since) {
   int64_t since_us = ToMicros(since);
   long long count = 0;

@@ -108,6 +108,11 @@ std::vector<v1::Window> MeasuredBefore(Transaction& transaction, const std::stri
                                        uint32_t limit);
 // The newest one that was measured.
 std::optional<v1::Window> LastMeasured(Transaction& transaction, const std::string& stream);
+// Times of windows that lie in the future, as the clock was set back: what counts from them would
+// stand still until it has come that far again.
+bool HasTimesAhead(Transaction& transaction, const std::string& stream);
+// Makes them now.
+void SetTimesBack(Transaction& transaction, const std::string& stream);
 // That took their first row since then.
 uint64_t CountWindowsSince(Transaction& transaction, const std::string& stream, TimePoint since);
 uint64_t LastWindowNumber(Transaction& transaction, const std::string& stream);

@@ -64,6 +64,50 @@ TEST_F(MonitorTest, ASmallWindowClosesByTimeOnceItHasEnough) {
   EXPECT_EQ(OnlyWindow().examples(), 10u);
 }
 
+constexpr std::chrono::hours kYear{365 * 24};
+
+TEST_F(MonitorTest, AWindowThatWasOpenedBeforeTheClockWasSetBackClosesInItsTime) {
+  v1::StreamSpec spec = Spec();
+  spec.mutable_window()->set_examples(1000);
+  Apply(spec);
+  ASSERT_TRUE(Observe(Rows("old", 0, 10)).ok());
+  clock_.Set(-kYear);
+  monitor_->Tick();
+  EXPECT_THAT(Windows(), IsEmpty());
+  clock_.Advance(std::chrono::hours(1));
+  monitor_->Tick();
+  EXPECT_EQ(OnlyWindow().state(), "measured");
+}
+
+TEST_F(MonitorTest, AJobOfBeforeTheClockWasSetBackIsGivenUpAfterADay) {
+  runner_.ends = v1::Job::QUEUED;
+  ASSERT_TRUE(Observe(Rows("old", 0, 10)).ok());
+  monitor_->Tick();
+  clock_.Set(-kYear);
+  monitor_->Tick();
+  clock_.Advance(std::chrono::hours(25));
+  monitor_->Tick();
+  EXPECT_EQ(OnlyWindow().state(), "failed");
+}
+
+TEST_F(MonitorTest, WindowsOfAClockThatRanAheadCountForAWeekOnly) {
+  v1::StreamSpec spec = Spec();
+  spec.mutable_window()->set_seconds(7 * 86400);
+  Apply(spec);
+  const auto looks_of_next = [&](int from) {
+    EXPECT_TRUE(Observe(Rows("old", from, from + 10)).ok());
+    monitor_->Tick();
+    return Windows().back().detectors(0).statistic();  // that the fake detector was given
+  };
+  clock_.Set(kYear);
+  for (int i = 0; i < 4; ++i) looks_of_next(i * 10);
+  clock_.Set(-kYear);
+  monitor_->Tick();
+  EXPECT_EQ(looks_of_next(40), 5);  // as of now
+  clock_.Advance(std::chrono::hours(8 * 24));
+  EXPECT_EQ(looks_of_next(50), 1);
+}
+
 TEST_F(MonitorTest, DriftThatPersistsIsAnAlarmUntilItEnds) {
   ASSERT_TRUE(Observe(Rows("old", 0, 10)).ok());
   ASSERT_TRUE(Observe(Rows("new", 0, 10)).ok());

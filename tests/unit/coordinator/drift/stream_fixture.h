@@ -5,6 +5,7 @@
 
 #include <gmock/gmock.h>
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <set>
@@ -43,6 +44,17 @@ class FakeRunner final : public jobs::JobRunner {
   std::vector<std::string> JobsOf(const std::string& dataset) const;
 };
 
+// Whose wall time can be set, as by NTP or by hand; deadlines go on.
+class SettableClock final : public FakeClock {
+ public:
+  using FakeClock::FakeClock;
+  TimePoint Now() override { return FakeClock::Now() + Duration(set_us_.load()); }
+  void Set(Duration by) { set_us_ += by.count(); }
+
+ private:
+  std::atomic<int64_t> set_us_{0};
+};
+
 class StreamTest : public ::testing::Test {
  protected:
   StreamTest();
@@ -70,7 +82,7 @@ class StreamTest : public ::testing::Test {
   std::vector<std::string> LiveFiles() const;
 
   TemporaryFolder folder_;
-  FakeClock clock_{TimePoint(std::chrono::seconds(1'700'000'000))};
+  SettableClock clock_{TimePoint(std::chrono::seconds(1'700'000'000))};
   std::map<std::string, v1::ModelVersion> models_;  // by what a stream calls them
   FakeRunner runner_;
   ObservationOptions observation_options_;
