@@ -77,21 +77,6 @@ struct WindowRow {
   }
 };
 
-constexpr char kSelectWindow[] =
-    "SELECT number, phase, rows, labelled, bytes, opened_us, since_us, profile_key, record, excluded, "
-    "excluded_reason FROM stream_windows WHERE stream = :stream AND ";
-
-std::optional<WindowRecord> OneWindow(soci::session& sql, const std::string& stream,
-                                      const std::string& condition, int64_t a, int64_t b) {
-  WindowRow r;
-  sql << kSelectWindow + condition + " ORDER BY number LIMIT 1", use(stream), use(a), use(b),
-      into(r.number), into(r.phase), into(r.rows), into(r.labelled), into(r.bytes),
-      into(r.opened_us), into(r.since_us), into(r.profile_key), into(r.record), into(r.excluded),
-      into(r.excluded_reason);
-  if (!sql.got_data()) return std::nullopt;
-  return r.ToRecord(stream);
-}
-
 }  // namespace
 
 Result<StreamRecord> FindStream(Transaction& transaction, const std::string& name) {
@@ -194,17 +179,32 @@ void SetExcluded(Transaction& transaction, const std::string& stream, uint64_t n
 std::optional<WindowRecord> FindWindow(Transaction& transaction, const std::string& stream,
                                        uint64_t number) {
   int64_t n = static_cast<int64_t>(number);
-  return OneWindow(transaction.session(), stream, "number BETWEEN :a AND :b", n, n);
+  WindowRow r;
+  soci::session& sql = transaction.session();
+  sql << "SELECT number, phase, rows, labelled, bytes, opened_us, since_us, profile_key, record, "
+         "excluded, excluded_reason FROM stream_windows WHERE stream = :stream AND number = :number",
+      use(stream), use(n), into(r.number), into(r.phase), into(r.rows), into(r.labelled),
+      into(r.bytes), into(r.opened_us), into(r.since_us), into(r.profile_key), into(r.record),
+      into(r.excluded), into(r.excluded_reason);
+  if (!sql.got_data()) return std::nullopt;
+  return r.ToRecord(stream);
 }
 
 std::optional<WindowRecord> FindOpenWindow(Transaction& transaction, const std::string& stream) {
   return FirstWindow(transaction, stream, Phase::kOpen, Phase::kOpen);
 }
 
+// In two statements: SQLite would rather go through all of the stream's windows, as they lie in
+// the order that is asked for, than through the index and to the window.
 std::optional<WindowRecord> FirstWindow(Transaction& transaction, const std::string& stream,
                                         Phase from, Phase to) {
-  return OneWindow(transaction.session(), stream, "phase BETWEEN :a AND :b",
-                   static_cast<int64_t>(from), static_cast<int64_t>(to));
+  int first = static_cast<int>(from), last = static_cast<int>(to);
+  long long number = 0;
+  transaction.session() << "SELECT COALESCE(MIN(number), 0) FROM stream_windows WHERE stream = "
+                           ":stream AND phase BETWEEN :from AND :to",
+      use(stream), use(first), use(last), into(number);
+  if (number == 0) return std::nullopt;
+  return FindWindow(transaction, stream, static_cast<uint64_t>(number));
 }
 
 std::vector<v1::Window> LoadWindows(Transaction& transaction, const std::string& stream,
@@ -315,13 +315,13 @@ uint64_t CountWaiting(Transaction& transaction, const std::string& stream) {
 
 std::map<std::string, uint64_t> CountUnfinishedWindows(Transaction& transaction) {
   std::map<std::string, uint64_t> counts = {{"open", 0}, {"waiting", 0}, {"embedding", 0}};
-  int done = static_cast<int>(Phase::kDone);
+  static_assert(static_cast<int>(Phase::kDone) == 5);  // as the index of those that are not has it
   int phase = 0;
   long long count = 0;
-  soci::statement rows = (transaction.session().prepare
-                              << "SELECT phase, COUNT(*) FROM stream_windows WHERE phase < :done "
-                                 "GROUP BY phase",
-                          use(done), into(phase), into(count));
+  soci::statement rows =
+      (transaction.session().prepare
+           << "SELECT phase, COUNT(*) FROM stream_windows WHERE phase < 5 GROUP BY phase",
+       into(phase), into(count));
   rows.execute();
   while (rows.fetch()) {
     const char* state = phase == static_cast<int>(Phase::kOpen)        ? "open"

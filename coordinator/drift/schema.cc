@@ -50,6 +50,11 @@ std::vector<Migration> Migrations() {
        3,
        {"ALTER TABLE stream_windows ADD COLUMN excluded INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE stream_windows ADD COLUMN excluded_reason TEXT NOT NULL DEFAULT ''"}},
+      // What is asked each second, and at each scrape, must not read all windows.
+      {"drift",
+       4,
+       {"CREATE INDEX stream_windows_by_opening ON stream_windows (stream, opened_us)",
+        "CREATE INDEX stream_windows_unfinished ON stream_windows (phase) WHERE phase < 5"}},
   };
 }
 
