@@ -89,8 +89,8 @@ void FolderWatch::Watch(const std::vector<StreamRecord>& streams) {
     if (known != before.end() && known->second->stream.incarnation == stream.incarnation) {
       now = known->second;
     } else {
-      now = std::make_shared<Watched>(FolderReader(
-          database_, observations_, clock_, [this](const std::string& address) {
+      now = std::make_shared<Watched>(
+          FolderReader(database_, observations_, clock_, [this](const std::string& address) {
             return patience_.Bound(address, [open = open_, address] { return open(address); });
           }));
       changed_.NotifyAll();

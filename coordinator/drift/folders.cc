@@ -125,8 +125,7 @@ Result<bool> FolderReader::LookAtFiles(const StreamRecord& stream, const std::st
     paths.insert(path);
     all = all && clock_->Monotonic() < until;
     if (all && object.bytes > 0) {
-      ATTUNE_RETURN_IF_ERROR(
-          Look(stream, *folder->source, object, path, &folder->files[path]));
+      ATTUNE_RETURN_IF_ERROR(Look(stream, *folder->source, object, path, &folder->files[path]));
     }
   }
   std::erase_if(folder->files, [&](const auto& file) { return !paths.contains(file.first); });
@@ -171,10 +170,9 @@ Status FolderReader::Look(const StreamRecord& stream, objects::ObjectSource& sou
   return Status();
 }
 
-Result<uint64_t> FolderReader::ReadFile(const StreamRecord& stream,
-                                                   objects::ObjectSource& source,
-                                                   const std::string& name, const FileRecord& file,
-                                                   bool whole) {
+Result<uint64_t> FolderReader::ReadFile(const StreamRecord& stream, objects::ObjectSource& source,
+                                        const std::string& name, const FileRecord& file,
+                                        bool whole) {
   const std::string& stream_name = stream.stream.spec().name();
   std::optional<FileRecord> known;
   ATTUNE_RETURN_IF_ERROR(database_->Read([&](Transaction& transaction) {
@@ -196,7 +194,8 @@ Result<uint64_t> FolderReader::ReadFile(const StreamRecord& stream,
     has_content = HasContent(transaction, stream_name, record.sha256);
     return Status();
   }));
-  ATTUNE_ASSIGN_OR_RETURN(std::unique_ptr<Batch> batch, observations_->Start("", stream_name, stream.incarnation));
+  ATTUNE_ASSIGN_OR_RETURN(std::unique_ptr<Batch> batch,
+                          observations_->Start("", stream_name, stream.incarnation));
   if (!has_content) {
     const bool grew = known && known->bytes < record.bytes && known->sha256 == hashes.prefix;
     ATTUNE_ASSIGN_OR_RETURN(

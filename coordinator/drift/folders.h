@@ -37,10 +37,7 @@ class FolderReader {
   using Time = std::chrono::steady_clock::time_point;  // that nobody sets
 
   FolderReader(Database* database, ObservationStore* observations, Clock* clock, Open open)
-      : database_(database),
-        observations_(observations),
-        clock_(clock),
-        open_(std::move(open)) {}
+      : database_(database), observations_(observations), clock_(clock), open_(std::move(open)) {}
 
   // Observes what is new in the stream's folders. Returns all problems that there are: what cannot
   // be read, and is tried again later.
@@ -69,7 +66,7 @@ class FolderReader {
               const objects::Object& object, const std::string& path, Seen* seen);
   // whole: with a last line that has no newline. Returns how many of its bytes were read.
   Result<uint64_t> ReadFile(const StreamRecord& stream, objects::ObjectSource& source,
-                         const std::string& name, const FileRecord& file, bool whole);
+                            const std::string& name, const FileRecord& file, bool whole);
 
   Database* const database_;
   ObservationStore* const observations_;

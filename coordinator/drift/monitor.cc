@@ -12,7 +12,8 @@ constexpr int kStepsPerTick = 200;
 }  // namespace
 
 Monitor::Monitor(MonitorPorts ports)
-    : ports_(std::move(ports)), folders_(ports_.database, ports_.observations, ports_.clock, ports_.open_folder,
+    : ports_(std::move(ports)),
+      folders_(ports_.database, ports_.observations, ports_.clock, ports_.open_folder,
                ports_.folder_patience) {}
 
 Monitor::~Monitor() {

@@ -124,7 +124,8 @@ class Monitor {
   // monitor_closing.cc
   Status SetTimesBackIfAhead(const StreamRecord& stream);
   Status CloseDue(const StreamRecord& stream);
-  // Of a stream one thread at a time makes them. wait: for another that does, else it is left to it.
+  // Of a stream one thread at a time makes them. wait: for another that does, else it is left to
+  // it.
   Status MakeDatasets(const StreamRecord& stream, bool wait) EXCLUDES(closing_mutex_);
   bool BeginClosing(const std::string& stream, bool wait) EXCLUDES(closing_mutex_);
   void EndClosing(const std::string& stream) EXCLUDES(closing_mutex_);

@@ -87,7 +87,6 @@ class ObservationStore {
 
  private:
   friend class Batch;
-  class Appender;
   Result<v1::ObserveResponse> Commit(Batch::State* batch, const FileRecord* read)
       EXCLUDES(append_mutex_);
   Result<v1::ObserveResponse> TryCommit(Batch::State* batch, const FileRecord* read, bool* again)

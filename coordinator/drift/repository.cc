@@ -182,7 +182,8 @@ std::optional<WindowRecord> FindWindow(Transaction& transaction, const std::stri
   WindowRow r;
   soci::session& sql = transaction.session();
   sql << "SELECT number, phase, rows, labelled, bytes, opened_us, since_us, profile_key, record, "
-         "excluded, excluded_reason FROM stream_windows WHERE stream = :stream AND number = :number",
+         "excluded, excluded_reason FROM stream_windows WHERE stream = :stream AND number = "
+         ":number",
       use(stream), use(n), into(r.number), into(r.phase), into(r.rows), into(r.labelled),
       into(r.bytes), into(r.opened_us), into(r.since_us), into(r.profile_key), into(r.record),
       into(r.excluded), into(r.excluded_reason);
@@ -246,7 +247,8 @@ std::vector<v1::Window> MeasuredBefore(Transaction& transaction, const std::stri
        use(stream), use(below), use(phase), use(profile_key), use(most));
   for (const std::string& record : rows) {
     v1::Window window;
-    if (TryParse(record, &window) && window.state() == "measured") windows.push_back(std::move(window));
+    if (TryParse(record, &window) && window.state() == "measured")
+      windows.push_back(std::move(window));
   }
   std::reverse(windows.begin(), windows.end());
   return windows;

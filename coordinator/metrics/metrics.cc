@@ -106,12 +106,12 @@ void AddDrift(const Snapshot& snapshot, std::vector<MetricFamily>* families) {
   MetricFamily alarm = GaugeFamily("attune_drift_alarm", "1 while the stream has an alarm, else 0");
   MetricFamily effect = GaugeFamily("attune_drift_effect",
                                     "Effect that a detector saw in the newest measured window");
-  MetricFamily problem =
-      GaugeFamily("attune_drift_problem", "1 while something keeps the stream from going on, else 0");
+  MetricFamily problem = GaugeFamily("attune_drift_problem",
+                                     "1 while something keeps the stream from going on, else 0");
   MetricFamily observed =
       CounterFamily("attune_drift_rows_observed_total", "Rows of live data that were taken");
-  MetricFamily rejected = CounterFamily("attune_drift_rows_rejected_total",
-                                        "Rows of live data that could not be read");
+  MetricFamily rejected =
+      CounterFamily("attune_drift_rows_rejected_total", "Rows of live data that could not be read");
   const size_t count = std::min(snapshot.streams.size(), kStreamsMax);
   for (size_t i = 0; i < count; ++i) {
     const StreamSample& stream = snapshot.streams[i];

@@ -54,7 +54,7 @@ struct StreamSample {
   std::string name;
   bool alarm = false;
   std::vector<DriftSample> detectors;
-  bool problem = false;  // something keeps it from going on
+  bool problem = false;                 // something keeps it from going on
   uint64_t observed = 0, rejected = 0;  // rows, ever
 };
 

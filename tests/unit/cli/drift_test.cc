@@ -226,7 +226,8 @@ TEST_F(DriftCliTest, WhatWasRejectedAndWhatIsWrongAreShown) {
   drift_.stream.set_problem("there is no folder /srv/answers");
   ASSERT_EQ(cli_.Run({"drift", "show", "live"}), kExitOk);
   EXPECT_THAT(cli_.out(), HasSubstr("there is no folder /srv/answers"));
-  EXPECT_THAT(cli_.out(), AllOf(HasSubstr("23 rows, at "), HasSubstr(" 2 rows: a.jsonl:4: no JSON")));
+  EXPECT_THAT(cli_.out(),
+              AllOf(HasSubstr("23 rows, at "), HasSubstr(" 2 rows: a.jsonl:4: no JSON")));
   ASSERT_EQ(cli_.Run({"drift", "list"}), kExitOk);
   EXPECT_THAT(cli_.out(), AllOf(HasSubstr("REJECTED"), HasSubstr("23")));
   EXPECT_THAT(cli_.out(), HasSubstr("there is no folder /srv/answers"));

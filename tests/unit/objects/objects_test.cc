@@ -151,8 +151,9 @@ TEST(OpenSourceTest, ABucketThatNeverAnswersIsGivenUp) {
   ASSERT_EQ(bind(listener, reinterpret_cast<sockaddr*>(&here), size), 0);
   ASSERT_EQ(listen(listener, 16), 0);  // the kernel takes connections, and nobody reads them
   ASSERT_EQ(getsockname(listener, reinterpret_cast<sockaddr*>(&here), &size), 0);
-  const std::string address = "s3://live/in?region=us-east-1&scheme=http&endpoint_override=127.0.0.1:" +
-                              std::to_string(ntohs(here.sin_port));
+  const std::string address =
+      "s3://live/in?region=us-east-1&scheme=http&endpoint_override=127.0.0.1:" +
+      std::to_string(ntohs(here.sin_port));
   {
     const Patience patience(std::chrono::milliseconds(500));
     auto source = patience.Bound(address, [&] { return OpenSource(address); });

@@ -524,8 +524,8 @@ class DamagedWindowTest : public MonitorTest {
     Status damaged = database_->Write([&](Transaction& transaction) {
       transaction.session() << "UPDATE stream_windows SET record = 'damaged' WHERE phase = :p",
           soci::use(p);
-      transaction.session() << "SELECT COUNT(*) FROM stream_windows WHERE phase = :p",
-          soci::use(p), soci::into(windows);
+      transaction.session() << "SELECT COUNT(*) FROM stream_windows WHERE phase = :p", soci::use(p),
+          soci::into(windows);
       return Status();
     });
     ASSERT_TRUE(damaged.ok()) << damaged.ToString();
@@ -590,7 +590,8 @@ TEST_F(MonitorTest, AStreamThatIsClosedKeepsNoOtherWaiting) {
   bool first = true;
   on_fault_ = [&](std::string_view step) {
     if (step != "imported" || !std::exchange(first, false)) return;
-    auto closed = std::async(std::launch::async, [&] { return monitor_->CloseWindow("b", "other"); });
+    auto closed =
+        std::async(std::launch::async, [&] { return monitor_->CloseWindow("b", "other"); });
     ASSERT_EQ(closed.wait_for(std::chrono::seconds(60)), std::future_status::ready);
     EXPECT_TRUE(closed.get().ok());
     monitor_->Tick();  // leaves "live" to who closes it

@@ -1,5 +1,4 @@
 #include <soci/sqlite3/soci-sqlite3.h>
-#include <sqlite3.h>
 
 #include <set>
 
@@ -7,6 +6,8 @@
 
 namespace attune::drift {
 namespace {
+
+using namespace sqlite_api;  // sqlite3.h, as SOCI includes it
 
 using ::testing::AnyOf;
 using ::testing::HasSubstr;
@@ -88,7 +89,7 @@ TEST_F(QueriesTest, NeitherATickNorAScrapeGoesThroughAllWindowsOfAStream) {
       EXPECT_THAT(line, AnyOf(HasSubstr("stream=? AND"), HasSubstr("(phase<?)"))) << statement;
     }
   }
-  EXPECT_GE(asked, 6);
+  EXPECT_GE(asked, 5);
 }
 
 }  // namespace
