@@ -314,9 +314,9 @@ TEST(Attention, MatchesItsDefinitionAndAutograd) {
 TEST(Attention, LaterTokensAndOtherExamplesChangeNothing) {
   const AttentionShape shape{4, 2, 16};
   at::Tensor qkv = Random({120, shape.row_size()}, 5);
-  const at::Tensor before = Attention(qkv, {0, 70, 120}, shape).out;
+  const at::Tensor before = Attention(qkv, {{0, 70, 120}}, shape).out;
   qkv.narrow(0, 60, 60).fill_(7);
-  const at::Tensor after = Attention(qkv, {0, 70, 120}, shape).out;
+  const at::Tensor after = Attention(qkv, {{0, 70, 120}}, shape).out;
   EXPECT_TRUE(at::equal(before.narrow(0, 0, 60), after.narrow(0, 0, 60)));
   EXPECT_FALSE(at::equal(before.narrow(0, 60, 60), after.narrow(0, 60, 60)));
 }

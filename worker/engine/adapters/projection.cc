@@ -5,13 +5,13 @@
 #include <algorithm>
 
 #include "worker/engine/kernels/matmul.h"
-#include "worker/engine/kernels/pointwise.h"
 #include "worker/engine/kernels/workspace.h"
 
 namespace attune::engine {
 namespace {
 
 using kernels::MatMul;
+using kernels::MatMulToFloat;
 
 // A slice that is a parameter of its own: a leaf, whatever it is cut from.
 at::Tensor Parameter(const at::Tensor& slice, bool trains) {
@@ -118,7 +118,7 @@ at::Tensor Projection::LoraForward(const at::Tensor& x, const Call& call,
   for (size_t i = 0; i < adapted_.size(); ++i) {
     if (!dropout) break;
     const at::Tensor dropped = Scratch(x);
-    kernels::Dropout(dropped, x, Mask(call, adapted_[i]), call.places);
+    kernels::Dropout(dropped, x, Mask(call, adapted_[i]), *call.places);
     MatMul(scaled.narrow(1, static_cast<int64_t>(i) * rank_, rank_), dropped,
            Plain(parts_[adapted_[i]].lora_a, dtype).t());
   }
@@ -137,7 +137,7 @@ at::Tensor Projection::Backward(const at::Tensor& dy, const at::Tensor& x, const
                                 std::vector<at::Tensor>& gradients) const {
   at::Tensor dx, weight_gradient, bias_gradient;
   if (train_base_) {
-    weight_gradient = MatMul(dy.t(), x).to(at::kFloat);
+    weight_gradient = MatMulToFloat(dy.t(), x);
     if (bias_.defined()) bias_gradient = dy.sum(0, /*keepdim=*/false, at::kFloat);
   }
   if (want_dx) dx = MatMul(dy, weight_.to(x.scalar_type()));
@@ -168,12 +168,12 @@ void Projection::LoraBackward(const at::Tensor& dy, const at::Tensor& x, const C
     const Part& part = parts_[adapted_[i]];
     const at::Tensor slice = dy.narrow(1, part.begin, part.rows);
     const int64_t first = static_cast<int64_t>(i) * rank_;
-    b.push_back(MatMul(slice.t(), scaled.narrow(1, first, rank_)).to(at::kFloat));
+    b.push_back(MatMulToFloat(slice.t(), scaled.narrow(1, first, rank_)));
     MatMul(du.narrow(1, first, rank_), slice, Plain(part.lora_b, dtype));
   }
   du.mul_(scale_);
   if (!Drops(call)) {
-    const at::Tensor all = MatMul(du.t(), x).to(at::kFloat);
+    const at::Tensor all = MatMulToFloat(du.t(), x);
     for (size_t i = 0; i < adapted_.size(); ++i) {
       a.push_back(all.narrow(0, static_cast<int64_t>(i) * rank_, rank_));
     }
@@ -184,11 +184,11 @@ void Projection::LoraBackward(const at::Tensor& dy, const at::Tensor& x, const C
     const kernels::DropoutMask mask = Mask(call, adapted_[i]);
     const at::Tensor part = du.narrow(1, static_cast<int64_t>(i) * rank_, rank_);
     const at::Tensor scratch = Scratch(x);
-    kernels::Dropout(scratch, x, mask, call.places);
-    a.push_back(MatMul(part.t(), scratch).to(at::kFloat));
+    kernels::Dropout(scratch, x, mask, *call.places);
+    a.push_back(MatMulToFloat(part.t(), scratch));
     if (!dx.defined()) continue;
     MatMul(scratch, part, Plain(parts_[adapted_[i]].lora_a, dtype));
-    kernels::Dropout(dx, scratch, mask, call.places, /*accumulate=*/true);
+    kernels::Dropout(dx, scratch, mask, *call.places, /*accumulate=*/true);
   }
 }
 

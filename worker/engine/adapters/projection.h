@@ -7,13 +7,12 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "common/model/lora_config.h"
-#include "worker/engine/kernels/cpu_kernels.h"
+#include "worker/engine/kernels/pointwise.h"
 
 namespace attune::engine {
 
@@ -29,9 +28,9 @@ class Projection {
 
   // What LoRA's dropout follows from. Backward gets the same as forward.
   struct Call {
-    std::span<const kernels::RowPlace> places;  // of x's rows; empty: nothing is dropped
-    uint64_t seed = 0;                          // of the step
-    uint32_t module = 0;                        // of the first part; the next ones count up
+    const kernels::RowPlaces* places = nullptr;  // of x's rows; null: nothing is dropped
+    uint64_t seed = 0;                           // of the step
+    uint32_t module = 0;                         // of the first part; the next ones count up
   };
 
   Projection() = default;
@@ -63,7 +62,7 @@ class Projection {
   const std::vector<Part>& parts() const { return parts_; }
 
  private:
-  bool Drops(const Call& call) const { return dropout_ > 0 && !call.places.empty(); }
+  bool Drops(const Call& call) const { return dropout_ > 0 && call.places != nullptr; }
   kernels::DropoutMask Mask(const Call& call, size_t part) const;
   // Returns scale * drop(x) A^T, [T, adapted parts * rank].
   at::Tensor LoraForward(const at::Tensor& x, const Call& call, const at::Tensor& out) const;

@@ -2,9 +2,12 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "worker/engine/kernels/attention_cpu.h"
+#include "worker/engine/kernels/attention_gpu.h"
 #include "worker/engine/kernels/cpu_kernels.h"
 
 namespace attune::engine::kernels {
@@ -93,14 +96,24 @@ at::Tensor Probabilities(const at::Tensor& q, const at::Tensor& k, double scale,
 
 }  // namespace
 
-Attended Attention(const at::Tensor& qkv, const std::vector<int64_t>& offsets,
-                   const AttentionShape& shape) {
-  if (UseLoops(qkv)) return OnCpu(qkv, offsets, shape);
+ExampleSpans::ExampleSpans(std::vector<int64_t> from, const at::Device& where)
+    : offsets(std::move(from)) {
+  for (size_t e = 0; e + 1 < offsets.size(); ++e) {
+    longest = std::max(longest, offsets[e + 1] - offsets[e]);
+  }
+  if (!where.is_cpu()) cumulative = at::tensor(offsets, at::kInt).to(where);
+}
+
+Attended Attention(const at::Tensor& qkv, const ExampleSpans& spans, const AttentionShape& shape) {
+  if (UseLoops(qkv)) return OnCpu(qkv, spans.offsets, shape);
+  if (const auto fused = gpu::FusedFor(qkv, shape); fused != gpu::FusedAttention::kNone) {
+    return gpu::Attention(fused, qkv, spans, shape);
+  }
   const int64_t rows = qkv.size(0);
   const double scale = 1 / std::sqrt(static_cast<double>(shape.dim));
   Attended result{at::empty({rows, shape.heads * shape.dim}, qkv.options()),
                   at::empty({shape.heads, rows}, qkv.options().dtype(at::kFloat))};
-  ForEachExample(qkv, offsets, shape, [&](int64_t begin, int64_t length, const Heads& heads) {
+  ForEachExample(qkv, spans.offsets, shape, [&](int64_t begin, int64_t length, const Heads& heads) {
     const at::Tensor scores = Probabilities(heads.q, heads.k, scale, {});
     const at::Tensor logsumexp = scores.logsumexp(-1);
     const at::Tensor out =
@@ -114,11 +127,14 @@ Attended Attention(const at::Tensor& qkv, const std::vector<int64_t>& offsets,
 }
 
 at::Tensor AttentionBackward(const at::Tensor& dout, const at::Tensor& qkv, const Attended& forward,
-                             const std::vector<int64_t>& offsets, const AttentionShape& shape) {
-  if (UseLoops(qkv)) return OnCpuBackward(dout, qkv, forward, offsets, shape);
+                             const ExampleSpans& spans, const AttentionShape& shape) {
+  if (UseLoops(qkv)) return OnCpuBackward(dout, qkv, forward, spans.offsets, shape);
+  if (const auto fused = gpu::FusedFor(qkv, shape); fused != gpu::FusedAttention::kNone) {
+    return gpu::AttentionBackward(fused, dout, qkv, forward, spans, shape);
+  }
   const double scale = 1 / std::sqrt(static_cast<double>(shape.dim));
   at::Tensor gradient = at::empty_like(qkv);
-  ForEachExample(qkv, offsets, shape, [&](int64_t begin, int64_t length, const Heads& heads) {
+  ForEachExample(qkv, spans.offsets, shape, [&](int64_t begin, int64_t length, const Heads& heads) {
     const auto& [q, k, v] = heads;
     auto by_head = [&](const at::Tensor& x) {
       return x.narrow(0, begin, length).view({1, length, shape.heads, shape.dim}).transpose(1, 2);

@@ -14,14 +14,22 @@ namespace attune::engine::kernels {
 
 struct Attended {
   at::Tensor out;        // [T, heads * dim]
-  at::Tensor logsumexp;  // float32 [heads, T], of the scaled scores; what backward needs
+  at::Tensor logsumexp;  // float32, of the scaled scores; what backward needs
 };
 
-// offsets: see PackedBatch.
-Attended Attention(const at::Tensor& qkv, const std::vector<int64_t>& offsets,
-                   const AttentionShape& shape);
+// Which rows are one example.
+struct ExampleSpans {
+  ExampleSpans() = default;
+  // See PackedBatch. Where the rows are on a GPU, so is `cumulative`.
+  ExampleSpans(std::vector<int64_t> offsets, const at::Device& where = at::kCPU);
+  std::vector<int64_t> offsets;
+  at::Tensor cumulative;  // int32: the offsets, for fused attention; undefined on the CPU
+  int64_t longest = 0;
+};
+
+Attended Attention(const at::Tensor& qkv, const ExampleSpans& spans, const AttentionShape& shape);
 // The gradient by qkv, in its layout.
 at::Tensor AttentionBackward(const at::Tensor& dout, const at::Tensor& qkv, const Attended& forward,
-                             const std::vector<int64_t>& offsets, const AttentionShape& shape);
+                             const ExampleSpans& spans, const AttentionShape& shape);
 
 }  // namespace attune::engine::kernels

@@ -8,15 +8,27 @@
 #include "worker/engine/kernels/cpu_kernels.h"
 #include "worker/engine/kernels/matmul.h"
 #include "worker/engine/kernels/parallel.h"
+#include "worker/engine/kernels/pointwise_gpu.h"
 
 namespace attune::engine::kernels {
 namespace {
 
 constexpr int64_t kChunkElements = int64_t{14} << 20;  // 56 MB of float32 logits
+// On a GPU a chunk reads the whole weight, so that few rows would cost as much as many.
+constexpr int64_t kGpuChunkElements = int64_t{128} << 20;
+
+at::Tensor ChunkLossOnGpu(const at::Tensor& logits, const at::Tensor& targets, bool gradient) {
+  const at::Tensor losses = at::empty({logits.size(0)}, logits.options().dtype(at::kFloat));
+  Gpu()->cross_entropy(gpu::CallFor(logits), logits.mutable_data_ptr(),
+                       targets.const_data_ptr<int64_t>(), losses.mutable_data_ptr<float>(),
+                       logits.size(0), logits.size(1), gradient);
+  return losses.sum(at::kDouble);
+}
 
 // Turns logits into their gradient where asked; returns the sum of losses, float64 on the host or a
 // tensor.
 at::Tensor ChunkLoss(at::Tensor& logits, const at::Tensor& targets, bool gradient) {
+  if (gpu::Takes(logits)) return ChunkLossOnGpu(logits, targets, gradient);
   const int64_t rows = logits.size(0), cols = logits.size(1);
   if (!logits.device().is_cpu() || UseAtenOnly()) {
     const at::Tensor log_probability = at::log_softmax(logits, 1, at::kFloat);
@@ -45,14 +57,18 @@ at::Tensor ChunkLoss(at::Tensor& logits, const at::Tensor& targets, bool gradien
 
 }  // namespace
 
+int64_t LogitRows(int64_t rows, int64_t vocabulary, const at::Device& device) {
+  const int64_t elements = device.is_cpu() ? kChunkElements : kGpuChunkElements;
+  const int64_t most = std::max<int64_t>(elements / vocabulary, 16);
+  const int64_t chunks = std::max<int64_t>((rows + most - 1) / most, 1);
+  return (rows + chunks - 1) / chunks;
+}
+
 HeadLoss LinearCrossEntropy(const at::Tensor& hidden, const at::Tensor& weight,
                             const at::Tensor& targets, bool want_hidden_gradient,
                             const at::Tensor& weight_gradient) {
   const int64_t rows = hidden.size(0), vocabulary = weight.size(0);
-  // Equal chunks; their buffer is reused.
-  const int64_t most = std::max<int64_t>(kChunkElements / vocabulary, 16);
-  const int64_t chunks = std::max<int64_t>((rows + most - 1) / most, 1);
-  const int64_t chunk = (rows + chunks - 1) / chunks;
+  const int64_t chunk = LogitRows(rows, vocabulary, hidden.device());  // their buffer is reused
   const bool gradient = want_hidden_gradient || weight_gradient.defined();
   HeadLoss result;
   if (want_hidden_gradient) result.hidden_gradient = at::empty_like(hidden);
@@ -67,7 +83,7 @@ HeadLoss LinearCrossEntropy(const at::Tensor& hidden, const at::Tensor& weight,
     total.add_(ChunkLoss(logits, targets.narrow(0, begin, count), gradient));
     if (!gradient) continue;
     if (weight_gradient.defined()) {
-      MatMul(weight_gradient, logits.t(), part.to(at::kFloat), /*accumulate=*/begin > 0);
+      MatMulToFloat(weight_gradient, logits.t(), part, /*accumulate=*/begin > 0);
     }
     if (want_hidden_gradient) {
       MatMul(result.hidden_gradient.narrow(0, begin, count), logits.to(hidden.scalar_type()),

@@ -8,6 +8,9 @@
 
 namespace attune::engine::kernels {
 
+// How many of the rows' logits should exist at once: the length of equal chunks.
+int64_t LogitRows(int64_t rows, int64_t vocabulary, const at::Device& device);
+
 struct HeadLoss {
   at::Tensor loss;             // float32 scalar: sum of negative log likelihoods
   at::Tensor hidden_gradient;  // [N, H] like hidden; undefined unless asked

@@ -51,4 +51,25 @@ at::Tensor MatMul(const at::Tensor& a, const at::Tensor& b) {
   return out;
 }
 
+void MatMulToFloat(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b,
+                   bool accumulate) {
+  if (!a.is_cuda() || a.scalar_type() == at::kFloat) {
+    MatMul(out, a.to(at::kFloat), b.to(at::kFloat), accumulate);
+    return;
+  }
+  at::Tensor target = out;
+  if (accumulate) {
+    at::addmm_out(target, out, a, b, at::kFloat);
+  } else {
+    at::mm_out(target, a, b, at::kFloat);
+  }
+}
+
+at::Tensor MatMulToFloat(const at::Tensor& a, const at::Tensor& b) {
+  if (!a.is_cuda()) return MatMul(a, b).to(at::kFloat);
+  at::Tensor out = at::empty({a.size(0), b.size(1)}, a.options().dtype(at::kFloat));
+  MatMulToFloat(out, a, b);
+  return out;
+}
+
 }  // namespace attune::engine::kernels

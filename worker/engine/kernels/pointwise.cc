@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "worker/engine/kernels/cpu_kernels.h"
 #include "worker/engine/kernels/parallel.h"
+#include "worker/engine/kernels/pointwise_gpu.h"
 
 namespace attune::engine::kernels {
 namespace {
@@ -37,6 +39,7 @@ at::Tensor Wide(const at::Tensor& x) {
 }  // namespace
 
 Normalized RmsNorm(const at::Tensor& x, const at::Tensor& weight, double eps) {
+  if (gpu::Takes(x)) return gpu::RmsNorm(x, weight, eps);
   if (IsNarrow(x)) {
     Normalized out = RmsNorm(Wide(x), weight, eps);
     return {out.value.to(x.scalar_type()), out.rstd};
@@ -62,6 +65,7 @@ Normalized RmsNorm(const at::Tensor& x, const at::Tensor& weight, double eps) {
 void RmsNormBackward(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& weight,
                      const at::Tensor& rstd, const at::Tensor& dx,
                      const at::Tensor& weight_gradient) {
+  if (gpu::Takes(x)) return gpu::RmsNormBackward(dy, x, weight, rstd, dx, weight_gradient);
   if (IsNarrow(x)) {
     const at::Tensor wide = Wide(dx);
     RmsNormBackward(Wide(dy), Wide(x), weight, rstd, wide, weight_gradient);
@@ -98,6 +102,7 @@ void RmsNormBackward(const at::Tensor& dy, const at::Tensor& x, const at::Tensor
 
 void Rotate(const at::Tensor& x, int64_t heads, int64_t dim, const at::Tensor& cos,
             const at::Tensor& sin, bool inverse) {
+  if (gpu::Takes(x)) return gpu::Rotate(x, heads, dim, cos, sin, inverse);
   const int64_t rows = x.size(0), stride = x.stride(0), half = dim / 2;
   if (IsNarrow(x)) {
     const at::Tensor part = x.narrow(1, 0, heads * dim), wide = Wide(part);
@@ -127,6 +132,7 @@ void Rotate(const at::Tensor& x, int64_t heads, int64_t dim, const at::Tensor& c
 }
 
 at::Tensor Swiglu(const at::Tensor& gate_up) {
+  if (gpu::Takes(gate_up)) return gpu::Swiglu(gate_up);
   const int64_t rows = gate_up.size(0), cols = gate_up.size(1) / 2;
   if (IsNarrow(gate_up)) return Swiglu(Wide(gate_up)).to(gate_up.scalar_type());
   if (!IsPlain(gate_up)) {
@@ -142,6 +148,7 @@ at::Tensor Swiglu(const at::Tensor& gate_up) {
 }
 
 at::Tensor SwigluBackward(const at::Tensor& dout, const at::Tensor& gate_up) {
+  if (gpu::Takes(gate_up)) return gpu::SwigluBackward(dout, gate_up);
   const int64_t rows = gate_up.size(0), cols = gate_up.size(1) / 2;
   if (IsNarrow(gate_up)) return SwigluBackward(Wide(dout), Wide(gate_up)).to(gate_up.scalar_type());
   at::Tensor gradient = at::empty_like(gate_up);
@@ -168,8 +175,16 @@ DropoutMask MakeDropoutMask(double p, uint64_t seed, uint32_t module) {
   return {seed, module, threshold, 65536.0f / static_cast<float>(65536 - threshold)};
 }
 
+RowPlaces::RowPlaces(std::vector<RowPlace> places, const at::Device& where)
+    : host(std::move(places)) {
+  static_assert(sizeof(RowPlace) == 2 * sizeof(int32_t));
+  if (where.is_cpu()) return;
+  device = at::from_blob(host.data(), {static_cast<int64_t>(host.size()), 2}, at::kInt).to(where);
+}
+
 void Dropout(const at::Tensor& out, const at::Tensor& x, const DropoutMask& mask,
-             std::span<const RowPlace> places, bool accumulate) {
+             const RowPlaces& places, bool accumulate) {
+  if (gpu::Takes(x)) return gpu::Dropout(out, x, mask, places, accumulate);
   const int64_t rows = x.size(0), cols = x.size(1);
   if (!x.device().is_cpu() || x.scalar_type() != at::kFloat || !x.is_contiguous()) {
     // The mask comes from the host, so that it is the same on every device.
@@ -183,13 +198,13 @@ void Dropout(const at::Tensor& out, const at::Tensor& x, const DropoutMask& mask
     }
     return;
   }
-  TORCH_CHECK(static_cast<int64_t>(places.size()) == rows, "dropout of ", rows, " rows has ",
-              places.size(), " places");
+  TORCH_CHECK(static_cast<int64_t>(places.host.size()) == rows, "dropout of ", rows, " rows has ",
+              places.host.size(), " places");
   const float* in = x.const_data_ptr<float>();
   float* to = out.mutable_data_ptr<float>();
   ParallelRows(rows, Grain(cols), [&](int64_t begin, int64_t end) {
-    Cpu().dropout(mask, places.data() + begin, in + begin * cols, to + begin * cols, end - begin,
-                  cols, accumulate);
+    Cpu().dropout(mask, places.host.data() + begin, in + begin * cols, to + begin * cols,
+                  end - begin, cols, accumulate);
   });
 }
 

@@ -1,13 +1,13 @@
 #pragma once
 
 // Fused pointwise and row-wise operations of a decoder layer, forward and backward, no autograd.
-// float32 on the CPU runs our loops; other dtypes and devices run the same formulas in ATen,
-// computing in float32.
+// float32 on the CPU runs our loops, a GPU the CUDA module's kernels; everything else the same
+// formulas in ATen. All compute in float32.
 
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <span>
+#include <vector>
 
 #include "worker/engine/kernels/cpu_kernels.h"
 
@@ -35,9 +35,16 @@ at::Tensor SwigluBackward(const at::Tensor& dout, const at::Tensor& gate_up);
 
 // Drops a share p, rounded to 1 / 65536, and scales the rest so that the expectation stays.
 DropoutMask MakeDropoutMask(double p, uint64_t seed, uint32_t module);
+// Where each row of x comes from, on the host and, when they are for a GPU, there: int32 [T, 2].
+struct RowPlaces {
+  RowPlaces() = default;
+  RowPlaces(std::vector<RowPlace> places, const at::Device& where = at::kCPU);
+  std::vector<RowPlace> host;
+  at::Tensor device;
+};
 // out = or += mask * x, both contiguous [T, H] of one type, row by row of places. Backward makes
 // the mask again.
 void Dropout(const at::Tensor& out, const at::Tensor& x, const DropoutMask& mask,
-             std::span<const RowPlace> places, bool accumulate = false);
+             const RowPlaces& places, bool accumulate = false);
 
 }  // namespace attune::engine::kernels

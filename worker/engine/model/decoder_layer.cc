@@ -88,7 +88,8 @@ std::vector<at::Tensor> DecoderLayer::Trainable() const {
 
 Projection::Call DecoderLayer::Call(const ForwardContext& context, uint32_t projection) const {
   const auto place = static_cast<uint32_t>(index_) * 4 + projection;
-  return {context.places, context.seed, place * Projection::kPartsMost};
+  return {context.places ? &*context.places : nullptr, context.seed,
+          place * Projection::kPartsMost};
 }
 
 at::Tensor DecoderLayer::Forward(const at::Tensor& x,
@@ -119,7 +120,7 @@ at::Tensor DecoderLayer::Compute(const at::Tensor& x, const ForwardContext& cont
   const kernels::Normalized normalized = kernels::RmsNorm(x, input_norm_, eps_);
   at::Tensor qkv = qkv_.Forward(normalized.value, {}, Call(context, 0), keeper(0));
   kernels::Rotate(qkv, shape_.heads + shape_.kv_heads, shape_.dim, context.cos, context.sin, false);
-  kernels::Attended attended = kernels::Attention(qkv, context.offsets, shape_);
+  kernels::Attended attended = kernels::Attention(qkv, context.spans, shape_);
   at::Tensor middle = o_.Forward(attended.out, x, Call(context, 1), keeper(1));
   if (keep != nullptr) {
     keep->x = x;
@@ -165,7 +166,7 @@ at::Tensor DecoderLayer::Backward(const at::Tensor& dy, const Activations& kept,
   at::Tensor dattended =
       o_.Backward(dmiddle, kept.attended.out, Call(context, 1), kept.projected[1], true, gradients);
   at::Tensor dqkv =
-      kernels::AttentionBackward(dattended, kept.qkv, kept.attended, context.offsets, shape_);
+      kernels::AttentionBackward(dattended, kept.qkv, kept.attended, context.spans, shape_);
   kernels::Rotate(dqkv, shape_.heads + shape_.kv_heads, shape_.dim, context.cos, context.sin, true);
   const at::Tensor normalized = kernels::RmsNorm(kept.x, input_norm_, eps_).value;
   const at::Tensor dweight = norm_gradient(input_norm_);
@@ -190,7 +191,7 @@ at::Tensor DecoderLayer::Extend(const at::Tensor& x, const ForwardContext& conte
       .copy_(qkv.narrow(1, shape_.heads * shape_.dim + kv_size, kv_size));
   at::Tensor attended;
   if (length == 0) {
-    attended = kernels::Attention(qkv, {0, rows}, shape_).out;
+    attended = kernels::Attention(qkv, context.spans, shape_).out;
   } else {
     TORCH_CHECK(rows == 1, "a cached sequence grows by one token at a time");
     const int64_t total = length + rows;

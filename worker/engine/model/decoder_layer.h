@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,10 +20,10 @@ namespace attune::engine {
 
 // What the layers of one forward share.
 struct ForwardContext {
-  at::Tensor cos, sin;                    // float32 [T, head_dim / 2]
-  std::vector<int64_t> offsets;           // of PackedBatch
-  std::vector<kernels::RowPlace> places;  // of the rows, for dropout; empty: none is dropped
-  uint64_t seed = 0;                      // of dropout, for this step
+  at::Tensor cos, sin;  // float32 [T, head_dim / 2]
+  kernels::ExampleSpans spans;
+  std::optional<kernels::RowPlaces> places;  // of the rows, for dropout; unset: none is dropped
+  uint64_t seed = 0;                         // of dropout, for this step
   bool checkpoint = false;  // keep the layer's input only; backward runs forward again
 };
 

@@ -63,7 +63,9 @@ Status CheckRequest(const std::vector<uint32_t>& prompt, const CausalLM::Generat
 at::Tensor Llama::NextLogits(const std::vector<int64_t>& tokens,
                              const std::vector<LayerCache>& cache, int64_t length) {
   const auto count = static_cast<int64_t>(tokens.size());
-  const std::shared_ptr<ForwardContext> context = MakeContext({0, count}, length);
+  const at::Tensor positions =
+      at::arange(length, length + count, at::TensorOptions(at::kLong).device(device_));
+  const std::shared_ptr<ForwardContext> context = MakeContext({0, count}, positions, length);
   at::Tensor x = Embed(at::tensor(tokens, at::kLong).to(device_), embed_, dtype_, nullptr);
   for (size_t i = 0; i < layers_.size(); ++i) x = layers_[i].Extend(x, *context, cache[i], length);
   const at::Tensor last =

@@ -11,7 +11,6 @@
 #include "worker/engine/adapters/resolve.h"
 #include "worker/engine/kernels/matmul.h"
 #include "worker/engine/kernels/pointwise.h"
-#include "worker/engine/model/rope.h"
 
 namespace attune::engine {
 
@@ -19,7 +18,8 @@ Llama::Llama(LlamaConfig config, const LoadOptions& options)
     : config_(std::move(config)),
       device_(options.device),
       dtype_(options.precision == "bfloat16" ? at::kBFloat16 : at::kFloat),
-      activation_checkpointing_(options.activation_checkpointing) {
+      activation_checkpointing_(options.activation_checkpointing),
+      rope_(config_, device_) {
   const auto weights =
       at::TensorOptions().dtype(options.frozen ? dtype_ : at::kFloat).device(device_);
   embed_ = at::empty({config_.vocabulary_size, config_.hidden_size}, weights);
@@ -143,29 +143,14 @@ std::string Llama::AdapterConfigJson(const std::string& base) const {
   return attune::AdapterConfigJson(*lora_, LinearModules(config_), base);
 }
 
-// cos and sin of every row; positions begin at `past` in each example. They are made on the host in
-// float32, as transformers makes them.
+// Positions begin at `past` in each example.
 std::shared_ptr<ForwardContext> Llama::MakeContext(const std::vector<int64_t>& offsets,
-                                                   int64_t past) const {
+                                                   const at::Tensor& positions, int64_t past) {
   auto context = std::make_shared<ForwardContext>();
-  context->offsets = offsets;
-  const int64_t half = config_.head_dim / 2;
-  at::Tensor cos = at::empty({offsets.back(), half}, at::kFloat), sin = at::empty_like(cos);
-  float* c = cos.mutable_data_ptr<float>();
-  float* s = sin.mutable_data_ptr<float>();
-  for (size_t e = 0; e + 1 < offsets.size(); ++e) {
-    const int64_t length = offsets[e + 1] - offsets[e];
-    const RopeFrequencies rope = ComputeRope(config_, past + length);
-    for (int64_t i = 0; i < length; ++i) {
-      for (const float inverse : rope.inverse) {
-        const float angle = static_cast<float>(past + i) * inverse;
-        *c++ = std::cos(angle) * rope.scaling;
-        *s++ = std::sin(angle) * rope.scaling;
-      }
-    }
-  }
-  context->cos = cos.to(device_);
-  context->sin = sin.to(device_);
+  context->spans = {offsets, device_};
+  RopeRows rope = rope_.Rows(config_, offsets, past, positions);
+  context->cos = std::move(rope.cos);
+  context->sin = std::move(rope.sin);
   return context;
 }
 
@@ -189,8 +174,8 @@ at::Tensor Llama::Hidden(const PackedBatch& batch, const std::shared_ptr<TiedGra
   TORCH_CHECK(batch.offsets.size() >= 2 && batch.offsets.front() == 0 &&
                   batch.offsets.back() == batch.tokens.size(0),
               "the offsets of a packed batch must go from 0 to its token count");
-  const std::shared_ptr<ForwardContext> context = MakeContext(batch.offsets, 0);
-  if (training_ && lora_ && lora_->dropout > 0) context->places = Places(batch);
+  const std::shared_ptr<ForwardContext> context = MakeContext(batch.offsets, batch.positions, 0);
+  if (training_ && lora_ && lora_->dropout > 0) context->places.emplace(Places(batch), device_);
   context->seed = dropout_seed_;
   context->checkpoint = activation_checkpointing_;
   at::Tensor x = Embed(batch.tokens, embed_, dtype_, tied);

@@ -16,6 +16,7 @@
 #include "worker/engine/model/causal_lm.h"
 #include "worker/engine/model/decoder_layer.h"
 #include "worker/engine/model/loss.h"
+#include "worker/engine/model/rope_table.h"
 
 namespace attune::engine {
 
@@ -54,7 +55,7 @@ class Llama final : public CausalLM {
   NamedTensors LoraParameters() const;
 
   std::shared_ptr<ForwardContext> MakeContext(const std::vector<int64_t>& offsets,
-                                              int64_t past) const;
+                                              const at::Tensor& positions, int64_t past);
   at::Tensor Hidden(const PackedBatch& batch, const std::shared_ptr<TiedGradient>& tied);
   const at::Tensor& head() const { return config_.tied_embeddings ? embed_ : head_; }
   // Logits float32 [1, V] after the last of the tokens, which continue the cached sequence.
@@ -65,6 +66,7 @@ class Llama final : public CausalLM {
   at::Device device_;
   at::ScalarType dtype_;  // of the computation
   bool activation_checkpointing_;
+  RopeTable rope_;
   at::Tensor embed_, norm_, head_;  // head_ is undefined when tied
   std::vector<DecoderLayer> layers_;
   std::optional<LoraConfig> lora_;

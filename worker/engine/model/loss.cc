@@ -21,7 +21,13 @@ struct EmbedNode : autograd::Node {
     at::Tensor result =
         tied != nullptr && tied->value.defined() ? std::move(tied->value) : at::zeros_like(weight);
     if (tied != nullptr) tied->value.reset();
-    result.index_add_(0, tokens, gradients[0].to(result.scalar_type()));
+    const at::Tensor rows = gradients[0].to(result.scalar_type());
+    if (result.is_cpu()) {
+      result.index_add_(0, tokens, rows);
+    } else {
+      // index_add_ adds up the rows of a token in any order there, index_put_ in a fixed one.
+      result.index_put_({tokens}, rows, /*accumulate=*/true);
+    }
     return {result};
   }
   std::string name() const override { return "Embed"; }
@@ -93,13 +99,17 @@ at::Tensor Embed(const at::Tensor& tokens, const at::Tensor& weight, at::ScalarT
   return out;
 }
 
+void CheckTargets(const PackedBatch& batch, int64_t vocabulary) {
+  if (!batch.targets.is_cpu() || batch.targets.numel() == 0) return;
+  TORCH_CHECK_INDEX(
+      batch.targets.min().item<int64_t>() >= 0 && batch.targets.max().item<int64_t>() < vocabulary,
+      "a target token is outside the vocabulary of ", vocabulary);
+}
+
 at::Tensor HeadLossSum(const at::Tensor& x, const at::Tensor& norm, double eps,
                        const at::Tensor& head, const PackedBatch& batch,
                        const std::shared_ptr<TiedGradient>& tied) {
-  const int64_t targets = batch.targets.numel();
-  TORCH_CHECK_INDEX(targets == 0 || (batch.targets.min().item<int64_t>() >= 0 &&
-                                     batch.targets.max().item<int64_t>() < head.size(0)),
-                    "a target token is outside the vocabulary of ", head.size(0));
+  CheckTargets(batch, head.size(0));
   const bool records =
       at::GradMode::is_enabled() && autograd::any_variable_requires_grad({x, norm, head});
   const bool wants_hidden = records && autograd::any_variable_requires_grad({x, norm});

@@ -22,6 +22,10 @@ struct TiedGradient {
 at::Tensor Embed(const at::Tensor& tokens, const at::Tensor& weight, at::ScalarType dtype,
                  const std::shared_ptr<TiedGradient>& tied);
 
+// Throws where a target is outside the vocabulary. Not on a GPU, where looking would make the host
+// wait for all that is queued: MakeBatch has looked.
+void CheckTargets(const PackedBatch& batch, int64_t vocabulary);
+
 // Sum of negative log likelihoods at the batch's target rows of x [T, H].
 at::Tensor HeadLossSum(const at::Tensor& x, const at::Tensor& norm, double eps,
                        const at::Tensor& head, const PackedBatch& batch,

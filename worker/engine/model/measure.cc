@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "worker/engine/kernels/cross_entropy.h"
 #include "worker/engine/kernels/matmul.h"
 #include "worker/engine/kernels/pointwise.h"
 #include "worker/engine/model/llama.h"
@@ -11,12 +12,10 @@
 namespace attune::engine {
 namespace {
 
-constexpr int64_t kChunkElements = int64_t{14} << 20;  // 56 MB of float32 logits
-
 // Log probabilities of what may follow some rows, a chunk of rows at a time.
 template <typename Take>
 void ForLogProbabilities(const at::Tensor& rows, const at::Tensor& weight, Take take) {
-  const int64_t chunk = std::max<int64_t>(kChunkElements / weight.size(0), 16);
+  const int64_t chunk = kernels::LogitRows(rows.size(0), weight.size(0), rows.device());
   for (int64_t begin = 0; begin < rows.size(0); begin += chunk) {
     const int64_t count = std::min(chunk, rows.size(0) - begin);
     at::Tensor logits = kernels::MatMul(rows.narrow(0, begin, count), weight.t()).to(at::kFloat);
@@ -29,10 +28,7 @@ void ForLogProbabilities(const at::Tensor& rows, const at::Tensor& weight, Take 
 
 Measurement Llama::Measure(const PackedBatch& batch, bool every_row) {
   at::NoGradGuard no_grad;
-  TORCH_CHECK_INDEX(
-      batch.targets.numel() == 0 || (batch.targets.min().item<int64_t>() >= 0 &&
-                                     batch.targets.max().item<int64_t>() < config_.vocabulary_size),
-      "a target token is outside the vocabulary of ", config_.vocabulary_size);
+  CheckTargets(batch, config_.vocabulary_size);
   at::Tensor x = Hidden(batch, nullptr);
   if (!every_row) x = x.index_select(0, batch.target_rows);
   const at::Tensor rows = kernels::RmsNorm(x, norm_, config_.rms_norm_eps).value;

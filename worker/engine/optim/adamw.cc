@@ -89,7 +89,7 @@ void AdamW::StepOnDevice(int step, double learning_rate, double gradient_factor)
 }
 
 void AdamW::StepGroup(bool decays, int step, double learning_rate, const at::Tensor& scale) {
-  std::vector<at::Tensor> parameters, gradients, first, second, steps;
+  std::vector<at::Tensor> parameters, gradients, first, second;
   for (size_t p = 0; p < parameters_.size(); ++p) {
     const auto& [name, parameter] = parameters_[p];
     if (Decays(name) != decays) continue;
@@ -97,10 +97,10 @@ void AdamW::StepGroup(bool decays, int step, double learning_rate, const at::Ten
     gradients.push_back(parameter.grad().defined() ? parameter.grad() : at::zeros_like(parameter));
     first.push_back(first_[p]);
     second.push_back(second_[p]);
-    // The kernel takes the number of the update that it makes.
-    steps.push_back(at::full({}, step, parameter.options().requires_grad(false)));
   }
   if (parameters.empty()) return;
+  // The kernel takes the number of the update that it makes, for each parameter, and only reads it.
+  const std::vector<at::Tensor> steps(parameters.size(), at::full({}, step, scale.options()));
   at::_fused_adamw_(parameters, gradients, first, second, {}, steps, learning_rate, options_.beta1,
                     options_.beta2, decays ? options_.weight_decay : 0, options_.epsilon,
                     /*amsgrad=*/false, /*maximize=*/false, scale, std::nullopt);

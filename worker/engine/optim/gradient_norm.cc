@@ -1,5 +1,6 @@
 #include "worker/engine/optim/gradient_norm.h"
 
+#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
 #include <algorithm>
@@ -28,7 +29,6 @@ double SumOfSquares(const float* data, int64_t size) {
 }
 
 double SumOfSquares(const at::Tensor& gradient) {
-  if (!gradient.is_cpu()) return gradient.to(at::kDouble).square().sum().item<double>();
   const at::Tensor contiguous = gradient.contiguous();
   const float* data = contiguous.const_data_ptr<float>();
   const int64_t size = contiguous.numel();
@@ -44,13 +44,23 @@ double SumOfSquares(const at::Tensor& gradient) {
   return sum;
 }
 
+// The host waits once, not for each.
+double NormOnDevice(const std::vector<at::Tensor>& gradients) {
+  const std::vector<at::Tensor> norms = at::_foreach_norm(gradients, 2, at::kDouble);
+  return at::stack(norms).norm().item<double>();
+}
+
 }  // namespace
 
 double GradientNorm(const std::vector<at::Tensor>& parameters) {
-  double sum = 0;
+  std::vector<at::Tensor> gradients;
   for (const at::Tensor& parameter : parameters) {
-    if (parameter.grad().defined()) sum += SumOfSquares(parameter.grad());
+    if (parameter.grad().defined()) gradients.push_back(parameter.grad());
   }
+  if (gradients.empty()) return 0;
+  if (!gradients.front().is_cpu()) return NormOnDevice(gradients);
+  double sum = 0;
+  for (const at::Tensor& gradient : gradients) sum += SumOfSquares(gradient);
   return std::sqrt(sum);
 }
 

@@ -24,7 +24,10 @@ class GradientSync::Hook : public torch::autograd::PostAccumulateGradHook {
 };
 
 GradientSync::GradientSync(Group* group, std::vector<at::Tensor> parameters, int64_t bucket_bytes)
-    : group_(group), parameters_(std::move(parameters)) {
+    : group_(group),
+      parameters_(std::move(parameters)),
+      has_buckets_(group->world_size() > 1 || parameters_.empty() || parameters_.front().is_cpu()) {
+  if (!has_buckets_) return;
   MakeBuckets(bucket_bytes);
   for (size_t i = 0; i < parameters_.size(); ++i) {
     torch::autograd::impl::set_post_acc_grad_hooks(parameters_[i], std::make_unique<Hook>(this, i));
@@ -101,7 +104,7 @@ void GradientSync::MoveIntoBucket(size_t parameter) {
 // In a first backward that is also the last, gradients take the place of the activations that it
 // frees. Not for every bucket: pages that are given back cost time when they are needed again.
 void GradientSync::MakeRoom(int64_t bytes) {
-  if (!last_backward_) return;
+  if (!last_backward_ || !parameters_.front().is_cpu()) return;
   bytes_without_room_ += bytes;
   if (bytes_without_room_ < kRoomStep) return;
   ReturnFreedMemory();
@@ -124,6 +127,13 @@ void GradientSync::StartFullBuckets() {
 
 Status GradientSync::Finish() {
   last_backward_ = false;
+  if (!has_buckets_) {
+    for (const at::Tensor& parameter : parameters_) {
+      if (!parameter.grad().defined())
+        parameter.mutable_grad() = at::zeros_like(parameter.detach());
+    }
+    return Status();
+  }
   for (size_t i = 0; i < parameters_.size(); ++i) {
     if (is_ready_[i]) continue;
     if (!is_in_bucket_[i]) MoveIntoBucket(i);

@@ -9,7 +9,8 @@
 // sums, not means (a rank may have more target tokens than another, or none); buckets exist only
 // from backward to Release and outside of the heap, so that gradients neither add to the
 // activations' peak nor leave holes among them; and their layout never changes, so that a resumed
-// run repeats the same additions bit by bit.
+// run repeats the same additions bit by bit. One rank on a GPU has no use for any of it: its
+// gradients stay where backward made them.
 
 #include <ATen/core/Tensor.h>
 
@@ -59,6 +60,7 @@ class GradientSync {
 
   Group* const group_;
   const std::vector<at::Tensor> parameters_;
+  const bool has_buckets_;
   std::vector<Bucket> buckets_;
   std::vector<size_t> bucket_of_;   // by parameter
   std::vector<int64_t> offset_of_;  // in its bucket

@@ -1,0 +1,21 @@
+#pragma once
+
+// attention.h through the fused attentions of ATen, where one takes the tensors.
+
+#include "worker/engine/kernels/attention.h"
+
+namespace attune::engine::kernels::gpu {
+
+// Flash attention (Dao, 2023) for bfloat16 on compute capability 8 or newer, memory-efficient
+// attention (Rabe and Staats, 2021; float32 products as three of TF32) else; neither when the
+// heads' dimension is no multiple of their vectors.
+enum class FusedAttention { kNone, kFlash, kEfficient };
+FusedAttention FusedFor(const at::Tensor& qkv, const AttentionShape& shape);
+
+Attended Attention(FusedAttention kind, const at::Tensor& qkv, const ExampleSpans& spans,
+                   const AttentionShape& shape);
+at::Tensor AttentionBackward(FusedAttention kind, const at::Tensor& dout, const at::Tensor& qkv,
+                             const Attended& forward, const ExampleSpans& spans,
+                             const AttentionShape& shape);
+
+}  // namespace attune::engine::kernels::gpu

@@ -1,0 +1,58 @@
+#include "worker/engine/model/rope_table.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+#include "worker/engine/model/rope.h"
+
+namespace attune::engine {
+namespace {
+
+// Of `length` positions from `first` on, in a sequence that ends there.
+void Write(const LlamaConfig& config, int64_t first, int64_t length, float* cos, float* sin) {
+  const RopeFrequencies rope = ComputeRope(config, first + length);
+  for (int64_t i = 0; i < length; ++i) {
+    for (const float inverse : rope.inverse) {
+      const float angle = static_cast<float>(first + i) * inverse;
+      *cos++ = std::cos(angle) * rope.scaling;
+      *sin++ = std::sin(angle) * rope.scaling;
+    }
+  }
+}
+
+RopeRows MakeRows(const LlamaConfig& config, const std::vector<int64_t>& offsets, int64_t past,
+                  const at::Device& device) {
+  const int64_t half = config.head_dim / 2;
+  at::Tensor cos = at::empty({offsets.back(), half}, at::kFloat), sin = at::empty_like(cos);
+  for (size_t e = 0; e + 1 < offsets.size(); ++e) {
+    Write(config, past, offsets[e + 1] - offsets[e],
+          cos.mutable_data_ptr<float>() + offsets[e] * half,
+          sin.mutable_data_ptr<float>() + offsets[e] * half);
+  }
+  return {cos.to(device), sin.to(device)};
+}
+
+}  // namespace
+
+RopeTable::RopeTable(const LlamaConfig& config, const at::Device& device)
+    : device_(device), is_dynamic_(config.rope.type == "dynamic") {}
+
+RopeRows RopeTable::Rows(const LlamaConfig& config, const std::vector<int64_t>& offsets,
+                         int64_t past, const at::Tensor& positions) {
+  if (is_dynamic_) return MakeRows(config, offsets, past, device_);
+  int64_t longest = 0;
+  for (size_t e = 0; e + 1 < offsets.size(); ++e) {
+    longest = std::max(longest, past + offsets[e + 1] - offsets[e]);
+  }
+  if (!kept_.cos.defined() || kept_.cos.size(0) < longest) {
+    // Generation asks for one more each time.
+    const auto rows = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(longest)));
+    kept_ = MakeRows(config, {0, rows}, 0, device_);
+  }
+  return {kept_.cos.index_select(0, positions), kept_.sin.index_select(0, positions)};
+}
+
+}  // namespace attune::engine
