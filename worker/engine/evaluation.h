@@ -53,7 +53,7 @@ struct EvaluateTask {
 // order of id, answers to smoke prompts, and the artifact, last. Examples are tokenized as for
 // training; what is longer than the model's positions, or 8192 tokens, is cut. Those that the chat
 // template cannot take, or that have nothing to predict, are left out with a warning. Computes in
-// float32 on a CPU, in bfloat16 on a GPU unless dtype is float32.
+// float32; on a GPU in bfloat16 where the measured weights are of 16 bits.
 Status Evaluate(const EvaluateTask& task, Observer& observer);
 
 struct EmbedTask {
@@ -68,7 +68,7 @@ struct EmbedTask {
 // Reports a line as EmbedLine of the same proto through OnOutput for each row, in order of id. The
 // text is what a row says in reading order, tokenized without chat template (special tokens as the
 // tokenizer adds them). The model is the one given: of an adapter, its base with the adapter
-// applied. Rows without a token are left out with a warning.
+// applied. Rows without a token are left out with a warning. Computes as Evaluate does.
 Status Embed(const EmbedTask& task, Observer& observer);
 
 }  // namespace attune::engine

@@ -358,7 +358,7 @@ TEST_F(EmbedTest, ARowAloneIsTheSame) {
     const json &alone = lines[0], &other = together.at(alone["id"]);
     EXPECT_EQ(alone["tokens"], other["tokens"]);
     EXPECT_NEAR(alone["loss"], other["loss"], 1e-6);
-    EXPECT_NEAR(alone["entropy"], other["entropy"], 1e-6);
+    EXPECT_NEAR(alone["entropy"], other["entropy"], 1e-5);
     const auto a = FloatsOfBase64(alone["embedding"]), b = FloatsOfBase64(other["embedding"]);
     for (size_t k = 0; k < a.size(); ++k) EXPECT_NEAR(a[k], b[k], 1e-5);
   }

@@ -13,6 +13,7 @@
 #include "worker/engine/evaluation.h"
 #include "worker/engine/parallel/group.h"
 #include "worker/engine/tasks/failure.h"
+#include "worker/engine/tasks/origin.h"
 
 namespace attune::engine {
 namespace {
@@ -113,11 +114,12 @@ Status Embed(const EmbedTask& task, Observer& observer) {
     }
     ATTUNE_ASSIGN_OR_RETURN(const at::Device device, OpenDevice(task.device));
     ATTUNE_ASSIGN_OR_RETURN(const text::TextAssets assets, LoadModelText(task.model));
+    ATTUNE_ASSIGN_OR_RETURN(const std::string precision,
+                            ServedPrecision(task.model, device.is_cuda()));
     ATTUNE_ASSIGN_OR_RETURN(
         const std::unique_ptr<CausalLM> model,
-        CausalLM::Load(task.model, {.precision = device.is_cuda() ? "bfloat16" : "float32",
-                                    .device = device.str(),
-                                    .frozen = true}));
+        CausalLM::Load(task.model,
+                       {.precision = precision, .device = device.str(), .frozen = true}));
     model->SetTraining(false, 0);
     return EmbedRows(task, *model, assets, device, rows, observer);
   });

@@ -8,6 +8,7 @@
 #include "worker/engine/parallel/group.h"
 #include "worker/engine/tasks/failure.h"
 #include "worker/engine/tasks/measured_model.h"
+#include "worker/engine/tasks/origin.h"
 #include "worker/engine/tasks/suite_run.h"
 #include "worker/engine/tasks/weights_output.h"
 
@@ -116,11 +117,10 @@ class Evaluation {
     observer_->OnProgress({.phase = "loading"});
     ATTUNE_ASSIGN_OR_RETURN(device_, OpenDevice(task_->device));
     ATTUNE_ASSIGN_OR_RETURN(tokenize_.assets, LoadModelText(files));
-    const bool half = device_.is_cuda() && task_->dtype != "float32";
-    ATTUNE_ASSIGN_OR_RETURN(model_,
-                            CausalLM::Load(files, {.precision = half ? "bfloat16" : "float32",
-                                                   .device = device_.str(),
-                                                   .frozen = true}));
+    ATTUNE_ASSIGN_OR_RETURN(precision_, ServedPrecision(files, device_.is_cuda()));
+    ATTUNE_ASSIGN_OR_RETURN(
+        model_,
+        CausalLM::Load(files, {.precision = precision_, .device = device_.str(), .frozen = true}));
     model_->SetTraining(false, 0);
     tokenize_.vocabulary_size = model_->vocabulary_size();
     tokenize_.sequence_length =
@@ -152,6 +152,7 @@ class Evaluation {
   std::vector<SuiteRun> suites_;
   std::vector<Smoke> smoke_;
   at::Device device_ = at::kCPU;
+  std::string precision_;  // of the computation
   TokenizeOptions tokenize_;
   std::unique_ptr<CausalLM> model_;
   size_t done_ = 0, total_ = 0;

@@ -7,6 +7,7 @@
 #include "worker/engine/model/causal_lm.h"
 #include "worker/engine/parallel/group.h"
 #include "worker/engine/tasks/failure.h"
+#include "worker/engine/tasks/origin.h"
 
 namespace attune::engine {
 namespace {
@@ -115,9 +116,10 @@ Status Generate(const GenerateTask& task, Observer& observer) {
     observer.OnProgress({.phase = "loading"});
     ATTUNE_ASSIGN_OR_RETURN(const at::Device device, OpenDevice(task.device));
     ATTUNE_ASSIGN_OR_RETURN(const text::TextAssets text, LoadModelText(task.model));
-    const std::string precision = !task.precision.empty() ? task.precision
-                                  : device.is_cuda()      ? "bfloat16"
-                                                          : "float32";
+    std::string precision = task.precision;
+    if (precision.empty()) {
+      ATTUNE_ASSIGN_OR_RETURN(precision, ServedPrecision(task.model, device.is_cuda()));
+    }
     ATTUNE_ASSIGN_OR_RETURN(
         const std::unique_ptr<CausalLM> model,
         CausalLM::Load(task.model,

@@ -51,6 +51,12 @@ Result<std::string> OriginalDtype(const ModelFiles& root) {
   return DtypeOf(weights->tensors());
 }
 
+Result<std::string> ServedPrecision(const ModelFiles& model, bool on_gpu) {
+  if (!on_gpu) return std::string("float32");
+  ATTUNE_ASSIGN_OR_RETURN(const auto weights, OpenWeights(RootOf(model).path));
+  return std::string(DtypeOf(weights->tensors()) == "float32" ? "float32" : "bfloat16");
+}
+
 std::string PeftBase(const ModelFiles& model) {
   if (model.format == "peft-adapter") {
     const std::string base =

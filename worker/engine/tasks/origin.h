@@ -18,6 +18,10 @@ const ModelFiles& RootOf(const ModelFiles& model);
 // its attune.json remembers it; for others the weights tell (DtypeOf).
 Result<std::string> OriginalDtype(const ModelFiles& root);
 
+// The precision that a model is served in, and so measured in: "bfloat16" on a GPU where its
+// weights are of 16 bits, else "float32".
+Result<std::string> ServedPrecision(const ModelFiles& model, bool on_gpu);
+
 // base_model_name_or_path for an adapter that is, or was trained on, `model`: what an imported
 // adapter says itself; else the Hub's name of a base that was imported out of the Hub's cache; else
 // the folder it was imported from, if that is still there; else its folder in the registry. Never
