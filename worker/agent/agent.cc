@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <thread>
 
 #include "common/base/clock.h"
@@ -107,6 +108,12 @@ Status Agent::Start() {
   metrics_->SetSlots(config_.slots);
   metrics_->SetHost({config_.cores, ReadHostFacts().memory_bytes});
   metrics_->SetHostLoad(ReadHostLoad());
+  if (config_.device == "cuda") {
+    const char* const visible = std::getenv("CUDA_VISIBLE_DEVICES");
+    gpus_ = NewNvmlQuery(visible == nullptr ? "" : visible);
+    if (gpus_ == nullptr) spdlog::warn("the driver's libnvidia-ml.so.1 does not tell about GPUs");
+  }
+  if (gpus_ != nullptr) metrics_->SetGpuLoads(gpus_->Read());
   ATTUNE_RETURN_IF_ERROR(supervisor_.Start());
   storage_.Start();
   connection_->Start();
@@ -211,6 +218,7 @@ std::optional<v1::WorkerMessage> Agent::NextExit(SteadyTime now, SteadyTime* wak
 v1::WorkerMessage Agent::MakeHeartbeat() {
   const HostLoad load = ReadHostLoad();
   metrics_->SetHostLoad(load);
+  if (gpus_ != nullptr) metrics_->SetGpuLoads(gpus_->Read());
   if (const std::string& cert = config_.coordinator.cert_file; !cert.empty()) {
     auto expiry = rpc::CertificateExpiry(cert);
     if (expiry.ok()) metrics_->SetCertificateExpiry(*expiry);

@@ -29,6 +29,11 @@ WorkerMetrics::WorkerMetrics(const std::string& node)
                 .Register(*registry_);
   for (const char* cause : {"ok", "failed", "killed", "not_started"})
     exits_->Add({{"cause", cause}});
+  gpu_memory_ = Gauges("attune_worker_gpu_memory_bytes", "Memory of a GPU.");
+  gpu_memory_used_ = Gauges("attune_worker_gpu_memory_used_bytes", "What is taken of it.");
+  gpu_busy_ = Gauges("attune_worker_gpu_busy_ratio",
+                     "Share of the last moments in which something ran on a GPU.");
+  gpu_temperature_ = Gauges("attune_worker_gpu_temperature_celsius", "Temperature of a GPU.");
 }
 
 prometheus::Gauge* WorkerMetrics::Gauge(const char* name, const char* help) {
@@ -38,6 +43,10 @@ prometheus::Gauge* WorkerMetrics::Gauge(const char* name, const char* help) {
               .Labels(labels_)
               .Register(*registry_)
               .Add({});
+}
+
+prometheus::Family<prometheus::Gauge>* WorkerMetrics::Gauges(const char* name, const char* help) {
+  return &prometheus::BuildGauge().Name(name).Help(help).Labels(labels_).Register(*registry_);
 }
 
 prometheus::Counter* WorkerMetrics::Counter(const char* name, const char* help) {
@@ -72,6 +81,16 @@ void WorkerMetrics::SetHostLoad(const HostLoad& load) {
   memory_free_->Set(static_cast<double>(load.memory_free_bytes));
   load_->Set(load.load);
   cpu_seconds_->Set(load.cpu_busy_seconds);
+}
+
+void WorkerMetrics::SetGpuLoads(const std::vector<GpuLoad>& loads) {
+  for (const GpuLoad& load : loads) {
+    const prometheus::Labels gpu = {{"gpu", load.index}};
+    gpu_memory_->Add(gpu).Set(static_cast<double>(load.memory_bytes));
+    gpu_memory_used_->Add(gpu).Set(static_cast<double>(load.memory_used_bytes));
+    gpu_busy_->Add(gpu).Set(load.busy);
+    gpu_temperature_->Add(gpu).Set(load.temperature_celsius);
+  }
 }
 
 void WorkerMetrics::CountExit(const TrainerExit& exit) {

@@ -7,10 +7,12 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "common/base/clock.h"
 #include "common/base/status.h"
 #include "common/metrics/page.h"
+#include "worker/agent/gpu_query.h"
 #include "worker/agent/host.h"
 #include "worker/agent/supervisor.h"
 
@@ -29,6 +31,7 @@ class WorkerMetrics {
   void SetSlots(uint32_t slots) { slots_->Set(slots); }
   void SetHost(const HostFacts& facts);
   void SetHostLoad(const HostLoad& load);
+  void SetGpuLoads(const std::vector<GpuLoad>& loads);
   void SetCertificateExpiry(TimePoint time);
   void SetRunning(size_t running) { running_->Set(static_cast<double>(running)); }
   void SetConnected(bool connected) { connected_->Set(connected ? 1 : 0); }
@@ -39,6 +42,8 @@ class WorkerMetrics {
 
  private:
   prometheus::Gauge* Gauge(const char* name, const char* help);
+  // By GPU.
+  prometheus::Family<prometheus::Gauge>* Gauges(const char* name, const char* help);
   prometheus::Counter* Counter(const char* name, const char* help);
 
   const prometheus::Labels labels_;
@@ -49,6 +54,8 @@ class WorkerMetrics {
   prometheus::Gauge* certificate_expiry_ = nullptr;  // from the first time it is known
   prometheus::Counter *starts_, *reconnects_, *log_bytes_;
   prometheus::Family<prometheus::Counter>* exits_;
+  prometheus::Family<prometheus::Gauge>*gpu_memory_, *gpu_memory_used_, *gpu_busy_,
+      *gpu_temperature_;
 };
 
 }  // namespace attune::worker

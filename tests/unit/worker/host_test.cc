@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "worker/agent/gpu_query.h"
+
 namespace attune::worker {
 namespace {
 
@@ -31,6 +33,15 @@ TEST(ParseCpuMax, RoundsUpAndKnowsNoLimit) {
   EXPECT_EQ(ParseCpuMax("1000 100000\n"), 1u);
   EXPECT_EQ(ParseCpuMax("max 100000\n"), 0u);
   EXPECT_EQ(ParseCpuMax(""), 0u);
+}
+
+TEST(VisibleGpus, AreThoseThatAreNamedByNumberOrAll) {
+  using Gpus = std::vector<uint32_t>;
+  EXPECT_EQ(VisibleGpus("", 3), (Gpus{0, 1, 2}));
+  EXPECT_EQ(VisibleGpus("2,0", 3), (Gpus{2, 0}));
+  EXPECT_EQ(VisibleGpus("1,7", 3), (Gpus{1}));
+  EXPECT_EQ(VisibleGpus("GPU-8932f937", 2), (Gpus{0, 1}));
+  EXPECT_EQ(VisibleGpus("0", 0), Gpus());
 }
 
 TEST(ReadHostFacts, AreOfThisHost) {
