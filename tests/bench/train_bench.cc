@@ -2,13 +2,14 @@
 // test.
 //
 // usage: train_bench make FOLDER [--hidden 576] [--layers 30] [--heads 9] [--kv-heads 3]
-//                    [--intermediate 1536] [--vocabulary 49152] [--untied]
-//   writes a random Llama model and a dataset of random texts into FOLDER
+//                    [--intermediate 1536] [--vocabulary 49152] [--untied] [--bytes 250]
+//   writes a random Llama model and a dataset of random texts of up to so many bytes into FOLDER
 // usage: train_bench run FOLDER [--model FOLDER_OR_GGUF] [--method full|lora] [--dropout 0]
 //                    [--length 512] [--global-batch 2] [--micro-batch 1] [--steps 4] [--threads 2]
 //                    [--precision float32|bfloat16] [--checkpointing] [--checkpoint-every 0]
+//                    [--device cpu|cuda:0] [--discard]
 //   trains on it in this process, and prints the plan's prediction beside the peak of resident
-//   memory
+//   memory; with --discard ends after the last step and writes nothing
 
 #include <algorithm>
 #include <cstdio>
@@ -55,13 +56,14 @@ int Fail(const Status& status) {
   return 1;
 }
 
-// Texts of 100 to 250 bytes.
-Status WriteSplit(const fs::path& folder, const char* split, int count, json& shards) {
+// Texts of two fifths of `bytes`, or more up to it.
+Status WriteSplit(const fs::path& folder, const char* split, int count, int bytes, json& shards) {
   Random random(static_cast<uint64_t>(count));
   std::string lines;
   for (int i = 0; i < count; ++i) {
     std::string text;
-    for (uint64_t n = 100 + random.Below(150); n > 0; --n)
+    const auto least = static_cast<uint64_t>(bytes * 2 / 5);
+    for (uint64_t n = least + random.Below(static_cast<uint64_t>(bytes) - least); n > 0; --n)
       text += static_cast<char>('a' + random.Below(26));
     json row = {{"kind", "text"}, {"text", text}};
     row["id"] = Sha256Hex(row.dump()).substr(0, 32);
@@ -88,8 +90,9 @@ Status Make(const fs::path& folder, const Flags& flags) {
                          .tied = flags.Number("untied", 0) == 0}));
   fs::create_directories(folder / "data");
   json shards = json::array();
-  ATTUNE_RETURN_IF_ERROR(WriteSplit(folder / "data", "train", 4000, shards));
-  ATTUNE_RETURN_IF_ERROR(WriteSplit(folder / "data", "validation", 10, shards));
+  const int bytes = flags.Number("bytes", 250);
+  ATTUNE_RETURN_IF_ERROR(WriteSplit(folder / "data", "train", 4000, bytes, shards));
+  ATTUNE_RETURN_IF_ERROR(WriteSplit(folder / "data", "validation", 10, bytes, shards));
   const json manifest = {
       {"name", "data"}, {"version", 1}, {"checksum", Sha256Hex(shards.dump())}, {"shards", shards}};
   return WriteFileAtomically(folder / "data" / "manifest.json", manifest.dump());
@@ -102,7 +105,7 @@ TrainTask Task(const fs::path& folder, const Flags& flags) {
   task.data.datasets = {{.reference = "data@1", .path = folder / "data"}};
   task.data.token_cache = folder / "cache";
   task.data.train = {.epochs = 1000,
-                     .max_steps = flags.Number("steps", 4),
+                     .max_steps = flags.Number("steps", 4) + flags.Number("discard", 0),
                      .sequence_length = flags.Number("length", 512),
                      .global_batch = flags.Number("global-batch", 2),
                      .micro_batch = flags.Number("micro-batch", 1),
@@ -119,15 +122,23 @@ TrainTask Task(const fs::path& folder, const Flags& flags) {
 
 class Timer : public Observer {
  public:
+  explicit Timer(int stop_after) : stop_after_(stop_after) {}
   void OnStep(const StepReport& report) override {
-    std::printf("step %d: loss %.4f, %.2f s (optimizer %.2f, sync %.2f), %.2f s since the last\n",
-                report.step, report.loss, report.seconds, report.seconds_optimizer,
-                report.seconds_sync, Lap());
+    std::printf(
+        "step %d: loss %.4f, %.4f s (data %.4f, forward %.4f, backward %.4f, optimizer %.4f, sync "
+        "%.4f), %.2f s since the last\n",
+        report.step, report.loss, report.seconds, report.seconds_data, report.seconds_forward,
+        report.seconds_backward, report.seconds_optimizer, report.seconds_sync, Lap());
+    steps_ = report.step;
     if (report.step > 1)
       best_ = std::max(best_, static_cast<double>(report.tokens) / report.seconds);
   }
   void OnCheckpoint(int step, const fs::path&) override {
     std::printf("checkpoint of step %d\n", step);
+  }
+  // Asked before each step, and done after it.
+  StopRequest ShouldStop() override {
+    return steps_ + 1 == stop_after_ ? StopRequest::kStop : StopRequest::kNone;
   }
   double Lap() {
     const auto now = std::chrono::steady_clock::now();
@@ -140,6 +151,8 @@ class Timer : public Observer {
  private:
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
   double best_ = 0;
+  const int stop_after_;
+  int steps_ = 0;
 };
 
 double PeakBytes() {
@@ -152,14 +165,16 @@ double PeakBytes() {
 
 int Run(const fs::path& folder, const Flags& flags) {
   const TrainTask task = Task(folder, flags);
-  Timer observer;
+  const bool discard = flags.Number("discard", 0) != 0;
+  Timer observer(discard ? task.data.train.max_steps - 1 : 0);
   const auto prepared = Prepare(task.data, observer);
   if (!prepared.ok()) return Fail(prepared.status());
   const auto plan = Plan(task, 1);
   if (!plan.ok()) return Fail(plan.status());
   observer.Lap();
-  const auto trained = Train(task, {}, nullptr, observer);
-  if (!trained.ok()) return Fail(trained.status());
+  const auto trained = Train(task, {.device = flags.Text("device", "cpu")}, nullptr, observer);
+  const bool stopped = discard && trained.status().code() == StatusCode::kCancelled;
+  if (!trained.ok() && !stopped) return Fail(trained.status());
   const MemoryPrediction& memory = plan->memory;
   const double predicted = static_cast<double>(memory.total()), peak = PeakBytes();
   std::printf("best step %.1f tokens/s; the last was over %.2f s before the end\n", observer.best(),
