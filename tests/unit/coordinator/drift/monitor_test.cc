@@ -1,8 +1,8 @@
 #include "coordinator/drift/monitor.h"
 
+#include <atomic>
 #include <fstream>
 #include <future>
-#include <utility>
 
 #include "tests/unit/coordinator/drift/stream_fixture.h"
 
@@ -587,18 +587,19 @@ TEST_F(MonitorTest, AStreamThatIsClosedKeepsNoOtherWaiting) {
   Apply(other);
   ASSERT_TRUE(Observe(Rows("old", 0, 5)).ok());
   ASSERT_TRUE(Observe(Rows("old", 0, 5), "", "other").ok());
-  bool first = true;
+  std::future<Result<v1::Stream>> closed;  // outlives the step, which may be what it waits for
+  std::atomic<bool> first{true};
   on_fault_ = [&](std::string_view step) {
-    if (step != "imported" || !std::exchange(first, false)) return;
-    auto closed =
-        std::async(std::launch::async, [&] { return monitor_->CloseWindow("b", "other"); });
+    if (step != "imported" || !first.exchange(false)) return;
+    closed = std::async(std::launch::async, [&] { return monitor_->CloseWindow("b", "other"); });
     ASSERT_EQ(closed.wait_for(std::chrono::seconds(60)), std::future_status::ready);
-    EXPECT_TRUE(closed.get().ok());
     monitor_->Tick();  // leaves "live" to who closes it
-    EXPECT_EQ(Windows("other")[0].dataset(), "other@1");
     EXPECT_THAT(Windows("live"), IsEmpty());
   };
   ASSERT_TRUE(monitor_->CloseWindow("a", "live").ok());
+  ASSERT_TRUE(closed.valid());
+  EXPECT_TRUE(closed.get().ok());
+  EXPECT_EQ(Windows("other")[0].dataset(), "other@1");
   EXPECT_EQ(Windows("live")[0].dataset(), "live@1");
 }
 
