@@ -31,8 +31,9 @@ const std::vector<ScheduleKey>& Table() {
       {"trigger.new_examples", "whole number", "0",
        "Retrain when so many trainable examples came since the last update; 0: never."},
       {"trigger.quality.live_loss_increase", "number", "0",
-       "Retrain when the champion's loss on labelled live data is higher than at its start by so "
-       "much (nats); 0: never."},
+       "Retrain when the champion's loss on labelled live data is higher by so much (nats a token, "
+       "of the whole text) than in its own first windows, those that had the first 50 labelled "
+       "examples, and is so with 99 % certainty; 0: never."},
       {"data.observe", "string", "none",
        "The stream whose windows are trained on. Without one: the newest version of the job's data "
        "set."},
@@ -97,7 +98,8 @@ const std::vector<ScheduleKey>& Table() {
        "Gates decide, but a person promotes: `attune model promote`."},
       {"promote.rollback.live_loss_increase", "number", "0.1",
        "Back to the old champion when the new one's loss on labelled live data is higher than the "
-       "old one's on the same examples by so much (nats). Without the section nothing is watched."},
+       "old one's on the same examples by so much (nats a token). Without the section nothing is "
+       "watched."},
       {"promote.rollback.confidence", "number", "0.95", "That it is higher."},
       {"promote.rollback.windows", "whole number", "3",
        "How many windows after the promotion are watched, compared or not; the watch ends after 14 "

@@ -13,6 +13,7 @@
 #include "common/statistics/two_samples.h"
 #include "coordinator/drift/correct.h"
 #include "coordinator/drift/embeddings.h"
+#include "coordinator/drift/enough.h"
 
 namespace attune::drift {
 namespace {
@@ -21,7 +22,6 @@ using Results = std::vector<v1::DetectorResult>;
 
 constexpr double kExpectedLeast = 5;
 constexpr size_t kWordsMost = 500;
-constexpr size_t kExamplesLeast = 10;  // of a sample: fewer say nothing
 
 v1::DetectorResult MakeResult(const char* detector, std::string feature, const char* effect_name) {
   v1::DetectorResult result;
@@ -78,7 +78,7 @@ void DetectLength(const Sample& reference, const Sample& window, Results* result
 // Of losses and entropies, which are positive: higher is worse.
 void DetectIncrease(const char* feature, const std::vector<double>& reference,
                     const std::vector<double>& window, Results* results) {
-  if (!Enough(reference, window)) return;
+  if (reference.size() < kHeldOutLeast || window.size() < kExamplesLeast) return;
   const statistics::KsResult ks = statistics::KolmogorovSmirnov(reference, window);
   v1::DetectorResult result = MakeResult("ks", feature, kRelativeIncrease);
   const double before = Mean(reference);
@@ -182,7 +182,7 @@ constexpr double kReferenceZ = 2.326;  // 99 %
 void DetectQuality(const Sample& reference, const Sample& window, const v1::AlarmSpec& alarm,
                    Results* results) {
   const std::vector<double>& before = reference.labelled_losses;
-  if (before.size() < kExamplesLeast || window.labelled_losses.empty()) return;
+  if (before.size() < kHeldOutLeast || window.labelled_losses.empty()) return;
   const double mean = Mean(before);
   const double least = alarm.quality_min() > 0 ? alarm.quality_min() : alarm.loss_min() * mean;
   v1::DetectorResult result = MakeResult("quality", "labelled loss", "increase");

@@ -25,8 +25,8 @@ struct Sample {
   std::vector<double> losses;     // nats a token, of the text alone
   std::vector<double> entropies;  // nats
   // Nats a token, of the whole text of labelled examples (prompt and answer, as EMBED measures it,
-  // not of the answer alone), in the order of their arrival. The reference's are of examples that
-  // were not trained on.
+  // not of the answer alone), in the order of their arrival. All losses of the reference are of
+  // examples that were not trained on.
   std::vector<double> labelled_losses;
   // Key of the metadata to value to examples.
   std::map<std::string, std::map<std::string, uint64_t>> categories;
@@ -54,9 +54,14 @@ v1::AlarmSpec WithDefaults(v1::AlarmSpec alarm);
 Result<std::vector<v1::DetectorResult>> Detect(const Sample& reference, const Sample& window,
                                                const DetectOptions& options);
 
+// What Detect leaves out for want of examples, a sentence for each: "loss, entropy: the reference
+// has 12 validation examples, ...".
+std::vector<std::string> NotCompared(const Sample& reference, const Sample& window);
+
 // Sets drifted, alarm, reason and, of the detectors, what depends on earlier windows (the test of
-// labelled quality goes on from window to window). before: the windows before it, oldest first;
-// only those that were measured against the same profile count. Setting twice is setting once.
+// labelled quality goes on from window to window) and of labelled_loss what it was at first.
+// before: the windows before it, oldest first; only those that were measured against the same
+// profile count. Setting twice is setting once.
 void Judge(const std::vector<v1::Window>& before, const DetectOptions& options, v1::Window* window);
 
 // The window's examples that are farther from every cluster of the reference than its radius,

@@ -6,11 +6,10 @@
 #include "common/statistics/logistic.h"
 #include "common/statistics/mmd.h"
 #include "coordinator/drift/correct.h"
+#include "coordinator/drift/enough.h"
 
 namespace attune::drift {
 namespace {
-
-constexpr size_t kExamplesLeast = 50;
 
 Status CheckOne(const char* what, const Sample& sample) {
   if (sample.embeddings.empty()) return {};
@@ -95,7 +94,8 @@ std::vector<float> Standardizer::operator()(std::span<const float> rows) const {
 Status DetectEmbeddings(const Sample& reference, const Sample& window, const DetectOptions& options,
                         std::vector<v1::DetectorResult>* results) {
   ATTUNE_RETURN_IF_ERROR(CheckEmbeddings(reference, window));
-  if (EmbeddedExamples(reference) < kExamplesLeast || EmbeddedExamples(window) < kExamplesLeast) {
+  if (EmbeddedExamples(reference) < kEmbeddingsLeast ||
+      EmbeddedExamples(window) < kEmbeddingsLeast) {
     return {};
   }
   const auto dimension = static_cast<size_t>(reference.dimension);

@@ -4,6 +4,7 @@
 
 #include "coordinator/drift/correct.h"
 #include "coordinator/drift/detect.h"
+#include "coordinator/drift/labelled_loss.h"
 
 namespace attune::drift {
 namespace {
@@ -29,6 +30,15 @@ const v1::DetectorResult* FindQuality(const v1::Window& window) {
 
 bool Comparable(const v1::Window& earlier, const v1::Window& window) {
   return earlier.state() == "measured" && earlier.profile() == window.profile();
+}
+
+std::vector<v1::Window> ComparableOf(const std::vector<v1::Window>& before,
+                                     const v1::Window& window) {
+  std::vector<v1::Window> comparable;
+  for (const v1::Window& earlier : before) {
+    if (Comparable(earlier, window)) comparable.push_back(earlier);
+  }
+  return comparable;
 }
 
 // The e-detector of Shin, Ramdas and Rinaldo (2023) in its CUSUM form: the evidence of the windows
@@ -104,6 +114,7 @@ std::string StableReason(const v1::Window& window) {
 void Judge(const std::vector<v1::Window>& before, const DetectOptions& options,
            v1::Window* window) {
   GoOnWithQuality(before, window);
+  CompareWithFirst(ComparableOf(before, *window), window);
   const v1::DetectorResult* strongest =
       Least(*window, [](const v1::DetectorResult& r) { return r.drifted(); });
   window->set_drifted(strongest != nullptr);

@@ -150,7 +150,7 @@ class Monitor {
   // What the reference is a profile of; kNotFound with the reason when there is none.
   Result<v1::ReferenceProfile> FindReference(const v1::StreamSpec& spec);
   Result<v1::Job> SubmitEmbed(const std::string& request_id, const std::string& model,
-                              const std::string& dataset, uint32_t examples);
+                              const v1::ReferencePart& rows);
   void CancelEmbed(const std::string& job, const std::string& reason);
   DetectOptions OptionsOf(const StreamRecord& stream, uint64_t window);
 

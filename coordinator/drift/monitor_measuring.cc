@@ -3,8 +3,10 @@
 #include "common/base/hash.h"
 #include "common/log/log.h"
 #include "coordinator/drift/due.h"
+#include "coordinator/drift/labelled_loss.h"
 #include "coordinator/drift/monitor.h"
 #include "coordinator/drift/profile.h"
+#include "coordinator/drift/reference.h"
 #include "coordinator/drift/text.h"
 
 namespace attune::drift {
@@ -68,11 +70,20 @@ Result<v1::ReferenceProfile> Monitor::FindReference(const v1::StreamSpec& spec) 
                     " was trained on no data set that is known; name one with `reference`");
   }
   if (names.size() > kReferencesMax) names.resize(kReferencesMax);
+  std::vector<v1::DatasetVersion> datasets;
   for (const std::string& name : names) {
     Result<v1::DatasetVersion> dataset = ports_.catalog->Get(name);
     if (!dataset.ok()) return none(dataset.status());
     of.add_datasets(dataset->name() + "@" + std::to_string(dataset->version()));
+    datasets.push_back(*std::move(dataset));
   }
+  const bool named = !spec.reference().empty();
+  const std::vector<double> shares =
+      named ? std::vector<double>{1} : TrainedShares(model->lineage(), datasets);
+  const std::vector<v1::ReferencePart> parts =
+      PlanReference(datasets, shares, named, kExamplesMeasured);
+  if (parts.empty()) return NotFound("no reference: " + names.front() + " has no row");
+  of.mutable_parts()->Assign(parts.begin(), parts.end());
   return of;
 }
 
@@ -115,15 +126,15 @@ Status Monitor::BeginMeasuring(const StreamRecord& stream, WindowRecord window) 
 }
 
 Result<v1::Job> Monitor::SubmitEmbed(const std::string& request_id, const std::string& model,
-                                     const std::string& dataset, uint32_t examples) {
+                                     const v1::ReferencePart& rows) {
   v1::SubmitJobRequest request;
   request.set_request_id(request_id);
   request.set_kind(v1::Job::EMBED);
   v1::EmbedRequest* embed = request.mutable_task()->mutable_embed();
   embed->set_model(model);
-  embed->set_dataset(dataset);
-  embed->set_split("all");
-  embed->set_max_examples(examples);
+  embed->set_dataset(rows.dataset());
+  embed->set_split(rows.split());
+  embed->set_max_examples(rows.examples());
   return ports_.runner->Submit(request);
 }
 
@@ -177,9 +188,12 @@ Status Monitor::StepMeasuring(const StreamRecord& stream, WindowRecord window, b
     return FinishWindow(stream, window, "failed", reason);
   };
   if (window.window.job_id().empty()) {
-    Result<v1::Job> job =
-        SubmitEmbed(WindowRequest(stream, window.window.number()) + "/embed",
-                    window.window.profile(), window.window.dataset(), kExamplesMeasured);
+    v1::ReferencePart rows;
+    rows.set_dataset(window.window.dataset());
+    rows.set_split("all");
+    rows.set_examples(kExamplesMeasured);
+    Result<v1::Job> job = SubmitEmbed(WindowRequest(stream, window.window.number()) + "/embed",
+                                      window.window.profile(), rows);
     if (!job.ok()) {
       return IsTransient(job.status())
                  ? job.status()
@@ -258,6 +272,11 @@ Status Monitor::Measure(const StreamRecord& stream, WindowRecord window, Profile
     return FinishWindow(stream, std::move(window), "failed", detected.status().message());
   }
   seen.mutable_detectors()->Assign(detected->begin(), detected->end());
+  const std::vector<std::string> not_compared = NotCompared(*reference, *sample);
+  seen.mutable_not_compared()->Assign(not_compared.begin(), not_compared.end());
+  if (!sample->labelled_losses.empty()) {
+    *seen.mutable_labelled_loss() = SummarizeLosses(sample->labelled_losses);
+  }
   std::vector<v1::NewCluster> clusters =
       ports_.detectors.find_new(*reference, *sample, options.seed);
   seen.mutable_new_examples()->Assign(clusters.begin(), clusters.end());

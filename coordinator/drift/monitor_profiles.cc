@@ -1,19 +1,11 @@
 // The profiles of what models were trained on.
 
-#include <algorithm>
-
 #include "common/log/log.h"
 #include "coordinator/drift/monitor.h"
 #include "coordinator/drift/profile.h"
 
 namespace attune::drift {
 namespace {
-
-uint64_t ExamplesOf(const v1::DatasetVersion& dataset) {
-  uint64_t examples = 0;
-  for (const auto& [split, count] : dataset.examples()) examples += count;
-  return examples;
-}
 
 void Fail(ProfileRecord* profile, const std::string& reason) {
   profile->phase = ProfileRecord::Phase::kFailed;
@@ -92,23 +84,12 @@ Result<ProfileRecord> Monitor::AdvanceProfile(const std::string& key) {
   return *profile;
 }
 
-// Each data set has its share of the examples.
 Status Monitor::SubmitProfile(ProfileRecord* profile) {
-  std::vector<uint64_t> counts;
-  uint64_t total = 0;
-  for (const std::string& dataset : profile->of.datasets()) {
-    ATTUNE_ASSIGN_OR_RETURN(v1::DatasetVersion version, ports_.catalog->Get(dataset));
-    counts.push_back(ExamplesOf(version));
-    total += counts.back();
-  }
-  for (int i = 0; i < profile->of.datasets_size(); ++i) {
-    const double share =
-        static_cast<double>(counts[i]) / static_cast<double>(std::max<uint64_t>(total, 1));
-    const uint32_t examples = std::max(1u, static_cast<uint32_t>(share * kExamplesMeasured));
+  for (int i = 0; i < profile->of.parts_size(); ++i) {
     Result<v1::Job> job =
         SubmitEmbed("profile/" + profile->key + "/" + profile->made + "/" +
                         std::to_string(profile->attempt) + "/" + std::to_string(i),
-                    profile->of.model(), profile->of.datasets(i), examples);
+                    profile->of.model(), profile->of.parts(i));
     if (job.ok()) {
       profile->jobs.push_back(job->id());
       continue;
@@ -126,8 +107,8 @@ Status Monitor::SubmitProfile(ProfileRecord* profile) {
 
 Status Monitor::BuildProfile(ProfileRecord* profile) {
   SampleBuilder builder({profile->of.categories().begin(), profile->of.categories().end()});
-  for (int i = 0; i < profile->of.datasets_size(); ++i) {
-    const std::string& dataset = profile->of.datasets(i);
+  for (int i = 0; i < profile->of.parts_size(); ++i) {
+    const std::string& dataset = profile->of.parts(i).dataset();
     auto held_out = [&](const TakeLine& take) {
       Status first;
       Status read = ports_.catalog->ForEachId(dataset, "validation", [&](std::string_view id) {

@@ -12,7 +12,7 @@ namespace {
 constexpr size_t kWordsMax = 20'000;
 constexpr uint64_t kBytesMax = 1ull << 30;
 // A new number makes every profile anew.
-constexpr const char* kFormat = "profile 1";
+constexpr const char* kFormat = "profile 2";
 
 void SetWords(const Sample& sample, v1::ReferenceProfile* profile) {
   std::vector<std::pair<uint64_t, std::string>> words;
@@ -27,12 +27,15 @@ void SetWords(const Sample& sample, v1::ReferenceProfile* profile) {
 }  // namespace
 
 std::string ProfileKey(const v1::ReferenceProfile& of) {
-  std::vector<std::string> datasets(of.datasets().begin(), of.datasets().end());
+  std::vector<std::string> parts;
+  for (const v1::ReferencePart& part : of.parts()) {
+    parts.push_back(part.dataset() + " " + part.split() + " " + std::to_string(part.examples()));
+  }
   std::vector<std::string> categories(of.categories().begin(), of.categories().end());
-  std::sort(datasets.begin(), datasets.end());
+  std::sort(parts.begin(), parts.end());
   std::sort(categories.begin(), categories.end());
   std::string text = std::string(kFormat) + "\n" + of.model() + "\n";
-  for (const std::string& dataset : datasets) text += dataset + "\n";
+  for (const std::string& part : parts) text += part + "\n";
   for (const std::string& category : categories) {
     text += std::to_string(category.size()) + " " + category + "\n";
   }

@@ -13,11 +13,12 @@
 
 namespace attune::drift {
 
-// Names a profile: equal for an equal model, data sets (in any order) and categories.
+// Names a profile: equal for an equal model, parts of data sets (in any order) and
+// categories.
 std::string ProfileKey(const v1::ReferenceProfile& of);
 
-// of: model, data sets and categories of the profile. Words beyond the 20,000 most frequent are
-// left out. Returns the file's SHA-256.
+// of: model, data sets, categories and parts of the profile. Words beyond the 20,000 most frequent
+// are left out. Returns the file's SHA-256.
 Result<std::string> WriteProfile(const std::filesystem::path& path, v1::ReferenceProfile of,
                                  const Sample& sample);
 // kNotFound, or kDataLoss when the file is not the one of that checksum.

@@ -59,11 +59,11 @@ struct ProfileRecord {
   std::string made;
   Phase phase = Phase::kEmbedding;
   uint32_t attempt = 1;
-  std::vector<std::string> jobs;  // EMBED jobs, one for each data set; empty until submitted
+  std::vector<std::string> jobs;  // EMBED jobs, one for each part; empty until submitted
   std::string reason;             // why it failed
   std::string sha256;             // of the file
   TimePoint since;                // when the attempt began
-  v1::ReferenceProfile of;        // what it is of: model, data sets, categories; nothing else
+  v1::ReferenceProfile of;        // what it is of: model, data sets, categories, parts; no more
 };
 
 struct FileRecord {

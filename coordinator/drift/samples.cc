@@ -13,8 +13,6 @@ namespace attune::drift {
 namespace {
 
 constexpr size_t kSampleTextBytes = 400;
-// Fewer held-out examples say less of the loss than all of them, seen or not, do.
-constexpr size_t kHeldOutMin = 50;
 
 // As v1::EmbedLine; a loss that is none (of a single token, or null, which is how JSON spells NaN)
 // is NaN. Not read by protobuf, which takes null for 0: the best loss there is.
@@ -84,9 +82,9 @@ Status SampleBuilder::AddRow(std::string_view line) {
     ++sample_.categories[category][value == row.metadata.end() ? "(none)" : value->second];
   }
   const Loss& loss = losses_[found->second];
-  if (!row.labelled || !std::isfinite(loss.loss)) return Status();
-  labelled_.push_back(loss.loss);
-  if (loss.held_out) labelled_held_out_.push_back(loss.loss);
+  if (row.labelled && loss.held_out && std::isfinite(loss.loss)) {
+    sample_.labelled_losses.push_back(loss.loss);
+  }
   return Status();
 }
 
@@ -109,16 +107,11 @@ Status SampleBuilder::Add(const ForEachLine& lines, const ForEachLine& rows,
 
 Result<Sample> SampleBuilder::Finish() {
   if (sample_.ids.empty()) return DataLoss("the EMBED job wrote no line");
-  size_t held_out = 0;
-  for (const Loss& loss : losses_) held_out += loss.held_out ? 1 : 0;
-  const bool all = held_out < kHeldOutMin;
   for (const Loss& loss : losses_) {
-    if (!all && !loss.held_out) continue;
+    if (!loss.held_out) continue;
     if (std::isfinite(loss.loss)) sample_.losses.push_back(loss.loss);
     if (std::isfinite(loss.entropy)) sample_.entropies.push_back(loss.entropy);
   }
-  sample_.labelled_losses =
-      labelled_held_out_.size() < kHeldOutMin ? labelled_ : labelled_held_out_;
   return std::move(sample_);
 }
 

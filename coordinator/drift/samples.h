@@ -30,7 +30,7 @@ class SampleBuilder {
       : categories_(std::move(categories)) {}
 
   // lines: of the EMBED job. rows: of the data set that it embedded. held_out: calls with the ids
-  // of examples that nothing was trained on, whose losses may be compared; null: all. An example of
+  // of examples that nothing was trained on, whose losses alone are kept; null: all. An example of
   // an earlier part counts once. kDataLoss for lines that are none, or embeddings of two sizes.
   Status Add(const ForEachLine& lines, const ForEachLine& rows, const ForEachLine& held_out = {});
 
@@ -50,8 +50,6 @@ class SampleBuilder {
   std::map<std::string, size_t> index_;  // of an id in sample_
   size_t part_begin_ = 0;
   std::vector<Loss> losses_;
-  std::vector<double> labelled_;           // losses of labelled examples, in the rows' order
-  std::vector<double> labelled_held_out_;  // of those held out
 };
 
 }  // namespace attune::drift

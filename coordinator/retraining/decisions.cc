@@ -12,7 +12,7 @@
 namespace attune::retraining {
 namespace {
 
-constexpr double kQualityLevel = 0.05;
+constexpr double kQualityLevel = 0.01;
 
 std::string Number(double value) {
   char text[32];
@@ -115,14 +115,14 @@ std::optional<Trigger> DecideTriggers(const v1::TriggerSpec& spec, const Trigger
   if (increase > 0) {
     for (auto window = facts.windows.rbegin(); window != facts.windows.rend(); ++window) {
       if (window->state() != "measured" || window->excluded()) continue;
-      for (const v1::DetectorResult& result : window->detectors()) {
-        if (result.detector() != "quality" || result.effect() < increase) continue;
-        if (result.p_value() > kQualityLevel) continue;
+      const v1::LabelledLoss& loss = window->labelled_loss();
+      if (loss.increase() >= increase && loss.p_value() <= kQualityLevel) {
         return Trigger{"quality",
-                       "the champion's loss on labelled live data, of the whole text, is "
-                       "higher by " +
-                           Number(result.effect()) + " nats in window " +
-                           std::to_string(window->number()) + " (limit " + Number(increase) + ")"};
+                       "the champion's loss on labelled live data, of the whole text, is higher "
+                       "by " +
+                           Number(loss.increase()) + " nats a token in window " +
+                           std::to_string(window->number()) + " than in its first windows (limit " +
+                           Number(increase) + ")"};
       }
       break;  // the newest that was measured counts
     }

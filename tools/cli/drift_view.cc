@@ -142,6 +142,27 @@ std::string DetectorRows(const v1::Window& window, const ViewOptions& options) {
          "\n" + table.Render(options.width, options.color);
 }
 
+// What the table does not say of itself.
+std::string Notes(const v1::Window& window, const ViewOptions& options) {
+  std::string notes;
+  const auto add = [&](const std::string& note) {
+    notes += "  " + Paint(note, Style::kDim, options.color) + "\n";
+  };
+  if (window.has_labelled_loss()) {
+    const v1::LabelledLoss& loss = window.labelled_loss();
+    std::string note = "labelled loss: " + FormatShort(loss.mean()) +
+                       " nats a token of the whole text of " + Plural(loss.examples(), "example") +
+                       " with an answer";
+    if (loss.p_value() < 1) {
+      note += "; in the model's first windows " + FormatShort(loss.first_mean()) + " of " +
+              std::to_string(loss.first_examples());
+    }
+    add(note);
+  }
+  for (const std::string& reason : window.not_compared()) add("not compared: " + reason);
+  return notes;
+}
+
 std::string OneLine(std::string text) {
   for (char& c : text) {
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
@@ -225,7 +246,8 @@ std::string StreamCard(const v1::Stream& stream, const std::vector<v1::Window>& 
   card.Row("Created", FormatLocalTime(stream.created()));
   std::string out = card.Render() + Plots(windows, options) + WindowRows(windows, options);
   const v1::Window* last = LastMeasured(windows);
-  if (last != nullptr) out += DetectorRows(*last, options) + NewExamples(*last, options);
+  if (last == nullptr) return out;
+  out += DetectorRows(*last, options) + Notes(*last, options) + NewExamples(*last, options);
   return out;
 }
 

@@ -202,6 +202,21 @@ TEST_F(DriftCliTest, ShowPlotsTheHistoryAndNamesWhatIsNew) {
   EXPECT_EQ(cli_.Run({"drift", "show", "absent"}), kExitNotFound);
 }
 
+TEST_F(DriftCliTest, ShowSaysWhatIsNotComparedAndWhatALossIsOf) {
+  drift_.windows[4].add_not_compared("loss, entropy: the reference has 12 validation examples");
+  v1::LabelledLoss* loss = drift_.windows[4].mutable_labelled_loss();
+  loss->set_examples(80);
+  loss->set_mean(2.5);
+  loss->set_first_examples(60);
+  loss->set_first_mean(2.25);
+  loss->set_p_value(0.01);
+  ASSERT_EQ(cli_.Run({"drift", "show", "live"}), kExitOk) << cli_.err();
+  EXPECT_THAT(cli_.out(),
+              AllOf(HasSubstr("not compared: loss, entropy: the reference has 12"),
+                    HasSubstr("2.5 nats a token of the whole text of 80 examples with an answer; "
+                              "in the model's first windows 2.25 of 60")));
+}
+
 TEST_F(DriftCliTest, ShowAsJsonHasTheWindowsAskedFor) {
   ASSERT_EQ(cli_.Run({"drift", "show", "live", "--windows", "3", "-o", "json"}), kExitOk);
   json stream = json::parse(cli_.out());

@@ -213,6 +213,38 @@ TEST(Detect, LeavesOutWhatIsMissingOrTooLittle) {
   EXPECT_THAT(DetectOk({}, window), ::testing::IsEmpty());
 }
 
+// What was trained on has a lower loss than anything new, so nothing stands in for what was held
+// out.
+TEST(Detect, ComparesNoLossWithFewerThanFiftyHeldOutExamples) {
+  Random random(13);
+  Sample reference = test::Draw(Usual(), 300, random);
+  const Sample window = test::Draw(Usual(), 100, random);
+  EXPECT_THAT(NotCompared(reference, window), ::testing::IsEmpty());
+  for (std::vector<double>* losses :
+       {&reference.losses, &reference.entropies, &reference.labelled_losses}) {
+    losses->resize(49);
+  }
+  std::vector<std::string> features;
+  for (const auto& result : DetectOk(reference, window)) features.push_back(result.feature());
+  EXPECT_THAT(features, UnorderedElementsAre("embedding", "embedding", "length", "vocabulary",
+                                             "category topic"));
+  EXPECT_THAT(NotCompared(reference, window),
+              ::testing::ElementsAre(
+                  HasSubstr("loss, entropy: the reference has 49 validation examples, and fewer "
+                            "than 50"),
+                  HasSubstr("labelled loss: the reference has 49 validation examples")));
+}
+
+TEST(Detect, SaysWhichSampleIsTooSmall) {
+  Random random(14);
+  const Sample reference = test::Draw(Usual(), 300, random);
+  Sample window = test::Draw(Usual(), 40, random);
+  window.labelled_losses.clear();
+  EXPECT_THAT(NotCompared(reference, window),
+              ::testing::ElementsAre("embedding: the window has 40 examples, and fewer than 50 are "
+                                     "not compared"));
+}
+
 TEST(Detect, RefusesEmbeddingsThatAreNone) {
   Random random(7);
   const Sample reference = test::Draw(Usual(), 60, random);

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "coordinator/drift/detect.h"
+#include "coordinator/drift/labelled_loss.h"
 
 namespace attune::drift {
 namespace {
@@ -116,6 +117,51 @@ TEST(Judge, QualityGoesOnFromWindowToWindow) {
   v1::Window again = windows[3];
   Judge({windows[0], windows[1], windows[2]}, options, &again);
   EXPECT_EQ(again.SerializeAsString(), windows[3].SerializeAsString());
+}
+
+v1::Window Labelled(const std::vector<double>& losses, const std::string& profile = "tuned@1") {
+  v1::Window window;
+  window.set_state("measured");
+  window.set_profile(profile);
+  *window.mutable_labelled_loss() = SummarizeLosses(losses);
+  return window;
+}
+
+std::vector<double> Losses(int count, double mean) {
+  std::vector<double> losses;
+  for (int i = 0; i < count; ++i) losses.push_back(mean + (i % 2 == 0 ? 0.1 : -0.1));
+  return losses;
+}
+
+// Not with the reference's: of live data the loss may be higher from the first day.
+TEST(Judge, LabelledLossesAreComparedWithTheFirstOfTheSameModel) {
+  const auto windows = JudgeAll(
+      {Labelled(Losses(100, 5.0), "tuned@0"), Labelled(Losses(30, 2.0)), Labelled(Losses(30, 2.2)),
+       Labelled(Losses(100, 2.1)), Labelled(Losses(100, 2.5)), Labelled(Losses(4, 9.0))},
+      {});
+  for (size_t i : {0, 1, 2}) {  // too few were before
+    EXPECT_EQ(windows[i].labelled_loss().p_value(), 1);
+    EXPECT_EQ(windows[i].labelled_loss().increase(), 0);
+  }
+  EXPECT_EQ(windows[3].labelled_loss().first_examples(), 60u);
+  EXPECT_NEAR(windows[3].labelled_loss().first_mean(), 2.1, 1e-12);
+  EXPECT_NEAR(windows[3].labelled_loss().first_variance(), 0.1 * 0.1 + 0.1 * 0.1, 1e-12);
+  EXPECT_NEAR(windows[3].labelled_loss().increase(), 0, 1e-12);
+  EXPECT_NEAR(windows[3].labelled_loss().p_value(), 0.5, 1e-9);
+  EXPECT_EQ(windows[4].labelled_loss().first_examples(), 60u);  // they stay the first
+  EXPECT_NEAR(windows[4].labelled_loss().increase(), 0.4, 1e-12);
+  EXPECT_LT(windows[4].labelled_loss().p_value(), 1e-9);
+  EXPECT_EQ(windows[5].labelled_loss().p_value(), 1);  // too few are in it
+}
+
+TEST(Judge, AnExcludedWindowIsNoneOfTheFirst) {
+  v1::Window poisoned = Labelled(Losses(100, 7.0));
+  poisoned.set_excluded(true);
+  const auto windows =
+      JudgeAll({poisoned, Labelled(Losses(60, 2.0)), Labelled(Losses(60, 2.3))}, {});
+  EXPECT_EQ(windows[1].labelled_loss().first_examples(), 0u);
+  EXPECT_EQ(windows[2].labelled_loss().first_examples(), 60u);
+  EXPECT_NEAR(windows[2].labelled_loss().increase(), 0.3, 1e-12);
 }
 
 }  // namespace

@@ -18,6 +18,9 @@ using ::testing::Not;
 using ::testing::Pair;
 using ::testing::SizeIs;
 
+// A data set's validation rows and its training rows have an EMBED job each.
+constexpr size_t kPartsOfOne = 2;
+
 class MonitorTest : public StreamTest {
  protected:
   MonitorTest() { Apply(Spec()); }
@@ -44,11 +47,11 @@ TEST_F(MonitorTest, AFullWindowBecomesADataSetVersionAndIsMeasured) {
   EXPECT_EQ(Stream().state(), "stable");
   EXPECT_EQ(Stream().profile(), "m@1");
   EXPECT_THAT(LiveFiles(), IsEmpty());  // its rows are the data set's now
-  EXPECT_THAT(runner_.JobsOf("docs@1"), SizeIs(1));
+  EXPECT_THAT(runner_.JobsOf("docs@1"), SizeIs(kPartsOfOne));
   EXPECT_TRUE(runner_.removed.contains(window.job_id()));
   EXPECT_THAT(window_states_, ElementsAre("measured"));
   monitor_->Tick();
-  EXPECT_THAT(runner_.jobs, SizeIs(2));  // nothing twice
+  EXPECT_THAT(runner_.jobs, SizeIs(1 + kPartsOfOne));  // nothing twice
 }
 
 TEST_F(MonitorTest, ASmallWindowClosesByTimeOnceItHasEnough) {
@@ -142,7 +145,7 @@ TEST_P(CrashTest, TheNextStartGoesOnFromTheStep) {
   EXPECT_TRUE(window.drifted());
   EXPECT_THAT(Texts("live"), SizeIs(10));
   EXPECT_EQ(catalog_->Get("live")->version(), 1u);  // one version, one job of each
-  EXPECT_THAT(runner_.jobs, SizeIs(2));
+  EXPECT_THAT(runner_.jobs, SizeIs(1 + kPartsOfOne));
   EXPECT_EQ(Stream().windows(), 1u);
   EXPECT_THAT(LiveFiles(), IsEmpty());
 }
@@ -186,7 +189,7 @@ TEST_F(MonitorTest, AProfileThatFailsIsTriedAgainForTheNextWindow) {
   ASSERT_TRUE(Observe(Rows("old", 10, 20)).ok());
   monitor_->Tick();
   EXPECT_EQ(Windows()[1].state(), "measured") << Windows()[1].reason();
-  EXPECT_THAT(runner_.JobsOf("docs@1"), SizeIs(2));
+  EXPECT_THAT(runner_.JobsOf("docs@1"), SizeIs(2 * kPartsOfOne));
 }
 
 TEST_F(MonitorTest, ASubmitThatIsRefusedFailsTheWindowOneThatIsPutOffDoesNot) {
@@ -224,11 +227,30 @@ TEST_F(MonitorTest, APromotionMakesANewProfileAndBeginsAnew) {
   monitor_->Tick();
   EXPECT_EQ(Stream().state(), "stable");  // the new model knows it
   EXPECT_EQ(Stream().profile(), "m@2");
-  EXPECT_THAT(runner_.JobsOf("newer@1"), SizeIs(1));
+  EXPECT_THAT(runner_.JobsOf("newer@1"), SizeIs(kPartsOfOne));
   // Drift against another reference does not count as the second in a row.
   ASSERT_TRUE(Observe(Rows("old", 0, 10)).ok());
   monitor_->Tick();
   EXPECT_EQ(Stream().state(), "drifting");
+}
+
+// Replay is a share of an epoch, whatever the size of the data set it comes from.
+TEST_F(MonitorTest, TheReferenceIsMixedAsItsModelWasTrained) {
+  Import("newer", Rows("new", 0, 2000));
+  AddModel(2, "newer@1");
+  v1::Lineage* lineage = models_["m@champion"].mutable_lineage();
+  lineage->add_datasets("docs@1");
+  lineage->set_spec(R"({"datasets": [{"name": "newer", "weight": 1}, {"share": 0.25}]})");
+  ASSERT_TRUE(Observe(Rows("new", 0, 10)).ok());
+  monitor_->Tick();
+  EXPECT_EQ(OnlyWindow().state(), "measured") << OnlyWindow().reason();
+  std::map<std::string, uint32_t> measured;
+  for (const auto& [id, job] : runner_.jobs) {
+    measured[job.task().embed().dataset()] += job.task().embed().max_examples();
+  }
+  EXPECT_EQ(measured["newer@1"], 600u);  // docs has 200, which is a quarter of 800
+  EXPECT_EQ(measured["docs@1"], 200u);
+  EXPECT_THAT(OnlyWindow().not_compared(), Contains(HasSubstr("embedding: the window has 10")));
 }
 
 TEST_F(MonitorTest, WithoutAReferenceWindowsAreDataSetsAllTheSame) {
@@ -423,7 +445,7 @@ TEST_F(MonitorTest, AProfileThatIsDamagedIsMadeAnew) {
   ASSERT_TRUE(Observe(Rows("old", 10, 20)).ok());
   monitor_->Tick();
   EXPECT_EQ(Windows()[1].state(), "measured") << Windows()[1].reason();
-  EXPECT_THAT(runner_.JobsOf("docs@1"), SizeIs(2));
+  EXPECT_THAT(runner_.JobsOf("docs@1"), SizeIs(2 * kPartsOfOne));
 }
 
 TEST_F(MonitorTest, OfProfilesThoseUsedLastAreKeptAndThoseThatAWindowWaitsFor) {
@@ -477,7 +499,7 @@ TEST_F(MonitorTest, AProfileThatWasForgottenIsMadeAnewByJobsOfItsOwn) {
   ASSERT_TRUE(Observe(Rows("old", 10, 20)).ok());
   monitor_->Tick();
   EXPECT_EQ(Windows()[1].state(), "measured") << Windows()[1].reason();
-  EXPECT_THAT(runner_.JobsOf("docs@1"), SizeIs(2));
+  EXPECT_THAT(runner_.JobsOf("docs@1"), SizeIs(2 * kPartsOfOne));
 }
 
 TEST_F(MonitorTest, AStreamWhoseRecordIsDamagedStopsNoOtherAndCanBeDeleted) {

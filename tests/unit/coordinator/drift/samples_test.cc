@@ -67,21 +67,23 @@ TEST(SampleBuilder, TakesLinesAndTheRowsOfTheSameExamples) {
               UnorderedElementsAre(Pair("en", 1), Pair("(none)", 1)));
 }
 
-TEST(SampleBuilder, LossesAreOfExamplesThatWereHeldOutWhereThereAreEnough) {
-  for (int held_out : {10, 60}) {
+// However few they are: the loss of what was trained on is lower than any live loss.
+TEST(SampleBuilder, LossesAreOfExamplesThatWereHeldOutAlone) {
+  for (size_t held_out : {size_t{10}, size_t{60}}) {
     std::vector<std::string> lines, rows, ids;
     for (int i = 0; i < 100; ++i) {
-      lines.push_back(Line(i, i < held_out ? 3.0 : 1.0));
+      const bool is_held_out = static_cast<size_t>(i) < held_out;
+      lines.push_back(Line(i, is_held_out ? 3.0 : 1.0));
       rows.push_back(Row(i, "text", ""));
-      if (i < held_out) ids.push_back(IdOf(i));
+      if (is_held_out) ids.push_back(IdOf(i));
     }
     SampleBuilder builder({});
     ASSERT_TRUE(builder.Add(Lines(lines), Lines(rows), Lines(ids)).ok());
     Result<Sample> sample = builder.Finish();
     ASSERT_TRUE(sample.ok());
-    const size_t used = held_out == 60 ? 60 : 100;
-    EXPECT_THAT(sample->losses, SizeIs(used));
-    EXPECT_THAT(sample->labelled_losses, SizeIs(used));
+    EXPECT_EQ(sample->losses, std::vector<double>(held_out, 3.0));
+    EXPECT_EQ(sample->labelled_losses, std::vector<double>(held_out, 3.0));
+    EXPECT_THAT(sample->entropies, SizeIs(held_out));
     EXPECT_THAT(sample->ids, SizeIs(100));
   }
 }
@@ -174,12 +176,15 @@ TEST(Profile, IsReadAsItWasWrittenOrNotAtAll) {
 TEST(ProfileKey, FollowsFromWhatItIsOf) {
   v1::ReferenceProfile of;
   of.set_model("m@1");
-  of.add_datasets("a@1");
-  of.add_datasets("b@1");
+  of.add_parts()->set_dataset("a@1");
+  of.add_parts()->set_dataset("b@1");
   v1::ReferenceProfile turned = of;
-  turned.mutable_datasets()->SwapElements(0, 1);
+  turned.mutable_parts()->SwapElements(0, 1);
   EXPECT_EQ(ProfileKey(of), ProfileKey(turned));
   v1::ReferenceProfile other = of;
+  other.mutable_parts(0)->set_examples(7);
+  EXPECT_NE(ProfileKey(of), ProfileKey(other));
+  other = of;
   other.set_model("m@2");
   EXPECT_NE(ProfileKey(of), ProfileKey(other));
   other = of;

@@ -82,8 +82,17 @@ Status FakeRunner::ReadOutput(const std::string& id, const TakeLine& take) {
     ++unread;
     return problem->second;
   }
-  return catalog->ForEachRow(job.task().embed().dataset(), [&](std::string_view line) -> Status {
+  const v1::EmbedRequest& embed = job.task().embed();
+  std::set<std::string, std::less<>> ids;
+  if (embed.split() != "all") {
+    ATTUNE_RETURN_IF_ERROR(catalog->ForEachId(embed.dataset(), embed.split(),
+                                              [&](std::string_view row) { ids.emplace(row); }));
+  }
+  uint32_t left = embed.max_examples();
+  return catalog->ForEachRow(embed.dataset(), [&](std::string_view line) -> Status {
     ATTUNE_ASSIGN_OR_RETURN(RowFacts row, ReadShardLine(line));
+    if ((embed.split() != "all" && !ids.contains(row.id)) || left == 0) return Status();
+    --left;
     const float embedding[2] = {row.text.starts_with("new") ? 1.0f : 0.0f,
                                 static_cast<float>(row.text.size()) / 1000};
     json out = {

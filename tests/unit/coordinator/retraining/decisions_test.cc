@@ -119,18 +119,25 @@ TEST(DecideTriggers, QualityOfTheNewestMeasuredWindow) {
   facts.windows.resize(2);
   facts.windows[0].set_state("measured");
   facts.windows[1].set_state("embedding");
-  v1::DetectorResult* result = facts.windows[0].add_detectors();
-  result->set_detector("quality");
-  result->set_effect(0.2);
-  result->set_p_value(0.01);
-  EXPECT_TRUE(DecideTriggers(spec, facts));
+  // Worse than the data that the champion was trained on, as it was from its start.
+  v1::DetectorResult* against_reference = facts.windows[0].add_detectors();
+  against_reference->set_detector("quality");
+  against_reference->set_effect(0.7);
+  against_reference->set_p_value(1e-9);
+  EXPECT_FALSE(DecideTriggers(spec, facts));
+  v1::LabelledLoss* loss = facts.windows[0].mutable_labelled_loss();
+  loss->set_increase(0.2);
+  loss->set_p_value(0.001);
+  ASSERT_TRUE(DecideTriggers(spec, facts));
+  EXPECT_THAT(DecideTriggers(spec, facts)->detail,
+              HasSubstr("higher by 0.2 nats a token in window 0 than in its first windows"));
   facts.windows[0].set_excluded(true);
   EXPECT_FALSE(DecideTriggers(spec, facts));
   facts.windows[0].set_excluded(false);
-  result->set_p_value(0.2);
+  loss->set_p_value(0.2);
   EXPECT_FALSE(DecideTriggers(spec, facts));
-  result->set_p_value(0.01);
-  result->set_effect(0.05);
+  loss->set_p_value(0.001);
+  loss->set_increase(0.05);
   EXPECT_FALSE(DecideTriggers(spec, facts));
 }
 
