@@ -5,8 +5,8 @@
 namespace attune::spec {
 namespace {
 
-const std::vector<ScheduleKey>& Table() {
-  static const auto* table = new std::vector<ScheduleKey>{
+const std::vector<SpecKey>& Table() {
+  static const auto* table = new std::vector<SpecKey>{
       {"name", "string", "", "Name of the schedule: lower-case letters, digits, '.', '_' and '-'."},
       {"job", "path, or a job spec", "",
        "What is trained (docs/job-spec.md): a file, relative to this one, or the spec itself. At "
@@ -120,41 +120,27 @@ const std::vector<ScheduleKey>& Table() {
   return *table;
 }
 
-std::string_view Section(std::string_view path) {
-  size_t dot = path.find('.');
-  return dot == path.npos ? "" : path.substr(0, dot);
-}
-
 }  // namespace
 
-std::span<const ScheduleKey> ScheduleKeys() {
+std::span<const SpecKey> ScheduleKeys() {
   return Table();
 }
 
 std::string ScheduleMarkdown() {
-  std::string out =
-      "# The schedule spec\n\n"
-      "<!-- Generated from common/spec/schedule_keys.cc by `attune schedule explain`; do not edit. "
-      "-->\n\n"
-      "A schedule is a YAML file: `attune schedule apply FILE`. Every key, its default and what it "
-      "means; `[]` stands for\nan item. `configs/schedules/` has a whole one. Required are `name` "
-      "and "
-      "`job`:\n\n"
-      "```yaml\nname: weekly\njob: job.yaml\ntrigger: {cron: \"0 3 * * MON\"}\n```\n\n"
-      "Durations are written 250ms, 10s, 5m, 6h or 2d. A schedule without a trigger runs when a "
-      "person asks for it\n(`attune schedule trigger NAME`).\n";
-  std::string section = "-";
-  for (const ScheduleKey& key : Table()) {
-    if (Section(key.path) != section) {
-      section = Section(key.path);
-      if (!section.empty()) out += "\n## " + section + "\n";
-      out += "\n| key | type | default | meaning |\n|---|---|---|---|\n";
-    }
-    out += "| `" + std::string(key.path) + "` | " + std::string(key.type) + " | " +
-           (key.fallback.empty() ? "required" : std::string(key.fallback)) + " | " +
-           std::string(key.doc) + " |\n";
-  }
-  return out;
+  return "# The schedule spec\n\n"
+         "<!-- Generated from common/spec/schedule_keys.cc by `attune schedule explain`; do not "
+         "edit. "
+         "-->\n\n"
+         "A schedule is a YAML file: `attune schedule apply FILE`. Every key, its default and what "
+         "it "
+         "means; `[]` stands for\nan item. `configs/schedules/` has a whole one. Required are "
+         "`name` "
+         "and "
+         "`job`:\n\n"
+         "```yaml\nname: weekly\njob: job.yaml\ntrigger: {cron: \"0 3 * * MON\"}\n```\n\n"
+         "Durations are written 250ms, 10s, 5m, 6h or 2d. A schedule without a trigger runs when a "
+         "person asks for it\n(`attune schedule trigger NAME`).\n" +
+         KeyTables(Table());
 }
 
 }  // namespace attune::spec

@@ -4,17 +4,12 @@
 
 #include <span>
 #include <string>
-#include <string_view>
+
+#include "common/spec/key_table.h"
 
 namespace attune::spec {
 
-struct ScheduleKey {
-  std::string_view path;  // "trigger.cron"; "[]" stands for an item of a list or an entry of a map
-  std::string_view type;
-  std::string_view fallback;  // the default; empty: required
-  std::string_view doc;
-};
-std::span<const ScheduleKey> ScheduleKeys();
+std::span<const SpecKey> ScheduleKeys();
 
 // The text of docs/schedule-spec.md.
 std::string ScheduleMarkdown();

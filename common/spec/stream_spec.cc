@@ -86,10 +86,6 @@ void CheckNames(const v1::StreamSpec& spec, const Wrong& wrong) {
 
 constexpr std::string_view kBucket = "s3://";
 
-bool IsBucket(const std::string& folder) {
-  return folder.starts_with(kBucket);
-}
-
 void CheckLists(const v1::StreamSpec& spec, const Wrong& wrong) {
   if (spec.folders_size() > kFoldersMax) {
     wrong("folders", "folders must list at most " + std::to_string(kFoldersMax));
@@ -168,6 +164,10 @@ std::string YamlList(const google::protobuf::RepeatedPtrField<std::string>& item
 }
 
 }  // namespace
+
+bool IsBucket(const std::string& folder) {
+  return folder.starts_with(kBucket);
+}
 
 void FillDefaults(v1::StreamSpec* spec) {
   v1::WindowSpec* window = spec->mutable_window();

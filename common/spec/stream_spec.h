@@ -34,6 +34,9 @@ Result<v1::StreamSpec> ParseStreamSpec(std::string text, std::string name,
 // fit together. What ParseStreamSpec returns passes.
 Status ValidateStreamSpec(const v1::StreamSpec& spec);
 
+// Whether a folder of a spec is an s3:// address, and no path.
+bool IsBucket(const std::string& folder);
+
 // The spec in the YAML form, so that ParseStreamSpec of it gives the same spec.
 std::string ToYaml(const v1::StreamSpec& spec);
 

@@ -149,6 +149,8 @@ class Monitor {
                       const DetectOptions& options);
   // What the reference is a profile of; kNotFound with the reason when there is none.
   Result<v1::ReferenceProfile> FindReference(const v1::StreamSpec& spec);
+  // What the spec names and is not there, a sentence each: it may come yet.
+  std::vector<std::string> MissingOf(const v1::StreamSpec& spec);
   Result<v1::Job> SubmitEmbed(const std::string& request_id, const std::string& model,
                               const v1::ReferencePart& rows);
   void CancelEmbed(const std::string& job, const std::string& reason);

@@ -79,6 +79,24 @@ void Change(StreamRecord* record, const v1::StreamSpec& spec) {
 
 }  // namespace
 
+std::vector<std::string> Monitor::MissingOf(const v1::StreamSpec& spec) {
+  std::vector<std::string> missing;
+  const auto note = [&](const Status& status, const std::string& until) {
+    if (status.code() == StatusCode::kNotFound) missing.push_back(status.message() + until);
+  };
+  note(ports_.find_model(spec.model()).status(), ": until there is, no window is measured");
+  if (!spec.reference().empty()) {
+    note(ports_.catalog->Get(spec.reference()).status(), ": until there is, no window is measured");
+  }
+  for (const std::string& folder : spec.folders()) {
+    std::error_code error;
+    if (spec::IsBucket(folder) || std::filesystem::is_directory(folder, error)) continue;
+    missing.push_back("the coordinator sees no folder " + folder +
+                      ": until there is one, nothing is read from it");
+  }
+  return missing;
+}
+
 Result<v1::Stream> Monitor::Apply(const v1::ApplyStreamRequest& request) {
   constexpr const char* kMethod = "ApplyStream";
   v1::StreamSpec spec = request.spec();
@@ -118,6 +136,7 @@ Result<v1::Stream> Monitor::Apply(const v1::ApplyStreamRequest& request) {
     SaveRequest(transaction, request.request_id(), kMethod, content, answer->SerializeAsString());
     return Status();
   }));
+  for (const std::string& what : MissingOf(spec)) answer->add_missing(what);
   return *answer;
 }
 

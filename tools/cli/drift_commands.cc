@@ -3,6 +3,7 @@
 
 #include "common/base/files.h"
 #include "common/spec/json.h"
+#include "common/spec/stream_keys.h"
 #include "common/spec/stream_spec.h"
 #include "common/yaml/document.h"
 #include "tools/cli/drift_view.h"
@@ -81,6 +82,7 @@ Result<int> RunDriftApply(Session& session, const Arguments& arguments) {
       v1::Stream stream,
       client->Call(client->drift(), &v1::DriftService::Stub::ApplyStream, request));
   Print(session, stream);
+  for (const std::string& what : stream.missing()) session.Say("warning: " + what);
   return kExitOk;
 }
 
@@ -143,6 +145,11 @@ Result<int> RunDriftShow(Session& session, const Arguments& arguments) {
   ATTUNE_ASSIGN_OR_RETURN(
       v1::Stream stream,
       client->Call(client->drift(), &v1::DriftService::Stub::GetStream, request));
+  if (arguments.Has("--spec")) {
+    session.printer().Object(spec::ToJson(stream.spec()), stream.spec().name(),
+                             spec::ToYaml(stream.spec()));
+    return kExitOk;
+  }
   ATTUNE_ASSIGN_OR_RETURN(std::vector<v1::Window> windows,
                           LastWindows(client, stream, arguments.Whole("--windows")));
   nlohmann::ordered_json json = spec::ToJson(stream);
@@ -163,17 +170,19 @@ Result<int> RunDriftDelete(Session& session, const Arguments& arguments) {
   return kExitOk;
 }
 
+Result<int> RunDriftExplain(Session& session, const Arguments&) {
+  session.printer().out() << spec::StreamMarkdown();
+  return kExitOk;
+}
+
 void AddDriftCommands(std::vector<Command>* commands) {
   commands->push_back(
       {.noun = "drift",
        .verb = "apply",
        .summary = "make a stream of live data, or change it",
-       .details =
-           "Keys: name and model (NAME@ALIAS, whose training data is the reference); reference (a "
-           "data set in its place); window {examples: 500, time: 1d, examples_min: 50}; folders "
-           "(watched for *.jsonl; relative to the file); categories (metadata keys); alarm "
-           "{false_alarms_per_week: 0.05, persistence: 2, psi, auc, length, vocabulary, loss, "
-           "quality}. Each window becomes a version of the data set of the stream's name.",
+       .details = "docs/stream-spec.md and `attune drift explain` describe the keys; only name and "
+                  "model are "
+                  "required. Each window becomes a version of the data set of the stream's name.",
        .arguments = {{.name = "FILE",
                       .doc = "A stream in YAML; - is standard input.",
                       .required = true,
@@ -216,7 +225,8 @@ void AddDriftCommands(std::vector<Command>* commands) {
                     .value = "N",
                     .doc = "Look back on so many.",
                     .type = ValueType::kWhole,
-                    .fallback = "50"}},
+                    .fallback = "50"},
+                   {.name = "--spec", .doc = "Its spec as YAML, with every default."}},
        .run = RunDriftShow});
   commands->push_back({.noun = "drift",
                        .verb = "close",
@@ -261,6 +271,10 @@ void AddDriftCommands(std::vector<Command>* commands) {
                        .details = "Rows of the open window are lost.",
                        .arguments = {kStream},
                        .run = RunDriftDelete});
+  commands->push_back({.noun = "drift",
+                       .verb = "explain",
+                       .summary = "print the reference of stream specs",
+                       .run = RunDriftExplain});
 }
 
 }  // namespace attune::cli

@@ -71,6 +71,7 @@ Result<int> RunDriftClose(Session&, const Arguments&);
 Result<int> RunDriftExclude(Session&, const Arguments&);
 Result<int> RunDriftInclude(Session&, const Arguments&);
 Result<int> RunDriftDelete(Session&, const Arguments&);
+Result<int> RunDriftExplain(Session&, const Arguments&);
 void AddDriftCommands(std::vector<Command>* commands);  // their part of the table
 // schedule_commands.cc
 Result<int> RunScheduleApply(Session&, const Arguments&);

@@ -6,6 +6,7 @@
 #include "attune/v1/drift.grpc.pb.h"
 #include "common/base/mutex.h"
 #include "common/rpc/rpc.h"
+#include "common/spec/stream_spec.h"
 #include "tests/unit/cli/cli_runner.h"
 #include "tools/cli/drift_view.h"
 
@@ -167,6 +168,9 @@ TEST_F(DriftCliTest, ApplySendsTheSpecWithItsDefaultsAndAbsoluteFolders) {
   json stream = json::parse(cli_.out());
   EXPECT_EQ(stream["spec"]["window"]["examples"], 500);
   EXPECT_EQ(stream["spec"]["folders"][0], (folder_.path() / "rows").string());
+  drift_.stream.add_missing("there is no model 'docs@champion'");
+  ASSERT_EQ(cli_.Run({"drift", "apply", file}), kExitOk);
+  EXPECT_THAT(cli_.err(), HasSubstr("warning: there is no model 'docs@champion'"));
   file = folder_.Write("bad.yaml", "name: live\nmodel: m\nwindow: {example: 3}\n");
   EXPECT_EQ(cli_.Run({"drift", "apply", file}), kExitUsage);
   EXPECT_THAT(cli_.err(), AllOf(HasSubstr("bad.yaml:3:10"), HasSubstr("did you mean 'examples'")));
@@ -224,6 +228,21 @@ TEST_F(DriftCliTest, ShowAsJsonHasTheWindowsAskedFor) {
   ASSERT_EQ(stream["history"].size(), 3u);  // two pages
   EXPECT_EQ(stream["history"][0]["number"], 3);
   EXPECT_EQ(stream["history"][2]["detectors"][0]["effect"], 0.82);
+}
+
+TEST_F(DriftCliTest, ShowPrintsASpecThatCanBeAppliedAgain) {
+  spec::FillDefaults(drift_.stream.mutable_spec());
+  const std::string applied = drift_.stream.spec().SerializeAsString();
+  ASSERT_EQ(cli_.Run({"drift", "show", "live", "--spec"}), kExitOk) << cli_.err();
+  auto file = folder_.Write("again.yaml", cli_.out());
+  ASSERT_EQ(cli_.Run({"drift", "apply", file}), kExitOk) << cli_.err();
+  EXPECT_EQ(drift_.stream.spec().SerializeAsString(), applied);
+}
+
+TEST_F(DriftCliTest, ExplainHasEveryKey) {
+  ASSERT_EQ(cli_.Run({"drift", "explain"}), kExitOk) << cli_.err();
+  EXPECT_THAT(cli_.out(), AllOf(HasSubstr("| `alarm.vocabulary` | number | 0.05 |"),
+                                HasSubstr("| `model` | NAME@ALIAS | required |")));
 }
 
 TEST_F(DriftCliTest, AStreamWithoutWindowsIsShownWithoutPlots) {

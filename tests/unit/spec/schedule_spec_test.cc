@@ -197,7 +197,7 @@ std::string With(std::string_view path) {
 }
 
 TEST(ScheduleKeys, AreKeysOfTheParser) {
-  for (const ScheduleKey& key : ScheduleKeys()) {
+  for (const SpecKey& key : ScheduleKeys()) {
     auto spec = Parse(With(key.path));
     EXPECT_THAT(spec.status().message(), ::testing::Not(HasSubstr("unknown key")))
         << With(key.path);
@@ -228,7 +228,7 @@ TEST(ScheduleKeys, AllThatASpecPrintsIsDocumented) {
   ASSERT_TRUE(document.ok()) << document.status().message();
   std::set<std::string> printed, documented;
   Collect(document->root(), "", &printed);
-  for (const ScheduleKey& key : ScheduleKeys()) documented.emplace(key.path);
+  for (const SpecKey& key : ScheduleKeys()) documented.emplace(key.path);
   for (const std::string& key : printed) {
     bool job = key.starts_with("job.");
     EXPECT_TRUE(job || documented.contains(key) ||

@@ -2,7 +2,12 @@
 
 #include <gmock/gmock.h>
 
+#include <map>
+#include <set>
+
 #include "common/base/files.h"
+#include "common/spec/stream_keys.h"
+#include "common/yaml/document.h"
 
 namespace attune::spec {
 namespace {
@@ -86,6 +91,51 @@ TEST(StreamSpec, WhatComesOverTheWireIsCheckedAlike) {
   EXPECT_TRUE(ValidateStreamSpec(spec).ok());
   spec.mutable_window()->set_seconds(-1);
   EXPECT_EQ(ValidateStreamSpec(spec).field(), "spec.window.seconds");
+}
+
+void Collect(const yaml::Node& node, const std::string& path,
+             std::map<std::string, std::string>* values) {
+  if (node.entries.empty()) (*values)[path] = node.scalar;
+  for (const yaml::Entry& entry : node.entries) {
+    Collect(entry.value, path.empty() ? entry.key : path + "." + entry.key, values);
+  }
+}
+
+// Keys with the values that a spec prints.
+std::map<std::string, std::string> Printed(const std::string& text) {
+  auto spec = ParseStreamSpec(text, "live.yaml");
+  EXPECT_TRUE(spec.ok()) << spec.status().message();
+  auto document = yaml::Parse(ToYaml(*spec), "spec");
+  EXPECT_TRUE(document.ok()) << document.status().message();
+  std::map<std::string, std::string> values;
+  Collect(document->root(), "", &values);
+  return values;
+}
+
+TEST(StreamKeys, AreThoseThatASpecPrints) {
+  std::set<std::string> documented, printed;
+  for (const SpecKey& key : StreamKeys()) documented.emplace(key.path);
+  for (const auto& [key, value] :
+       Printed("name: live\nmodel: m\nreference: docs\nfolders: [/rows]\ncategories: [language]\n"
+               "alarm: {quality: 0.1}\n")) {
+    printed.insert(key);
+  }
+  EXPECT_EQ(documented, printed);
+}
+
+TEST(StreamKeys, SayTheDefaultsThatAreFilledIn) {
+  const std::map<std::string, std::string> values = Printed("name: live\nmodel: m\n");
+  for (const SpecKey& key : StreamKeys()) {
+    const auto value = values.find(std::string(key.path));
+    if (value == values.end() || key.fallback.empty()) continue;
+    EXPECT_EQ(value->second, key.path == "window.time" ? "86400s" : key.fallback) << key.path;
+  }
+}
+
+TEST(StreamPage, IsUpToDate) {
+  auto page = ReadFile("docs/stream-spec.md");
+  ASSERT_TRUE(page.ok()) << page.status().message();
+  EXPECT_EQ(*page, StreamMarkdown()) << "run: attune drift explain > docs/stream-spec.md";
 }
 
 }  // namespace

@@ -664,6 +664,21 @@ TEST_F(MonitorTest, ApplyChecksFillsInAndRefusesAnothersDataSet) {
   EXPECT_EQ(page->next_page_token(), "");
 }
 
+TEST_F(MonitorTest, ApplySaysWhatIsNotThereYet) {
+  v1::ApplyStreamRequest request;
+  *request.mutable_spec() = Spec();
+  request.mutable_spec()->add_folders(folder_.path().string());
+  request.mutable_spec()->add_folders("s3://bucket/rows");
+  EXPECT_THAT(monitor_->Apply(request)->missing(), IsEmpty());
+  request.mutable_spec()->set_model("other@champion");
+  request.mutable_spec()->set_reference("absent");
+  request.mutable_spec()->add_folders("/absent");
+  EXPECT_THAT(monitor_->Apply(request)->missing(),
+              ElementsAre(HasSubstr("there is no model 'other@champion'"), HasSubstr("absent"),
+                          HasSubstr("no folder /absent")));
+  EXPECT_THAT(Stream().missing(), IsEmpty());  // it is not stored
+}
+
 TEST_F(MonitorTest, TheThreadStartsAndEnds) {
   ASSERT_TRUE(Observe(Rows("old", 0, 10)).ok());
   monitor_->Start();
