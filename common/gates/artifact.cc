@@ -1,6 +1,7 @@
 #include "common/gates/artifact.h"
 
 #include <string>
+#include <utility>
 
 #include "common/base/utf8.h"
 #include "common/gates/text.h"
@@ -93,6 +94,28 @@ std::vector<v1::GateResult> LimitGates(const v1::ArtifactLimits& limits,
                                 limits.tokens_per_second_min(), true, "tokens/s"));
   }
   return results;
+}
+
+std::string MeasuredIn(const v1::ArtifactFacts& artifact) {
+  return artifact.precision().empty() ? "" : artifact.precision() + " on " + artifact.device();
+}
+
+std::vector<v1::GateResult> AlikeGates(const v1::GateFacts& facts) {
+  const v1::ArtifactFacts &candidate = facts.candidate().artifact(),
+                          &champion = facts.champion().artifact();
+  if (candidate.precision().empty() || champion.precision().empty() ||
+      candidate.precision() == champion.precision()) {
+    return {};
+  }
+  v1::GateResult result;
+  result.set_gate("alike");
+  result.set_name("precision");
+  result.set_verdict(v1::GateReport::INCONCLUSIVE);
+  result.set_explanation("the candidate was measured in " + MeasuredIn(candidate) +
+                         ", the champion in " + MeasuredIn(champion) +
+                         ": what differs may be rounding; measure both on slots of one kind, or "
+                         "set gates.dtype");
+  return {std::move(result)};
 }
 
 }  // namespace attune::gates

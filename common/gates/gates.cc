@@ -52,10 +52,17 @@ Status AddQualityGates(const v1::GateFacts& facts, const Suites& suites, v1::Gat
   return Status();
 }
 
+bool ComparesWithChampion(const v1::GateResult& gate) {
+  return gate.gate() == "champion" || gate.gate() == "retention";
+}
+
 v1::GateReport::Verdict VerdictOf(const v1::GateReport& report) {
   v1::GateReport::Verdict verdict = v1::GateReport::PASSED;
+  bool alike = true;
+  for (const v1::GateResult& gate : report.gates()) alike &= gate.gate() != "alike";
   for (const v1::GateResult& gate : report.gates()) {
-    if (gate.verdict() == v1::GateReport::FAILED) return v1::GateReport::FAILED;
+    const bool counts = alike || !ComparesWithChampion(gate);
+    if (counts && gate.verdict() == v1::GateReport::FAILED) return v1::GateReport::FAILED;
     if (gate.verdict() != v1::GateReport::PASSED) verdict = v1::GateReport::INCONCLUSIVE;
   }
   return verdict;
@@ -100,6 +107,8 @@ Result<v1::GateReport> Decide(const v1::GateFacts& facts) {
   v1::GateReport report;
   report.set_candidate(facts.candidate().model());
   report.set_champion(facts.champion().model());
+  report.set_measured(MeasuredIn(facts.candidate().artifact()));
+  Append(AlikeGates(facts), &report);
   ATTUNE_RETURN_IF_ERROR(AddQualityGates(facts, suites, &report));
   ATTUNE_ASSIGN_OR_RETURN(auto smoke, SmokeGates(facts));
   Append(std::move(smoke), &report);

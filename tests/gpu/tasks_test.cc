@@ -126,6 +126,16 @@ TEST_F(GpuTasks, EvaluationsAreThoseOfTheCpu) {
   }
 }
 
+TEST_F(GpuTasks, AnEvaluationSaysInWhatItWas) {
+  EvaluateTask task{.model = Base(), .run_directory = folder_.path() / "run"};
+  task.suites.push_back({.name = "goal", .dataset = Task("full", "unused").data.datasets[0]});
+  const json wide = Lines(task, "cuda:0", Evaluate).back().at("artifact");
+  EXPECT_EQ(wide["precision"], "float32");
+  EXPECT_THAT(wide["device"].get<std::string>(), ::testing::Not(::testing::HasSubstr("cuda")));
+  task.dtype = "bfloat16";
+  EXPECT_EQ(Lines(task, "cuda:0", Evaluate).back().at("artifact")["precision"], "bfloat16");
+}
+
 TEST_F(GpuTasks, EmbeddingsAreThoseOfTheCpu) {
   const EmbedTask task{.model = Base(), .dataset = Task("full", "unused").data.datasets[0]};
   const auto cpu = Lines(task, "cpu", Embed), gpu = Lines(task, "cuda:0", Embed);

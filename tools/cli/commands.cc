@@ -377,7 +377,9 @@ void AddModelCommands(std::vector<Command>* commands) {
              .fallback = "1"},
             {.name = "--precision",
              .value = "TYPE",
-             .doc = "Number format of the computation. Default: bfloat16 on a GPU, else float32.",
+             .doc =
+                 "Number format of the computation. Default: bfloat16 on a GPU where the weights "
+                 "have 16 bits, else float32.",
              .words = {"float32", "bfloat16"}},
             {.name = "--raw",
              .doc = "No chat template: the model goes on with the prompt's text."}},

@@ -155,6 +155,7 @@ std::string GateReportCard(const v1::GateReport& report, bool examples,
   std::string jobs;
   for (const std::string& job : report.job_ids()) jobs += (jobs.empty() ? "" : ", ") + job;
   card.Row("Evaluated by", jobs);
+  card.Row("Measured in", OneLine(report.measured()));
   card.Row("Facts", report.facts_path());
   card.Row("Checksum", report.facts_checksum());
   std::string out = card.Render() + "\n" + GateTable(report).Render(options.width, options.color);

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "common/base/files.h"
+#include "common/gates/artifact.h"
 #include "common/gates/lines.h"
 #include "common/gates/measure.h"
 #include "common/gates/metric.h"
@@ -156,7 +157,9 @@ Json ToJson(const std::string& model, const std::vector<Value>& values,
             {"dtype", artifact.dtype()},
             {"checksum", artifact.checksum()},
             {"tokens_per_second", artifact.tokens_per_second()},
-            {"first_token_seconds", artifact.first_token_seconds()}}}};
+            {"first_token_seconds", artifact.first_token_seconds()},
+            {"device", artifact.device()},
+            {"precision", artifact.precision()}}}};
 }
 
 std::string Card(const std::vector<Value>& values, const v1::ArtifactFacts& artifact, size_t width,
@@ -177,6 +180,9 @@ std::string Card(const std::vector<Value>& values, const v1::ArtifactFacts& arti
                      FormatBytes(static_cast<double>(artifact.bytes())) + ", " +
                      FormatCount(static_cast<double>(artifact.parameters())) + " parameters, " +
                      artifact.dtype();
+  if (const std::string measured = gates::MeasuredIn(artifact); !measured.empty()) {
+    card += "; measured in " + measured;
+  }
   if (artifact.tokens_per_second() > 0) {
     card += "; " + FormatFixed(artifact.tokens_per_second(), 1) +
             " tokens/s one sequence at a time, first token after " +

@@ -169,7 +169,8 @@ class EvaluateCommandTest : public RegistryTest {
     }
     fake_.output +=
         R"({"artifact":{"bytes":2048,"parameters":1000,"dtype":"float32","checksum":"c",)"
-        R"("tokens_per_second":12.5,"first_token_seconds":0.25}})"
+        R"("tokens_per_second":12.5,"first_token_seconds":0.25,)"
+        R"("device":"NVIDIA H100","precision":"bfloat16"}})"
         "\n";
   }
 };
@@ -235,13 +236,16 @@ TEST_F(EvaluateCommandTest, PrintsWhatTheExamplesComeTo) {
   EXPECT_THAT(cli_.out(), HasSubstr("1.0000"));  // 12 nats of 12 tokens
   EXPECT_THAT(cli_.out(), HasSubstr("0.5000"));
   EXPECT_THAT(cli_.out(), HasSubstr("language=de"));
-  EXPECT_THAT(cli_.out(), HasSubstr("2 KiB, 1000 parameters, float32; 12.5 tokens/s"));
+  EXPECT_THAT(cli_.out(), HasSubstr("2 KiB, 1000 parameters, float32; measured in bfloat16 on "
+                                    "NVIDIA H100; 12.5 tokens/s"));
   std::vector<std::string> as_json = command;
   as_json.insert(as_json.end(), {"-o", "json"});
   ASSERT_EQ(cli_.Run(as_json), kExitOk) << cli_.err();
   const json report = json::parse(cli_.out());
   EXPECT_EQ(report["model"], "m");
   EXPECT_EQ(report["artifact"]["bytes"], 2048);
+  EXPECT_EQ(report["artifact"]["device"], "NVIDIA H100");
+  EXPECT_EQ(report["artifact"]["precision"], "bfloat16");
   ASSERT_EQ(report["results"].size(), 6u);
   EXPECT_EQ(report["results"][0],
             json({{"suite", "docs"}, {"metric", "loss"}, {"value", 1.0}, {"examples", 3}}));

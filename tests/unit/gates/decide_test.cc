@@ -115,6 +115,35 @@ TEST(Champion, WithoutOneAndWithoutAGoalNothingWasMeasured) {
   EXPECT_THAT(report.summary(), HasSubstr("no goal to meet"));
 }
 
+// What was measured in bfloat16 on a GPU against float32 on a CPU.
+TEST(Alike, OtherPrecisionNeitherPassesNorRefuses) {
+  for (const double worse : {-0.2, 0.2}) {
+    FactsBuilder builder;
+    builder.AddLosses("goal", 200, 2.0, worse);
+    builder.RequireChampion("loss", 0.0);
+    v1::ArtifactFacts& candidate = *builder.facts().mutable_candidate()->mutable_artifact();
+    v1::ArtifactFacts& champion = *builder.facts().mutable_champion()->mutable_artifact();
+    candidate.set_device("NVIDIA H100");
+    candidate.set_precision("bfloat16");
+    const v1::GateReport::Verdict alone = Decided(builder).verdict();
+    EXPECT_EQ(alone, worse > 0 ? v1::GateReport::FAILED : v1::GateReport::PASSED);
+    champion.set_device("cpu");
+    champion.set_precision("float32");
+    const v1::GateReport report = Decided(builder);
+    EXPECT_EQ(report.verdict(), v1::GateReport::INCONCLUSIVE);
+    EXPECT_THAT(report.summary(),
+                HasSubstr("the candidate was measured in bfloat16 on NVIDIA H100, "
+                          "the champion in float32 on cpu"));
+    EXPECT_EQ(report.measured(), "bfloat16 on NVIDIA H100");
+    // What is asked of the candidate alone counts.
+    builder.AskMax("loss", 1.0);
+    EXPECT_EQ(Decided(builder).verdict(), v1::GateReport::FAILED);
+    // Another device of the same precision is no other number.
+    champion.set_precision("bfloat16");
+    EXPECT_EQ(FindGate(Decided(builder), "alike"), nullptr);
+  }
+}
+
 TEST(Champion, ZeroOneScoresAreComparedByTangosIntervalAndMcNemar) {
   FactsBuilder builder;
   builder.AddSuite("goal", 200, [](uint64_t i, auto* candidate, auto* champion) {

@@ -108,6 +108,8 @@ TEST_F(EvaluateTest, TheModelItselfIsTheArtifactUnlessMore) {
   EXPECT_EQ(artifact["checksum"], checksum->sha256);
   EXPECT_EQ(artifact["bytes"], checksum->bytes);
   EXPECT_EQ(artifact["dtype"], "float32");
+  EXPECT_EQ(artifact["device"], "cpu");
+  EXPECT_EQ(artifact["precision"], "float32");
   EXPECT_EQ(artifact["tokens_per_second"], 0);
   EXPECT_GT(artifact["parameters"], 1000);
 }

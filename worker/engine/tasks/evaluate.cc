@@ -5,6 +5,7 @@
 
 #include "common/base/utf8.h"
 #include "worker/engine/data/prepare.h"
+#include "worker/engine/kernels/gpu_kernels.h"
 #include "worker/engine/parallel/group.h"
 #include "worker/engine/tasks/failure.h"
 #include "worker/engine/tasks/measured_model.h"
@@ -22,6 +23,11 @@ constexpr size_t kTextBytes = 2000;
 
 std::string Dump(const Json& line) {
   return line.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+std::string DeviceName(const at::Device& device) {
+  const kernels::GpuKernels* const gpu = device.is_cuda() ? kernels::Gpu() : nullptr;
+  return gpu == nullptr ? device.str() : gpu->name(device.index());
 }
 
 struct Smoke {
@@ -143,7 +149,9 @@ class Evaluation {
                                 {"dtype", facts.dtype},
                                 {"checksum", facts.checksum},
                                 {"tokens_per_second", answers.tokens_per_second()},
-                                {"first_token_seconds", answers.first_token_seconds()}}}}));
+                                {"first_token_seconds", answers.first_token_seconds()},
+                                {"device", DeviceName(device_)},
+                                {"precision", precision_}}}}));
     return Status();
   }
 
