@@ -15,6 +15,8 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "common/base/utf8.h"
+
 extern char** environ;
 
 namespace attune::trainer {
@@ -22,6 +24,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 using Json = nlohmann::ordered_json;
+
+constexpr size_t kWordsMax = 1000;  // of standard error, in a failure
 
 class Fd {
  public:
@@ -64,7 +68,7 @@ class WithoutSigpipe {
 
 struct Running {
   pid_t pid = -1;
-  Fd in, out, ended;  // its input and output; readable once it has ended
+  Fd in, out, errors, ended;  // its three streams; readable once it has ended
 
   // Kills its group and reaps it; its status.
   int End() {
@@ -98,10 +102,12 @@ std::vector<char*> Environment() {
 Status Start(const std::vector<std::string>& command, Running* running) {
   ATTUNE_ASSIGN_OR_RETURN(auto in, Pipe());
   ATTUNE_ASSIGN_OR_RETURN(auto out, Pipe());
+  ATTUNE_ASSIGN_OR_RETURN(auto errors, Pipe());
   posix_spawn_file_actions_t files;
   posix_spawn_file_actions_init(&files);
   posix_spawn_file_actions_adddup2(&files, in[0].get(), 0);
   posix_spawn_file_actions_adddup2(&files, out[1].get(), 1);
+  posix_spawn_file_actions_adddup2(&files, errors[1].get(), 2);
   posix_spawn_file_actions_addclosefrom_np(&files, 3);
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
@@ -125,13 +131,16 @@ Status Start(const std::vector<std::string>& command, Running* running) {
   posix_spawnattr_destroy(&attributes);
   if (error != 0) {
     running->pid = -1;
-    return Internal("cannot run " + command[0] + ": " + std::strerror(error));
+    const std::string message = "cannot run " + command[0] + ": " + std::strerror(error);
+    return error == EAGAIN || error == ENOMEM ? Internal(message) : FailedPrecondition(message);
   }
   running->in = std::move(in[1]);
   running->out = std::move(out[0]);
+  running->errors = std::move(errors[0]);
   running->ended = Fd(static_cast<int>(syscall(SYS_pidfd_open, running->pid, 0)));
   fcntl(running->in.get(), F_SETFL, O_NONBLOCK);
   fcntl(running->out.get(), F_SETFL, O_NONBLOCK);
+  fcntl(running->errors.get(), F_SETFL, O_NONBLOCK);
   return running->ended.open() ? Status() : ErrnoStatus(errno, "pidfd_open");
 }
 
@@ -151,44 +160,84 @@ bool ReadSome(const Fd& out, std::string* output) {
   return count > 0 || (count < 0 && (errno == EAGAIN || errno == EINTR));
 }
 
+// What is there now, as far as a pipe holds; false at the end of it.
+bool ReadWhatIsThere(const Fd& from, std::string* text) {
+  constexpr int kPieces = 16;
+  for (int piece = 0; piece < kPieces; ++piece) {
+    const size_t before = text->size();
+    if (!ReadSome(from, text)) return false;
+    if (text->size() == before) break;
+  }
+  return true;
+}
+
+// Its standard error becomes ours, and its last words are kept.
+bool Overhear(const Fd& errors, std::string* words) {
+  std::string heard;
+  const bool more = ReadWhatIsThere(errors, &heard);
+  (void)!write(STDERR_FILENO, heard.data(), heard.size());
+  words->append(heard);
+  if (words->size() > kWordsMax) words->erase(0, words->size() - kWordsMax);
+  return more;
+}
+
+struct Said {
+  std::string output, words;
+};
+
 // Until it has ended and all that it wrote before is read.
-Result<std::string> Converse(Running& running, const std::string& input,
-                             const JudgeLimits& limits) {
+Status Converse(Running& running, const std::string& input, const JudgeLimits& limits, Said* said) {
   const Clock::time_point deadline = Clock::now() + limits.deadline;
   std::string_view rest = input;
-  std::string output;
-  bool reading = true, ended = false;
+  bool reading = true, hearing = true, ended = false;
   while (!ended) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
     if (left.count() <= 0) {
-      return Internal("took longer than " + std::to_string(limits.deadline.count() / 1000) + " s");
+      return FailedPrecondition("took longer than " +
+                                std::to_string(limits.deadline.count() / 1000) + " s");
     }
-    std::array<pollfd, 3> fds = {{{running.ended.get(), POLLIN, 0},
+    std::array<pollfd, 4> fds = {{{running.ended.get(), POLLIN, 0},
                                   {reading ? running.out.get() : -1, POLLIN, 0},
-                                  {running.in.get(), POLLOUT, 0}}};
+                                  {running.in.get(), POLLOUT, 0},
+                                  {hearing ? running.errors.get() : -1, POLLIN, 0}}};
     if (poll(fds.data(), fds.size(), static_cast<int>(left.count())) < 0 && errno != EINTR) {
       return ErrnoStatus(errno, "poll");
     }
     if (fds[2].revents != 0) WriteSome(running.in, &rest);
     ended = fds[0].revents != 0;
-    while (reading && (fds[1].revents != 0 || ended)) {
-      const size_t before = output.size();
-      reading = ReadSome(running.out, &output);
-      if (output.size() > limits.output_bytes_max) {
-        return FailedPrecondition("printed more than " + std::to_string(limits.output_bytes_max) +
-                                  " bytes; it must print one number");
-      }
-      if (output.size() == before) break;
+    if (hearing && (fds[3].revents != 0 || ended)) {
+      hearing = Overhear(running.errors, &said->words);
+    }
+    if (reading && (fds[1].revents != 0 || ended)) {
+      reading = ReadWhatIsThere(running.out, &said->output);
+    }
+    if (said->output.size() > limits.output_bytes_max) {
+      return FailedPrecondition("printed more than " + std::to_string(limits.output_bytes_max) +
+                                " bytes; it must print one number");
     }
   }
-  return output;
+  return Status();
+}
+
+// The judge's end if it is none with a number, else OK.
+Status CheckEnd(int status) {
+  if (WIFSIGNALED(status)) {
+    return FailedPrecondition("was killed by signal " + std::to_string(WTERMSIG(status)));
+  }
+  if (WEXITSTATUS(status) != 0) {
+    return FailedPrecondition("ended with exit code " + std::to_string(WEXITSTATUS(status)));
+  }
+  return Status();
+}
+
+std::string_view Trimmed(std::string_view text) {
+  constexpr char kSpace[] = " \t\r\n";
+  text = text.substr(std::min(text.find_first_not_of(kSpace), text.size()));
+  return text.substr(0, text.find_last_not_of(kSpace) + 1);
 }
 
 Result<double> ReadNumber(std::string_view output) {
-  constexpr char kSpace[] = " \t\r\n";
-  const size_t begin = std::min(output.find_first_not_of(kSpace), output.size());
-  std::string_view text = output.substr(begin);
-  text = text.substr(0, text.find_last_not_of(kSpace) + 1);
+  const std::string_view text = Trimmed(output);
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   const bool whole = error == std::errc() && end == text.data() + text.size();
@@ -223,16 +272,13 @@ Result<double> RunJudge(const std::vector<std::string>& command, const std::stri
   const WithoutSigpipe without_sigpipe;
   Running running;
   ATTUNE_RETURN_IF_ERROR(Start(command, &running));
-  ATTUNE_ASSIGN_OR_RETURN(const std::string output, Converse(running, input, limits));
-  const int status = running.End();
-  if (WIFSIGNALED(status)) {
-    return Internal("was killed by signal " + std::to_string(WTERMSIG(status)));
-  }
-  if (WEXITSTATUS(status) != 0) {
-    return Internal("ended with exit code " + std::to_string(WEXITSTATUS(status)) +
-                    "; the job's logs have what it wrote to standard error");
-  }
-  return ReadNumber(output);
+  Said said;
+  Status status = Converse(running, input, limits, &said);
+  if (status.ok()) status = CheckEnd(running.End());
+  Result<double> score = status.ok() ? ReadNumber(said.output) : Result<double>(status);
+  if (score.ok() || said.words.empty()) return score;
+  return Status(score.status().code(), score.status().message() + "; on standard error: " +
+                                           ToValidUtf8(Trimmed(said.words)));
 }
 
 std::map<std::string, engine::Judge> MakeJudges(const JudgeCommands& commands) {

@@ -25,9 +25,10 @@ struct JudgeLimits {
 
 // Runs the command, without a shell, with {"prompt", "reference", "answer"} as one line of JSON on
 // its standard input, and takes the one number from 0 to 1 that it prints. Its process group is
-// killed when it has ended or its time is over. It has our environment without ATTUNE_ variables,
-// and our standard error. kInternal when it cannot be run, fails or takes too long;
-// kFailedPrecondition when what it prints is not such a number.
+// killed when it has ended or its time is over. It has our environment without ATTUNE_ variables;
+// its standard error goes to ours. kFailedPrecondition, with the end of its standard error, when it
+// cannot be run, fails, takes too long or prints no such number: it would again. kInternal when the
+// host has no processes or pipes left.
 Result<double> RunJudge(const std::vector<std::string>& command, const std::string& prompt,
                         const std::string& reference, const std::string& answer,
                         const JudgeLimits& limits = {});

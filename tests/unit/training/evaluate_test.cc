@@ -314,7 +314,8 @@ TEST_F(EvaluateTest, AJudgesErrorEndsIt) {
   Recorder recorder;
   const Status status = Evaluate(task, recorder);
   EXPECT_EQ(status.code(), StatusCode::kInternal);
-  EXPECT_THAT(status.message(), HasSubstr("judge 'broken': ended with exit code 1"));
+  EXPECT_THAT(status.message(), HasSubstr("judge 'broken' of example "));
+  EXPECT_THAT(status.message(), HasSubstr(": ended with exit code 1"));
 }
 
 class EmbedTest : public EvaluateTest {

@@ -6,6 +6,7 @@
 
 #include <cstdlib>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -67,12 +68,29 @@ TEST(RunJudge, WhatIsNoNumberFromZeroToOneIsRefused) {
 }
 
 TEST(RunJudge, AFailureSaysHow) {
-  EXPECT_THAT(RunJudge(Shell("echo 1; exit 3"), "", "", "").status().message(),
-              HasSubstr("exit code 3"));
-  EXPECT_THAT(RunJudge(Shell("kill -9 $$"), "", "", "").status().message(), HasSubstr("signal 9"));
-  const auto missing = RunJudge({"/no/such/judge"}, "", "", "");
-  EXPECT_EQ(missing.status().code(), StatusCode::kInternal);
-  EXPECT_THAT(missing.status().message(), HasSubstr("/no/such/judge"));
+  for (const auto& [command, message] : std::map<std::vector<std::string>, std::string>{
+           {Shell("echo 1; exit 3"), "ended with exit code 3"},
+           {Shell("echo no model >&2; exit 3"), "exit code 3; on standard error: no model"},
+           {Shell("echo no idea >&2; echo good"), "from 0 to 1; on standard error: no idea"},
+           {Shell("kill -9 $$"), "signal 9"},
+           {{"/no/such/judge"}, "/no/such/judge"}}) {
+    const Status status = RunJudge(command, "", "", "").status();
+    // Not for the infrastructure: the same would come of it again.
+    EXPECT_EQ(status.code(), StatusCode::kFailedPrecondition) << message;
+    EXPECT_THAT(status.message(), HasSubstr(message));
+  }
+}
+
+TEST(RunJudge, OfALongStandardErrorTheEndIsKept) {
+  const Status status =
+      RunJudge(Shell("yes '\xff' | head -c 300000 >&2; echo the end >&2; exit 1"), "", "", "")
+          .status();
+  EXPECT_THAT(status.message(), ::testing::EndsWith("the end"));
+  EXPECT_LT(status.message().size(), 5000u);
+}
+
+TEST(RunJudge, OneThatAnswersMayWriteToStandardError) {
+  EXPECT_TRUE(RunJudge(Shell("yes | head -c 300000 >&2; echo 1"), "", "", "").ok());
 }
 
 TEST(RunJudge, ItsTimeIsLimitedAndItsGroupDiesWithIt) {
@@ -80,7 +98,7 @@ TEST(RunJudge, ItsTimeIsLimitedAndItsGroupDiesWithIt) {
   const auto pid_file = folder.path() / "pid";
   const auto late = RunJudge(Shell("sleep 600 & echo $! > " + pid_file.string() + "; wait"), "", "",
                              "", {.deadline = milliseconds(300)});
-  EXPECT_EQ(late.status().code(), StatusCode::kInternal);
+  EXPECT_EQ(late.status().code(), StatusCode::kFailedPrecondition);
   EXPECT_THAT(late.status().message(), HasSubstr("took longer"));
   pid_t sleeper = 0;
   std::ifstream(pid_file) >> sleeper;

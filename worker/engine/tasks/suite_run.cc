@@ -207,7 +207,10 @@ Status SuiteRun::ScoreAnswer(const EvaluationModel& model, Example* example) {
       score = validators_.at(metric.name)->Score(answer);
     } else {
       auto judged = (*judge_)(example->parts.asked, example->parts.reference, example->answer);
-      if (!judged.ok()) return judged.status().WithContext("judge '" + metric.judge + "'");
+      if (!judged.ok()) {
+        return judged.status().WithContext("judge '" + metric.judge + "' of example " +
+                                           example->row->id);
+      }
       score = *judged;
     }
   }
