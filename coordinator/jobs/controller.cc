@@ -213,11 +213,14 @@ void Controller::Tick() {
 
 // At the first tick, then every hour.
 void Controller::KeepHouse(Time now) {
+  const bool ran_an_hour = next_housekeeping_ != Time{};
   next_housekeeping_ = now + std::chrono::hours(1);
-  (void)ports_.database->Write([](Transaction& transaction) {
-    ExpireRequests(transaction);
-    return Status();
-  });
+  if (ran_an_hour) {
+    (void)ports_.database->Write([](Transaction& transaction) {
+      ExpireRequests(transaction);
+      return Status();
+    });
+  }
   ports_.background->Run(
       [database = ports_.database, storage = options_.storage, wall_now = ports_.clock->Now(),
        kept = options_.keep_checkpoints] { SweepCheckpoints(database, storage, wall_now, kept); },

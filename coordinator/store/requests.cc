@@ -32,16 +32,18 @@ void SaveRequest(Transaction& transaction, const std::string& request_id, const 
   if (request_id.empty()) return;
   std::string hash = Sha256Hex(content);
   std::string text = EncodeBytes(response);
-  int64_t expires_us = ToMicros(transaction.now() + kRequestLifetime);
   transaction.session() << "INSERT INTO requests (request_id, method, request_hash, response, "
-                           "expires_us) VALUES (:id, :method, :hash, :response, :expires)",
-      soci::use(request_id), soci::use(method), soci::use(hash), soci::use(text),
-      soci::use(expires_us);
+                           "saved_hour) SELECT :id, :method, :hash, :response, hours FROM "
+                           "running_hours",
+      soci::use(request_id), soci::use(method), soci::use(hash), soci::use(text);
 }
 
 void ExpireRequests(Transaction& transaction) {
-  int64_t now_us = ToMicros(transaction.now());
-  transaction.session() << "DELETE FROM requests WHERE expires_us < :now", soci::use(now_us);
+  const auto kept = static_cast<int64_t>(kRequestLifetime.count());
+  transaction.session() << "UPDATE running_hours SET hours = hours + 1";
+  transaction.session()
+      << "DELETE FROM requests WHERE saved_hour < (SELECT hours FROM running_hours) - :kept",
+      soci::use(kept);
 }
 
 }  // namespace attune

@@ -1,7 +1,9 @@
 #pragma once
 
 // Mutations that are safe to repeat: the answer of a request is stored, in the transaction that did
-// the work, under the id that the client chose. Kept for kRequestLifetime.
+// the work, under the id that the client chose. Kept for kRequestLifetime of a coordinator's
+// running time: while it is away, or its wall clock jumps, no answer is forgotten that somebody
+// still asks for.
 
 #include <chrono>
 #include <optional>
@@ -25,7 +27,7 @@ Result<std::optional<std::string>> FindRequest(Transaction& transaction,
 // Stores the answer. Nothing happens for an empty id.
 void SaveRequest(Transaction& transaction, const std::string& request_id, const std::string& method,
                  std::string_view content, std::string_view response);
-// Forgets answers past their lifetime. Called now and then by the owner of the loop.
+// Says that the coordinator ran for another hour, and forgets answers past their lifetime.
 void ExpireRequests(Transaction& transaction);
 
 }  // namespace attune

@@ -22,6 +22,14 @@ std::vector<Migration> StoreMigrations() {
                 response TEXT NOT NULL,
                 expires_us INTEGER NOT NULL))sql",
         "CREATE INDEX requests_by_expiry ON requests (expires_us)"}},
+      // Answers age by the hours that coordinators ran, which no clock that is set can move.
+      {"store",
+       2,
+       {"DROP INDEX requests_by_expiry", "ALTER TABLE requests DROP COLUMN expires_us",
+        "ALTER TABLE requests ADD COLUMN saved_hour INTEGER NOT NULL DEFAULT 0",
+        "CREATE INDEX requests_by_hour ON requests (saved_hour)",
+        "CREATE TABLE running_hours (hours INTEGER NOT NULL)",
+        "INSERT INTO running_hours (hours) VALUES (0)"}},
   };
 }
 
