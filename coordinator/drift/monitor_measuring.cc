@@ -1,6 +1,7 @@
 // From a data set version to a verdict.
 
 #include "common/base/hash.h"
+#include "common/base/transient.h"
 #include "common/log/log.h"
 #include "coordinator/drift/due.h"
 #include "coordinator/drift/labelled_loss.h"
@@ -13,19 +14,6 @@ namespace attune::drift {
 namespace {
 
 constexpr std::chrono::hours kWeek{7 * 24};
-
-// Would be answered otherwise later.
-bool IsTransient(const Status& status) {
-  switch (status.code()) {
-    case StatusCode::kUnavailable:
-    case StatusCode::kDeadlineExceeded:
-    case StatusCode::kResourceExhausted:
-    case StatusCode::kCancelled:
-      return true;
-    default:
-      return false;
-  }
-}
 
 std::string Ended(const v1::Job& job) {
   return "the EMBED job " + job.id() +
@@ -265,10 +253,7 @@ Status Monitor::Measure(const StreamRecord& stream, WindowRecord window, Profile
       sample.ok() ? ports_.detectors.detect(*reference, *sample, options)
                   : Result<std::vector<v1::DetectorResult>>(sample.status());
   if (!detected.ok()) {
-    // kInternal: the storage could not be read, which says nothing of the rows.
-    if (IsTransient(detected.status()) || detected.status().code() == StatusCode::kInternal) {
-      return detected.status();
-    }
+    if (IsTransient(detected.status())) return detected.status();
     return FinishWindow(stream, std::move(window), "failed", detected.status().message());
   }
   seen.mutable_detectors()->Assign(detected->begin(), detected->end());

@@ -1,5 +1,6 @@
 // The profiles of what models were trained on.
 
+#include "common/base/transient.h"
 #include "common/log/log.h"
 #include "coordinator/drift/monitor.h"
 #include "coordinator/drift/profile.h"
@@ -94,11 +95,7 @@ Status Monitor::SubmitProfile(ProfileRecord* profile) {
       profile->jobs.push_back(job->id());
       continue;
     }
-    const StatusCode code = job.status().code();
-    if (code == StatusCode::kUnavailable || code == StatusCode::kResourceExhausted ||
-        code == StatusCode::kDeadlineExceeded) {
-      return job.status();
-    }
+    if (IsTransient(job.status())) return job.status();
     Fail(profile, "no EMBED job could be submitted: " + job.status().message());
     return Status();
   }

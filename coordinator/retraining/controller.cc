@@ -14,20 +14,6 @@ constexpr int kStepsInRow = 20;
 
 }  // namespace
 
-bool IsPermanent(const Status& status) {
-  switch (status.code()) {
-    case StatusCode::kOk:
-    case StatusCode::kUnavailable:
-    case StatusCode::kInternal:  // a disk that is full or does not answer, a store that is busy
-    case StatusCode::kResourceExhausted:
-    case StatusCode::kDeadlineExceeded:
-    case StatusCode::kCancelled:
-      return false;
-    default:
-      return true;
-  }
-}
-
 std::vector<Cron> BlackoutsOf(const v1::ScheduleSpec& spec) {
   std::vector<Cron> blackouts;
   for (const v1::Blackout& blackout : spec.limits().blackouts()) {

@@ -142,7 +142,5 @@ std::vector<Cron> BlackoutsOf(const v1::ScheduleSpec& spec);
 LimitFacts LimitFactsOf(Transaction& transaction, const std::string& schedule, int64_t number,
                         TimePoint now);
 void AddJob(v1::Update* update, const std::string& job);
-// Trying again cannot mend it.
-bool IsPermanent(const Status& status);
 
 }  // namespace attune::retraining

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "common/base/transient.h"
 #include "common/spec/schedule_spec.h"
 #include "coordinator/retraining/controller.h"
 #include "coordinator/retraining/requests_of.h"
@@ -59,7 +60,7 @@ Result<bool> Controller::Advance(UpdateRecord* record) {
     return further;
   }
   const Status& status = further.status();
-  if (IsPermanent(status)) return GiveUp(record, status.message());
+  if (!IsTransient(status)) return GiveUp(record, status.message());
   if (status.message().find("changed meanwhile") != std::string::npos) return status;
   // Tried again at the next tick; whoever looks sees why it waits.
   const TimePoint now = ports_.clock->Now();

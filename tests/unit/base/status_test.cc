@@ -5,6 +5,8 @@
 #include <cerrno>
 #include <memory>
 
+#include "common/base/transient.h"
+
 namespace attune {
 namespace {
 
@@ -59,6 +61,16 @@ TEST(ResultDeathTest, AbortsOnMisuse) {
   EXPECT_DEATH({ (void)*Half(1); }, "half: odd");
   EXPECT_DEATH({ Result<int> wrong{Status()}; }, "OK status");
   EXPECT_DEATH(ATTUNE_CHECK(1 + 1 == 3), "1 \\+ 1 == 3");
+}
+
+TEST(Status, WhatTryingAgainMayMend) {
+  EXPECT_TRUE(IsTransient(Unavailable("the loop is busy")));
+  EXPECT_TRUE(IsTransient(ErrnoStatus(EIO, "read x")));
+  EXPECT_TRUE(IsTransient(ErrnoStatus(ENOSPC, "write x")));
+  EXPECT_FALSE(IsTransient(Status()));
+  EXPECT_FALSE(IsTransient(NotFound("no such thing")));
+  EXPECT_FALSE(IsTransient(FailedPrecondition("job-1 failed")));
+  EXPECT_FALSE(IsTransient(DataLoss("not what was written")));
 }
 
 }  // namespace
