@@ -41,6 +41,7 @@
 #include "coordinator/security/bind_policy.h"
 #include "coordinator/snapshot.h"
 #include "coordinator/state_folder.h"
+#include "coordinator/store/events.h"
 #include "coordinator/test_clock.h"
 #include "coordinator/versions/table.h"
 
@@ -105,8 +106,17 @@ class MetricsTelemetry final : public jobs::Telemetry {
 // What retraining sees of streams.
 class MonitoredStreams final : public retraining::LiveData {
  public:
-  explicit MonitoredStreams(drift::Monitor* monitor) : monitor_(monitor) {}
+  MonitoredStreams(drift::Monitor* monitor, Database* database)
+      : monitor_(monitor), database_(database) {}
   Result<v1::Stream> Get(const std::string& stream) override { return monitor_->Get(stream); }
+  Result<int64_t> Revision(const std::string& stream) override {
+    int64_t sequence = 0;
+    ATTUNE_RETURN_IF_ERROR(database_->Read([&](Transaction& transaction) {
+      sequence = LastEvent(transaction, "stream", stream, "observed");
+      return Status();
+    }));
+    return sequence;
+  }
   Result<std::vector<v1::Window>> Windows(const std::string& stream, uint64_t after,
                                           uint32_t limit) override {
     return monitor_->Windows(stream, after, limit);
@@ -118,6 +128,7 @@ class MonitoredStreams final : public retraining::LiveData {
 
  private:
   drift::Monitor* const monitor_;
+  Database* const database_;
 };
 
 Result<std::shared_ptr<grpc::ServerCredentials>> MakeCredentials(const CoordinatorConfig& config) {
@@ -313,7 +324,7 @@ Status CoordinatorServer::Parts::MakeMonitor() {
   ports.storage = config.storage;
   ports.on_window = [this](const std::string& state) { metrics->OnWindow(state); };
   monitor = std::make_unique<drift::Monitor>(ports);
-  streams = std::make_unique<MonitoredStreams>(monitor.get());
+  streams = std::make_unique<MonitoredStreams>(monitor.get(), database.get());
   return observations->Reconcile();
 }
 

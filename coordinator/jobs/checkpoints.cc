@@ -16,6 +16,11 @@ bool CheckpointsAreDue(const v1::Job& job, TimePoint now, Duration kept) {
   return now - GetTimestamp(job.ended()) >= kept;
 }
 
+bool OutputIsDue(const v1::Job& job, TimePoint now, Duration kept) {
+  const bool asked_for = job.update().empty() && job.kind() != v1::Job::EMBED;
+  return asked_for && IsFinal(job.state()) && now - GetTimestamp(job.ended()) >= kept;
+}
+
 fs::path RunFolder(const fs::path& storage, const std::string& job_id) {
   return storage / "runs" / job_id;
 }
@@ -24,19 +29,25 @@ Status RemoveCheckpoints(Database* database, const fs::path& storage, const std:
                          TimePoint now, Duration kept) {
   const fs::path folder = RunFolder(storage, job_id) / "checkpoints";
   const fs::path measured = RunFolder(storage, job_id) / "measured";
+  const fs::path output = RunFolder(storage, job_id) / "output.jsonl";
   std::error_code error;
-  if (!fs::exists(folder, error) && !fs::exists(measured, error)) return Status();
+  if (!fs::exists(folder, error) && !fs::exists(measured, error) && !fs::exists(output, error)) {
+    return Status();
+  }
   v1::Job job;
   ATTUNE_RETURN_IF_ERROR(database->Read([&](Transaction& transaction) -> Status {
     ATTUNE_ASSIGN_OR_RETURN(job, FindJob(transaction, job_id));
     return Status();
   }));
-  if (job.id() == job_id && IsFinal(job.state())) fs::remove_all(measured, error);
-  if (job.id() != job_id || !CheckpointsAreDue(job, now, kept)) return Status();
-  fs::remove_all(folder, error);
-  if (error) return ErrnoStatus(error.value(), "remove " + folder.string());
+  if (job.id() != job_id || !IsFinal(job.state())) return Status();
+  fs::remove_all(measured, error);
+  if (OutputIsDue(job, now, kept)) fs::remove(output, error);
+  if (fs::exists(folder, error) && CheckpointsAreDue(job, now, kept)) {
+    fs::remove_all(folder, error);
+    if (error) return ErrnoStatus(error.value(), "remove " + folder.string());
+    spdlog::info("job={} its checkpoints are removed: it has {}", job_id, StateName(job.state()));
+  }
   fs::remove(RunFolder(storage, job_id), error);  // only when it is empty
-  spdlog::info("job={} its checkpoints are removed: it has {}", job_id, StateName(job.state()));
   return Status();
 }
 

@@ -1,10 +1,11 @@
 #pragma once
 
-// Checkpoints of jobs that have ended. They exist for the next attempt; once a job's model is
-// registered there is none, and those of a job that failed or was cancelled are of use only to a
-// person, for a while. What was due and not done (a crash, a disk that was away) is done by a later
-// sweep: the folder itself is the record of it. What an evaluation had written to measure it, and
-// was killed before it could remove it, goes with the first sweep after the job's end.
+// Checkpoints of jobs that have ended, and lines that jobs of people wrote. They exist for the next
+// attempt; once a job's model is registered there is none, and those of a job that failed or was
+// cancelled are of use only to a person, for a while. What was due and not done (a crash, a disk
+// that was away) is done by a later sweep: the folder itself is the record of it. What an
+// evaluation had written to measure it, and was killed before it could remove it, goes with the
+// first sweep after the job's end.
 
 #include <filesystem>
 #include <string>
@@ -19,6 +20,9 @@ namespace attune::jobs {
 // Whether the checkpoints of a job, as it is in the store, may go. kept: after a failure or a
 // cancellation.
 bool CheckpointsAreDue(const v1::Job& job, TimePoint now, Duration kept);
+// Whether its lines may: those of evaluations and answers that a person asked for. Schedules and
+// streams remove those of theirs when they have read them.
+bool OutputIsDue(const v1::Job& job, TimePoint now, Duration kept);
 
 // The folder of a job's runs: STORAGE/runs/JOB.
 std::filesystem::path RunFolder(const std::filesystem::path& storage, const std::string& job_id);

@@ -21,27 +21,17 @@ void Log(const v1::Alias& alias) {
 template <typename Request>
 Result<v1::Alias> MoveOnce(Database* database, const char* method, const Request& request,
                            const std::function<Result<AliasChange>(Transaction&)>& make) {
-  Request content = request;
-  content.clear_request_id();
-  const std::string bytes = content.SerializeAsString();
-  v1::Alias alias;
   bool moved = false;
-  ATTUNE_RETURN_IF_ERROR(database->Write([&](Transaction& transaction) -> Status {
-    ATTUNE_ASSIGN_OR_RETURN(std::optional<std::string> earlier,
-                            FindRequest(transaction, request.request_id(), method, bytes));
-    if (earlier) {
-      if (!alias.ParseFromString(*earlier)) return DataLoss("a stored answer cannot be read");
-      return Status();
-    }
-    ATTUNE_ASSIGN_OR_RETURN(AliasChange change, make(transaction));
-    ATTUNE_ASSIGN_OR_RETURN(std::optional<v1::Alias> before,
-                            FindAlias(transaction, change.model, change.alias));
-    ATTUNE_ASSIGN_OR_RETURN(alias, MoveAlias(transaction, change));
-    moved = !before || before->last().sequence() != alias.last().sequence();
-    SaveRequest(transaction, request.request_id(), method, bytes, alias.SerializeAsString());
-    return Status();
-  }));
-  if (moved) Log(alias);
+  auto alias = Once<v1::Alias>(
+      database, method, request, [&](Transaction& transaction) -> Result<v1::Alias> {
+        ATTUNE_ASSIGN_OR_RETURN(AliasChange change, make(transaction));
+        ATTUNE_ASSIGN_OR_RETURN(std::optional<v1::Alias> before,
+                                FindAlias(transaction, change.model, change.alias));
+        ATTUNE_ASSIGN_OR_RETURN(v1::Alias after, MoveAlias(transaction, change));
+        moved = !before || before->last().sequence() != after.last().sequence();
+        return after;
+      });
+  if (alias.ok() && moved) Log(*alias);
   return alias;
 }
 

@@ -16,8 +16,6 @@ namespace attune::models {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr const char* kMethod = "PruneModels";
-
 Status CheckPrune(const v1::PruneModelsRequest& request) {
   ATTUNE_ASSIGN_OR_RETURN(versions::Reference name,
                           versions::ParseReference("model", request.model()));
@@ -91,24 +89,30 @@ Status MarkRemoved(Transaction& transaction, const std::string& reference,
   return Status();
 }
 
-Status RemoveFolder(const fs::path& folder) {
+// A folder with all in it, or a file.
+Status Remove(const fs::path& path) {
   std::error_code error;
-  if (!fs::exists(folder, error)) return Status();
-  fs::remove_all(folder, error);
-  if (error) return ErrnoStatus(error.value(), "remove " + folder.string());
-  return SyncFolder(folder.parent_path());
+  if (!fs::exists(path, error)) return Status();
+  fs::remove_all(path, error);
+  if (error) return ErrnoStatus(error.value(), "remove " + path.string());
+  return SyncFolder(path.parent_path());
 }
 
 }  // namespace
 
-// Never a path out of a record, but where the registry itself puts a version, and a job its output.
+// Never a path out of a record, but where the registry itself puts a version, a job its output and
+// an update the facts that it was decided by.
 Status Registry::RemoveFiles(const v1::ModelVersion& version) {
   ATTUNE_CHECK(version.files_removed() && IsValidName(version.name()) && version.version() > 0);
-  ATTUNE_RETURN_IF_ERROR(RemoveFolder(root_ / version.name() / std::to_string(version.version())));
+  ATTUNE_RETURN_IF_ERROR(Remove(root_ / version.name() / std::to_string(version.version())));
+  const std::string& update = version.lineage().update();
+  if (IsValidName(update)) {
+    ATTUNE_RETURN_IF_ERROR(Remove(root_.parent_path() / "gates" / (update + ".facts")));
+  }
   const std::string& job = version.lineage().job_id();
   if (!IsValidName(job)) return Status();
   const fs::path output = root_.parent_path() / "runs" / job / "output";
-  return version.lineage().source() == output.string() ? RemoveFolder(output) : Status();
+  return version.lineage().source() == output.string() ? Remove(output) : Status();
 }
 
 Result<v1::PruneModelsResponse> Registry::Prune(const v1::PruneModelsRequest& request,
@@ -122,24 +126,16 @@ Result<v1::PruneModelsResponse> Registry::Prune(const v1::PruneModelsRequest& re
     }));
     return response;
   }
-  v1::PruneModelsRequest content = request;
-  content.clear_request_id();
-  const std::string bytes = content.SerializeAsString();
-  ATTUNE_RETURN_IF_ERROR(database_->Write([&](Transaction& transaction) -> Status {
-    ATTUNE_ASSIGN_OR_RETURN(std::optional<std::string> earlier,
-                            FindRequest(transaction, request.request_id(), kMethod, bytes));
-    if (earlier) {
-      if (response.ParseFromString(*earlier)) return Status();
-      return DataLoss("a stored answer cannot be read");
-    }
-    ATTUNE_ASSIGN_OR_RETURN(response, Plan(transaction, request, in_use_));
-    for (const auto& item : response.items()) {
+  auto mark = [&](Transaction& transaction) -> Result<v1::PruneModelsResponse> {
+    ATTUNE_ASSIGN_OR_RETURN(v1::PruneModelsResponse planned, Plan(transaction, request, in_use_));
+    for (const auto& item : planned.items()) {
       if (!item.kept_for().empty()) continue;
       ATTUNE_RETURN_IF_ERROR(MarkRemoved(transaction, item.model(), actor));
     }
-    SaveRequest(transaction, request.request_id(), kMethod, bytes, response.SerializeAsString());
-    return Status();
-  }));
+    return planned;
+  };
+  ATTUNE_ASSIGN_OR_RETURN(response,
+                          Once<v1::PruneModelsResponse>(database_, "PruneModels", request, mark));
   // Also for an answer of before: what it could not remove is tried again.
   for (const auto& item : response.items()) {
     if (!item.kept_for().empty()) continue;

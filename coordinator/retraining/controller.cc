@@ -9,7 +9,6 @@
 namespace attune::retraining {
 namespace {
 
-constexpr int kSchedulesMax = 1000;
 constexpr int kStepsInRow = 20;
 
 }  // namespace
@@ -23,23 +22,23 @@ std::vector<Cron> BlackoutsOf(const v1::ScheduleSpec& spec) {
   return blackouts;
 }
 
-LimitFacts LimitFactsOf(Transaction& transaction, const std::string& schedule, int64_t number,
+LimitFacts LimitFactsOf(Transaction& transaction, const v1::ScheduleSpec& schedule, int64_t number,
                         TimePoint now) {
   LimitFacts facts;
   uint64_t before = 0;
-  for (const UpdateRecord& other : LoadOpenUpdates(transaction)) {
+  for (const UpdateRecord& other : LoadOpenUpdates(transaction, schedule.name())) {
     const v1::Update& update = other.update;
-    if (update.schedule() != schedule || other.number >= number || !IsActive(update.state())) {
-      continue;
-    }
+    if (other.number >= number || !IsActive(update.state())) continue;
     if (++before == 1) facts.running = update.id() + " is " + StateName(update.state());
   }
   facts.waiting = before > 1 ? before - 1 : 0;
-  if (auto last = LastEnd(transaction, schedule)) {
+  const auto cool_down = std::chrono::duration<double>(schedule.limits().cool_down_seconds());
+  if (auto last = LastEnd(transaction, schedule.name(),
+                          now + std::chrono::duration_cast<Duration>(cool_down))) {
     facts.last = last->first;
     facts.last_end = last->second;
   }
-  facts.gpu_hours = GpuHours(transaction, schedule, now - kWeek);
+  facts.gpu_hours = GpuHours(transaction, schedule.name(), now - kWeek);
   return facts;
 }
 
@@ -76,14 +75,11 @@ void Controller::Run() {
 }
 
 void Controller::Tick() {
-  std::vector<ScheduleRecord> schedules;
   std::vector<UpdateRecord> updates;
-  Status read = ports_.database->Read([&](Transaction& transaction) {
-    schedules = LoadSchedules(transaction, "", kSchedulesMax);
+  Note("", ports_.database->Read([&](Transaction& transaction) {
     updates = LoadOpenUpdates(transaction);
     return Status();
-  });
-  Note("", read);
+  }));
   for (UpdateRecord& update : updates) {
     for (int i = 0; i < kStepsInRow && !stopping() && !crashed_; ++i) {
       auto further = Advance(&update);
@@ -91,12 +87,7 @@ void Controller::Tick() {
       if (!further.ok() || !*further) break;
     }
   }
-  for (const ScheduleRecord& schedule : schedules) {
-    if (stopping() || crashed_) return;
-    if (schedule.schedule.paused()) continue;
-    const std::string& name = schedule.schedule.spec().name();
-    Note(name, LookAt(schedule).WithContext("schedule " + name));
-  }
+  LookAtSchedules();
 }
 
 void AddJob(v1::Update* update, const std::string& job) {
@@ -118,6 +109,7 @@ Result<double> Controller::HoursOfJobs(const UpdateRecord& record) {
 
 // A problem is logged when it is new or another one.
 void Controller::Note(const std::string& subject, const Status& status) {
+  MutexLock lock(&noted_mutex_);
   if (status.ok()) {
     noted_.erase(subject);
   } else if (std::string& noted = noted_[subject]; noted != status.message()) {
@@ -126,147 +118,8 @@ void Controller::Note(const std::string& subject, const Status& status) {
   }
 }
 
-Status Controller::LookAt(const ScheduleRecord& schedule) {
-  const v1::ScheduleSpec& spec = schedule.schedule.spec();
-  if (!spec.trigger().cron().empty()) {
-    ATTUNE_ASSIGN_OR_RETURN(Cron cron,
-                            Cron::Parse(spec.trigger().cron(), spec.trigger().timezone()));
-    CronDecision decision = DecideCron(spec, cron, schedule.looked, ports_.clock->Now());
-    if (decision.looked != schedule.looked) return Fire(schedule, decision);
-  }
-  ATTUNE_ASSIGN_OR_RETURN(TriggerFacts facts, CollectTriggerFacts(spec));
-  auto trigger = DecideTriggers(spec.trigger(), facts);
-  if (!trigger) return Status();
-  // What was decided on, and not what came since: that may ask again.
-  v1::Seen seen;
-  if (facts.stream) {
-    seen = SeenOf(*facts.stream);
-    for (const v1::Window& window : facts.windows) {
-      seen.set_window(std::max<uint64_t>(seen.window(), window.number()));
-    }
-  } else {
-    ATTUNE_ASSIGN_OR_RETURN(seen, LookAround(spec));
-  }
-  Status status = ports_.database->Write([&](Transaction& transaction) -> Status {
-    auto current = FindSchedule(transaction, spec.name());
-    if (!current || current->schedule.paused()) return Status();
-    for (const UpdateRecord& other : LoadOpenUpdates(transaction)) {
-      if (other.update.schedule() == spec.name() && IsActive(other.update.state())) return Status();
-    }
-    UpdateRecord record;
-    record.spec = current->schedule.spec();
-    record.update.set_schedule(spec.name());
-    record.update.set_state(v1::Update::WAITING);
-    record.update.set_trigger(trigger->kind);
-    record.update.set_trigger_detail(trigger->detail);
-    *record.update.mutable_seen() = seen;
-    jobs::SetTimestamp(record.update.mutable_created(), ports_.clock->Now());
-    InsertUpdate(transaction, &record);
-    transaction.AppendEvent("update", record.update.id(), "triggered",
-                            trigger->kind + ": " + trigger->detail, "");
-    return Status();
-  });
+void Controller::AfterCommit(const Status& status) {
   if (status.ok() && ports_.after_commit && !ports_.after_commit()) crashed_ = true;
-  return status;
-}
-
-Status Controller::Fire(const ScheduleRecord& schedule, const CronDecision& decision) {
-  const std::string& name = schedule.schedule.spec().name();
-  Status status = ports_.database->Write([&](Transaction& transaction) -> Status {
-    auto current = FindSchedule(transaction, name);
-    if (!current || current->schedule.paused() || current->looked != schedule.looked) {
-      return Status();  // changed meanwhile: the next look decides
-    }
-    current->looked = decision.looked;
-    SaveSchedule(transaction, *current);
-    if (decision.passed > 0) {
-      transaction.AppendEvent("schedule", name, "passed",
-                              std::to_string(decision.passed) +
-                                  " slots of cron passed by; limits.catch_up: " +
-                                  current->schedule.spec().limits().catch_up(),
-                              "");
-    }
-    if (!decision.fire) return Status();
-    UpdateRecord record;
-    record.update.set_id(NewId("update"));
-    // The clock may have been set back.
-    if (!TakeSlot(transaction, name, *decision.fire, record.update.id())) return Status();
-    record.spec = current->schedule.spec();
-    record.update.set_schedule(name);
-    record.update.set_state(v1::Update::WAITING);
-    record.update.set_trigger("cron");
-    record.update.set_trigger_detail("slot " + FormatUtc(*decision.fire));
-    jobs::SetTimestamp(record.update.mutable_created(), ports_.clock->Now());
-    InsertUpdate(transaction, &record);
-    transaction.AppendEvent("update", record.update.id(), "triggered",
-                            "cron: " + record.update.trigger_detail(), "");
-    return Status();
-  });
-  if (status.ok() && ports_.after_commit && !ports_.after_commit()) crashed_ = true;
-  return status;
-}
-
-Result<TriggerFacts> Controller::CollectTriggerFacts(const v1::ScheduleSpec& spec) {
-  const v1::TriggerSpec& trigger = spec.trigger();
-  TriggerFacts facts;
-  if (!trigger.drift() && trigger.new_examples() == 0 &&
-      !(trigger.quality().live_loss_increase() > 0)) {
-    return facts;
-  }
-  ATTUNE_RETURN_IF_ERROR(ports_.database->Read([&](Transaction& transaction) {
-    auto last = LoadUpdates(transaction, spec.name(), 0, 1);
-    if (!last.empty()) facts.seen = last[0].update.seen();
-    return Status();
-  }));
-  if (spec.data().observe().empty()) {
-    ATTUNE_ASSIGN_OR_RETURN(facts.new_examples, NewExamples(spec, facts.seen));
-    return facts;
-  }
-  if (ports_.live == nullptr) return FailedPrecondition("this coordinator has no streams");
-  ATTUNE_ASSIGN_OR_RETURN(facts.stream, ports_.live->Get(spec.data().observe()));
-  const uint64_t after = IsOfStream(facts.seen, *facts.stream) ? facts.seen.window() : 0;
-  ATTUNE_ASSIGN_OR_RETURN(facts.windows, WindowsAfter(spec.data().observe(), after));
-  return facts;
-}
-
-v1::Seen SeenOf(const v1::Stream& stream) {
-  v1::Seen seen;
-  seen.set_stream(stream.spec().name());
-  *seen.mutable_stream_created() = stream.created();
-  seen.set_window(stream.windows());
-  if (stream.has_alarm_since()) *seen.mutable_alarm_since() = stream.alarm_since();
-  return seen;
-}
-
-// What an update that begins now has before it.
-Result<v1::Seen> Controller::LookAround(const v1::ScheduleSpec& spec) {
-  v1::Seen seen;
-  if (spec.data().observe().empty()) {
-    ATTUNE_ASSIGN_OR_RETURN(v1::DatasetVersion newest,
-                            ports_.datasets->Get(spec.job().datasets(0).name()));
-    seen.set_dataset(newest.name() + "@" + std::to_string(newest.version()));
-    return seen;
-  }
-  if (ports_.live == nullptr) return FailedPrecondition("this coordinator has no streams");
-  ATTUNE_ASSIGN_OR_RETURN(v1::Stream stream, ports_.live->Get(spec.data().observe()));
-  return SeenOf(stream);
-}
-
-// What the newest version of the job's data set has more than the one that was seen.
-Result<uint64_t> Controller::NewExamples(const v1::ScheduleSpec& spec, const v1::Seen& seen) {
-  auto count = [](const v1::DatasetVersion& version) {
-    uint64_t examples = 0;
-    for (const auto& [split, number] : version.examples()) {
-      if (split != "unlabelled") examples += number;
-    }
-    return examples;
-  };
-  if (spec.trigger().new_examples() == 0) return uint64_t{0};
-  ATTUNE_ASSIGN_OR_RETURN(v1::DatasetVersion newest,
-                          ports_.datasets->Get(spec.job().datasets(0).name()));
-  if (seen.dataset().empty()) return count(newest);
-  ATTUNE_ASSIGN_OR_RETURN(v1::DatasetVersion before, ports_.datasets->Get(seen.dataset()));
-  return count(newest) > count(before) ? count(newest) - count(before) : 0;
 }
 
 Status Controller::Commit(UpdateRecord* record, const std::string& event,
@@ -276,6 +129,9 @@ Status Controller::Commit(UpdateRecord* record, const std::string& event,
   UpdateRecord changed = *record;
   if (event != "problem") changed.update.clear_trouble_since();
   change(&changed);
+  if (IsFinal(changed.update.state()) && !IsFinal(record->update.state())) {
+    changed.cancel_jobs = changed.update.job_ids_size() > 0;
+  }
   ATTUNE_RETURN_IF_ERROR(ports_.database->Write([&](Transaction& transaction) -> Status {
     if (!SaveUpdate(transaction, &changed)) {
       return Unavailable("update " + changed.update.id() + " was changed meanwhile");
@@ -287,11 +143,8 @@ Status Controller::Commit(UpdateRecord* record, const std::string& event,
   spdlog::info("update={} event={} state={} {}", changed.update.id(), event,
                StateName(changed.update.state()), message);
   *record = std::move(changed);
-  if (ports_.after_commit && !ports_.after_commit()) {
-    crashed_ = true;
-    return Cancelled("ended by a test");
-  }
-  return Status();
+  AfterCommit(Status());
+  return crashed_ ? Cancelled("ended by a test") : Status();
 }
 
 Status Controller::Finish(UpdateRecord* record, v1::Update::State state,
@@ -303,7 +156,6 @@ Status Controller::Finish(UpdateRecord* record, v1::Update::State state,
     changed->update.set_state(state);
     changed->update.set_reason(reason);
     jobs::SetTimestamp(changed->update.mutable_ended(), ports_.clock->Now());
-    changed->cancel_jobs = state == v1::Update::FAILED || !changed->watch_candidate_job.empty();
   });
 }
 

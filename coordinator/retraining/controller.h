@@ -56,19 +56,29 @@ class Controller {
   Result<v1::Update> GetUpdate(const v1::GetUpdateRequest& request);
   Result<v1::Update> CancelUpdate(const v1::CancelUpdateRequest& request);
   Result<v1::NextFiringsResponse> NextFirings(const v1::NextFiringsRequest& request);
+  // Why a schedule's triggers cannot be looked at, which is tried again each second; empty: they
+  // can.
+  std::string ProblemOf(const std::string& schedule) const EXCLUDES(noted_mutex_);
 
  private:
   void Run() EXCLUDES(wake_mutex_);
   bool stopping() EXCLUDES(wake_mutex_);
 
   Status CheckReferences(const v1::ScheduleSpec& spec);
-  // controller.cc: what is due.
-  Status LookAt(const ScheduleRecord& schedule);
+  v1::Schedule Show(Transaction& transaction, const ScheduleRecord& record);
+  // triggers.cc: what is due.
+  void LookAtSchedules();
+  Status LookAtCron(const ScheduleRecord& schedule);
+  Status LookAtState(const ScheduleRecord& schedule);
   Status Fire(const ScheduleRecord& schedule, const CronDecision& decision);
+  Status Begin(const ScheduleRecord& schedule, const struct Trigger& trigger, const v1::Seen& seen);
+  Result<std::string> StateOf(const ScheduleRecord& schedule);
   Result<TriggerFacts> CollectTriggerFacts(const v1::ScheduleSpec& spec);
   Result<uint64_t> NewExamples(const v1::ScheduleSpec& spec, const v1::Seen& seen);
   Result<v1::Seen> LookAround(const v1::ScheduleSpec& spec);
-  void Note(const std::string& subject, const Status& status);
+  void Note(const std::string& subject, const Status& status) EXCLUDES(noted_mutex_);
+  // Of what a test's after_commit says after a transaction that went well: whether to end here.
+  void AfterCommit(const Status& status);
 
   // One transaction: saves the record, appends an event, does what `also` does. The record is
   // changed only when it was committed. kUnavailable: somebody else changed the update meanwhile.
@@ -90,7 +100,7 @@ class Controller {
   Result<bool> Evaluate(UpdateRecord* record);
   Result<bool> AskEvaluation(UpdateRecord* record);
   Result<bool> SubmitEvaluations(UpdateRecord* record);
-  Result<bool> CancelJobs(UpdateRecord* record);
+  Result<bool> TidyUp(UpdateRecord* record);
   Result<double> HoursOfJobs(const UpdateRecord& record);
   Result<std::string> Champion(const v1::PromoteSpec& promote);
   Result<uint64_t> TrainedWindow(const UpdateRecord& record, const v1::Stream& stream);
@@ -125,9 +135,14 @@ class Controller {
                   const std::function<void(UpdateRecord*)>& clear);
 
   const Ports ports_;
-  std::map<std::string, std::string> noted_;  // of the ticking thread: problems that were logged
-  bool crashed_ = false;                      // of tests: after_commit said so
+  // Of the ticking thread.
+  std::string looked_at_;                             // the schedule whose state was seen to last
+  std::map<std::string, std::string> asked_nothing_;  // by schedule: the StateOf that did not ask
+  bool crashed_ = false;                              // of tests: after_commit said so
   std::thread thread_;
+  mutable Mutex noted_mutex_;
+  // Problems by what they are of: an update's id, or a schedule's CronOf and TriggersOf.
+  std::map<std::string, std::string> noted_ GUARDED_BY(noted_mutex_);
   Mutex wake_mutex_;
   CondVar wake_;
   bool stopping_ GUARDED_BY(wake_mutex_) = false;
@@ -139,7 +154,7 @@ v1::Seen SeenOf(const v1::Stream& stream);
 // The cron expressions of limits.blackouts; those that cannot be read any more are left out.
 std::vector<Cron> BlackoutsOf(const v1::ScheduleSpec& spec);
 // What DecideStart looks at, for an update of this number.
-LimitFacts LimitFactsOf(Transaction& transaction, const std::string& schedule, int64_t number,
+LimitFacts LimitFactsOf(Transaction& transaction, const v1::ScheduleSpec& schedule, int64_t number,
                         TimePoint now);
 void AddJob(v1::Update* update, const std::string& job);
 

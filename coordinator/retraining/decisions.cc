@@ -44,13 +44,18 @@ std::optional<TimePoint> BlackoutEnd(const Cron& cron, Duration length, TimePoin
   return *begin + length;
 }
 
+// An end counts for so long. One of a clock that was ahead would count for years.
+bool Counts(TimePoint end, Duration length, TimePoint now) {
+  return end + length > now && end - length < now;
+}
+
 // When enough of the week's hours have passed out of it.
 std::optional<TimePoint> BudgetFrees(std::vector<std::pair<TimePoint, double>> hours, double limit,
                                      TimePoint now) {
   std::sort(hours.begin(), hours.end());
   double used = HoursThisWeek(hours, now);
   for (const auto& [end, taken] : hours) {
-    if (end == TimePoint() || end + kWeek <= now) continue;
+    if (end == TimePoint() || !Counts(end, kWeek, now)) continue;
     used -= taken;
     if (used < limit) return end + kWeek;
   }
@@ -75,6 +80,7 @@ Duration Jitter(const std::string& schedule, TimePoint slot, double jitter_secon
 CronDecision DecideCron(const v1::ScheduleSpec& spec, const Cron& cron, TimePoint looked,
                         TimePoint now) {
   CronDecision decision;
+  looked = std::min(looked, now);
   decision.looked = looked;
   auto due = [&](TimePoint slot) {
     return slot + Jitter(spec.name(), slot, spec.trigger().jitter_seconds());
@@ -96,6 +102,19 @@ CronDecision DecideCron(const v1::ScheduleSpec& spec, const Cron& cron, TimePoin
   auto next = cron.Next(decision.looked);
   if (next.ok()) decision.next = *next;
   return decision;
+}
+
+TimePoint CronDue(const v1::ScheduleSpec& spec, TimePoint looked) {
+  if (spec.trigger().cron().empty()) return TimePoint::max();
+  auto cron = Cron::Parse(spec.trigger().cron(), spec.trigger().timezone());
+  if (!cron.ok()) return looked;
+  auto slot = cron->Next(looked);
+  if (!slot.ok()) return TimePoint::max();
+  return *slot + Jitter(spec.name(), *slot, spec.trigger().jitter_seconds());
+}
+
+bool HasStateTrigger(const v1::TriggerSpec& spec) {
+  return spec.drift() || spec.new_examples() > 0 || spec.quality().live_loss_increase() > 0;
 }
 
 bool IsOfStream(const v1::Seen& seen, const v1::Stream& stream) {
@@ -162,7 +181,7 @@ StartDecision DecideStart(const v1::LimitsSpec& limits, const std::vector<Cron>&
                   end);
     }
   }
-  if (facts.last_end && *facts.last_end + Seconds(limits.cool_down_seconds()) > now) {
+  if (facts.last_end && Counts(*facts.last_end, Seconds(limits.cool_down_seconds()), now)) {
     TimePoint end = *facts.last_end + Seconds(limits.cool_down_seconds());
     return Wait(
         "cools down until " + FormatUtc(end) + (facts.last.empty() ? "" : " after ") + facts.last,
@@ -184,7 +203,7 @@ StartDecision DecideStart(const v1::LimitsSpec& limits, const std::vector<Cron>&
 double HoursThisWeek(const std::vector<std::pair<TimePoint, double>>& gpu_hours, TimePoint now) {
   double used = 0;
   for (const auto& [end, hours] : gpu_hours) {
-    if (end == TimePoint() || end + kWeek > now) used += hours;
+    if (end == TimePoint() || Counts(end, kWeek, now)) used += hours;
   }
   return used;
 }

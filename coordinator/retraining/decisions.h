@@ -33,10 +33,17 @@ struct CronDecision {
   uint64_t passed = 0;            // slots that will not fire; counted up to kSlotsCounted
 };
 inline constexpr uint64_t kSlotsCounted = 1000;
-// looked: slots up to there were seen to before. Of several that are due the latest fires, or none
-// if catch_up is "none" and it is late. spec: the schedule's name, trigger and limits.
+// looked: slots up to there were seen to before; when that is to come, the clock was set back, and
+// slots from now on are. Of several that are due the latest fires, or none if catch_up is "none"
+// and it is late. spec: the schedule's name, trigger and limits.
 CronDecision DecideCron(const v1::ScheduleSpec& spec, const Cron& cron, TimePoint looked,
                         TimePoint now);
+
+// When DecideCron has something to say: the first slot after looked, with its jitter. An expression
+// that cannot be read any more is due, so that somebody hears of it; max(): never.
+TimePoint CronDue(const v1::ScheduleSpec& spec, TimePoint looked);
+// Something other than cron may ask for an update.
+bool HasStateTrigger(const v1::TriggerSpec& spec);
 
 // What else may ask for an update.
 struct TriggerFacts {
@@ -55,7 +62,8 @@ bool IsOfStream(const v1::Seen& seen, const v1::Stream& stream);
 // Neither do the examples and the quality of an excluded window.
 std::optional<Trigger> DecideTriggers(const v1::TriggerSpec& spec, const TriggerFacts& facts);
 
-// Whether an update may start.
+// Whether an update may start. An end that lies further ahead than the time it counts for is of a
+// clock that was wrong, and counts for nothing.
 struct LimitFacts {
   std::optional<std::string> running;  // another update of the schedule, and its state
   uint64_t waiting = 0;                // updates before this one that wait

@@ -63,6 +63,8 @@ class LiveData {
  public:
   virtual ~LiveData() = default;
   virtual Result<v1::Stream> Get(const std::string& stream) = 0;
+  // Another number after each change of the stream and its windows, but for rows that were taken.
+  virtual Result<int64_t> Revision(const std::string& stream) = 0;
   // Closed ones, oldest first, with numbers after `after`.
   virtual Result<std::vector<v1::Window>> Windows(const std::string& stream, uint64_t after,
                                                   uint32_t limit) = 0;

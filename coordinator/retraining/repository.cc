@@ -1,7 +1,10 @@
 #include "coordinator/retraining/repository.h"
 
+#include <algorithm>
+
 #include "common/base/hash.h"
 #include "common/log/log.h"
+#include "coordinator/retraining/decisions.h"
 
 namespace attune::retraining {
 namespace {
@@ -79,13 +82,37 @@ std::vector<UpdateRecord> Select(Transaction& transaction, const std::string& wh
   return records;
 }
 
-std::string FinalStates() {
-  std::string out;
-  for (int state = v1::Update::PROMOTED; state <= v1::Update::CANCELLED; ++state) {
-    out += (out.empty() ? "" : ", ") + std::to_string(state);
+// Runs the query of schedules + where with what is bound to it.
+template <typename... Use>
+std::vector<ScheduleRecord> SelectSchedules(Transaction& transaction, const std::string& where,
+                                            const Use&... uses) {
+  std::string name, schedule;
+  long long looked_us = 0;
+  soci::statement statement(transaction.session());
+  (statement.exchange(use(uses)), ...);
+  statement.exchange(into(name));
+  statement.exchange(into(schedule));
+  statement.exchange(into(looked_us));
+  statement.alloc();
+  statement.prepare("SELECT name, schedule, looked_us FROM schedules " + where);
+  statement.define_and_bind();
+  statement.execute();
+  std::vector<ScheduleRecord> records;
+  while (statement.fetch()) {
+    ScheduleRecord record;
+    if (!Decode(schedule, &record.schedule)) {
+      spdlog::error("schedule={} cannot be read from the store", name);
+      continue;
+    }
+    record.looked = FromMicros(looked_us);
+    records.push_back(std::move(record));
   }
-  return "(" + out + ")";
+  return records;
 }
+
+// The index updates_open has the same words.
+constexpr const char* kOpen = "WHERE (state < 7 OR cancel_jobs = 1) ";
+static_assert(v1::Update::PROMOTED == 7);
 
 }  // namespace
 
@@ -102,28 +129,22 @@ std::string StateName(v1::Update::State state) {
 }
 
 std::optional<ScheduleRecord> FindSchedule(Transaction& transaction, const std::string& name) {
-  std::string schedule;
-  long long looked_us = 0;
-  transaction.session() << "SELECT schedule, looked_us FROM schedules WHERE name = :name",
-      use(name), into(schedule), into(looked_us);
-  if (!transaction.session().got_data()) return std::nullopt;
-  ScheduleRecord record;
-  if (!Decode(schedule, &record.schedule)) {
-    spdlog::error("schedule={} cannot be read from the store", name);
-    return std::nullopt;
-  }
-  record.looked = FromMicros(looked_us);
-  return record;
+  std::vector<ScheduleRecord> found = SelectSchedules(transaction, "WHERE name = :name", name);
+  return found.empty() ? std::nullopt : std::optional(std::move(found[0]));
 }
 
 void SaveSchedule(Transaction& transaction, const ScheduleRecord& record) {
+  const v1::ScheduleSpec& spec = record.schedule.spec();
+  const bool paused = record.schedule.paused();
   std::string schedule = EncodeBytes(record.schedule.SerializeAsString());
-  const std::string& name = record.schedule.spec().name();
-  int64_t looked_us = ToMicros(record.looked);
+  const std::string& name = spec.name();
+  int64_t looked_us = ToMicros(record.looked),
+          due_us = ToMicros(paused ? TimePoint::max() : CronDue(spec, record.looked));
+  int has_state = !paused && HasStateTrigger(spec.trigger());
   RemoveSchedule(transaction, name);
-  transaction.session()
-      << "INSERT INTO schedules (name, schedule, looked_us) VALUES (:name, :schedule, :looked)",
-      use(name), use(schedule), use(looked_us);
+  transaction.session() << "INSERT INTO schedules (name, schedule, looked_us, due_us, has_state) "
+                           "VALUES (:name, :schedule, :looked, :due, :state)",
+      use(name), use(schedule), use(looked_us), use(due_us), use(has_state);
 }
 
 void RemoveSchedule(Transaction& transaction, const std::string& name) {
@@ -132,24 +153,21 @@ void RemoveSchedule(Transaction& transaction, const std::string& name) {
 
 std::vector<ScheduleRecord> LoadSchedules(Transaction& transaction, const std::string& after,
                                           int limit) {
-  std::vector<ScheduleRecord> records;
-  std::string name, schedule;
-  long long looked_us = 0;
-  soci::statement statement =
-      (transaction.session().prepare << "SELECT name, schedule, looked_us FROM schedules WHERE "
-                                        "name > :after ORDER BY name LIMIT :limit",
-       use(after), use(limit), into(name), into(schedule), into(looked_us));
-  statement.execute();
-  while (statement.fetch()) {
-    ScheduleRecord record;
-    if (!Decode(schedule, &record.schedule)) {
-      spdlog::error("schedule={} cannot be read from the store", name);
-      continue;
-    }
-    record.looked = FromMicros(looked_us);
-    records.push_back(std::move(record));
-  }
-  return records;
+  return SelectSchedules(transaction, "WHERE name > :after ORDER BY name LIMIT :limit", after,
+                         limit);
+}
+
+std::vector<ScheduleRecord> LoadDueSchedules(Transaction& transaction, TimePoint now, int limit) {
+  const int64_t now_us = ToMicros(now);
+  return SelectSchedules(transaction, "WHERE due_us <= :now OR looked_us > :now2 LIMIT :limit",
+                         now_us, now_us, limit);
+}
+
+std::vector<ScheduleRecord> LoadStateSchedules(Transaction& transaction, const std::string& after,
+                                               int limit) {
+  return SelectSchedules(transaction,
+                         "WHERE has_state = 1 AND name > :after ORDER BY name LIMIT :limit", after,
+                         limit);
 }
 
 bool TakeSlot(Transaction& transaction, const std::string& schedule, TimePoint slot,
@@ -229,15 +247,33 @@ Result<UpdateRecord> FindUpdate(Transaction& transaction, const std::string& id)
   return std::move(found.front());
 }
 
-std::vector<UpdateRecord> LoadOpenUpdates(Transaction& transaction) {
-  return Select(transaction,
-                "WHERE state NOT IN " + FinalStates() + " OR cancel_jobs = 1 ORDER BY number");
+std::vector<UpdateRecord> LoadOpenUpdates(Transaction& transaction, const std::string& schedule) {
+  const std::string open = kOpen;
+  if (schedule.empty()) {
+    // In the order of the index, without which all updates were read.
+    auto records = Select(transaction, open + "ORDER BY schedule, number");
+    std::sort(records.begin(), records.end(),
+              [](const UpdateRecord& one, const UpdateRecord& other) {
+                return one.number < other.number;
+              });
+    return records;
+  }
+  return Select(transaction, open + "AND schedule = :schedule ORDER BY number", schedule);
+}
+
+std::optional<UpdateRecord> FindActiveUpdate(Transaction& transaction, const std::string& schedule,
+                                             int64_t before) {
+  for (UpdateRecord& record : LoadOpenUpdates(transaction, schedule)) {
+    if (record.number < before && IsActive(record.update.state())) return std::move(record);
+  }
+  return std::nullopt;
 }
 
 std::map<std::string, std::string> ModelsInUse(Transaction& transaction) {
   std::map<std::string, std::string> models;
   for (const UpdateRecord& record : LoadOpenUpdates(transaction)) {
     const v1::Update& update = record.update;
+    if (IsFinal(update.state())) continue;
     for (const std::string& model : {update.champion(), update.candidate()}) {
       if (model.empty()) continue;
       std::string& by = models[model];
@@ -268,7 +304,7 @@ std::vector<std::pair<TimePoint, double>> GpuHours(Transaction& transaction,
   soci::statement statement =
       (transaction.session().prepare << "SELECT ended_us, gpu_hours FROM updates WHERE schedule = "
                                         ":schedule AND gpu_hours > 0 "
-                                        "AND (ended_us = 0 OR ended_us > :after) ORDER BY number",
+                                        "AND (ended_us = 0 OR ended_us > :after)",
        use(schedule), use(after_us), into(ended_us), into(hours));
   statement.execute();
   while (statement.fetch()) out.emplace_back(FromMicros(ended_us), hours);
@@ -276,15 +312,25 @@ std::vector<std::pair<TimePoint, double>> GpuHours(Transaction& transaction,
 }
 
 std::optional<std::pair<std::string, TimePoint>> LastEnd(Transaction& transaction,
-                                                         const std::string& schedule) {
+                                                         const std::string& schedule,
+                                                         TimePoint until) {
   const int skipped = v1::Update::SKIPPED;
+  const int64_t until_us = ToMicros(until);
   std::string id;
   long long ended_us = 0;
   transaction.session() << "SELECT id, ended_us FROM updates WHERE schedule = :schedule AND state "
-                           "<> :skipped AND ended_us > 0 ORDER BY ended_us DESC LIMIT 1",
-      use(schedule), use(skipped), into(id), into(ended_us);
+                           "<> :skipped AND ended_us > 0 AND ended_us <= :until ORDER BY ended_us "
+                           "DESC LIMIT 1",
+      use(schedule), use(skipped), use(until_us), into(id), into(ended_us);
   if (!transaction.session().got_data()) return std::nullopt;
   return std::make_pair(id, FromMicros(ended_us));
+}
+
+uint64_t CountUpdates(Transaction& transaction, const std::string& schedule) {
+  long long count = 0;
+  transaction.session() << "SELECT COUNT(*) FROM updates WHERE schedule = :schedule", use(schedule),
+      into(count);
+  return static_cast<uint64_t>(count);
 }
 
 std::map<std::pair<std::string, std::string>, uint64_t> CountUpdates(Transaction& transaction) {

@@ -22,6 +22,9 @@ struct ScheduleRecord {
   v1::Schedule schedule;
   TimePoint looked;  // cron slots up to here have been seen to
 };
+inline const std::string& NameOf(const ScheduleRecord& record) {
+  return record.schedule.spec().name();
+}
 
 // One update with what only the controller knows.
 struct UpdateRecord {
@@ -34,7 +37,7 @@ struct UpdateRecord {
   uint64_t watch_after = 0;        // WATCHING: windows up to here are seen to
   uint32_t watched = 0;            // windows that were compared
   std::string watch_candidate_job, watch_champion_job;
-  bool cancel_jobs = false;  // it ended while jobs of it may run on
+  bool cancel_jobs = false;  // it ended: its jobs are to end too, and what they wrote is to go
 };
 
 // Nothing happens by itself any more.
@@ -50,6 +53,13 @@ void RemoveSchedule(Transaction& transaction, const std::string& name);
 std::vector<ScheduleRecord> LoadSchedules(Transaction& transaction, const std::string& after,
                                           int limit);
 
+// Those whose cron may ask for something at a time: a slot is due, or the clock was set back since
+// they were looked at. At most limit, which need not be by name: whoever saves one takes it out.
+std::vector<ScheduleRecord> LoadDueSchedules(Transaction& transaction, TimePoint now, int limit);
+// Those that are not paused and have a trigger other than cron; as LoadSchedules.
+std::vector<ScheduleRecord> LoadStateSchedules(Transaction& transaction, const std::string& after,
+                                               int limit);
+
 // False when the slot has fired already.
 bool TakeSlot(Transaction& transaction, const std::string& schedule, TimePoint slot,
               const std::string& update_id);
@@ -62,8 +72,12 @@ void InsertUpdate(Transaction& transaction, UpdateRecord* record);
 bool SaveUpdate(Transaction& transaction, UpdateRecord* record);
 // kNotFound when there is none.
 Result<UpdateRecord> FindUpdate(Transaction& transaction, const std::string& id);
-// Those that are not final or whose jobs are to be cancelled, by number.
-std::vector<UpdateRecord> LoadOpenUpdates(Transaction& transaction);
+// Those that are not final or whose jobs are to be cancelled, by number. An empty schedule: of all.
+std::vector<UpdateRecord> LoadOpenUpdates(Transaction& transaction,
+                                          const std::string& schedule = "");
+// The first open one that IsActive, but for those from a number on.
+std::optional<UpdateRecord> FindActiveUpdate(Transaction& transaction, const std::string& schedule,
+                                             int64_t before = INT64_MAX);
 // The models that open updates need, "name@version", and which update: "update-1 is EVALUATING".
 std::map<std::string, std::string> ModelsInUse(Transaction& transaction);
 // Newest first, with numbers below before (0: from the newest), at most limit. An empty schedule:
@@ -74,9 +88,11 @@ std::vector<UpdateRecord> LoadUpdates(Transaction& transaction, const std::strin
 // promoted ended then, though it may be watched for weeks.
 std::vector<std::pair<TimePoint, double>> GpuHours(Transaction& transaction,
                                                    const std::string& schedule, TimePoint after);
-// The update that did something and ended, or was promoted, last; and when.
+// The update that did something and ended, or was promoted, last, but not after a time; and when.
 std::optional<std::pair<std::string, TimePoint>> LastEnd(Transaction& transaction,
-                                                         const std::string& schedule);
+                                                         const std::string& schedule,
+                                                         TimePoint until);
+uint64_t CountUpdates(Transaction& transaction, const std::string& schedule);
 // By schedule and state.
 std::map<std::pair<std::string, std::string>, uint64_t> CountUpdates(Transaction& transaction);
 

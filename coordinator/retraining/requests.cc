@@ -32,51 +32,6 @@ uint32_t PageSize(uint32_t asked) {
   return asked == 0 ? kPageDefault : std::min(asked, kPageMax);
 }
 
-template <typename Request>
-std::string Content(const Request& request) {
-  Request copy = request;
-  copy.clear_request_id();
-  return copy.SerializeAsString();
-}
-
-// Runs work in a transaction unless an earlier request with this id has an answer; keeps the
-// answer.
-template <typename Response, typename Request>
-Result<Response> Once(Database* database, const std::string& method, const Request& request,
-                      const std::function<Result<Response>(Transaction&)>& work) {
-  Response response;
-  const std::string content = Content(request);
-  ATTUNE_RETURN_IF_ERROR(database->Write([&](Transaction& transaction) -> Status {
-    ATTUNE_ASSIGN_OR_RETURN(auto earlier,
-                            FindRequest(transaction, request.request_id(), method, content));
-    if (earlier) {
-      return response.ParseFromString(*earlier) ? Status()
-                                                : DataLoss("a stored answer cannot be read");
-    }
-    ATTUNE_ASSIGN_OR_RETURN(response, work(transaction));
-    SaveRequest(transaction, request.request_id(), method, content, response.SerializeAsString());
-    return Status();
-  }));
-  return response;
-}
-
-// The answer that an earlier request with this id got. Before checks against what there is now: it
-// may have changed since.
-template <typename Response, typename Request>
-Result<std::optional<Response>> Earlier(Database* database, const std::string& method,
-                                        const Request& request) {
-  std::optional<Response> response;
-  ATTUNE_RETURN_IF_ERROR(database->Read([&](Transaction& transaction) -> Status {
-    ATTUNE_ASSIGN_OR_RETURN(
-        auto earlier, FindRequest(transaction, request.request_id(), method, Content(request)));
-    if (!earlier) return Status();
-    return response.emplace().ParseFromString(*earlier)
-               ? Status()
-               : DataLoss("a stored answer cannot be read");
-  }));
-  return response;
-}
-
 // A slot that is put off until the next one is due would be dropped for it.
 Status CheckJitter(const v1::ScheduleSpec& spec, TimePoint now) {
   const double jitter = spec.trigger().jitter_seconds();
@@ -161,15 +116,6 @@ Status CheckApply(const v1::ApplyScheduleRequest& request, TimePoint now) {
   return Status();
 }
 
-std::optional<UpdateRecord> ActiveUpdate(Transaction& transaction, const std::string& schedule) {
-  for (UpdateRecord& record : LoadOpenUpdates(transaction)) {
-    if (record.update.schedule() == schedule && IsActive(record.update.state())) {
-      return std::move(record);
-    }
-  }
-  return std::nullopt;
-}
-
 }  // namespace
 
 v1::Schedule View(Transaction& transaction, const ScheduleRecord& record, TimePoint now) {
@@ -185,11 +131,7 @@ v1::Schedule View(Transaction& transaction, const ScheduleRecord& record, TimePo
     }
   }
   auto updates = LoadUpdates(transaction, name, 0, 1);
-  uint64_t count = 0;
-  for (const auto& [key, number] : CountUpdates(transaction)) {
-    if (key.first == name) count += number;
-  }
-  view.set_updates(count);
+  view.set_updates(CountUpdates(transaction, name));
   view.set_gpu_hours_this_week(HoursThisWeek(GpuHours(transaction, name, now - kWeek), now));
   view.set_state("idle");
   if (!updates.empty()) {
@@ -199,7 +141,7 @@ v1::Schedule View(Transaction& transaction, const ScheduleRecord& record, TimePo
                     (last.reason().empty() ? "" : ": " + last.reason()));
     if (last.state() == v1::Update::WATCHING) view.set_state("watching");
   }
-  if (auto active = ActiveUpdate(transaction, name)) {
+  if (auto active = FindActiveUpdate(transaction, name)) {
     const v1::Update& update = active->update;
     view.set_state(update.state() == v1::Update::WAITING ? "waiting" : "updating");
     view.set_reason(update.id() + " " + StateName(update.state()) +
@@ -208,6 +150,13 @@ v1::Schedule View(Transaction& transaction, const ScheduleRecord& record, TimePo
     view.set_state("paused");
     view.set_reason(view.pause_reason());
   }
+  return view;
+}
+
+v1::Schedule Controller::Show(Transaction& transaction, const ScheduleRecord& record) {
+  v1::Schedule view = View(transaction, record, ports_.clock->Now());
+  const std::string problem = view.state() == "idle" ? ProblemOf(NameOf(record)) : "";
+  if (!problem.empty()) view.set_reason("its triggers cannot be looked at: " + problem);
   return view;
 }
 
@@ -241,8 +190,12 @@ Status Controller::CheckReferences(const v1::ScheduleSpec& spec) {
 }
 
 Result<v1::Schedule> Controller::Apply(const v1::ApplyScheduleRequest& request) {
-  ATTUNE_ASSIGN_OR_RETURN(auto earlier,
-                          Earlier<v1::Schedule>(ports_.database, "ApplySchedule", request));
+  std::optional<v1::Schedule> earlier;
+  ATTUNE_RETURN_IF_ERROR(ports_.database->Read([&](Transaction& transaction) -> Status {
+    ATTUNE_ASSIGN_OR_RETURN(earlier,
+                            FindAnswer<v1::Schedule>(transaction, "ApplySchedule", request));
+    return Status();
+  }));
   if (earlier) return std::move(*earlier);
   ATTUNE_RETURN_IF_ERROR(CheckApply(request, ports_.clock->Now()));
   ATTUNE_RETURN_IF_ERROR(CheckReferences(request.spec()));
@@ -275,7 +228,7 @@ Result<v1::Schedule> Controller::Get(const v1::GetScheduleRequest& request) {
   ATTUNE_RETURN_IF_ERROR(ports_.database->Read([&](Transaction& transaction) -> Status {
     auto record = FindSchedule(transaction, request.name());
     if (!record) return NoSchedule(request.name());
-    schedule = View(transaction, *record, ports_.clock->Now());
+    schedule = Show(transaction, *record);
     return Status();
   }));
   return schedule;
@@ -291,7 +244,7 @@ Result<v1::ListSchedulesResponse> Controller::List(const v1::ListSchedulesReques
         response.set_next_page_token(response.schedules(size - 1).spec().name());
         break;
       }
-      *response.add_schedules() = View(transaction, record, ports_.clock->Now());
+      *response.add_schedules() = Show(transaction, record);
     }
     return Status();
   }));
@@ -304,14 +257,14 @@ Result<v1::DeleteScheduleResponse> Controller::Delete(const v1::DeleteScheduleRe
       [&](Transaction& transaction) -> Result<v1::DeleteScheduleResponse> {
         const std::string& name = request.name();
         if (!FindSchedule(transaction, name)) return NoSchedule(name);
-        if (auto active = ActiveUpdate(transaction, name)) {
+        if (auto active = FindActiveUpdate(transaction, name)) {
           return FailedPrecondition(active->update.id() + " of schedule " + name + " is " +
                                     StateName(active->update.state()) +
                                     ": wait for its end, or `attune schedule cancel " +
                                     active->update.id() + "`");
         }
-        for (UpdateRecord& record : LoadOpenUpdates(transaction)) {
-          if (record.update.schedule() != name || IsFinal(record.update.state())) continue;
+        for (UpdateRecord& record : LoadOpenUpdates(transaction, name)) {
+          if (IsFinal(record.update.state())) continue;
           record.update.set_state(v1::Update::PROMOTED);
           record.update.set_reason("promoted; the schedule was deleted while it was watched");
           jobs::SetTimestamp(record.update.mutable_ended(), ports_.clock->Now());
@@ -364,7 +317,7 @@ Result<v1::Update> Controller::Trigger(const v1::TriggerScheduleRequest& request
       [&](Transaction& transaction) -> Result<v1::Update> {
         auto schedule = FindSchedule(transaction, request.name());
         if (!schedule) return NoSchedule(request.name());
-        auto active = ActiveUpdate(transaction, request.name());
+        auto active = FindActiveUpdate(transaction, request.name());
         if (active && schedule->schedule.spec().limits().overlap() != "queue") {
           return FailedPrecondition(active->update.id() + " of this schedule is " +
                                     StateName(active->update.state()) +
@@ -462,7 +415,7 @@ Result<v1::NextFiringsResponse> Controller::NextFirings(const v1::NextFiringsReq
   ATTUNE_RETURN_IF_ERROR(ports_.database->Read([&](Transaction& transaction) -> Status {
     record = FindSchedule(transaction, request.name());
     if (!record) return NoSchedule(request.name());
-    facts = LimitFactsOf(transaction, request.name(), INT64_MAX, now);
+    facts = LimitFactsOf(transaction, record->schedule.spec(), INT64_MAX, now);
     return Status();
   }));
   const v1::ScheduleSpec& spec = record->schedule.spec();

@@ -40,6 +40,21 @@ std::vector<Migration> Migrations() {
                 cancel_jobs INTEGER NOT NULL))sql",
         "CREATE INDEX updates_by_schedule ON updates (schedule, number)",
         "CREATE INDEX updates_by_state ON updates (state)"}},
+      // What is looked at each second is found without reading the rest. due_us: when cron asks
+      // next; 0, until a schedule is saved, has each looked at once. has_state: something other
+      // than cron may ask.
+      {"retraining",
+       2,
+       {"ALTER TABLE schedules ADD COLUMN due_us INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE schedules ADD COLUMN has_state INTEGER NOT NULL DEFAULT 0",
+        "CREATE INDEX schedules_by_due ON schedules (due_us)",
+        "CREATE INDEX schedules_by_looked ON schedules (looked_us)",
+        "CREATE INDEX schedules_with_state ON schedules (has_state, name)",
+        "DROP INDEX updates_by_state",
+        "CREATE INDEX updates_open ON updates (schedule, number) WHERE state < 7 OR cancel_jobs = "
+        "1",
+        "CREATE INDEX updates_by_schedule_state ON updates (schedule, state)",
+        "CREATE INDEX updates_by_end ON updates (schedule, ended_us)"}},
   };
 }
 

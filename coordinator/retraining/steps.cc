@@ -49,7 +49,7 @@ std::string Sentence(const v1::Job& job) {
 }  // namespace
 
 Result<bool> Controller::Advance(UpdateRecord* record) {
-  if (record->cancel_jobs) return CancelJobs(record);
+  if (record->cancel_jobs) return TidyUp(record);
   Result<bool> further = Step(record);
   if (crashed_) return further;
   if (further.ok()) {
@@ -64,7 +64,9 @@ Result<bool> Controller::Advance(UpdateRecord* record) {
   if (status.message().find("changed meanwhile") != std::string::npos) return status;
   // Tried again at the next tick; whoever looks sees why it waits.
   const TimePoint now = ports_.clock->Now();
-  const bool known = record->update.has_trouble_since();
+  // One that began in time to come is of a clock that was ahead: it would never be given up.
+  const bool known = record->update.has_trouble_since() &&
+                     jobs::GetTimestamp(record->update.trouble_since()) <= now;
   if (known && now - jobs::GetTimestamp(record->update.trouble_since()) >= kTroubleMax) {
     return GiveUp(record, status.message() + " (tried again for " +
                               std::to_string(kTroubleMax.count()) + " hours)");
@@ -112,7 +114,7 @@ Result<bool> Controller::StartWaiting(UpdateRecord* record) {
   const TimePoint now = ports_.clock->Now();
   LimitFacts facts;
   ATTUNE_RETURN_IF_ERROR(ports_.database->Read([&](Transaction& transaction) {
-    facts = LimitFactsOf(transaction, record->update.schedule(), record->number, now);
+    facts = LimitFactsOf(transaction, record->spec, record->number, now);
     return Status();
   }));
   StartDecision decision =
@@ -458,8 +460,9 @@ Result<bool> Controller::Evaluate(UpdateRecord* record) {
   return true;
 }
 
-// It has ended: its jobs end too, and when they have, what they took is known.
-Result<bool> Controller::CancelJobs(UpdateRecord* record) {
+// It has ended: its jobs end too, and when they have, what they took is known, and the lines that
+// they wrote go: facts were made of them, or never will be.
+Result<bool> Controller::TidyUp(UpdateRecord* record) {
   bool open = false;
   for (const std::string& id : record->update.job_ids()) {
     auto job = ports_.jobs->Get(id);
@@ -477,8 +480,11 @@ Result<bool> Controller::CancelJobs(UpdateRecord* record) {
     open = open || !cancelled.ok() || !IsOver(cancelled->state());
   }
   if (open) return false;  // looked at again
+  for (const std::string& id : record->update.job_ids()) {
+    ATTUNE_RETURN_IF_ERROR(ports_.jobs->RemoveOutput(id));
+  }
   ATTUNE_ASSIGN_OR_RETURN(double hours, HoursOfJobs(*record));
-  ATTUNE_RETURN_IF_ERROR(Commit(record, "jobs_cancelled", "", [&](UpdateRecord* changed) {
+  ATTUNE_RETURN_IF_ERROR(Commit(record, "tidied_up", "", [&](UpdateRecord* changed) {
     changed->cancel_jobs = false;
     changed->update.set_gpu_hours(hours);
   }));

@@ -57,6 +57,16 @@ std::vector<Event> ReadEvents(Transaction& transaction, const std::string& subje
   return events;
 }
 
+int64_t LastEvent(Transaction& transaction, const std::string& subject_kind,
+                  const std::string& subject_id, const std::string& but_type) {
+  long long sequence = 0;
+  transaction.session()
+      << "SELECT sequence FROM events WHERE subject_kind = :kind AND subject_id = "
+         ":id AND type <> :type ORDER BY sequence DESC LIMIT 1",
+      soci::use(subject_kind), soci::use(subject_id), soci::use(but_type), soci::into(sequence);
+  return sequence;
+}
+
 uint64_t PruneEvents(Transaction& transaction, const std::string& subject_kind,
                      const std::string& subject_id, const std::string& type, int keep) {
   soci::statement statement =

@@ -6,6 +6,7 @@
 // still asks for.
 
 #include <chrono>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -27,6 +28,47 @@ Result<std::optional<std::string>> FindRequest(Transaction& transaction,
 // Stores the answer. Nothing happens for an empty id.
 void SaveRequest(Transaction& transaction, const std::string& request_id, const std::string& method,
                  std::string_view content, std::string_view response);
+// A request's bytes but for its id.
+template <typename Request>
+std::string ContentOf(Request request) {
+  request.clear_request_id();
+  return request.SerializeAsString();
+}
+
+// The answer that an earlier request with this id got, if any. Before checks against what there is
+// now: it may have changed since.
+template <typename Response, typename Request>
+Result<std::optional<Response>> FindAnswer(Transaction& transaction, const std::string& method,
+                                           const Request& request) {
+  ATTUNE_ASSIGN_OR_RETURN(
+      auto bytes, FindRequest(transaction, request.request_id(), method, ContentOf(request)));
+  std::optional<Response> answer;
+  if (bytes && !answer.emplace().ParseFromString(*bytes)) {
+    return DataLoss("a stored answer cannot be read");
+  }
+  return answer;
+}
+
+// Runs work in a transaction unless an earlier request with this id has an answer; keeps the
+// answer.
+template <typename Response, typename Request>
+Result<Response> Once(Database* database, const std::string& method, const Request& request,
+                      const std::function<Result<Response>(Transaction&)>& work) {
+  Response response;
+  ATTUNE_RETURN_IF_ERROR(database->Write([&](Transaction& transaction) -> Status {
+    ATTUNE_ASSIGN_OR_RETURN(auto earlier, FindAnswer<Response>(transaction, method, request));
+    if (earlier) {
+      response = std::move(*earlier);
+      return Status();
+    }
+    ATTUNE_ASSIGN_OR_RETURN(response, work(transaction));
+    SaveRequest(transaction, request.request_id(), method, ContentOf(request),
+                response.SerializeAsString());
+    return Status();
+  }));
+  return response;
+}
+
 // Says that the coordinator ran for another hour, and forgets answers past their lifetime.
 void ExpireRequests(Transaction& transaction);
 

@@ -1,9 +1,12 @@
 #include <gmock/gmock.h>
 
+#include <fstream>
+
 #include "coordinator/models/alias_requests.h"
 #include "coordinator/models/registry.h"
 #include "coordinator/models/schema.h"
 #include "coordinator/store/events.h"
+#include "coordinator/versions/table.h"
 #include "tests/fixtures/tiny_llama.h"
 #include "tests/unit/registry/temporary_storage.h"
 
@@ -101,6 +104,30 @@ TEST_F(PruneTest, FilesGoAndWhatIsKnownStays) {
   ASSERT_EQ(events.size(), 2u);
   EXPECT_EQ(events[1].type, "pruned");
   EXPECT_EQ(events[1].message, "files removed by user:alice");
+}
+
+TEST_F(PruneTest, WhatACandidateWasDecidedByGoesWithIt) {
+  const fs::path gates = storage_.path() / "gates";
+  fs::create_directories(gates);
+  for (uint32_t version : {1u, 4u}) {
+    const std::string update = "update-" + std::to_string(version);
+    std::ofstream(gates / (update + ".facts")) << "facts";
+    ASSERT_TRUE(storage_.database()
+                    ->Write([&](Transaction& transaction) -> Status {
+                      const versions::Table table("model");
+                      ATTUNE_ASSIGN_OR_RETURN(std::string record,
+                                              table.Find(transaction, {"tiny", version}));
+                      v1::ModelVersion changed;
+                      EXPECT_TRUE(changed.ParseFromString(record));
+                      changed.mutable_lineage()->set_update(update);
+                      table.Update(transaction, "tiny", version, changed.SerializeAsString());
+                      return Status();
+                    })
+                    .ok());
+  }
+  ASSERT_TRUE(registry_.Prune(Request(2), "user:alice").ok());
+  EXPECT_FALSE(fs::exists(gates / "update-1.facts"));
+  EXPECT_TRUE(fs::exists(gates / "update-4.facts"));
 }
 
 TEST_F(PruneTest, WhatRollbackNeedsStays) {

@@ -37,6 +37,19 @@ TEST(CheckpointsAreDue, AtOnceAfterSuccessLaterAfterFailureNeverBefore) {
   }
 }
 
+TEST(OutputIsDue, WhenAPersonHadItForAWhile) {
+  const TimePoint early = kEnded + kKept - Duration(1), late = kEnded + kKept;
+  v1::Job job = EndedJob("j", v1::Job::SUCCEEDED);
+  job.set_kind(v1::Job::EVALUATE);
+  EXPECT_FALSE(OutputIsDue(job, early, kKept));
+  EXPECT_TRUE(OutputIsDue(job, late, kKept));
+  job.set_update("update-1");
+  EXPECT_FALSE(OutputIsDue(job, late, kKept)) << "the update's to remove";
+  job.clear_update();
+  job.set_kind(v1::Job::EMBED);
+  EXPECT_FALSE(OutputIsDue(job, late, kKept)) << "the stream's to remove";
+}
+
 class SweepTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -82,6 +95,7 @@ TEST_F(SweepTest, RemovesWhatIsDueAndNothingElse) {
   EXPECT_TRUE(fs::exists(RunFolder(folder_.path(), "plain") / "output.jsonl"));
   EXPECT_FALSE(fs::exists(Checkpoints("plain")));
   SweepCheckpoints(database_.get(), folder_.path(), kEnded + kKept, kKept);
+  EXPECT_FALSE(fs::exists(RunFolder(folder_.path(), "plain") / "output.jsonl"));
   EXPECT_FALSE(fs::exists(Checkpoints("failed")));
   for (const char* kept : {"running", "paused", "strange"}) {
     EXPECT_TRUE(fs::exists(Checkpoints(kept) / "step-00000020/state.json")) << kept;

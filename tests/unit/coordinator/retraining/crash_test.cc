@@ -13,11 +13,6 @@ namespace {
 
 using std::chrono::hours;
 
-constexpr const char* kStream =
-    "trigger: {cron: \"0 3 * * *\"}\n"
-    "data: {observe: live, replay: {dataset: old, share: 0.3}}\n"
-    "gates: {retention: [{name: old-skill, dataset: old}]}\n";
-
 // The newest update's way to a state, with a new controller after each tick.
 void RunWithDeaths(World* world, v1::Update::State state) {
   for (int i = 0; i < 300; ++i) {

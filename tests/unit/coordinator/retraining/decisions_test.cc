@@ -56,6 +56,14 @@ TEST(DecideCron, OrNone) {
   EXPECT_TRUE(DecideCron(Spec("none"), cron, kMonday, kMonday + hours(3) + seconds(60)).fire);
 }
 
+TEST(DecideCron, WhenTheClockWasSetBackSlotsFromNowOnAreToCome) {
+  auto decision = DecideCron(Spec(), MustParse("0 3 * * *"), kMonday + hours(24 * 3650), kMonday);
+  EXPECT_FALSE(decision.fire);
+  EXPECT_EQ(decision.looked, kMonday);
+  EXPECT_EQ(decision.next, kMonday + hours(3));
+  EXPECT_EQ(decision.passed, 0u);
+}
+
 TEST(DecideCron, YearsOfSlotsAreNotWalked) {
   auto decision = DecideCron(Spec(), MustParse("* * * * * *"), kMonday - hours(24 * 3650), kMonday);
   EXPECT_EQ(decision.fire, kMonday);
@@ -167,6 +175,18 @@ TEST(DecideStart, CoolDown) {
   EXPECT_EQ(decision.until, kMonday + hours(6));
   EXPECT_THAT(decision.reason, HasSubstr("2026-11-30 06:00:00 UTC"));
   EXPECT_EQ(DecideStart(limits, {}, facts, kMonday + hours(6)).kind, StartDecision::kStart);
+}
+
+TEST(DecideStart, AnEndOfAClockThatWasAheadCountsForNothing) {
+  v1::LimitsSpec limits = Limits();
+  limits.set_cool_down_seconds(6 * 3600);
+  limits.set_gpu_hours_per_week(20);
+  LimitFacts facts;
+  facts.last_end = kMonday + hours(24 * 3650);
+  facts.gpu_hours = {{kMonday + hours(24 * 3650), 100}};
+  EXPECT_EQ(DecideStart(limits, {}, facts, kMonday).kind, StartDecision::kStart);
+  facts.last_end = kMonday + minutes(1);  // it was set back a little
+  EXPECT_EQ(DecideStart(limits, {}, facts, kMonday).kind, StartDecision::kWait);
 }
 
 TEST(DecideStart, GpuHoursOfSevenDays) {

@@ -66,6 +66,7 @@ Result<v1::Job> FakeJobs::Get(const std::string& id) {
 Status FakeJobs::ReadOutput(const std::string& id,
                             const std::function<Status(std::string_view)>& take) {
   ATTUNE_RETURN_IF_ERROR(refuse_output);
+  if (removed.contains(id)) return NotFound("the output of " + id + " is not there");
   const v1::EvaluateRequest& request = jobs[id].task().evaluate();
   for (const v1::Suite& suite : request.suites()) {
     for (int i = 0; i < 2; ++i) {
@@ -75,6 +76,11 @@ Status FakeJobs::ReadOutput(const std::string& id,
     }
   }
   return take("{\"artifact\": {\"bytes\": 10, \"parameters\": 5, \"dtype\": \"float32\"}}");
+}
+
+Status FakeJobs::RemoveOutput(const std::string& id) {
+  removed.insert(id);
+  return Status();
 }
 
 void FakeJobs::FinishAll(v1::Job::State state, TimePoint now, double hours) {
@@ -201,8 +207,16 @@ Result<v1::Stream> FakeLive::Get(const std::string& name) {
   return stream;
 }
 
+Result<int64_t> FakeLive::Revision(const std::string& name) {
+  ATTUNE_ASSIGN_OR_RETURN(const v1::Stream now, Get(name));
+  std::string all = now.SerializeAsString();
+  for (const v1::Window& window : windows) all += window.SerializeAsString();
+  return static_cast<int64_t>(std::hash<std::string>()(all));
+}
+
 Result<std::vector<v1::Window>> FakeLive::Windows(const std::string&, uint64_t after,
                                                   uint32_t limit) {
+  ++read;
   std::vector<v1::Window> out;
   for (const v1::Window& window : windows) {
     if (window.number() > after && out.size() < limit) out.push_back(window);

@@ -15,6 +15,12 @@
 
 namespace attune::retraining {
 
+// Of a schedule on the stream "live", for World::Apply.
+inline constexpr const char* kStream =
+    "trigger: {cron: \"0 3 * * *\"}\n"
+    "data: {observe: live, replay: {dataset: old, share: 0.3}}\n"
+    "gates: {retention: [{name: old-skill, dataset: old}]}\n";
+
 class FakeJobs final : public jobs::JobRunner {
  public:
   Result<v1::Job> Submit(const v1::SubmitJobRequest& request) override;
@@ -22,6 +28,8 @@ class FakeJobs final : public jobs::JobRunner {
   Result<v1::Job> Get(const std::string& id) override;
   Status ReadOutput(const std::string& id,
                     const std::function<Status(std::string_view line)>& take) override;
+
+  Status RemoveOutput(const std::string& id) override;
 
   // Ends all that are open; hours: how long each ran on one slot.
   void FinishAll(v1::Job::State state, TimePoint now, double hours);
@@ -34,6 +42,7 @@ class FakeJobs final : public jobs::JobRunner {
   bool lose_answers = false;  // each request is taken, but its first answer is lost
   std::set<std::string> lost;
   Status refuse_get, refuse_output;
+  std::set<std::string> removed;  // jobs whose output is not there any more
 };
 
 class FakeDatasets final : public Datasets {
@@ -70,6 +79,7 @@ class FakeModels final : public Models {
 class FakeLive final : public LiveData {
  public:
   Result<v1::Stream> Get(const std::string& stream) override;
+  Result<int64_t> Revision(const std::string& stream) override;
   Result<std::vector<v1::Window>> Windows(const std::string& stream, uint64_t after,
                                           uint32_t limit) override;
   Result<v1::Stream> CloseWindow(const std::string& request_id, const std::string& stream) override;
@@ -78,6 +88,7 @@ class FakeLive final : public LiveData {
   std::vector<v1::Window> windows;
   FakeDatasets* datasets = nullptr;
   uint64_t waiting = 0;  // labelled rows in the open window
+  uint64_t read = 0;     // windows that were asked for
   Status refuse_close;
   void Close();
 };
