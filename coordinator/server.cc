@@ -71,7 +71,7 @@ class MetricsTelemetry final : public jobs::Telemetry {
   }
   void OnStall() override { metrics_->OnStall(); }
   void OnJobEnded(const v1::Job& job) override {
-    if (job.kind() == v1::Job::TRAIN) metrics_->OnJobEnded(jobs::StateName(job.state()));
+    metrics_->OnJobEnded(v1::Job::Kind_Name(job.kind()), jobs::StateName(job.state()));
   }
   void OnWrite(const Status& status) {
     if (status.code() == StatusCode::kDataLoss) {
@@ -279,8 +279,8 @@ Status CoordinatorServer::Parts::OpenState() {
 Status CoordinatorServer::Parts::MakeController() {
   artifacts = std::make_unique<jobs::StoredArtifacts>(catalog.get(), registry.get());
   metrics = std::make_unique<metrics::Metrics>(kVersion, [this] {
-    return TakeSnapshot(database.get(), &loop, monitor.get(), SystemClock(), config.storage,
-                        config.tls_cert);
+    return TakeSnapshot(database.get(), &loop, monitor.get(), retraining.get(), SystemClock(),
+                        config.storage, config.tls_cert);
   });
   telemetry = std::make_unique<MetricsTelemetry>(metrics.get());
   jobs::ControllerOptions options;

@@ -6,7 +6,8 @@
 #include "coordinator/drift/repository.h"
 #include "coordinator/jobs/repository.h"
 #include "coordinator/jobs/state_machine.h"
-#include "coordinator/retraining/controller.h"
+#include "coordinator/retraining/decisions.h"
+#include "coordinator/retraining/repository.h"
 
 namespace attune {
 namespace {
@@ -33,17 +34,39 @@ metrics::JobSample Sample(Transaction& transaction, const v1::Job& job, TimePoin
   return sample;
 }
 
-std::vector<metrics::ScheduleSample> ScheduleSamples(Transaction& transaction, TimePoint now) {
-  constexpr int kSchedulesMax = 1000;
+double SecondsOf(TimePoint time) {
+  return static_cast<double>(ToMicros(time)) * 1e-6;
+}
+
+// Those that there are, and of those that were deleted what became of their updates.
+std::vector<metrics::ScheduleSample> ScheduleSamples(Transaction& transaction,
+                                                     const retraining::Controller* retraining) {
+  const TimePoint now = transaction.now();
   std::map<std::string, metrics::ScheduleSample> samples;
-  for (const auto& [key, count] : retraining::CountUpdates(transaction)) {
-    samples[key.first].updates[key.second] = count;
+  for (const auto& record :
+       retraining::LoadSchedules(transaction, "", static_cast<int>(metrics::kSchedulesMax))) {
+    const std::string& name = retraining::NameOf(record);
+    metrics::ScheduleSample& sample = samples[name];
+    sample.gpu_seconds =
+        3600 * retraining::HoursThisWeek(
+                   retraining::GpuHours(transaction, name, now - retraining::kWeek), now);
+    if (record.schedule.paused()) continue;
+    sample.problem = !retraining->ProblemOf(name).empty();
+    const TimePoint due = retraining::CronDue(record.schedule.spec(), record.looked);
+    if (due != TimePoint::max()) sample.next = SecondsOf(due);
   }
-  for (const auto& record : retraining::LoadSchedules(transaction, "", kSchedulesMax)) {
-    v1::Schedule schedule = retraining::View(transaction, record, now);
-    metrics::ScheduleSample& sample = samples[schedule.spec().name()];
-    if (schedule.has_next()) sample.next = SecondsOf(schedule.next());
-    sample.gpu_seconds = schedule.gpu_hours_this_week() * 3600;
+  for (const auto& [key, count] : retraining::CountUpdates(transaction)) {
+    const bool known = samples.contains(key.first);
+    if (known || samples.size() < metrics::kSchedulesMax) {
+      samples[key.first].updates[key.second] = count;
+    }
+  }
+  for (const auto& record : retraining::LoadOpenUpdates(transaction)) {
+    auto sample = samples.find(record.update.schedule());
+    if (sample == samples.end() || !retraining::IsActive(record.update.state())) continue;
+    const double open = SecondsOf(now) - SecondsOf(record.update.created());
+    sample->second.open_seconds = std::max(sample->second.open_seconds, open);
+    if (record.update.has_trouble_since()) sample->second.problem = true;
   }
   std::vector<metrics::ScheduleSample> out;
   for (auto& [name, sample] : samples) {
@@ -80,7 +103,8 @@ void AddStreams(Transaction& transaction, const std::map<std::string, std::strin
 }  // namespace
 
 Result<metrics::Snapshot> TakeSnapshot(Database* database, jobs::ControlLoop* loop,
-                                       drift::Monitor* monitor, Clock* clock,
+                                       drift::Monitor* monitor,
+                                       const retraining::Controller* retraining, Clock* clock,
                                        const std::filesystem::path& storage,
                                        const std::string& certificate) {
   metrics::Snapshot snapshot;
@@ -111,16 +135,14 @@ Result<metrics::Snapshot> TakeSnapshot(Database* database, jobs::ControlLoop* lo
       snapshot.queue_oldest_seconds =
           std::max(0.0, std::chrono::duration<double>(clock->Now() - *oldest).count());
     }
-    for (const auto& [state, count] : jobs::CountJobsByState(transaction, false)) {
-      snapshot.jobs[state] = count;
-    }
+    snapshot.jobs = jobs::CountJobs(transaction);
     for (const v1::Job& job :
          jobs::RecentTrainJobs(transaction, metrics::kActiveJobsMax, metrics::kEndedJobs)) {
       if (job.has_started()) {
         snapshot.job_samples.push_back(Sample(transaction, job, clock->Now()));
       }
     }
-    snapshot.schedules = ScheduleSamples(transaction, clock->Now());
+    snapshot.schedules = ScheduleSamples(transaction, retraining);
     AddStreams(transaction, problems, &snapshot);
     return Status();
   }));

@@ -240,21 +240,21 @@ Result<v1::ListJobsResponse> ListJobs(Transaction& transaction,
   return response;
 }
 
-std::map<std::string, uint32_t> CountJobsByState(Transaction& transaction, bool all_kinds) {
-  std::map<std::string, uint32_t> counts;
-  for (int state = v1::Job::QUEUED; state <= v1::Job::CANCELLED; ++state) {
-    counts[StateName(static_cast<v1::Job::State>(state))] = 0;
+JobCounts CountJobs(Transaction& transaction) {
+  JobCounts counts;
+  int kind = 0, state = 0, count = 0;
+  for (kind = v1::Job::TRAIN; kind <= v1::Job::EMBED; ++kind) {
+    for (state = v1::Job::QUEUED; state <= v1::Job::CANCELLED; ++state) {
+      counts[v1::Job::Kind_Name(kind)][StateName(static_cast<v1::Job::State>(state))] = 0;
+    }
   }
-  int state = 0, count = 0;
-  soci::statement rows =
-      (transaction.session().prepare
-           << std::string("SELECT state, COUNT(*) FROM jobs") +
-                  (all_kinds ? "" : " WHERE kind = " + std::to_string(v1::Job::TRAIN)) +
-                  " GROUP BY state",
-       into(state), into(count));
+  soci::statement rows = (transaction.session().prepare
+                              << "SELECT kind, state, COUNT(*) FROM jobs GROUP BY kind, state",
+                          into(kind), into(state), into(count));
   rows.execute();
   while (rows.fetch()) {
-    counts[StateName(static_cast<v1::Job::State>(state))] = static_cast<uint32_t>(count);
+    counts[v1::Job::Kind_Name(kind)][StateName(static_cast<v1::Job::State>(state))] =
+        static_cast<uint64_t>(count);
   }
   return counts;
 }
@@ -268,23 +268,36 @@ std::optional<TimePoint> OldestQueued(Transaction& transaction) {
 }
 
 std::vector<v1::Job> RecentTrainJobs(Transaction& transaction, size_t open_max, size_t ended_max) {
-  std::vector<v1::Job> jobs;
-  const std::string kind = "kind = " + std::to_string(v1::Job::TRAIN);
-  const std::string last_open = std::to_string(v1::Job::PAUSED);
-  std::string text;
-  for (const std::string& query :
-       {"SELECT job FROM jobs WHERE " + kind + " AND state <= " + last_open +
-            " ORDER BY number LIMIT " + std::to_string(open_max),
-        "SELECT job FROM jobs WHERE " + kind + " AND state > " + last_open +
-            " ORDER BY ended_us DESC LIMIT " + std::to_string(ended_max)}) {
+  const std::string train =
+      "SELECT job FROM jobs WHERE kind = " + std::to_string(v1::Job::TRAIN) + " AND state ";
+  auto select = [&](const std::string& query) {
+    std::vector<v1::Job> jobs;
+    std::string text;
     soci::statement rows = (transaction.session().prepare << query, into(text));
     rows.execute();
     while (rows.fetch()) {
       auto job = Parse<v1::Job>(text);
       if (job.ok()) jobs.push_back(std::move(*job));
     }
+    return jobs;
+  };
+  std::vector<v1::Job> open = select(train + "<= " + std::to_string(v1::Job::PAUSED) +
+                                     " ORDER BY number LIMIT " + std::to_string(open_max));
+  // State by state, so that an index gives the newest.
+  std::vector<v1::Job> ended;
+  for (int state : {v1::Job::SUCCEEDED, v1::Job::FAILED, v1::Job::CANCELLED}) {
+    for (v1::Job& job : select(train + "= " + std::to_string(state) +
+                               " ORDER BY ended_us DESC LIMIT " + std::to_string(ended_max))) {
+      ended.push_back(std::move(job));
+    }
   }
-  return jobs;
+  std::stable_sort(ended.begin(), ended.end(), [](const v1::Job& one, const v1::Job& other) {
+    return GetTimestamp(one.ended()) > GetTimestamp(other.ended());
+  });
+  ended.resize(std::min(ended.size(), ended_max));
+  open.insert(open.end(), std::make_move_iterator(ended.begin()),
+              std::make_move_iterator(ended.end()));
+  return open;
 }
 
 double AppliedSeconds(Transaction& transaction, const std::string& job_id) {

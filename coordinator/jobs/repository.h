@@ -29,7 +29,9 @@ std::vector<JobRecord> LoadOpenJobs(Transaction& transaction);
 Result<v1::ListJobsResponse> ListJobs(Transaction& transaction, const v1::ListJobsRequest& request);
 // The models that open jobs work on, "name@version", and which job: "job-1 is RUNNING".
 std::map<std::string, std::string> ModelsInUse(Transaction& transaction);
-std::map<std::string, uint32_t> CountJobsByState(Transaction& transaction, bool all_kinds);
+// By kind and state, those that are none too: {"TRAIN": {"FAILED": 2}}.
+using JobCounts = std::map<std::string, std::map<std::string, uint64_t>>;
+JobCounts CountJobs(Transaction& transaction);
 
 // When the job that waits longest entered the queue.
 std::optional<TimePoint> OldestQueued(Transaction& transaction);

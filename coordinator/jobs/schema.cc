@@ -67,6 +67,8 @@ std::vector<Migration> Migrations() {
       {"jobs", 2, {"ALTER TABLE trainers ADD COLUMN failed TEXT NOT NULL DEFAULT ''"}},
       // Rank 0 finds the checkpoint.
       {"jobs", 3, {"ALTER TABLE jobs DROP COLUMN checkpoint_path"}},
+      // Of metrics, which count all jobs and show the newest of each end.
+      {"jobs", 4, {"CREATE INDEX jobs_by_kind ON jobs (kind, state, ended_us)"}},
   };
 }
 

@@ -28,6 +28,7 @@ const Histogram::BucketBoundaries kPhaseBuckets = {0.0001, 0.0003, 0.001, 0.003,
 // Every state has a series from the start, so that a rate or an alert on it never meets a gap.
 constexpr const char* kJobStates[] = {"QUEUED",    "PREPARING", "RUNNING",  "PAUSED",
                                       "SUCCEEDED", "FAILED",    "CANCELLED"};
+constexpr const char* kTaskKinds[] = {"PLAN", "GENERATE", "EXPORT", "EVALUATE", "EMBED"};
 constexpr const char* kFinalStates[] = {"SUCCEEDED", "FAILED", "CANCELLED"};
 constexpr const char* kUpdateStates[] = {"PROMOTED", "KEPT",    "ROLLED_BACK",
                                          "FAILED",   "SKIPPED", "CANCELLED"};
@@ -63,12 +64,26 @@ MetricFamily CounterFamily(std::string name, std::string help) {
 
 template <size_t N>
 void AddStates(MetricFamily& family, const char* const (&states)[N],
-               const std::map<std::string, uint64_t>& counts) {
+               const std::map<std::string, uint64_t>& counts, const Labels& more = {}) {
   for (const char* state : states) {
     auto it = counts.find(state);
-    AddGauge(family, {{"state", state}},
-             it == counts.end() ? 0.0 : static_cast<double>(it->second));
+    Labels labels = more;
+    labels.push_back({"state", state});
+    AddGauge(family, std::move(labels), it == counts.end() ? 0.0 : static_cast<double>(it->second));
   }
+}
+
+void AddJobs(const Snapshot& snapshot, std::vector<MetricFamily>* families) {
+  auto of = [&](const char* kind) {
+    auto found = snapshot.jobs.find(kind);
+    return found == snapshot.jobs.end() ? std::map<std::string, uint64_t>() : found->second;
+  };
+  MetricFamily jobs = GaugeFamily("attune_jobs", "Training jobs by state");
+  AddStates(jobs, kJobStates, of("TRAIN"));
+  MetricFamily tasks = GaugeFamily("attune_task_jobs", "Other jobs by kind and state");
+  for (const char* kind : kTaskKinds) AddStates(tasks, kJobStates, of(kind), {{"kind", kind}});
+  families->push_back(std::move(jobs));
+  families->push_back(std::move(tasks));
 }
 
 // Share of the wall time since the first placement that went into steps that counted.
@@ -84,7 +99,15 @@ void AddSchedules(const Snapshot& snapshot, std::vector<MetricFamily>* families)
                                   "When the schedule's cron fires next, with its jitter");
   MetricFamily gpu = GaugeFamily("attune_schedule_gpu_seconds",
                                  "Slots times time that updates took in the last seven days");
-  for (const ScheduleSample& schedule : snapshot.schedules) {
+  MetricFamily open = GaugeFamily("attune_schedule_update_open_seconds",
+                                  "Age of the schedule's oldest update that has not ended and is "
+                                  "not only watched; 0: there is none");
+  MetricFamily problem = GaugeFamily("attune_schedule_problem",
+                                     "1 while the schedule's triggers cannot be looked at, or a "
+                                     "step of an update is tried again");
+  const size_t count = std::min(snapshot.schedules.size(), kSchedulesMax);
+  for (size_t i = 0; i < count; ++i) {
+    const ScheduleSample& schedule = snapshot.schedules[i];
     for (const char* state : kUpdateStates) {
       auto it = schedule.updates.find(state);
       AddCounter(updates, {{"schedule", schedule.name}, {"state", state}},
@@ -92,10 +115,12 @@ void AddSchedules(const Snapshot& snapshot, std::vector<MetricFamily>* families)
     }
     if (schedule.next) AddGauge(next, {{"schedule", schedule.name}}, *schedule.next);
     AddGauge(gpu, {{"schedule", schedule.name}}, schedule.gpu_seconds);
+    AddGauge(open, {{"schedule", schedule.name}}, schedule.open_seconds);
+    AddGauge(problem, {{"schedule", schedule.name}}, schedule.problem ? 1 : 0);
   }
-  families->push_back(std::move(updates));
-  families->push_back(std::move(next));
-  families->push_back(std::move(gpu));
+  for (MetricFamily* family : {&updates, &next, &gpu, &open, &problem}) {
+    families->push_back(std::move(*family));
+  }
 }
 
 // Of streams of live data.
@@ -132,8 +157,6 @@ void AddDrift(const Snapshot& snapshot, std::vector<MetricFamily>* families) {
 }
 
 std::vector<MetricFamily> Families(const Snapshot& snapshot) {
-  MetricFamily jobs = GaugeFamily("attune_jobs", "Training jobs by state");
-  AddStates(jobs, kJobStates, snapshot.jobs);
   MetricFamily nodes = GaugeFamily("attune_nodes", "Workers by state");
   AddStates(nodes, kNodeStates, snapshot.nodes);
   MetricFamily slots = GaugeFamily("attune_slots", "Slots of ready workers");
@@ -172,8 +195,9 @@ std::vector<MetricFamily> Families(const Snapshot& snapshot) {
     if (job.validation_loss) AddGauge(validation, labels, *job.validation_loss);
     AddGauge(goodput, labels, Goodput(job));
   }
-  std::vector<MetricFamily> families = {jobs,   nodes,   slots, oldest,     storage, free,
-                                        expiry, running, train, validation, goodput};
+  std::vector<MetricFamily> families = {nodes,  slots,   oldest, storage,    free,
+                                        expiry, running, train,  validation, goodput};
+  AddJobs(snapshot, &families);
   AddSchedules(snapshot, &families);
   AddDrift(snapshot, &families);
   return families;
@@ -255,7 +279,18 @@ struct Metrics::State {
                              .Name("attune_jobs_ended_total")
                              .Help("Training jobs that ended, by their final state")
                              .Register(*registry);
-    for (const char* state : kFinalStates) ended[state] = &ended_family.Add({{"state", state}});
+    for (const char* state : kFinalStates) {
+      ended[{"TRAIN", state}] = &ended_family.Add({{"state", state}});
+    }
+    auto& tasks_family = prometheus::BuildCounter()
+                             .Name("attune_task_jobs_ended_total")
+                             .Help("Other jobs that ended, by kind and final state")
+                             .Register(*registry);
+    for (const char* kind : kTaskKinds) {
+      for (const char* state : kFinalStates) {
+        ended[{kind, state}] = &tasks_family.Add({{"kind", kind}, {"state", state}});
+      }
+    }
     auto& lost_family = prometheus::BuildCounter()
                             .Name("attune_attempts_lost_total")
                             .Help("Attempts lost, by cause; most are followed by another")
@@ -293,7 +328,8 @@ struct Metrics::State {
   prometheus::Counter& stalls;
   prometheus::Counter& commit_failures;
   prometheus::Counter& late;
-  std::map<std::string, prometheus::Counter*, std::less<>> lost, ended, windows;
+  std::map<std::string, prometheus::Counter*, std::less<>> lost, windows;
+  std::map<std::pair<std::string, std::string>, prometheus::Counter*> ended;  // by kind and state
   Histogram *data, *forward, *backward, *sync, *optimizer;
 
   mutable Mutex mutex;
@@ -321,8 +357,8 @@ void Metrics::OnStepApplied(const StepSample& step) {
   if (step.optimizer) state_->optimizer->Observe(*step.optimizer);
 }
 
-void Metrics::OnJobEnded(std::string_view state) {
-  auto found = state_->ended.find(state);
+void Metrics::OnJobEnded(const std::string& kind, std::string_view state) {
+  auto found = state_->ended.find({kind, std::string(state)});
   if (found != state_->ended.end()) found->second->Increment();
 }
 

@@ -23,7 +23,8 @@ inline constexpr size_t kEndedJobs = 20;
 inline constexpr size_t kActiveJobsMax =
     200;  // more active jobs than this have no series of their own
 
-inline constexpr size_t kStreamsMax = 100;  // more streams than this have no series of their own
+inline constexpr size_t kStreamsMax = 100;    // more streams than this have no series of their own
+inline constexpr size_t kSchedulesMax = 200;  // nor have more schedules than this
 
 // One TRAIN job that has been placed at least once.
 struct JobSample {
@@ -42,6 +43,8 @@ struct ScheduleSample {
   std::map<std::string, uint64_t> updates;  // ended ones by final state, "FAILED": 2
   std::optional<double> next;               // when cron fires: seconds since 1970
   double gpu_seconds = 0;                   // slots times time, in the last seven days
+  double open_seconds = 0;  // since its oldest update began that neither ended nor is watched
+  bool problem = false;     // something of it is tried again and again
 };
 
 // One detector of a stream's newest measured window.
@@ -60,7 +63,8 @@ struct StreamSample {
 
 // The cluster as the store says it is now.
 struct Snapshot {
-  std::map<std::string, uint64_t> jobs;   // TRAIN jobs by state, "RUNNING": 2
+  // By kind and state, "TRAIN": {"RUNNING": 2}.
+  std::map<std::string, std::map<std::string, uint64_t>> jobs;
   std::map<std::string, uint64_t> nodes;  // by state, "READY": 2
   uint64_t slots_free = 0;
   uint64_t slots_used = 0;
@@ -68,7 +72,7 @@ struct Snapshot {
   std::optional<uint64_t> storage_bytes, storage_free_bytes;
   std::optional<double> certificate_expiry;  // seconds since 1970
   std::vector<JobSample> job_samples;
-  std::vector<ScheduleSample> schedules;
+  std::vector<ScheduleSample> schedules;    // at most kSchedulesMax
   std::map<std::string, uint64_t> windows;  // of streams: "open", "waiting", "embedding"
   std::vector<StreamSample> streams;        // at most kStreamsMax
 };
@@ -92,7 +96,7 @@ class Metrics {
   void OnJobPlaced(double queue_wait_seconds);  // from (re)entering the queue to its placement
   void OnStepApplied(const StepSample& step);   // a redone step counts again: it was work
   void OnStall();                               // an attempt ended because no rank got on
-  void OnJobEnded(std::string_view state);      // a TRAIN job's final one
+  void OnJobEnded(const std::string& kind, std::string_view state);
   void OnCommitFailed();
   void OnWindow(std::string_view state);       // a stream's window: measured, failed or unmeasured
   void OnAttemptLost(std::string_view cause);  // one of kLostCauses, else "other"

@@ -15,7 +15,8 @@ using ::testing::Not;
 
 Snapshot TwoRunning() {
   Snapshot snapshot;
-  snapshot.jobs["RUNNING"] = 2;
+  snapshot.jobs["TRAIN"]["RUNNING"] = 2;
+  snapshot.jobs["EMBED"]["QUEUED"] = 5;
   snapshot.nodes["READY"] = 1;
   snapshot.slots_free = 1;
   snapshot.slots_used = 3;
@@ -43,6 +44,8 @@ TEST(Metrics, SchedulesHaveEverySeriesFromTheStart) {
     schedule.updates = {{"PROMOTED", 2}, {"TRAINING", 1}};
     schedule.next = 1000;
     schedule.gpu_seconds = 3600;
+    schedule.open_seconds = 60;
+    schedule.problem = true;
     snapshot.schedules.push_back(schedule);
     return Result<Snapshot>(snapshot);
   });
@@ -55,6 +58,8 @@ TEST(Metrics, SchedulesHaveEverySeriesFromTheStart) {
   EXPECT_THAT(page,
               HasSubstr("attune_schedule_next_timestamp_seconds{schedule=\"weekly\"} 1000\n"));
   EXPECT_THAT(page, HasSubstr("attune_schedule_gpu_seconds{schedule=\"weekly\"} 3600\n"));
+  EXPECT_THAT(page, HasSubstr("attune_schedule_update_open_seconds{schedule=\"weekly\"} 60\n"));
+  EXPECT_THAT(page, HasSubstr("attune_schedule_problem{schedule=\"weekly\"} 1\n"));
 }
 
 // GET /metrics with a plain socket.
@@ -83,6 +88,8 @@ TEST(Metrics, GaugesComeFromTheSnapshot) {
   std::string page = metrics.Render();
   EXPECT_THAT(page, HasSubstr("attune_jobs{state=\"RUNNING\"} 2\n"));
   EXPECT_THAT(page, HasSubstr("attune_jobs{state=\"FAILED\"} 0\n"));
+  EXPECT_THAT(page, HasSubstr("attune_task_jobs{kind=\"EMBED\",state=\"QUEUED\"} 5\n"));
+  EXPECT_THAT(page, HasSubstr("attune_task_jobs{kind=\"EVALUATE\",state=\"FAILED\"} 0\n"));
   EXPECT_THAT(page, HasSubstr("attune_nodes{state=\"READY\"} 1\n"));
   EXPECT_THAT(page, HasSubstr("attune_slots{state=\"used\"} 3\n"));
   EXPECT_THAT(page, HasSubstr("attune_train_loss{job_id=\"job-1\",name=\"docs\"} 2.5\n"));
@@ -116,7 +123,8 @@ TEST(Metrics, CountsWhatItIsTold) {
   metrics.OnAttemptLost("worker");
   metrics.OnAttemptLost("something new");
   metrics.OnLate(1.5);
-  metrics.OnJobEnded("FAILED");
+  metrics.OnJobEnded("TRAIN", "FAILED");
+  metrics.OnJobEnded("EVALUATE", "SUCCEEDED");
   metrics.OnCommitFailed();
   std::string page = metrics.Render();
   EXPECT_THAT(page, HasSubstr("attune_queue_wait_seconds_sum 3\n"));
@@ -131,6 +139,9 @@ TEST(Metrics, CountsWhatItIsTold) {
   EXPECT_THAT(page, HasSubstr("attune_late_seconds_total 1.5\n"));
   EXPECT_THAT(page, HasSubstr("attune_jobs_ended_total{state=\"FAILED\"} 1\n"));
   EXPECT_THAT(page, HasSubstr("attune_jobs_ended_total{state=\"CANCELLED\"} 0\n"));
+  EXPECT_THAT(page,
+              HasSubstr("attune_task_jobs_ended_total{kind=\"EVALUATE\",state=\"SUCCEEDED\"} 1\n"));
+  EXPECT_THAT(page, HasSubstr("attune_task_jobs_ended_total{kind=\"EMBED\",state=\"FAILED\"} 0\n"));
   EXPECT_THAT(page, HasSubstr("attune_commit_failures_total 1\n"));
   EXPECT_THAT(page, HasSubstr("attune_step_seconds_count{phase=\"forward\"} 2\n"));
   EXPECT_THAT(page, HasSubstr("attune_step_seconds_count{phase=\"sync\"} 0\n"));
@@ -171,6 +182,23 @@ TEST(Metrics, BoundsTheNumberOfJobs) {
   for (size_t at = 0; (at = page.find("attune_goodput_ratio{", at)) != std::string::npos; ++at)
     ++series;
   EXPECT_EQ(series, kActiveJobsMax + kEndedJobs);
+}
+
+TEST(Metrics, BoundsTheNumberOfSchedules) {
+  Metrics metrics("v", [] {
+    Snapshot snapshot;
+    for (int i = 0; i < 1000; ++i) {
+      ScheduleSample schedule;
+      schedule.name = "schedule-" + std::to_string(i);
+      snapshot.schedules.push_back(schedule);
+    }
+    return Result<Snapshot>(snapshot);
+  });
+  std::string page = metrics.Render();
+  size_t series = 0;
+  for (size_t at = 0; (at = page.find("attune_schedule_problem{", at)) != std::string::npos; ++at)
+    ++series;
+  EXPECT_EQ(series, kSchedulesMax);
 }
 
 TEST(Metrics, ServesOverHttpAndRefusesATakenPort) {

@@ -124,7 +124,8 @@ TEST_F(RepositoryTest, ListsNewestFirstInPages) {
     EXPECT_EQ(ListJobs(transaction, request)->jobs_size(), 2);
     request.set_page_token("nonsense");
     EXPECT_EQ(ListJobs(transaction, request).status().code(), StatusCode::kInvalidArgument);
-    EXPECT_EQ(CountJobsByState(transaction, false)["FAILED"], 2u);
+    EXPECT_EQ(CountJobs(transaction)["TRAIN"]["FAILED"], 2u);
+    EXPECT_EQ(CountJobs(transaction)["EMBED"]["QUEUED"], 0u);
     EXPECT_EQ(LoadOpenJobs(transaction).size(), 3u);
     EXPECT_EQ(FindJob(transaction, "name-job-2")->id(), "job-2");
     EXPECT_EQ(FindJob(transaction, "nothing").status().code(), StatusCode::kNotFound);
