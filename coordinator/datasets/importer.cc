@@ -49,6 +49,10 @@ Status Importer::AddLine(const Line& line) {
     Reject(line.number, row.status().message());
     return Status();
   }
+  if (!row->likely_answer.empty()) {
+    Reject(line.number, "has no answer: " + AnswerUnder(row->likely_answer));
+    return Status();
+  }
   ++usable_;
   CountIgnoredKeys(*row);
   ATTUNE_ASSIGN_OR_RETURN(const bool claimed, writer_.Claim(row->id));

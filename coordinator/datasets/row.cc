@@ -87,6 +87,21 @@ bool HasCompletion(const RowJson& row) {
   return text != nullptr ? !IsBlank(*text) : !(it->is_array() && it->empty());
 }
 
+// Another key of a row without an answer that looks like one: its completion by another name.
+std::string LikelyAnswer(const RowJson& row) {
+  static constexpr std::string_view kNames[] = {"answer",     "answers", "assistant", "chosen",
+                                                "completion", "output",  "reply",     "response",
+                                                "solution",   "target"};
+  for (const auto& [key, value] : row.items()) {
+    std::string lower = key;
+    for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    if (std::ranges::find(kNames, lower) == std::end(kNames)) continue;
+    const std::string* text = value.get_ptr<const std::string*>();
+    if (text != nullptr ? !IsBlank(*text) : !value.empty()) return key;  // null is empty, too
+  }
+  return "";
+}
+
 Result<RowKind> KindOf(const RowJson& row, bool allow_unlabelled) {
   if (row.contains("messages") || HasConversations(row)) return RowKind::kMessages;
   bool prompt = row.contains("prompt"), completion = row.contains("completion");
@@ -95,7 +110,11 @@ Result<RowKind> KindOf(const RowJson& row, bool allow_unlabelled) {
   }
   if (row.contains("text")) return RowKind::kText;
   if (prompt && allow_unlabelled) return RowKind::kPrompt;
-  if (prompt) return InvalidArgument("prompt without completion");
+  if (prompt) {
+    const std::string answer = LikelyAnswer(row);
+    return InvalidArgument("prompt without completion" +
+                           (answer.empty() ? "" : ": " + AnswerUnder(answer)));
+  }
   if (completion) return InvalidArgument("completion without prompt (it may be an empty string)");
   return InvalidArgument("has none of: messages, prompt and completion, text");
 }
@@ -157,6 +176,12 @@ bool IsId(std::string_view text) {
 
 }  // namespace
 
+std::string AnswerUnder(const std::string& key) {
+  return "if '" + key +
+         "' is its answer, name that key completion (beside messages: make it the assistant's "
+         "message), else leave it out";
+}
+
 std::string_view RowKindName(RowKind kind) {
   switch (kind) {
     case RowKind::kMessages:
@@ -177,6 +202,7 @@ Result<Row> ParseRow(std::string_view line, bool allow_unlabelled) {
   ATTUNE_ASSIGN_OR_RETURN(row.kind, KindOf(json, allow_unlabelled));
   ATTUNE_ASSIGN_OR_RETURN(const RowJson content, ContentOf(json, row.kind, &row.ignored_keys));
   ATTUNE_RETURN_IF_ERROR(CheckContent(content, allow_unlabelled, &row));
+  if (row.kind == RowKind::kPrompt) row.likely_answer = LikelyAnswer(json);
   row.metadata = ReadMetadata(json, &row.ignored_keys);
   row.content = content.dump();
   // nlohmann::json sorts the keys, so that the order of a row's keys does not make another example.

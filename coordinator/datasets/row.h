@@ -31,6 +31,7 @@ struct Row {
   uint64_t characters = 0;  // Unicode code points that a model would read
   Metadata metadata;
   std::vector<std::string> ignored_keys;  // keys that are part of neither content nor metadata
+  std::string likely_answer;  // of a kPrompt: an ignored key that looks like its answer, or ""
 };
 
 // A row with `messages` (or `conversations`, see FromConversations) is a conversation, else one
@@ -40,6 +41,9 @@ struct Row {
 // (kInvalidArgument) say what is wrong with the row in words for its author; they are valid UTF-8
 // whatever the bytes.
 Result<Row> ParseRow(std::string_view line, bool allow_unlabelled = false);
+
+// What to do about an answer that seems to stand under a key that is none of ours.
+std::string AnswerUnder(const std::string& key);
 
 // The line of a shard: content with id and kind in front, and metadata (if any) behind.
 std::string ShardLine(const Row& row);

@@ -75,6 +75,29 @@ TEST_F(CatalogTest, UnlabelledRowsAreRejectedUnlessAllowed) {
   EXPECT_FALSE(version.examples().contains("unlabelled"));
 }
 
+TEST(ParseUnlabelledRow, NamesTheKeyThatLooksLikeItsAnswer) {
+  EXPECT_EQ(Parse(R"({"prompt":"p","Response":"r"})")->likely_answer, "Response");
+  EXPECT_EQ(Parse(R"({"messages":[{"role":"user","content":"q"}],"output":["a"]})")->likely_answer,
+            "output");
+  for (const char* line : {R"({"prompt":"p","response":" "})", R"({"prompt":"p","output":null})",
+                           R"({"prompt":"p","id":"7","label":"good"})",
+                           R"({"prompt":"p","completion":"c","response":"r"})"}) {
+    EXPECT_EQ(Parse(line)->likely_answer, "") << line;
+  }
+  EXPECT_THAT(ParseRow(R"({"prompt":"p","response":"r"})").status().message(),
+              HasSubstr("without completion: if 'response' is its answer, name that key"));
+}
+
+// Such rows would be kept apart without a word, and nothing would ever be learned of them.
+TEST_F(CatalogTest, RowsWhoseAnswerHasAnotherNameAreRejectedThoughUnlabelledOnesAreAllowed) {
+  const v1::DatasetVersion version =
+      MustImport(Allowing(Header("docs")),
+                 TextRows(0, 40) + PromptRows(0, 3) + "{\"prompt\":\"p\",\"response\":\"r\"}\n");
+  EXPECT_EQ(version.unlabelled(), 3u);
+  ASSERT_EQ(version.rejected(), 1u);
+  EXPECT_THAT(version.rejected_rows(0).reason(), HasSubstr("if 'response' is its answer"));
+}
+
 TEST_F(CatalogTest, UnlabelledRowsLieInASplitOfTheirOwn) {
   const v1::DatasetVersion version =
       MustImport(Allowing(Header("docs")), PromptRows(0, 30) + TextRows(0, 40) + PromptRows(0, 2));
