@@ -97,6 +97,12 @@ Result<uint32_t> Target(Transaction& transaction, const AliasChange& change,
   return back.front();
 }
 
+// The version that a rollback leads to; 0: none.
+uint32_t Before(Transaction& transaction, const std::string& model, const std::string& alias) {
+  const std::vector<uint32_t> back = WayBack(transaction, model, alias);
+  return back.empty() ? 0 : back.front();
+}
+
 void SaveAlias(Transaction& transaction, const AliasChange& change, uint32_t version) {
   soci::session& sql = transaction.session();
   if (version == 0) {
@@ -185,6 +191,7 @@ Result<v1::Alias> MoveAlias(Transaction& transaction, const AliasChange& asked) 
   alias.set_version(to);
   *alias.mutable_since() = move.time();
   *alias.mutable_last() = std::move(move);
+  alias.set_before(Before(transaction, change.model, change.alias));
   return alias;
 }
 
@@ -203,6 +210,7 @@ Result<std::optional<v1::Alias>> FindAlias(Transaction& transaction, const std::
   std::vector<v1::AliasMove> moves = ListMoves(transaction, model, alias, 1, 0);
   if (moves.empty()) return DataLoss("alias " + NameOf(model, alias) + " has no history");
   *found.mutable_last() = std::move(moves[0]);
+  found.set_before(Before(transaction, model, alias));
   return std::optional<v1::Alias>(std::move(found));
 }
 
@@ -226,6 +234,7 @@ std::vector<v1::Alias> ListAliases(Transaction& transaction, const std::string& 
   for (v1::Alias& alias : aliases) {
     std::vector<v1::AliasMove> last = ListMoves(transaction, alias.model(), alias.alias(), 1, 0);
     if (!last.empty()) *alias.mutable_last() = std::move(last[0]);
+    alias.set_before(Before(transaction, alias.model(), alias.alias()));
   }
   return aliases;
 }

@@ -49,7 +49,7 @@ struct AliasChange {
 // removed.
 Result<v1::Alias> MoveAlias(Transaction& transaction, const AliasChange& change);
 
-// With its last move.
+// With its last move, and where a rollback would lead.
 Result<std::optional<v1::Alias>> FindAlias(Transaction& transaction, const std::string& model,
                                            const std::string& alias);
 // By model and alias; an empty model: of all.

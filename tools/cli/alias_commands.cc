@@ -27,7 +27,8 @@ void PrintMoved(Session& session, const v1::Alias& alias) {
              .color = session.printer().color()});
   card.Title(NameOf(alias));
   card.Row("Version", VersionText(alias.version()));
-  card.Row("Before", VersionText(last.from_version()));
+  card.Row("Moved from", VersionText(last.from_version()));
+  card.Row("Before", VersionText(alias.before()));
   card.Row("Since", FormatLocalTime(alias.since()));
   card.Row("By", last.actor() + " (" + last.kind() + ")");
   card.Row("Reason", last.reason());
@@ -107,7 +108,7 @@ Result<int> RunModelAliases(Session& session, const Arguments& arguments) {
     items.push_back(spec::ToJson(alias));
     names.push_back(NameOf(alias));
     const v1::AliasMove& last = alias.last();
-    table.Add({NameOf(alias), VersionText(alias.version()), VersionText(last.from_version()),
+    table.Add({NameOf(alias), VersionText(alias.version()), VersionText(alias.before()),
                FormatAge(alias.since(), session.io().clock->Now()), last.actor(), last.reason()});
   }
   session.printer().List(items, names, table,

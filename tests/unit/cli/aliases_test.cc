@@ -112,9 +112,11 @@ TEST_F(AliasesTest, TablesFitTheTerminal) {
 TEST_F(AliasesTest, Aliases) {
   EXPECT_EQ(cli_.Run({"model", "aliases"}), kExitOk);
   EXPECT_THAT(cli_.err(), HasSubstr("no aliases yet"));
-  AddMove(1, 2, 4, "rollback");
+  // Back from 4: what came before is where the next rollback leads, not where the last came from.
+  AddMove(1, 4, 2, "rollback");
+  fake_.alias_before = 1;
   ASSERT_EQ(cli_.Run({"model", "aliases", "docs"}), kExitOk);
-  EXPECT_THAT(cli_.out(), HasSubstr("docs@champion        4       2"));
+  EXPECT_THAT(cli_.out(), HasSubstr("docs@champion        2       1"));
   ASSERT_EQ(cli_.Run({"model", "aliases", "-o", "name"}), kExitOk);
   EXPECT_EQ(cli_.out(), "docs@champion\n");
 }

@@ -18,6 +18,7 @@ struct FakeCoordinator::Seen {
   v1::SetAliasRequest set_alias GUARDED_BY(mutex);
   v1::RollBackAliasRequest rolled_back GUARDED_BY(mutex);
   v1::PruneModelsRequest pruned GUARDED_BY(mutex);
+  v1::ApplyScheduleRequest applied GUARDED_BY(mutex);
 };
 
 class FakeCoordinator::Jobs final : public v1::JobService::Service {
@@ -240,6 +241,7 @@ class FakeCoordinator::Models final : public v1::ModelService::Service {
     alias->set_alias(fake_->moves[0].alias());
     alias->set_version(fake_->moves[0].to_version());
     *alias->mutable_last() = fake_->moves[0];
+    alias->set_before(fake_->alias_before);
     return grpc::Status::OK;
   }
   // Two a page, so that paging is used.
@@ -299,11 +301,27 @@ class FakeCoordinator::Nodes final : public v1::NodeService::Service {
   }
 };
 
+class FakeCoordinator::Schedules final : public v1::ScheduleService::Service {
+ public:
+  explicit Schedules(FakeCoordinator* fake) : fake_(fake) {}
+  grpc::Status ApplySchedule(grpc::ServerContext*, const v1::ApplyScheduleRequest* request,
+                             v1::Schedule* response) override {
+    MutexLock lock(&fake_->seen_->mutex);
+    fake_->seen_->applied = *request;
+    *response->mutable_spec() = request->spec();
+    return fake_->refuse_schedule;
+  }
+
+ private:
+  FakeCoordinator* const fake_;
+};
+
 FakeCoordinator::FakeCoordinator() : seen_(std::make_unique<Seen>()) {
   services_.push_back(std::make_unique<Jobs>(this));
   services_.push_back(std::make_unique<Datasets>(this));
   services_.push_back(std::make_unique<Models>(this));
   services_.push_back(std::make_unique<Nodes>());
+  services_.push_back(std::make_unique<Schedules>(this));
   Start();
 }
 
@@ -372,6 +390,10 @@ v1::RollBackAliasRequest FakeCoordinator::rolled_back() const {
 v1::PruneModelsRequest FakeCoordinator::pruned() const {
   MutexLock lock(&seen_->mutex);
   return seen_->pruned;
+}
+v1::ApplyScheduleRequest FakeCoordinator::applied() const {
+  MutexLock lock(&seen_->mutex);
+  return seen_->applied;
 }
 int FakeCoordinator::sleeping_watches() const {
   MutexLock lock(&seen_->mutex);

@@ -10,6 +10,7 @@
 #include "attune/v1/jobs.grpc.pb.h"
 #include "attune/v1/models.grpc.pb.h"
 #include "attune/v1/nodes.grpc.pb.h"
+#include "attune/v1/schedules.grpc.pb.h"
 #include "common/base/mutex.h"
 
 namespace attune::cli {
@@ -39,6 +40,8 @@ class FakeCoordinator {
   std::map<std::string, v1::ModelVersion> models;      // by the reference that is asked for
   std::vector<v1::AliasMove> moves;                    // newest first
   grpc::Status refuse_alias = grpc::Status::OK;  // of every change of an alias, and of a prune
+  uint32_t alias_before = 0;                     // of every alias
+  grpc::Status refuse_schedule = grpc::Status::OK;
 
   std::vector<v1::SubmitJobRequest> submits() const;
   std::vector<uint64_t> watch_starts() const;  // after_sequence of each WatchJob
@@ -49,12 +52,14 @@ class FakeCoordinator {
   v1::SetAliasRequest set_alias() const;  // the last of each
   v1::RollBackAliasRequest rolled_back() const;
   v1::PruneModelsRequest pruned() const;
+  v1::ApplyScheduleRequest applied() const;
 
  private:
   class Jobs;
   class Datasets;
   class Models;
   class Nodes;
+  class Schedules;
   struct Seen;
   void Start();
   std::unique_ptr<Seen> seen_;
