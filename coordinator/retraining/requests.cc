@@ -199,6 +199,11 @@ Result<v1::Schedule> Controller::Apply(const v1::ApplyScheduleRequest& request) 
   if (earlier) return std::move(*earlier);
   ATTUNE_RETURN_IF_ERROR(CheckApply(request, ports_.clock->Now()));
   ATTUNE_RETURN_IF_ERROR(CheckReferences(request.spec()));
+  if (request.dry_run()) {
+    v1::Schedule asked;
+    *asked.mutable_spec() = request.spec();
+    return asked;
+  }
   const std::string& name = request.spec().name();
   const TimePoint now = ports_.clock->Now();
   return Once<v1::Schedule>(

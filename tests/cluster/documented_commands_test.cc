@@ -100,11 +100,20 @@ class DocumentedCommandsTest : public ::testing::Test {
   Cluster cluster_;
 };
 
-TEST_F(DocumentedCommandsTest, AFirstRealJob) {
+TEST_F(DocumentedCommandsTest, AFirstRealJobThatStaysInTune) {
   std::vector<std::string> lines = Lines(Of(readme_, "A first real job", "").at(0));
   ASSERT_GE(lines.size(), 7u);
   for (const std::string& line : lines) Succeeds(line);
   EXPECT_TRUE(fs::exists(cluster_.home() / "work/out/model.safetensors"));
+
+  const std::vector<std::string> specs = Of(readme_, "Staying in tune", "yaml");
+  ASSERT_EQ(specs.size(), 2u);
+  cluster_.Write("work/stream.yaml", specs[0]);
+  cluster_.Write("work/schedule.yaml", specs[1]);
+  cluster_.Write("work/live/rows.jsonl", TextRows(60));
+  lines = Lines(Of(readme_, "Staying in tune", "").at(0));
+  ASSERT_GE(lines.size(), 6u);
+  for (const std::string& line : lines) Succeeds(line);
 }
 
 // Whether the candidate is promoted depends on the model, here a small random one.

@@ -92,16 +92,22 @@ Result<int> RunScheduleApply(Session& session, const Arguments& arguments) {
   }
   ATTUNE_ASSIGN_OR_RETURN(*request.mutable_spec(),
                           spec::ParseScheduleSpec(request.source(), name, ReadText));
-  if (arguments.Has("--dry-run")) {
-    session.printer().Object(spec::ToJson(request.spec()), request.spec().name(),
-                             spec::ToYaml(request.spec()));
-    return kExitOk;
-  }
   ATTUNE_ASSIGN_OR_RETURN(Client * client, session.client());
   request.set_request_id(NewId("req"));
+  request.set_dry_run(arguments.Has("--dry-run"));
   auto schedule = client->Call(client->schedules(), &Stub::ApplySchedule, request);
   if (!schedule.ok()) return spec::ShowInText(schedule.status(), request.source(), name);
-  Show(session, *schedule);
+  if (const uint32_t steps = schedule->spec().job().train().max_steps(); steps > 0) {
+    session.Say("note: train.max_steps of the job: each update trains at most " +
+                std::to_string(steps) +
+                " steps, however much data there is; without it, train.epochs over all of it");
+  }
+  if (request.dry_run()) {
+    session.printer().Object(spec::ToJson(schedule->spec()), schedule->spec().name(),
+                             spec::ToYaml(schedule->spec()));
+  } else {
+    Show(session, *schedule);
+  }
   return kExitOk;
 }
 

@@ -1,7 +1,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "common/rpc/rpc.h"
 #include "tests/unit/cli/cli_runner.h"
+#include "tests/unit/cli/fake_coordinator.h"
 #include "tools/cli/schedule_view.h"
 
 namespace attune::cli {
@@ -15,17 +17,39 @@ constexpr const char* kSpec =
     "trigger: {cron: \"0 3 * * MON\", jitter: 5m}\n"
     "data: {observe: live, replay: {dataset: old, share: 0.3}}\n";
 
-TEST(ScheduleApply, DryRunPrintsEveryDefaultAndNeedsNoCoordinator) {
+TEST(ScheduleApply, DryRunAsksTheCoordinatorAndPrintsEveryDefault) {
   TemporaryFolder folder;
   folder.Write("job.yaml", "base: smollm2\ndataset: docs\nmethod: lora\n");
   std::string file = folder.Write("weekly.yaml", kSpec);
-  CliRunner cli;
+  FakeCoordinator fake;
+  CliRunner cli(fake.address());
   ASSERT_EQ(cli.Run({"schedule", "apply", file, "--dry-run"}), kExitOk) << cli.err();
+  EXPECT_TRUE(fake.applied().dry_run());
   EXPECT_THAT(cli.out(), HasSubstr("timezone: \"UTC\""));
   EXPECT_THAT(cli.out(), HasSubstr("catch_up: latest"));
   EXPECT_THAT(cli.out(), HasSubstr("job:\n  base: \"smollm2\""));
+  EXPECT_EQ(cli.err(), "");
   ASSERT_EQ(cli.Run({"schedule", "apply", file, "--dry-run", "-o", "name"}), kExitOk);
   EXPECT_EQ(cli.out(), "weekly\n");
+  ASSERT_EQ(cli.Run({"schedule", "apply", file}), kExitOk) << cli.err();
+  EXPECT_FALSE(fake.applied().dry_run());
+  EXPECT_THAT(cli.out(), HasSubstr("Trigger"));
+  // What only the coordinator can know is shown where it stands.
+  fake.refuse_schedule =
+      rpc::ToGrpc(InvalidArgument("trigger.cron: no such hour").WithField("trigger.cron"));
+  EXPECT_EQ(cli.Run({"schedule", "apply", file, "--dry-run"}), kExitUsage);
+  EXPECT_THAT(cli.err(), HasSubstr("weekly.yaml:3:17: trigger.cron: no such hour"));
+}
+
+TEST(ScheduleApply, SaysThatAJobOfSoManyStepsDoesNotGrowWithItsData) {
+  TemporaryFolder folder;
+  folder.Write("job.yaml", "base: smollm2\ndataset: docs\nmethod: lora\ntrain: {max_steps: 40}\n");
+  std::string file = folder.Write("weekly.yaml", kSpec);
+  FakeCoordinator fake;
+  CliRunner cli(fake.address());
+  ASSERT_EQ(cli.Run({"schedule", "apply", file}), kExitOk) << cli.err();
+  EXPECT_THAT(cli.err(), HasSubstr("at most 40 steps, however much data there is"));
+  EXPECT_THAT(cli.out(), HasSubstr("at most 40 steps"));
 }
 
 TEST(ScheduleApply, ErrorsAreShownWhereTheyStand) {
@@ -61,6 +85,7 @@ v1::Update MakeUpdate() {
   skill->set_lower(0.31);
   skill->set_upper(0.46);
   skill->set_budget(0.02);
+  skill->set_confidence(0.95);
   v1::UpdateEvent* event = update.add_events();
   event->mutable_time()->set_seconds(1795996800);
   event->set_type("trained");
@@ -73,16 +98,18 @@ TEST(UpdateCard, SaysWhyAndWhatWasForgotten) {
   EXPECT_THAT(card, HasSubstr("KEPT"));
   EXPECT_THAT(card, HasSubstr("drift: AUC 0.9"));
   EXPECT_THAT(card, HasSubstr("FAILED        retention stdlib: forgets stdlib: loss 1.92 -> 2.31"));
-  EXPECT_THAT(card, HasSubstr("stdlib  forgotten  validation_loss 1.9200 -> 2.3100, worse by "
-                              "0.3900 (0.3100 to 0.4600, budget 0.02)"));
+  EXPECT_THAT(card, HasSubstr("stdlib  forgotten  loss 1.92 -> 2.31, worse by 0.39 (by at least "
+                              "0.31, 95 % sure), budget 0.02"));
   EXPECT_THAT(card, HasSubstr("trained: docs@2 is the candidate"));
 }
 
 TEST(SkillLines, TellKeptUncertainAndForgottenApart) {
   v1::Update update = MakeUpdate();
   v1::SkillChange* skill = update.mutable_report()->mutable_skills(0);
-  skill->set_lower(-0.1);
-  EXPECT_THAT(SkillLines(update.report(), {}), HasSubstr("uncertain"));
+  skill->set_worse_by(-0.1);
+  EXPECT_THAT(SkillLines(update.report(), {}),
+              HasSubstr("uncertain  loss 1.92 -> 2.31, better by 0.1 (worse by at most 0.46, 95 % "
+                        "sure)"));
   skill->set_kept(true);
   EXPECT_THAT(SkillLines(update.report(), {}), HasSubstr("kept"));
 }

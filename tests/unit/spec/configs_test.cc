@@ -35,6 +35,10 @@ TEST(Configs, EveryStreamScheduleAndTheLoopParse) {
     auto spec = ParseScheduleSpec(*ReadFile(schedule), schedule, ReadText);
     EXPECT_TRUE(spec.ok()) << spec.status().message();
   }
+  // What is copied trains as long as its data asks for.
+  const char* example = "configs/schedules/docstrings.yaml";
+  EXPECT_EQ(ParseScheduleSpec(*ReadFile(example), example, ReadText)->job().train().max_steps(),
+            0u);
   auto job = ParseJobSpec(*ReadFile("configs/loop/champion.yaml"), "configs/loop/champion.yaml");
   EXPECT_TRUE(job.ok()) << job.status().message();
 }

@@ -53,6 +53,24 @@ TEST(SchedulesTest, BadCronIsRefusedWithItsField) {
   EXPECT_EQ(bad.status().field(), "trigger.timezone");
 }
 
+TEST(SchedulesTest, ADryRunRefusesWhatApplyWouldAndChangesNothing) {
+  World world;
+  v1::ApplyScheduleRequest request;
+  *request.mutable_spec() = world.Apply(kStream)->spec();
+  request.mutable_spec()->set_name("other");
+  request.set_dry_run(true);
+  request.set_request_id("r1");
+  auto asked = world.controller->Apply(request);
+  ASSERT_TRUE(asked.ok()) << asked.status().message();
+  EXPECT_EQ(asked->spec().name(), "other");
+  EXPECT_EQ(world.controller->List({})->schedules_size(), 1);
+  request.mutable_spec()->mutable_trigger()->set_cron("0 25 * * *");
+  EXPECT_EQ(world.controller->Apply(request).status().field(), "trigger.cron");
+  request.mutable_spec()->mutable_trigger()->set_cron("0 2 * * *");
+  world.datasets.versions.erase("old");
+  EXPECT_EQ(world.controller->Apply(request).status().field(), "data.replay[0].dataset");
+}
+
 TEST(SchedulesTest, WhatAnEvaluationRefusesIsRefusedBeforeTraining) {
   World world;
   ASSERT_TRUE(world.Apply("gates: {retention: [{name: old-skill, dataset: old}]}\n").ok());

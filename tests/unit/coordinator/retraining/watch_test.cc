@@ -86,7 +86,7 @@ TEST(WatchTest, WorseOnLiveDataGoesBack) {
   world.live.Close();
   world.RunTo(v1::Update::ROLLED_BACK);
   EXPECT_EQ(world.Champion(), 1u);
-  EXPECT_THAT(world.Updates()[0].reason(), HasSubstr("a difference of 0.3 (0.29 to 0.31)"));
+  EXPECT_THAT(world.Updates()[0].reason(), HasSubstr("worse by 0.3 (by at least 0.29, 95 % sure)"));
 }
 
 TEST(WatchTest, AWatchThatBreaksOffEndsItsJobs) {
