@@ -3,8 +3,8 @@
 #include <string>
 #include <utility>
 
+#include "common/base/text.h"
 #include "common/base/utf8.h"
-#include "common/gates/text.h"
 
 namespace attune::gates {
 namespace {
@@ -43,7 +43,7 @@ Result<std::vector<v1::GateResult>> SmokeGates(const v1::GateFacts& facts) {
   if (facts.candidate().smoke_size() != facts.spec().smoke_size()) {
     return InvalidArgument("the candidate's evaluation has " +
                            std::to_string(facts.candidate().smoke_size()) + " answers to the " +
-                           Counted(facts.spec().smoke_size(), "smoke prompt") + " of the spec");
+                           CountOf(facts.spec().smoke_size(), "smoke prompt") + " of the spec");
   }
   if (facts.spec().smoke().empty()) return std::vector<v1::GateResult>();
   v1::GateResult result;
@@ -73,7 +73,7 @@ Result<std::vector<v1::GateResult>> SmokeGates(const v1::GateFacts& facts) {
   result.set_bound(all);
   result.set_verdict(passed == all ? v1::GateReport::PASSED : v1::GateReport::FAILED);
   result.set_explanation(std::to_string(passed) + " of " +
-                         Counted(static_cast<uint64_t>(all), "smoke prompt") + " answered well" +
+                         CountOf(static_cast<uint64_t>(all), "smoke prompt") + " answered well" +
                          (first.empty() ? "" : "; not " + first));
   return std::vector<v1::GateResult>{std::move(result)};
 }

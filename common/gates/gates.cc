@@ -4,11 +4,11 @@
 #include <utility>
 #include <vector>
 
+#include "common/base/text.h"
 #include "common/gates/artifact.h"
 #include "common/gates/check.h"
 #include "common/gates/quality.h"
 #include "common/gates/suites.h"
-#include "common/gates/text.h"
 
 namespace attune::gates {
 namespace {
@@ -69,13 +69,13 @@ v1::GateReport::Verdict VerdictOf(const v1::GateReport& report) {
 }
 
 std::string PassedSummary(const v1::GateReport& report) {
-  std::string summary = "passed all " + Counted(static_cast<uint64_t>(report.gates_size()), "gate");
+  std::string summary = "passed all " + CountOf(static_cast<uint64_t>(report.gates_size()), "gate");
   for (const char* kind : {"champion", "goal"}) {
     for (const v1::GateResult& gate : report.gates()) {
       if (gate.gate() != kind) continue;
       summary += ": " + gate.explanation();
       if (!report.skills().empty()) {
-        summary += "; " + Counted(static_cast<uint64_t>(report.skills_size()), "skill") + " kept";
+        summary += "; " + CountOf(static_cast<uint64_t>(report.skills_size()), "skill") + " kept";
       }
       return summary;
     }
@@ -94,7 +94,7 @@ std::string SummaryOf(const v1::GateReport& report) {
     summary += (summary.empty() ? "" : "; ") + gate.explanation();
   }
   if (deciding > kMaxReasons) {
-    summary += "; and " + Counted(deciding - kMaxReasons, "more gate");
+    summary += "; and " + CountOf(deciding - kMaxReasons, "more gate");
   }
   return (report.verdict() == v1::GateReport::FAILED ? "refused: " : "undecided: ") + summary;
 }

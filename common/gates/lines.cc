@@ -6,6 +6,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "common/scoring/metrics.h"
+
 namespace attune::gates {
 namespace {
 
@@ -47,11 +49,11 @@ Status CheckNumbersAreThere(std::string_view line) {
 }  // namespace
 
 bool IsLossMetric(std::string_view metric) {
-  return metric == "loss" || metric == "perplexity";
+  return scoring::KindOfMetric(metric) == scoring::MetricKind::kLoss;
 }
 
 bool IsLabelMetric(std::string_view metric) {
-  return metric == "accuracy" || metric == "macro_f1" || metric == "calibration_error";
+  return scoring::KindOfMetric(metric) == scoring::MetricKind::kLabels;
 }
 
 Status CheckExample(const v1::ExampleFacts& example) {

@@ -2,9 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
+#include "common/base/text.h"
 #include "common/gates/lines.h"
-#include "common/gates/text.h"
 #include "common/statistics/bootstrap.h"
 #include "common/statistics/paired_shares.h"
 
@@ -41,6 +42,10 @@ double PlanningDeviation(double ones, double n) {
   return std::sqrt(share * (1 - share));
 }
 
+std::string MethodOfFew(uint64_t few) {
+  return "Clopper-Pearson on the " + std::to_string(few) + " that differ";
+}
+
 // Bounds of the mean of values within [low, high] of which all but a few are `common`: no more
 // than an upper Clopper-Pearson bound's share is on either side of it, and that at the worst.
 void WidenWhenNearlyAllAreEqual(const std::vector<double>& values, double low, double high,
@@ -57,7 +62,68 @@ void WidenWhenNearlyAllAreEqual(const std::vector<double>& values, double low, d
   measured->deviation = std::max(
       measured->deviation, (high - low) * PlanningDeviation(static_cast<double>(below + above),
                                                             static_cast<double>(values.size())));
-  measured->method = "Clopper-Pearson on the " + std::to_string(below + above) + " that differ";
+  measured->method = MethodOfFew(below + above);
+}
+
+// By how much a metric of labels can change for each share of the examples that one model predicts
+// otherwise. A macro F1 is a mean over K classes of 2 TP / N, N being a class's labels and
+// predictions; one other prediction takes at most 2 / N from its class and 1 / N from another. A
+// calibration error sums gaps of bins, to which an example adds at most its share.
+double WorstPerShare(const Metric& metric, const std::vector<Pair>& pairs) {
+  if (metric.name() != "macro_f1") return 1;
+  std::map<std::string, double> of_candidate, of_champion;
+  for (const Pair& pair : pairs) {
+    for (const auto& [example, counts] :
+         {std::pair(pair.candidate, &of_candidate), std::pair(pair.champion, &of_champion)}) {
+      if (example == nullptr) continue;
+      ++(*counts)[example->label()];
+      ++(*counts)[example->predicted()];
+    }
+  }
+  const double examples = static_cast<double>(pairs.size());
+  double least = 2 * examples;
+  for (const auto* counts : {&of_candidate, &of_champion}) {
+    for (const auto& [label, count] : *counts) least = std::min(least, count);
+  }
+  return 3 * examples / (static_cast<double>(of_candidate.size()) * least);
+}
+
+// Bounds of a metric of labels where all predictions but `few` are alike: no more than an upper
+// Clopper-Pearson bound's share is otherwise, each at its worst. common: the metric if none were.
+void WidenWhenFewDiffer(uint64_t few, size_t examples, double common, double worst_per_share,
+                        double confidence, Measured* measured) {
+  if (few >= kMinExamples) return;
+  const double two_sided = statistics::OneSided(confidence);
+  const double share = statistics::ClopperPearson(few, examples, two_sided).upper;
+  const double worst = std::min(1.0, worst_per_share * share);
+  measured->bounds.lower = std::min(measured->bounds.lower, common - worst);
+  measured->bounds.upper = std::max(measured->bounds.upper, common + worst);
+  const double planned = PlanningDeviation(static_cast<double>(few), static_cast<double>(examples));
+  measured->deviation = std::max(measured->deviation, worst_per_share * planned);
+  measured->method = MethodOfFew(few);
+}
+
+// Where the candidate alone predicts nearly all right, or nearly all wrong.
+void WidenWhenNearlyAllAreAlike(const Metric& metric, const std::vector<Pair>& pairs,
+                                double confidence, Measured* measured) {
+  const auto right = static_cast<uint64_t>(std::ranges::count_if(
+      pairs, [](const Pair& p) { return p.candidate->label() == p.candidate->predicted(); }));
+  const uint64_t few = std::min<uint64_t>(right, pairs.size() - right);
+  const double all_alike = few == right ? 0 : 1;
+  const double common = metric.name() == "macro_f1" ? all_alike : measured->value;
+  WidenWhenFewDiffer(few, pairs.size(), common, WorstPerShare(metric, pairs), confidence, measured);
+  measured->bounds = {std::max(measured->bounds.lower, 0.0), std::min(measured->bounds.upper, 1.0)};
+}
+
+// Where both models predict nearly always the same. Their confidences, and so their calibration
+// errors, may differ all the same, and either model may be at its worst.
+void WidenWhenModelsAreAlike(const Metric& metric, const std::vector<Pair>& pairs,
+                             double confidence, Measured* measured) {
+  const auto few = static_cast<uint64_t>(std::ranges::count_if(
+      pairs, [](const Pair& p) { return p.candidate->predicted() != p.champion->predicted(); }));
+  const bool f1 = metric.name() == "macro_f1";
+  WidenWhenFewDiffer(few, pairs.size(), f1 ? 0 : measured->value,
+                     (f1 ? 1 : 2) * WorstPerShare(metric, pairs), confidence, measured);
 }
 
 double EffectiveExamples(const Metric& metric, const std::vector<Pair>& pairs) {
@@ -134,6 +200,8 @@ Result<Measured> MeasureCandidate(const Metric& metric, const std::vector<Pair>&
   Bootstrap(sample, statistic, confidence, EffectiveExamples(metric, pairs), sampling, &measured);
   if (metric.is_mean()) {
     WidenWhenNearlyAllAreEqual(values, 0, 1, MostCommon(values), confidence, &measured);
+  } else if (IsLabelMetric(metric.name())) {
+    WidenWhenNearlyAllAreAlike(metric, pairs, confidence, &measured);
   }
   return measured;
 }
@@ -166,7 +234,9 @@ Result<Measured> MeasureDifference(const Metric& metric, const std::vector<Pair>
   };
   measured.method = "paired bootstrap (BCa)";
   Bootstrap(sample, statistic, confidence, EffectiveExamples(metric, pairs), sampling, &measured);
-  if (metric.is_mean() && AreWithin(candidate, 0, 1) && AreWithin(champion, 0, 1)) {
+  if (IsLabelMetric(metric.name())) {
+    WidenWhenModelsAreAlike(metric, pairs, confidence, &measured);
+  } else if (metric.is_mean() && AreWithin(candidate, 0, 1) && AreWithin(champion, 0, 1)) {
     WidenWhenNearlyAllAreEqual(worse_by, -1, 1, 0, confidence, &measured);
   }
   return measured;

@@ -39,8 +39,8 @@ struct Sampling {
 // 0/1 scores have Clopper-Pearson bounds, everything else the wider of the bootstrap's, with its
 // level widened for few examples, and Student's (a loss's examples count by their tokens:
 // EffectiveExamples). A bounded score that nearly all examples
-// share would leave a bootstrap without anything to draw: its bounds then are not inside of what
-// the few others allow.
+// share, and labels that are nearly all right or that both models predict alike, would leave a
+// bootstrap without anything to draw: the bounds then are not inside of what the few others allow.
 Result<Measured> MeasureCandidate(const Metric& metric, const std::vector<Pair>& pairs,
                                   double confidence, const Sampling& sampling);
 // Paired. 0/1 scores have Tango's bounds, everything else the paired bootstrap's.

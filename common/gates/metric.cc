@@ -5,6 +5,7 @@
 #include <map>
 
 #include "common/gates/lines.h"
+#include "common/scoring/metrics.h"
 #include "common/statistics/classification.h"
 
 namespace attune::gates {
@@ -25,22 +26,15 @@ double LossPerToken(const v1::ExampleFacts& example) {
 }  // namespace
 
 Result<Metric> Metric::Make(const std::string& name) {
-  static const std::map<std::string, Kind> kKinds = {{"loss", Kind::kLoss},
-                                                     {"perplexity", Kind::kPerplexity},
-                                                     {"exact_match", Kind::kMean},
-                                                     {"token_f1", Kind::kMean},
-                                                     {"rouge_l", Kind::kMean},
-                                                     {"regex", Kind::kMean},
-                                                     {"json_schema", Kind::kMean},
-                                                     {"judge", Kind::kMean},
-                                                     {"accuracy", Kind::kMean},
-                                                     {"macro_f1", Kind::kMacroF1},
-                                                     {"calibration_error", Kind::kCalibration}};
-  auto kind = kKinds.find(name);
-  if (kind != kKinds.end()) return Metric(name, kind->second);
-  std::string known;
-  for (const auto& [key, value] : kKinds) known += (known.empty() ? "" : ", ") + key;
-  return InvalidArgument("there is no metric \"" + name + "\"; there are " + known);
+  const auto kind = scoring::KindOfMetric(name);
+  if (!kind) {
+    return InvalidArgument("there is no metric \"" + name + "\"; there are " +
+                           scoring::MetricNames());
+  }
+  if (name == "perplexity") return Metric(name, Kind::kPerplexity);
+  if (name == "macro_f1") return Metric(name, Kind::kMacroF1);
+  if (name == "calibration_error") return Metric(name, Kind::kCalibration);
+  return Metric(name, *kind == scoring::MetricKind::kLoss ? Kind::kLoss : Kind::kMean);
 }
 
 double Metric::ValueOf(const v1::ExampleFacts& example) const {

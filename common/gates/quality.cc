@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "common/base/hash.h"
+#include "common/base/text.h"
 #include "common/base/utf8.h"
 #include "common/gates/measure.h"
 #include "common/gates/text.h"
@@ -38,34 +39,33 @@ v1::GateReport::Verdict Judge(const Measured& measured, const Standing& at, doub
 std::string Undecided(const Measured& measured, const Standing& at, double confidence) {
   if (measured.examples == 0) return "; there are no examples to measure on";
   if (measured.examples < kMinExamples) {
-    return "; " + Counted(measured.examples, "example") + " are too few to say, at least " +
+    return "; " + CountOf(measured.examples, "example") + " are too few to say, at least " +
            std::to_string(kMinExamples) + " are needed";
   }
   const size_t needed = statistics::NeededExamples(measured.deviation, at.limit - at.estimate,
                                                    confidence, kPlannedPower);
   const std::string open = "; the estimate is within, its bound is not: ";
   if (needed > 10'000'000) return open + "the estimate is too close to the limit to tell";
-  return open + "it has " + Counted(measured.examples, "example") + ", about " +
-         Counted(std::max<size_t>(needed, measured.examples + 1), "example") + " would do";
+  return open + "it has " + CountOf(measured.examples, "example") + ", about " +
+         CountOf(std::max<size_t>(needed, measured.examples + 1), "example") + " would do";
 }
 
-std::string BoundsText(double lower, double upper, double confidence) {
-  return Percent(confidence) + " " + ShortNumber(lower) + ".." + ShortNumber(upper);
+// How sure the estimate is, in brackets: the bound that has to be within the limit, or that a
+// failed estimate is beyond it. sure: that bound in words.
+std::string HowSure(const Measured& measured, double confidence, const std::string& sure) {
+  if (confidence == 0) return " (the estimate alone)";
+  return measured.method.empty() ? "" : " (" + sure + ")";
 }
 
-// "loss 1.92 -> 2.31 (worse by 0.39, 95 % 0.31..0.46)"
-std::string ChangeText(const Metric& metric, const Measured& measured, double confidence) {
-  const bool worse = measured.value >= 0;
-  std::string text = metric.name() + " " + ShortNumber(measured.champion) + " -> " +
-                     ShortNumber(measured.candidate) + " (" + (worse ? "worse by " : "better by ") +
-                     ShortNumber(std::abs(measured.value));
-  if (!measured.method.empty()) {
-    const auto& bounds = measured.bounds;
-    text += ", " + (worse ? BoundsText(bounds.lower, bounds.upper, confidence)
-                          : BoundsText(-bounds.upper, -bounds.lower, confidence));
-  }
-  if (!measured.note.empty()) text += "; " + measured.note;
-  return text + ")";
+// "loss 1.92 -> 2.31, worse by 0.39 (by at least 0.31, 95 % sure)"
+std::string ChangeText(const Metric& metric, const Measured& measured, bool beyond,
+                       double confidence) {
+  const Side side = beyond ? Side::kAtLeast : Side::kAtMost;
+  const double bound = beyond ? measured.bounds.lower : measured.bounds.upper;
+  return metric.name() + " " + ShortNumber(measured.champion) + " -> " +
+         ShortNumber(measured.candidate) + ", " + WorseBy(measured.value) +
+         HowSure(measured, confidence, WorseByBound(measured.value, side, bound, confidence)) +
+         (measured.note.empty() ? "" : ", " + measured.note);
 }
 
 void Fill(const Measured& measured, double bound, double confidence, v1::GateResult* result) {
@@ -123,13 +123,13 @@ Result<v1::GateResult> GoalGate(const Suites& suites, const v1::Goal& goal,
                               : Standing{-measured.value, -measured.bounds.lower, -limit};
   Fill(measured, limit, goal.confidence(), &result);
   result.set_verdict(Judge(measured, at, goal.confidence()));
-  std::string text = name + " " + ShortNumber(measured.value);
-  if (!measured.method.empty()) {
-    text +=
-        " (" + BoundsText(measured.bounds.lower, measured.bounds.upper, goal.confidence()) + ")";
-  }
-  text +=
-      std::string(maximum ? ", at most " : ", at least ") + ShortNumber(limit) + " is asked for";
+  const bool beyond = !(at.estimate <= at.limit);
+  const std::string sure = maximum != beyond
+                               ? Bound(Side::kAtMost, measured.bounds.upper, goal.confidence())
+                               : Bound(Side::kAtLeast, measured.bounds.lower, goal.confidence());
+  std::string text =
+      name + " " + ShortNumber(measured.value) + HowSure(measured, goal.confidence(), sure) +
+      (maximum ? ", at most " : ", at least ") + ShortNumber(limit) + " is asked for";
   if (result.verdict() == v1::GateReport::INCONCLUSIVE) {
     text += Undecided(measured, at, goal.confidence());
   }
@@ -161,11 +161,11 @@ Result<Comparison> Compare(const Suites& suites, const std::string& suite, const
   const Standing at{made.measured.value, made.measured.bounds.upper, made.limit};
   Fill(made.measured, made.limit, confidence, result);
   result->set_verdict(Judge(made.measured, at, confidence));
-  made.text = ChangeText(metric, made.measured, confidence);
+  made.text = ChangeText(metric, made.measured, !(at.estimate <= at.limit), confidence);
   if (result->verdict() == v1::GateReport::INCONCLUSIVE) {
     made.open = Undecided(made.measured, at, confidence);
   }
-  if (unpaired > 0) made.open += "; " + Counted(unpaired, "example") + " without a pair left out";
+  if (unpaired > 0) made.open += "; " + CountOf(unpaired, "example") + " without a pair left out";
   AddDeciding(
       metric, made.pairs, [&](const Pair& pair) { return metric.WorseThanChampion(pair); }, result);
   return made;
@@ -245,6 +245,7 @@ Result<RetentionResult> RetentionGate(const Suites& suites, const v1::Retention&
   skill.set_upper(made.measured.bounds.upper);
   skill.set_budget(made.limit);
   skill.set_kept(kept);
+  skill.set_confidence(result.gate.confidence());
   return result;
 }
 

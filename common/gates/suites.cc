@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <set>
 
+#include "common/base/text.h"
 #include "common/gates/lines.h"
-#include "common/gates/text.h"
 
 namespace attune::gates {
 namespace {
@@ -14,7 +14,7 @@ using ById = std::map<std::string, std::map<std::string, const v1::ExampleFacts*
 Result<ById> Index(const v1::EvaluationFacts& facts) {
   if (facts.examples_size() > static_cast<int>(kMaxExamples)) {
     return InvalidArgument("the evaluation of " + facts.model() + " has more than " +
-                           Counted(kMaxExamples, "example"));
+                           CountOf(kMaxExamples, "example"));
   }
   ById suites;
   for (const v1::ExampleFacts& example : facts.examples()) {
@@ -115,7 +115,7 @@ Result<v1::GateResult> UntouchedGate(const Suites& suites, const std::string& su
   for (const std::string& dataset : examples->proof->trained_on()) {
     places += (places.empty() ? "" : ", ") + dataset;
   }
-  std::string found = Counted(all, "example") + " of suite " + suite + " looked up in " +
+  std::string found = CountOf(all, "example") + " of suite " + suite + " looked up in " +
                       (places.empty() ? "no training data, as there is none" : places) + ": " +
                       ShortNumber(static_cast<double>(examples->left_out)) + " found and left out";
   const bool nothing = examples->pairs.empty();

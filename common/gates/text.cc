@@ -1,32 +1,30 @@
 #include "common/gates/text.h"
 
 #include <cmath>
-#include <cstdio>
+
+#include "common/base/text.h"
 
 namespace attune::gates {
-
-std::string ShortNumber(double value) {
-  if (value == 0) return "0";  // of either sign
-  char text[32];
-  // Whole numbers of up to 9 digits as such.
-  if (std::abs(value) < 1e9 && value == std::floor(value)) {
-    std::snprintf(text, sizeof text, "%.0f", value);
-  } else {
-    std::snprintf(text, sizeof text, "%.4g", value);
-  }
-  return text;
-}
 
 std::string Percent(double share) {
   return ShortNumber(100 * share) + " %";
 }
 
-std::string Counted(uint64_t count, const std::string& noun) {
-  std::string digits = std::to_string(count);
-  for (int place = static_cast<int>(digits.size()) - 3; place > 0; place -= 3) {
-    digits.insert(static_cast<size_t>(place), ",");
-  }
-  return digits + " " + noun + (count == 1 ? "" : "s");
+std::string Bound(Side side, double bound, double confidence) {
+  return std::string(side == Side::kAtMost ? "at most " : "at least ") + ShortNumber(bound) + ", " +
+         Percent(confidence) + " sure";
+}
+
+std::string WorseBy(double value) {
+  return (value >= 0 ? "worse by " : "better by ") + ShortNumber(std::abs(value));
+}
+
+std::string WorseByBound(double value, Side side, double bound, double confidence) {
+  const bool worse = bound >= 0;
+  // At most worse by a negative number is better by that at least.
+  if (!worse) side = side == Side::kAtMost ? Side::kAtLeast : Side::kAtMost;
+  const char* direction = worse == (value >= 0) ? "by " : worse ? "worse by " : "better by ";
+  return direction + Bound(side, std::abs(bound), confidence);
 }
 
 }  // namespace attune::gates

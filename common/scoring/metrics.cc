@@ -6,12 +6,15 @@
 namespace attune::scoring {
 namespace {
 
+constexpr char kLoss[] = "loss";
+constexpr char kValidationLoss[] = "validation_loss";
+
 struct Named {
   std::string_view name;
   MetricKind kind;
 };
 constexpr Named kMetrics[] = {
-    {"loss", MetricKind::kLoss},
+    {kLoss, MetricKind::kLoss},
     {"perplexity", MetricKind::kLoss},
     {"exact_match", MetricKind::kOverlap},
     {"token_f1", MetricKind::kOverlap},
@@ -36,8 +39,13 @@ std::string MetricNames() {
   std::string names;
   for (const Named& metric : kMetrics) {
     names += (names.empty() ? "" : ", ") + std::string(metric.name);
+    if (metric.name == kLoss) names += std::string(" (or ") + kValidationLoss + ")";
   }
   return names;
+}
+
+std::string MetricOf(const std::string& written) {
+  return written == kValidationLoss ? kLoss : written;
 }
 
 }  // namespace attune::scoring

@@ -1,6 +1,6 @@
 #pragma once
 
-// The metrics that an evaluation can measure, by name.
+// The metrics that an evaluation can measure, by name. Links nothing.
 
 #include <optional>
 #include <string>
@@ -17,8 +17,11 @@ enum class MetricKind {
 };
 
 std::optional<MetricKind> KindOfMetric(std::string_view name);
-// "loss, perplexity, ...": for messages.
+// "loss (or validation_loss), perplexity, ...": for messages.
 std::string MetricNames();
+// The metric that people may call otherwise: "loss" for "validation_loss", which it is on the split
+// that is measured unless one says so; else the name as it is.
+std::string MetricOf(const std::string& written);
 // True for what needs an answer to be generated.
 inline bool NeedsAnswer(MetricKind kind) {
   return kind == MetricKind::kOverlap || kind == MetricKind::kRule || kind == MetricKind::kJudge;

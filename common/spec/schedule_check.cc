@@ -5,6 +5,7 @@
 #include <set>
 
 #include "common/base/files.h"
+#include "common/scoring/metrics.h"
 #include "common/spec/job_spec.h"
 #include "common/spec/schedule_spec.h"
 #include "common/yaml/value.h"
@@ -56,7 +57,11 @@ std::string Item(const std::string& list, int index) {
 }
 
 void CheckMetric(const Checker& check, const v1::MetricSpec& metric) {
-  check.Word("metric", MetricName(metric.name()), MetricNames());
+  const auto kind = scoring::KindOfMetric(metric.name());
+  if (!kind) {
+    check.Fail("metric",
+               "must be one of " + scoring::MetricNames() + ", not '" + metric.name() + "'");
+  }
   if (metric.name() == "regex" && metric.pattern().empty()) check.Fail("pattern", "is required");
   if (metric.name() == "json_schema" && metric.schema().empty()) {
     check.Fail("schema", "is required: a file, or the schema itself");
@@ -64,9 +69,7 @@ void CheckMetric(const Checker& check, const v1::MetricSpec& metric) {
   if (metric.name() == "judge" && metric.judge().empty()) {
     check.Fail("name", "is required: a judge that the worker's configuration names");
   }
-  bool labels = metric.name() == "accuracy" || metric.name() == "macro_f1" ||
-                metric.name() == "calibration_error";
-  if (labels && metric.labels_size() < 2) {
+  if (kind == scoring::MetricKind::kLabels && metric.labels_size() < 2) {
     check.Fail("labels", "must list two labels at least: the completions to choose from");
   }
 }
@@ -200,13 +203,6 @@ void CheckLimits(const v1::LimitsSpec& limits, const ScheduleWrong& wrong) {
 }
 
 }  // namespace
-
-const std::vector<std::string>& MetricNames() {
-  static const auto* names = new std::vector<std::string>{
-      "validation_loss", "perplexity", "exact_match", "token_f1", "rouge_l",          "regex",
-      "json_schema",     "judge",      "accuracy",    "macro_f1", "calibration_error"};
-  return *names;
-}
 
 std::string MetricName(const std::string& name) {
   return name == "loss" ? "validation_loss" : name;

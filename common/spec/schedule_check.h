@@ -4,7 +4,6 @@
 
 #include <functional>
 #include <string>
-#include <vector>
 
 #include "attune/v1/schedules.pb.h"
 
@@ -14,8 +13,5 @@ namespace attune::spec {
 // not fit together.
 using ScheduleWrong = std::function<void(const std::string& path, const std::string& message)>;
 void CheckScheduleSpec(const v1::ScheduleSpec& spec, const ScheduleWrong& wrong);
-
-// The metrics that a gate may use, by the names that people write.
-const std::vector<std::string>& MetricNames();
 
 }  // namespace attune::spec

@@ -13,7 +13,9 @@ const std::vector<SpecKey>& Table() {
        "each "
        "update `base` becomes the champion (see start_from), `dataset` the newest data, "
        "`train.seed` "
-       "the update's number and `register.model` that of promote.model."},
+       "the update's number and `register.model` that of promote.model. Its `train.max_steps` "
+       "bounds "
+       "every update, however much data there is: leave it out unless that is meant."},
       {"start_from", "champion or base", "champion",
        "Each update trains from the champion's weights, or always from the job's `base`. Without a "
        "champion yet, from `base`."},
@@ -44,13 +46,16 @@ const std::vector<SpecKey>& Table() {
       {"gates.goals[].min", "number", "none",
        "Goals are a map from metric to bounds: `validation_loss: {max: 2.2}`. They are measured on "
        "the "
-       "validation split of the new data. Metrics: validation_loss, perplexity, exact_match, "
+       "validation split of the new data. Metrics: validation_loss (or loss), perplexity, "
+       "exact_match, "
        "token_f1, rouge_l, regex, json_schema, judge, accuracy, macro_f1, calibration_error. A "
        "list "
        "of `{metric: ..., ...}` gives one metric several goals."},
       {"gates.goals[].max", "number", "none", "The other bound. One of the two is required."},
-      {"gates.goals[].confidence", "number", "0",
-       "That the bound is met, one-sided, such as 0.95; 0: the estimate alone counts."},
+      {"gates.goals[].confidence", "number", "0.95",
+       "That the bound is met, one-sided: a model that does not meet it passes 1 time in 20. 0: "
+       "the "
+       "estimate alone counts, however few the examples."},
       {"gates.goals[].slice", "{key: value}", "none",
        "Only examples whose metadata has this value."},
       {"gates.goals[].pattern", "string", "none", "Of regex: the whole answer must match (RE2)."},

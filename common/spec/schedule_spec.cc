@@ -4,6 +4,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "common/scoring/metrics.h"
 #include "common/spec/job_spec.h"
 #include "common/spec/schedule_check.h"
 #include "common/yaml/problems.h"
@@ -17,9 +18,7 @@ using yaml::Node;
 using yaml::Reader;
 using Json = nlohmann::ordered_json;
 
-constexpr double kConfidence = 0.95;
 constexpr uint32_t kSmokeTokens = 128;
-constexpr uint32_t kSuiteExamples = 1000;
 
 // The node that a path such as "gates.goals[1].min" leads to, or the last one on the way. An index
 // into a map is its entry of that number; into anything else, the thing itself.
@@ -181,11 +180,11 @@ class Parser {
   // "name" is free for the judge's.
   void ReadMetric(Reader& reader, const std::string& name, v1::MetricSpec* metric,
                   const char* judge_key) {
-    metric->set_name(name == "validation_loss" ? "loss" : name);
+    metric->set_name(scoring::MetricOf(name));
     if (name == "regex") reader.Optional("pattern", metric->mutable_pattern());
     if (name == "judge") reader.Optional(judge_key, metric->mutable_judge());
     if (name == "json_schema") ReadSchema(reader, metric);
-    if (name == "accuracy" || name == "macro_f1" || name == "calibration_error") {
+    if (scoring::KindOfMetric(name) == scoring::MetricKind::kLabels) {
       std::vector<std::string> labels;
       reader.Optional("labels", &labels);
       for (std::string& label : labels) metric->add_labels(std::move(label));
@@ -214,7 +213,7 @@ class Parser {
   void ReadGoal(Reader& reader, const std::string& name) {
     v1::Goal* goal = spec_.mutable_gates()->add_goals();
     ReadMetric(reader, name, goal->mutable_metric(), "name");
-    double bound = 0, confidence = 0;
+    double bound = 0, confidence = kConfidence;
     if (reader.Optional("min", &bound)) goal->set_min(bound);
     if (reader.Optional("max", &bound)) goal->set_max(bound);
     reader.Optional("confidence", &confidence);

@@ -15,6 +15,11 @@ namespace attune::spec {
 // Reads a file that a spec names (the job, a JSON schema); paths are relative to the spec's folder.
 using ReadText = std::function<Result<std::string>(const std::filesystem::path& path)>;
 
+// Defaults that `attune model evaluate` shares: how sure a bound is, and of each suite at most so
+// many examples.
+inline constexpr double kConfidence = 0.95;
+inline constexpr uint32_t kSuiteExamples = 1000;
+
 // Parses, fills in every default, validates. name is what errors call the text, and its folder
 // where paths in it begin. Errors: kInvalidArgument with file:line:column, the line, a caret and
 // the fix, all that is wrong at once; field() is the first wrong key's path ("trigger.jitter",

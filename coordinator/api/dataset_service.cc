@@ -1,6 +1,7 @@
 #include "coordinator/api/dataset_service.h"
 
 #include "common/rpc/rpc.h"
+#include "coordinator/api/answer.h"
 
 namespace attune {
 namespace {
@@ -8,10 +9,6 @@ namespace {
 constexpr size_t kChunkBytesMax = 1 << 20;
 constexpr const char* kCutOff =
     "the import's stream stopped before its end: nothing was imported; send the files again";
-
-grpc::Status Answer(const Status& status) {
-  return rpc::ToGrpc(status);
-}
 
 // Reads chunks up to the end message; total is checked against it.
 Status ReadChunks(grpc::ServerReader<v1::ImportDatasetRequest>* reader, datasets::Import* import) {
@@ -43,18 +40,17 @@ grpc::Status DatasetService::ImportDataset(grpc::ServerContext* context,
   grpc::Status allowed = authenticator_->CheckUser(*context);
   if (!allowed.ok()) return allowed;
   v1::ImportDatasetRequest first;
-  if (!reader->Read(&first)) return Answer(Cancelled(kCutOff));
-  if (!first.has_header()) return Answer(InvalidArgument("the first message must be the header"));
+  if (!reader->Read(&first)) return rpc::ToGrpc(Cancelled(kCutOff));
+  if (!first.has_header()) {
+    return rpc::ToGrpc(InvalidArgument("the first message must be the header"));
+  }
   Result<std::unique_ptr<datasets::Import>> import = catalog_->StartImport(first.header());
-  if (!import.ok()) return Answer(import.status());
+  if (!import.ok()) return rpc::ToGrpc(import.status());
   if (!(*import)->already_done()) {
     Status read = ReadChunks(reader, import->get());
-    if (!read.ok()) return Answer(read);
+    if (!read.ok()) return rpc::ToGrpc(read);
   }
-  Result<v1::DatasetVersion> version = (*import)->Finish();
-  if (!version.ok()) return Answer(version.status());
-  *response = *std::move(version);
-  return grpc::Status::OK;
+  return Answer((*import)->Finish(), response);
 }
 
 grpc::Status DatasetService::GetDataset(grpc::ServerContext* context,
@@ -62,10 +58,7 @@ grpc::Status DatasetService::GetDataset(grpc::ServerContext* context,
                                         v1::DatasetVersion* response) {
   grpc::Status allowed = authenticator_->CheckUser(*context);
   if (!allowed.ok()) return allowed;
-  Result<v1::DatasetVersion> version = catalog_->Get(request->name());
-  if (!version.ok()) return Answer(version.status());
-  *response = *std::move(version);
-  return grpc::Status::OK;
+  return Answer(catalog_->Get(request->name()), response);
 }
 
 grpc::Status DatasetService::ListDatasets(grpc::ServerContext* context,
@@ -73,10 +66,7 @@ grpc::Status DatasetService::ListDatasets(grpc::ServerContext* context,
                                           v1::ListDatasetsResponse* response) {
   grpc::Status allowed = authenticator_->CheckUser(*context);
   if (!allowed.ok()) return allowed;
-  Result<v1::ListDatasetsResponse> list = catalog_->List(*request);
-  if (!list.ok()) return Answer(list.status());
-  *response = *std::move(list);
-  return grpc::Status::OK;
+  return Answer(catalog_->List(*request), response);
 }
 
 }  // namespace attune

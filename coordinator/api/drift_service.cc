@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/rpc/rpc.h"
+#include "coordinator/api/answer.h"
 
 namespace attune {
 namespace {
@@ -34,13 +35,6 @@ Status ReadChunks(grpc::ServerReader<v1::ObserveRequest>* reader, drift::Batch* 
     }
   }
   return Cancelled(kCutOff);
-}
-
-template <typename T>
-grpc::Status Answer(Result<T> result, T* response) {
-  if (!result.ok()) return rpc::ToGrpc(result.status());
-  *response = *std::move(result);
-  return grpc::Status::OK;
 }
 
 }  // namespace

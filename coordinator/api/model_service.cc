@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include "common/rpc/rpc.h"
+#include "coordinator/api/answer.h"
 #include "coordinator/models/alias_requests.h"
 #include "coordinator/models/gate_reports.h"
 #include "coordinator/versions/reference.h"
@@ -11,13 +12,6 @@ namespace attune {
 namespace {
 
 constexpr std::chrono::milliseconds kProgressInterval{200};
-
-template <typename Response>
-grpc::Status Answer(Result<Response> result, Response* response) {
-  if (!result.ok()) return rpc::ToGrpc(result.status());
-  *response = *std::move(result);
-  return grpc::Status::OK;
-}
 
 }  // namespace
 

@@ -1,6 +1,6 @@
 #include "coordinator/api/schedule_service.h"
 
-#include "common/rpc/rpc.h"
+#include "coordinator/api/answer.h"
 
 namespace attune {
 
@@ -12,9 +12,7 @@ grpc::Status ScheduleService::Answer(grpc::ServerContext* context, const Request
                                      Result<Response> (Controller::*method)(const Request&)) {
   grpc::Status allowed = authenticator_->CheckUser(*context);
   if (!allowed.ok()) return allowed;
-  Result<Response> answer = (controller_->*method)(*request);
-  if (answer.ok()) *response = *std::move(answer);
-  return rpc::ToGrpc(answer.status());
+  return attune::Answer((controller_->*method)(*request), response);
 }
 
 grpc::Status ScheduleService::ApplySchedule(grpc::ServerContext* context,

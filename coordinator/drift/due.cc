@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <chrono>
 
-#include "coordinator/drift/text.h"
+#include "common/base/text.h"
 
 namespace attune::drift {
 

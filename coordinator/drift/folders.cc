@@ -4,6 +4,7 @@
 #include <set>
 
 #include "common/base/hash.h"
+#include "common/base/text.h"
 #include "coordinator/drift/problems.h"
 
 namespace attune::drift {

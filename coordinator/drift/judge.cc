@@ -2,6 +2,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "common/base/text.h"
 #include "coordinator/drift/correct.h"
 #include "coordinator/drift/detect.h"
 #include "coordinator/drift/labelled_loss.h"
@@ -10,9 +11,7 @@ namespace attune::drift {
 namespace {
 
 std::string Number(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.2g", value);
-  return text;
+  return ShortNumber(value, 2);
 }
 
 std::string Effect(double value) {

@@ -1,9 +1,9 @@
 // From a window that is full, or old enough, to a data set version.
 
+#include "common/base/text.h"
 #include "common/log/log.h"
 #include "coordinator/drift/due.h"
 #include "coordinator/drift/monitor.h"
-#include "coordinator/drift/text.h"
 #include "coordinator/store/events.h"
 
 namespace attune::drift {

@@ -1,6 +1,7 @@
 // From a data set version to a verdict.
 
 #include "common/base/hash.h"
+#include "common/base/text.h"
 #include "common/base/transient.h"
 #include "common/log/log.h"
 #include "coordinator/drift/due.h"
@@ -8,7 +9,6 @@
 #include "coordinator/drift/monitor.h"
 #include "coordinator/drift/profile.h"
 #include "coordinator/drift/reference.h"
-#include "coordinator/drift/text.h"
 
 namespace attune::drift {
 namespace {

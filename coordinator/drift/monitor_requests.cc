@@ -5,12 +5,12 @@
 #include <algorithm>
 
 #include "common/base/hash.h"
+#include "common/base/text.h"
 #include "common/base/utf8.h"
 #include "common/log/log.h"
 #include "common/spec/stream_spec.h"
 #include "coordinator/drift/due.h"
 #include "coordinator/drift/monitor.h"
-#include "coordinator/drift/text.h"
 #include "coordinator/store/requests.h"
 
 namespace attune::drift {

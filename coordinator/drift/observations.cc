@@ -8,6 +8,7 @@
 
 #include "common/base/files.h"
 #include "common/base/hash.h"
+#include "common/base/text.h"
 #include "coordinator/drift/appender.h"
 #include "coordinator/drift/batch.h"
 #include "coordinator/drift/text.h"

@@ -30,10 +30,6 @@ void AppendContent(const RowJson& content, std::string* text) {
 
 }  // namespace
 
-std::string CountOf(uint64_t count, const std::string& noun) {
-  return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
-}
-
 bool IsLabelled(const datasets::Row& row) {
   return row.kind != datasets::RowKind::kPrompt;
 }

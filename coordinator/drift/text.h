@@ -12,9 +12,6 @@
 
 namespace attune::drift {
 
-// "1 row", "2 rows".
-std::string CountOf(uint64_t count, const std::string& noun);
-
 // False for a row that nothing can be learned from, as it has no answer.
 bool IsLabelled(const datasets::Row& row);
 

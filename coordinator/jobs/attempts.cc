@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "common/base/text.h"
 #include "common/log/log.h"
 #include "common/spec/json.h"
 #include "coordinator/jobs/checkpoints.h"
@@ -123,8 +124,8 @@ void Controller::StartAttempt(OpenJob& job, const scheduling::Placement& placeme
     where += (where.empty() ? "" : ", ") + std::to_string(count) + " on " + node;
   }
   change.events.push_back({"placed", "attempt " + std::to_string(generation) + ": " +
-                                         scheduling::CountOf(placement.slots.size(), "rank") +
-                                         " (" + where + ")"});
+                                         CountOf(placement.slots.size(), "rank") + " (" + where +
+                                         ")"});
   change.also = [generation](Transaction& transaction, JobRecord* saved) {
     jobs::StartAttempt(transaction, saved->job.id(), generation, saved->job.ranks());
     return Status();

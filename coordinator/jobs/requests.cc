@@ -6,6 +6,7 @@
 
 #include "common/base/files.h"
 #include "common/base/hash.h"
+#include "common/base/text.h"
 #include "common/log/log.h"
 #include "common/spec/job_spec.h"
 #include "coordinator/jobs/controller.h"
@@ -148,8 +149,8 @@ Status Controller::CheckRanks(const v1::Job& job) {
   if (total == 0) return Status();  // all away for the moment
   uint32_t wanted = RanksOf(job).min();
   if (wanted <= total) return Status();
-  return FailedPrecondition("the job needs " + scheduling::CountOf(wanted, "slot") +
-                            ", but the cluster has " + std::to_string(total) +
+  return FailedPrecondition("the job needs " + CountOf(wanted, "slot") + ", but the cluster has " +
+                            std::to_string(total) +
                             " in total: ask for fewer ranks or start more workers")
       .WithField("ranks");
 }
@@ -382,11 +383,11 @@ Result<v1::JobExplanation> Controller::Explain(const std::string& id_or_name) {
     if (phase == Phase::kPreparing || phase == Phase::kWorking) {
       const auto silent = Now() - SilenceOf(*open).since;
       const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(silent).count();
-      answer.add_reasons("last progress " +
-                         scheduling::CountOf(static_cast<uint64_t>(seconds), "second") + " ago");
+      answer.add_reasons("last progress " + CountOf(static_cast<uint64_t>(seconds), "second") +
+                         " ago");
     }
     if (job.restarts() > 0) {
-      answer.add_reasons(scheduling::CountOf(job.restarts(), "restart") + " so far; " +
+      answer.add_reasons(CountOf(job.restarts(), "restart") + " so far; " +
                          std::to_string(job.failures_in_row()) + " of " +
                          std::to_string(MaxRestarts(job.spec())) +
                          " allowed since the last new checkpoint");

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "common/base/text.h"
 #include "common/log/log.h"
 #include "coordinator/jobs/controller.h"
 #include "coordinator/jobs/repository.h"
@@ -12,7 +13,7 @@ namespace attune::jobs {
 namespace {
 
 std::string Seconds(std::chrono::nanoseconds duration) {
-  return scheduling::CountOf(
+  return CountOf(
       static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(duration).count()),
       "second");
 }
@@ -26,7 +27,7 @@ void Controller::OnWorkerRegistered(const v1::RegisterWorker& worker, const std:
   Status status = ports_.database->Write([&](Transaction& transaction) {
     SaveNode(transaction, node);
     transaction.AppendEvent("node", node.name(), "registered",
-                            scheduling::CountOf(node.slots(), "slot") + " (" + node.device() + ")",
+                            CountOf(node.slots(), "slot") + " (" + node.device() + ")",
                             node.SerializeAsString());
     return Status();
   });
@@ -271,7 +272,7 @@ void Controller::CheckJobs(Time now) {
       (void)Fail(job, {Failure::Kind::kTrainer,
                        -1,
                        "",
-                       "it was not written within " + scheduling::CountOf(seconds, "second") +
+                       "it was not written within " + CountOf(seconds, "second") +
                            ", see pause_timeout of the coordinator",
                        {}});
       continue;

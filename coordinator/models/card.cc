@@ -2,10 +2,9 @@
 
 #include <google/protobuf/util/time_util.h>
 
-#include <cmath>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "common/base/text.h"
 #include "coordinator/models/inspect.h"
 #include "coordinator/versions/reference.h"
 
@@ -32,9 +31,7 @@ std::string Plain(const std::string& text) {
 }
 
 std::string Number(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.6g", value);
-  return text;
+  return ShortNumber(value, 6);
 }
 
 std::string Time(const google::protobuf::Timestamp& time) {
@@ -49,11 +46,14 @@ std::string Row(const std::string& name, const std::string& value) {
   return value.empty() ? "" : "| " + name + " | " + value + " |\n";
 }
 
-// "1.2 [1.1, 1.3]"; the value alone where nothing was estimated.
-std::string WithInterval(double value, double lower, double upper) {
-  if (lower == upper) return Number(value);
-  return Number(value) + " [" + Number(lower) + ", " + Number(upper) + "]";
+// The cells of a value and its one-sided bounds; the value's alone where nothing was estimated.
+std::string WithBounds(double value, double lower, double upper) {
+  if (lower == upper) return Number(value) + " |  | ";
+  return Number(value) + " | " + Number(lower) + " | " + Number(upper);
 }
+
+constexpr char kBounds[] =
+    "\nAt least and at most are one-sided bounds: each alone holds with the confidence.\n";
 
 // A JSON string is a YAML string.
 std::string Quoted(const std::string& text) {
@@ -161,23 +161,24 @@ std::string Gates(const v1::GateReport& report) {
       "## Gates\n\n" + VerdictName(report.verdict()) + ": " + Plain(report.summary()) + "\n\n";
   text += "Compared with " +
           (report.champion().empty() ? std::string("no champion") : Plain(report.champion())) +
-          ".\n\n| gate | verdict | value | bound | confidence | examples | method |\n"
-          "|---|---|---|---|---|---|---|\n";
+          ".\n\n| gate | verdict | value | at least | at most | limit | confidence | examples | "
+          "method |\n|---|---|---|---|---|---|---|---|---|\n";
   for (const v1::GateResult& gate : report.gates()) {
     text += "| " + Plain(gate.gate() + " " + gate.name()) + " | " + VerdictName(gate.verdict()) +
-            " | " + WithInterval(gate.value(), gate.lower(), gate.upper()) + " | " +
+            " | " + WithBounds(gate.value(), gate.lower(), gate.upper()) + " | " +
             Number(gate.bound()) + " | " + Number(gate.confidence()) + " | " +
             std::to_string(gate.examples()) + " | " + Plain(gate.method()) + " |\n";
   }
+  text += kBounds;
   if (report.skills_size() > 0) {
     text +=
-        "\nWhat the old model knew:\n\n| skill | metric | before | after | worse by | budget | "
-        "kept |\n|---|---|---|---|---|---|---|\n";
+        "\nWhat the old model knew:\n\n| skill | metric | before | after | worse by | at least | "
+        "at most | budget | kept |\n|---|---|---|---|---|---|---|---|---|\n";
   }
   for (const v1::SkillChange& skill : report.skills()) {
     text += "| " + Plain(skill.skill()) + " | " + Plain(skill.metric()) + " | " +
             Number(skill.before()) + " | " + Number(skill.after()) + " | " +
-            WithInterval(skill.worse_by(), skill.lower(), skill.upper()) + " | " +
+            WithBounds(skill.worse_by(), skill.lower(), skill.upper()) + " | " +
             Number(skill.budget()) + " | " + (skill.kept() ? "yes" : "no: forgotten") + " |\n";
   }
   return text + "\nFacts: sha256 " + report.facts_checksum() + ".\n\n";

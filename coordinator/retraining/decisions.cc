@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <ctime>
 
 #include "common/base/hash.h"
+#include "common/base/text.h"
 #include "common/yaml/value.h"
 #include "coordinator/jobs/record.h"
 
@@ -13,12 +13,6 @@ namespace attune::retraining {
 namespace {
 
 constexpr double kQualityLevel = 0.01;
-
-std::string Number(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.3g", value);
-  return text;
-}
 
 Duration Seconds(double seconds) {
   return Duration(std::llround(seconds * 1e6));
@@ -139,9 +133,9 @@ std::optional<Trigger> DecideTriggers(const v1::TriggerSpec& spec, const Trigger
         return Trigger{"quality",
                        "the champion's loss on labelled live data, of the whole text, is higher "
                        "by " +
-                           Number(loss.increase()) + " nats a token in window " +
+                           ShortNumber(loss.increase()) + " nats a token in window " +
                            std::to_string(window->number()) + " than in its first windows (limit " +
-                           Number(increase) + ")"};
+                           ShortNumber(increase) + ")"};
       }
       break;  // the newest that was measured counts
     }
@@ -191,7 +185,7 @@ StartDecision DecideStart(const v1::LimitsSpec& limits, const std::vector<Cron>&
     double used = HoursThisWeek(facts.gpu_hours, now);
     if (used >= limits.gpu_hours_per_week()) {
       auto until = BudgetFrees(facts.gpu_hours, limits.gpu_hours_per_week(), now);
-      return Wait("used " + Number(used) + " of " + Number(limits.gpu_hours_per_week()) +
+      return Wait("used " + ShortNumber(used) + " of " + ShortNumber(limits.gpu_hours_per_week()) +
                       " GPU hours in seven days" +
                       (until ? "; the next are free at " + FormatUtc(*until) : ""),
                   until);

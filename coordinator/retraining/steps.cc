@@ -2,16 +2,14 @@
 
 #include <algorithm>
 
+#include "common/base/text.h"
 #include "common/base/transient.h"
 #include "common/spec/schedule_spec.h"
 #include "coordinator/retraining/controller.h"
 #include "coordinator/retraining/requests_of.h"
-#include "coordinator/scheduling/placement.h"
 
 namespace attune::retraining {
 namespace {
-
-using scheduling::CountOf;
 
 constexpr uint32_t kWindowsPage = 500;
 constexpr uint64_t kGoalExamplesMin = 30;  // fewer say little: the job's data set helps out

@@ -1,25 +1,16 @@
 // WATCHING: the new champion against the old one on live data, and the way back.
 
-#include <cstdio>
-
+#include "common/base/text.h"
 #include "common/gates/measure.h"
+#include "common/gates/text.h"
 #include "coordinator/retraining/controller.h"
 #include "coordinator/retraining/requests_of.h"
-#include "coordinator/scheduling/placement.h"
 
 namespace attune::retraining {
 namespace {
 
-using scheduling::CountOf;
-
 constexpr const char* kSuite = "live";
 constexpr std::chrono::hours kWatchMax{14 * 24};  // live data with answers may never come
-
-std::string Number(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.4g", value);
-  return text;
-}
 
 // A window's two splits are one suite: rows of it that were trained on are left out as in others.
 void Join(v1::EvaluationFacts* facts) {
@@ -204,10 +195,11 @@ Result<bool> Controller::Compare(UpdateRecord* record) {
     return true;
   }
   const v1::SkillChange& change = report.skills(0);
-  std::string numbers = window + ": loss " + Number(change.after()) + " against " +
-                        Number(change.before()) + " of " + record->update.champion() +
-                        ", a difference of " + Number(change.worse_by()) + " (" +
-                        Number(change.lower()) + " to " + Number(change.upper()) + ")";
+  const std::string sure = gates::WorseByBound(change.worse_by(), gates::Side::kAtLeast,
+                                               change.lower(), change.confidence());
+  std::string numbers = window + ": loss " + ShortNumber(change.after()) + " against " +
+                        ShortNumber(change.before()) + " of " + record->update.champion() + ", " +
+                        gates::WorseBy(change.worse_by()) + " (" + sure + ")";
   if (gate->verdict() == v1::GateReport::FAILED && change.lower() > limit) {
     ATTUNE_RETURN_IF_ERROR(RollBack(record, "worse on live data in " + numbers, clear));
     return true;
@@ -237,7 +229,7 @@ Status Controller::RollBack(UpdateRecord* record, const std::string& reason,
       [&](UpdateRecord* changed) {
         clear(changed);
         changed->update.set_state(v1::Update::ROLLED_BACK);
-        changed->update.set_reason(reason + ", above " + Number(limit));
+        changed->update.set_reason(reason + ", above " + ShortNumber(limit));
         jobs::SetTimestamp(changed->update.mutable_ended(), ports_.clock->Now());
       },
       [&](Transaction& transaction) { return ports_.models->MoveAlias(transaction, move); });

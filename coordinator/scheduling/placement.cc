@@ -4,6 +4,8 @@
 #include <optional>
 #include <utility>
 
+#include "common/base/text.h"
+
 namespace attune::scheduling {
 namespace {
 
@@ -127,10 +129,6 @@ Wait Behind(const WaitingJob& job, const std::string& head) {
 }
 
 }  // namespace
-
-std::string CountOf(uint64_t count, const std::string& noun) {
-  return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
-}
 
 uint32_t TotalSlots(const ClusterView& view) {
   uint32_t total = 0;

@@ -79,7 +79,4 @@ Plan MakePlan(const ClusterView& view);
 // Slots of all ready nodes.
 uint32_t TotalSlots(const ClusterView& view);
 
-// "1 slot", "3 slots".
-std::string CountOf(uint64_t count, const std::string& noun);
-
 }  // namespace attune::scheduling

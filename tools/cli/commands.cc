@@ -1,5 +1,6 @@
 // The command table.
 
+#include "common/spec/schedule_spec.h"
 #include "tools/cli/command.h"
 #include "tools/cli/handlers.h"
 
@@ -392,16 +393,15 @@ void AddModelCommands(std::vector<Command>* commands) {
        .verb = "evaluate",
        .summary = "measure a model on data sets",
        .details =
-           "Measures the loss, and what --metric asks for, on examples of each data set. Metrics "
-           "are "
-           "loss, perplexity, exact_match, token_f1, rouge_l; regex=PATTERN (RE2, the whole "
-           "answer), "
+           "Measures the loss, and what --metric asks for, on examples of each data set, as the "
+           "gates of a schedule do: what will be served, on as many examples, with the same bounds "
+           "(one-sided, each alone 95 % sure). Metrics are loss (or validation_loss), perplexity, "
+           "exact_match, token_f1, rouge_l; regex=PATTERN (RE2, the whole answer), "
            "json_schema=FILE, judge=NAME (of the workers' configuration); "
-           "accuracy=LABEL,LABEL,..., "
-           "macro_f1=... and calibration_error=... choose the likeliest label. docs/models.md says "
-           "what each is. Prints a table; with -o json its numbers, with -o jsonl what each "
-           "example "
-           "came to, a line each.",
+           "accuracy=LABEL,LABEL,..., macro_f1=... and calibration_error=... choose the likeliest "
+           "label. docs/models.md says what each is. Prints a table; with -o json its numbers, "
+           "with "
+           "-o jsonl what each example came to, a line each.",
        .arguments = {kModel},
        .options = {{.name = "--dataset",
                     .value = "NAME",
@@ -425,19 +425,19 @@ void AddModelCommands(std::vector<Command>* commands) {
                     .value = "N",
                     .doc = "At most so many of each data set, those with the lowest ids; 0: all.",
                     .type = ValueType::kWhole,
-                    .fallback = "0"},
+                    .fallback = std::to_string(spec::kSuiteExamples)},
                    {.name = "--max-tokens",
                     .value = "N",
                     .doc = "The most tokens of a generated answer.",
                     .type = ValueType::kWhole,
                     .fallback = "128"},
-                   {.name = "--merge",
-                    .doc = "Measure an adapter merged into its base, as it is served."},
+                   {.name = "--unmerged",
+                    .doc =
+                        "Measure an adapter beside its base, not merged into it as it is served."},
                    {.name = "--dtype",
                     .value = "TYPE",
-                    .doc =
-                        "Measure the weights rounded to this type. Default with --merge: as `model "
-                        "export` writes them.",
+                    .doc = "Measure the weights rounded to this type. Default: as `model export` "
+                           "writes them.",
                     .words = {"float32", "bfloat16", "float16"}}},
        .examples =
            {"attune model evaluate docstrings --dataset docs --metric rouge_l --slice language",
@@ -460,7 +460,8 @@ void AddScheduleCommands(std::vector<Command>* commands) {
                       .required = true,
                       .completes = Completes::kFile}},
        .options = {{.name = "--dry-run",
-                    .doc = "Print the spec with every default, and change nothing."}},
+                    .doc = "Check all that apply would, print the spec with every default, and "
+                           "change nothing."}},
        .examples = {"attune schedule apply weekly.yaml"},
        .run = RunScheduleApply});
   commands->push_back({.noun = "schedule",

@@ -1,5 +1,6 @@
 #include "tools/cli/gate_view.h"
 
+#include "common/base/text.h"
 #include "common/gates/text.h"
 #include "tools/cli/format.h"
 
@@ -35,11 +36,11 @@ bool ComparesWithChampion(const v1::GateResult& gate) {
 }
 
 std::string Signed(double value) {
-  return (value > 0 ? "+" : "") + gates::ShortNumber(value);
+  return (value > 0 ? "+" : "") + ShortNumber(value);
 }
 
 std::string Amount(const v1::GateResult& gate, double value) {
-  return gate.gate() == "size" ? FormatBytes(value) : gates::ShortNumber(value);
+  return gate.gate() == "size" ? FormatBytes(value) : ShortNumber(value);
 }
 
 std::string ValueOf(const v1::GateResult& gate) {
@@ -47,9 +48,14 @@ std::string ValueOf(const v1::GateResult& gate) {
   return ComparesWithChampion(gate) ? Signed(gate.value()) : Amount(gate, gate.value());
 }
 
-std::string BoundsOf(const v1::GateResult& gate) {
-  if (gate.confidence() == 0 || gate.method() == "estimate") return "";
-  return FormatShort(gate.lower()) + ".." + FormatShort(gate.upper());
+bool HasBounds(const v1::GateResult& gate) {
+  return gate.confidence() > 0 && gate.method() != "estimate";
+}
+
+// A bound of the value.
+std::string BoundOf(const v1::GateResult& gate, double bound) {
+  if (!HasBounds(gate)) return "";
+  return ComparesWithChampion(gate) ? Signed(bound) : ShortNumber(bound);
 }
 
 Table GateTable(const v1::GateReport& report) {
@@ -57,8 +63,10 @@ Table GateTable(const v1::GateReport& report) {
                {.header = "GATE"},
                {.header = "NAME", .shrinks = true},
                {.header = "VALUE", .right = true},
-               {.header = "BOUNDS", .optional = true},
+               {.header = "AT LEAST", .right = true, .optional = true},
+               {.header = "AT MOST", .right = true, .optional = true},
                {.header = "LIMIT", .right = true, .optional = true},
+               {.header = "SURE", .right = true, .optional = true},
                {.header = "EXAMPLES", .right = true, .optional = true},
                {.header = "METHOD", .shrinks = true, .optional = true}});
   for (const v1::GateResult& gate : report.gates()) {
@@ -67,8 +75,10 @@ Table GateTable(const v1::GateReport& report) {
                gate.gate(),
                OneLine(gate.name()),
                ValueOf(gate),
-               BoundsOf(gate),
+               BoundOf(gate, gate.lower()),
+               BoundOf(gate, gate.upper()),
                limited ? Amount(gate, gate.bound()) : "",
+               HasBounds(gate) ? gates::Percent(gate.confidence()) : "",
                gate.examples() == 0 ? "" : std::to_string(gate.examples()),
                gate.method()});
   }
@@ -86,10 +96,10 @@ Table SkillTable(const v1::GateReport& report) {
   for (const v1::SkillChange& skill : report.skills()) {
     table.Add({OneLine(skill.skill()),
                skill.metric(),
-               gates::ShortNumber(skill.before()),
-               gates::ShortNumber(skill.after()),
+               ShortNumber(skill.before()),
+               ShortNumber(skill.after()),
                Signed(skill.worse_by()),
-               gates::ShortNumber(skill.budget()),
+               ShortNumber(skill.budget()),
                {skill.kept() ? "yes" : "no", skill.kept() ? Style::kGreen : Style::kRed}});
   }
   return table;
@@ -102,8 +112,8 @@ Table SliceTable(const v1::GateResult& gate) {
                {.header = "CHAMPION", .right = true, .optional = true}});
   for (const v1::SliceResult& slice : gate.slices()) {
     table.Add({OneLine(slice.key() + "=" + slice.value()), std::to_string(slice.examples()),
-               gates::ShortNumber(slice.candidate()),
-               ComparesWithChampion(gate) ? gates::ShortNumber(slice.champion()) : ""});
+               ShortNumber(slice.candidate()),
+               ComparesWithChampion(gate) ? ShortNumber(slice.champion()) : ""});
   }
   return table;
 }
@@ -130,9 +140,8 @@ std::string Examples(const v1::GateReport& report, const ViewOptions& options) {
       Card card(options);
       if (!example.id().empty()) {
         const std::string champion =
-            ComparesWithChampion(gate) ? gates::ShortNumber(example.champion()) + " -> " : "";
-        card.Row("Example",
-                 example.id() + "  " + champion + gates::ShortNumber(example.candidate()));
+            ComparesWithChampion(gate) ? ShortNumber(example.champion()) + " -> " : "";
+        card.Row("Example", example.id() + "  " + champion + ShortNumber(example.candidate()));
       }
       card.Row("Prompt", OneLine(example.prompt()));
       card.Row(gate.gate() == "smoke" ? "Why" : "Reference", OneLine(example.reference()));
@@ -160,14 +169,20 @@ std::string GateReportCard(const v1::GateReport& report, bool examples,
   card.Row("Checksum", report.facts_checksum());
   std::string out = card.Render() + "\n" + GateTable(report).Render(options.width, options.color);
   Card reasons(options);
-  bool compares = false;
+  bool compares = false, bounded = false;
   for (const v1::GateResult& gate : report.gates()) {
     compares |= ComparesWithChampion(gate) && !gate.method().empty();
+    bounded |= HasBounds(gate);
     if (gate.verdict() == v1::GateReport::PASSED) continue;
     reasons.Row(gate.gate() + " " + OneLine(gate.name()), OneLine(gate.explanation()));
   }
   if (compares) {
     out += Paint("The value of champion and retention is by how much the candidate is worse.",
+                 Style::kDim, options.color) +
+           "\n";
+  }
+  if (bounded) {
+    out += Paint("At least and at most are one-sided: each alone is as sure as its row says.",
                  Style::kDim, options.color) +
            "\n";
   }

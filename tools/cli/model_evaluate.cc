@@ -8,8 +8,10 @@
 #include "common/gates/lines.h"
 #include "common/gates/measure.h"
 #include "common/gates/metric.h"
+#include "common/gates/text.h"
 #include "common/scoring/metrics.h"
 #include "common/spec/json.h"
+#include "common/spec/schedule_spec.h"
 #include "tools/cli/format.h"
 #include "tools/cli/handlers.h"
 #include "tools/cli/task_job.h"
@@ -34,7 +36,7 @@ Result<v1::MetricSpec> ParseMetric(const std::string& word) {
   const size_t equals = std::min(word.find('='), word.size());
   const std::string value = word.substr(std::min(equals + 1, word.size()));
   v1::MetricSpec metric;
-  metric.set_name(word.substr(0, equals));
+  metric.set_name(scoring::MetricOf(word.substr(0, equals)));
   const auto kind = scoring::KindOfMetric(metric.name());
   if (!kind) {
     return InvalidArgument("--metric: there is no metric '" + metric.name() + "'; there are " +
@@ -57,7 +59,7 @@ Result<v1::MetricSpec> ParseMetric(const std::string& word) {
 Result<v1::EvaluateRequest> MakeRequest(const Arguments& arguments) {
   v1::EvaluateRequest request;
   request.set_model(arguments.Get("MODEL"));
-  request.set_merge(arguments.Has("--merge"));
+  request.set_merge(!arguments.Has("--unmerged"));
   request.set_dtype(arguments.Get("--dtype"));
   if (arguments.All("--dataset").empty()) {
     return InvalidArgument("nothing to measure on: give --dataset NAME");
@@ -79,8 +81,7 @@ Result<v1::EvaluateRequest> MakeRequest(const Arguments& arguments) {
 
 struct Value {
   std::string suite, metric, slice_key, slice_value;
-  double value = 0;
-  uint64_t examples = 0;
+  gates::Measured measured;
 };
 
 // The loss first; then what was asked for.
@@ -96,9 +97,10 @@ Status AddValues(const v1::Suite& suite, const std::vector<gates::Pair>& example
                  const std::string& key, const std::string& value, std::vector<Value>* values) {
   for (const std::string& name : MetricsOf(suite)) {
     ATTUNE_ASSIGN_OR_RETURN(const gates::Metric metric, gates::Metric::Make(name));
-    ATTUNE_ASSIGN_OR_RETURN(const gates::Measured measured,
-                            gates::MeasureCandidate(metric, examples, 0, {}));
-    values->push_back({suite.name(), name, key, value, measured.candidate, measured.examples});
+    ATTUNE_ASSIGN_OR_RETURN(
+        gates::Measured measured,
+        gates::MeasureCandidate(metric, examples, spec::kConfidence, {.seed = 1}));
+    values->push_back({suite.name(), name, key, value, std::move(measured)});
   }
   return Status();
 }
@@ -145,8 +147,14 @@ Json ToJson(const std::string& model, const std::vector<Value>& values,
       json["slice_key"] = value.slice_key;
       json["slice_value"] = value.slice_value;
     }
-    json["value"] = value.value;
-    json["examples"] = value.examples;
+    json["value"] = value.measured.value;
+    if (!value.measured.method.empty()) {
+      json["lower"] = value.measured.bounds.lower;
+      json["upper"] = value.measured.bounds.upper;
+      json["confidence"] = spec::kConfidence;
+      json["method"] = value.measured.method;
+    }
+    json["examples"] = value.measured.examples;
     results.push_back(std::move(json));
   }
   return {{"model", model},
@@ -168,18 +176,33 @@ std::string Card(const std::vector<Value>& values, const v1::ArtifactFacts& arti
                {.header = "SLICE"},
                {.header = "METRIC"},
                {.header = "VALUE", .right = true},
+               {.header = "AT LEAST", .right = true, .optional = true},
+               {.header = "AT MOST", .right = true, .optional = true},
                {.header = "EXAMPLES", .right = true}});
+  bool bounded = false;
   for (const Value& value : values) {
     const bool whole = value.slice_key.empty();
     std::string slice = value.slice_key;
     if (!whole) slice += "=" + (value.slice_value.empty() ? "(none)" : value.slice_value);
+    const gates::Measured& measured = value.measured;
+    const bool has_bounds = !measured.method.empty();
+    bounded |= has_bounds;
     table.Add({value.suite, whole ? Table::Cell("") : Table::Cell(slice, Style::kDim), value.metric,
-               FormatFixed(value.value, 4), std::to_string(value.examples)});
+               FormatFixed(measured.value, 4),
+               has_bounds ? FormatFixed(measured.bounds.lower, 4) : "",
+               has_bounds ? FormatFixed(measured.bounds.upper, 4) : "",
+               std::to_string(measured.examples)});
   }
-  std::string card = table.Render(width, color) + "\n" +
-                     FormatBytes(static_cast<double>(artifact.bytes())) + ", " +
-                     FormatCount(static_cast<double>(artifact.parameters())) + " parameters, " +
-                     artifact.dtype();
+  std::string card = table.Render(width, color);
+  if (bounded) {
+    card += Paint("At least and at most are one-sided: each alone is " +
+                      gates::Percent(spec::kConfidence) + " sure.",
+                  Style::kDim, color) +
+            "\n";
+  }
+  card += "\n" + FormatBytes(static_cast<double>(artifact.bytes())) + ", " +
+          FormatCount(static_cast<double>(artifact.parameters())) + " parameters, " +
+          artifact.dtype();
   if (const std::string measured = gates::MeasuredIn(artifact); !measured.empty()) {
     card += "; measured in " + measured;
   }

@@ -1,5 +1,7 @@
 #include "tools/cli/schedule_view.h"
 
+#include "common/base/text.h"
+#include "common/gates/text.h"
 #include "common/spec/schedule_spec.h"
 #include "tools/cli/format.h"
 
@@ -40,6 +42,12 @@ std::string DataText(const v1::ScheduleSpec& spec) {
   return out;
 }
 
+std::string TrainText(const v1::TrainSpec& train) {
+  std::string out = FormatNumber(train.epochs()) + (train.epochs() == 1 ? " epoch" : " epochs");
+  if (train.max_steps() > 0) out += ", at most " + std::to_string(train.max_steps()) + " steps";
+  return out;
+}
+
 std::string GatesText(const v1::GatesSpec& gates) {
   std::string out;
   auto add = [&](const std::string& text) { out += (out.empty() ? "" : ", ") + text; };
@@ -47,6 +55,8 @@ std::string GatesText(const v1::GatesSpec& gates) {
     std::string text = spec::MetricName(goal.metric().name());
     if (goal.has_min()) text += " >= " + FormatNumber(goal.min());
     if (goal.has_max()) text += " <= " + FormatNumber(goal.max());
+    text += goal.confidence() == 0 ? " (the estimate alone)"
+                                   : " (" + gates::Percent(goal.confidence()) + " sure)";
     add(text);
   }
   if (gates.champion().required()) add("not worse than the champion");
@@ -69,6 +79,14 @@ std::string LimitsText(const v1::LimitsSpec& limits, double used) {
     add("not for " + FormatSeconds(blackout.seconds()) + " after '" + blackout.cron() + "'");
   }
   return out;
+}
+
+// " (by at least 0.31, 95 % sure)", where anything was estimated.
+std::string BoundText(const v1::SkillChange& skill, bool forgotten) {
+  if (skill.confidence() == 0 || skill.lower() == skill.upper()) return "";
+  const gates::Side side = forgotten ? gates::Side::kAtLeast : gates::Side::kAtMost;
+  const double bound = forgotten ? skill.lower() : skill.upper();
+  return " (" + gates::WorseByBound(skill.worse_by(), side, bound, skill.confidence()) + ")";
 }
 
 Style StyleOfVerdict(v1::GateReport::Verdict verdict) {
@@ -130,6 +148,7 @@ std::string ScheduleCard(const v1::Schedule& schedule, const ViewOptions& option
                               ? spec.job().base()
                               : spec.promote().model() + "@" + spec.promote().alias() + ", else " +
                                     spec.job().base());
+  card.Row("Trains", TrainText(spec.job().train()));
   card.Row("Gates", GatesText(spec.gates()));
   card.Row("Promotes", spec.promote().model() + "@" + spec.promote().alias() +
                            (spec.promote().manual() ? ", by hand" : ""));
@@ -179,13 +198,13 @@ std::string GateLines(const v1::GateReport& report, const ViewOptions& options) 
 std::string SkillLines(const v1::GateReport& report, const ViewOptions& options) {
   std::string out;
   for (const v1::SkillChange& skill : report.skills()) {
-    std::string word = skill.kept() ? "kept" : skill.lower() > 0 ? "forgotten" : "uncertain";
-    Style style = skill.kept() ? Style::kGreen : skill.lower() > 0 ? Style::kRed : Style::kYellow;
+    const bool forgotten = skill.worse_by() > skill.budget();
+    const std::string word = skill.kept() ? "kept" : forgotten ? "forgotten" : "uncertain";
+    const Style style = skill.kept() ? Style::kGreen : forgotten ? Style::kRed : Style::kYellow;
     out += (out.empty() ? "" : "\n") + skill.skill() + "  " + Paint(word, style, options.color) +
-           "  " + spec::MetricName(skill.metric()) + " " + FormatLoss(skill.before()) + " -> " +
-           FormatLoss(skill.after()) + ", worse by " + FormatLoss(skill.worse_by()) + " (" +
-           FormatLoss(skill.lower()) + " to " + FormatLoss(skill.upper()) + ", budget " +
-           FormatNumber(skill.budget()) + ")";
+           "  " + skill.metric() + " " + ShortNumber(skill.before()) + " -> " +
+           ShortNumber(skill.after()) + ", " + gates::WorseBy(skill.worse_by()) +
+           BoundText(skill, forgotten) + ", budget " + ShortNumber(skill.budget());
   }
   return out;
 }

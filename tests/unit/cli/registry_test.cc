@@ -200,7 +200,7 @@ TEST_F(EvaluateCommandTest, AsksForWhatWasTyped) {
                       "7",
                       "--split",
                       "train",
-                      "--merge",
+                      "--unmerged",
                       "--dtype",
                       "bfloat16",
                       "-o",
@@ -211,7 +211,7 @@ TEST_F(EvaluateCommandTest, AsksForWhatWasTyped) {
   EXPECT_EQ(fake_.submits()[0].kind(), v1::Job::EVALUATE);
   const v1::EvaluateRequest request = fake_.submits()[0].task().evaluate();
   EXPECT_EQ(request.model(), "m");
-  EXPECT_TRUE(request.merge());
+  EXPECT_FALSE(request.merge());
   EXPECT_EQ(request.dtype(), "bfloat16");
   ASSERT_EQ(request.suites_size(), 2);
   const v1::Suite& suite = request.suites(1);
@@ -253,6 +253,48 @@ TEST_F(EvaluateCommandTest, PrintsWhatTheExamplesComeTo) {
   EXPECT_EQ(report["results"][4]["slice_value"], "en");
   EXPECT_EQ(report["results"][4]["value"], 1.25);  // 10 nats of 8 tokens
   EXPECT_EQ(report["results"][5]["value"], 0.5);
+}
+
+// What a schedule's gates say of the same lines, they say.
+TEST_F(EvaluateCommandTest, MeasuresAsGatesDo) {
+  gates::FactsBuilder builder;
+  builder.AddLosses("docs", 40, 2.0, 0.0);
+  std::string output;
+  for (v1::ExampleFacts& example : *builder.facts().mutable_candidate()->mutable_examples()) {
+    const json line = {{"suite", example.suite()},
+                       {"id", example.id()},
+                       {"loss_sum", example.loss_sum()},
+                       {"target_tokens", example.target_tokens()}};
+    output += json{{"example", line}}.dump() + "\n";
+    example.set_suite("goal");
+  }
+  fake_.output = output + R"({"artifact":{"bytes":2048,"dtype":"float32"}})" + "\n";
+  builder.facts().mutable_proofs(0)->set_suite("goal");
+  builder.NoChampion();
+  builder.AskMax("loss", 3.0);
+  const v1::GateReport report = *gates::Decide(builder.facts());
+  const v1::GateResult& goal = report.gates(1);
+
+  const std::vector<std::string> command = {"model", "evaluate", "m", "--dataset", "docs"};
+  std::vector<std::string> as_json = command;
+  as_json.insert(as_json.end(), {"--metric", "validation_loss", "-o", "json"});
+  ASSERT_EQ(cli_.Run(as_json), kExitOk) << cli_.err();
+  const v1::EvaluateRequest request = fake_.submits()[0].task().evaluate();
+  EXPECT_TRUE(request.merge());
+  EXPECT_EQ(request.suites(0).max_examples(), 1000u);
+  EXPECT_EQ(request.suites(0).metrics(0).name(), "loss");
+  const json results = json::parse(cli_.out())["results"];
+  ASSERT_EQ(results.size(), 1u);
+  EXPECT_EQ(results[0]["metric"], "loss");
+  EXPECT_NEAR(results[0]["value"], goal.value(), 1e-9);
+  EXPECT_NEAR(results[0]["lower"], goal.lower(), 0.02);  // of another seed
+  EXPECT_NEAR(results[0]["upper"], goal.upper(), 0.02);
+  EXPECT_GT(results[0]["upper"], results[0]["value"]);
+  EXPECT_EQ(results[0]["confidence"], 0.95);
+  EXPECT_EQ(results[0]["method"], goal.method());
+  ASSERT_EQ(cli_.Run(command), kExitOk);
+  EXPECT_THAT(cli_.out(), HasSubstr("AT MOST"));
+  EXPECT_THAT(cli_.out(), HasSubstr("each alone is 95 % sure"));
 }
 
 TEST_F(EvaluateCommandTest, RefusesWhatIsNoMetric) {

@@ -10,6 +10,7 @@ namespace attune::gates {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::MatchesRegex;
 using ::testing::StartsWith;
 
 v1::GateReport Decided(FactsBuilder& builder) {
@@ -31,7 +32,9 @@ TEST(Champion, ABetterCandidatePasses) {
   EXPECT_LT(gate->upper(), -0.09);
   EXPECT_EQ(gate->examples(), 200u);
   EXPECT_EQ(gate->method(), "paired bootstrap (BCa)");
-  EXPECT_THAT(gate->explanation(), HasSubstr("(better by 0.0"));
+  EXPECT_THAT(
+      gate->explanation(),
+      MatchesRegex(R"(.*, better by 0\.[01].* \(by at least 0\.09.*, 95 % sure\), margin 0)"));
   EXPECT_THAT(report.summary(), StartsWith("passed all 2 gates: loss "));
   ASSERT_EQ(gate->deciding_size(), 10);
   EXPECT_LT(gate->deciding(0).candidate(), gate->deciding(0).champion());
@@ -44,7 +47,10 @@ TEST(Champion, AWorseCandidateFails) {
   const v1::GateReport report = Decided(builder);
   EXPECT_EQ(report.verdict(), v1::GateReport::FAILED);
   EXPECT_THAT(report.summary(), StartsWith("refused: loss "));
-  EXPECT_THAT(report.summary(), HasSubstr(", margin 0.05"));
+  // Of what fails, the bound says how sure that is.
+  EXPECT_THAT(
+      report.summary(),
+      MatchesRegex(R"(.*, worse by 0\.[01].* \(by at least 0\.[01].*, 95 % sure\), margin 0.05)"));
   const v1::GateResult* gate = FindGate(report, "champion");
   ASSERT_EQ(gate->deciding_size(), 10);
   EXPECT_GT(gate->deciding(0).candidate(), gate->deciding(0).champion());
@@ -70,6 +76,7 @@ TEST(Champion, WithinTheMarginButUnsureIsInconclusiveAndSaysHowManyWouldDo) {
   EXPECT_EQ(report.verdict(), v1::GateReport::INCONCLUSIVE);
   EXPECT_THAT(report.summary(), StartsWith("undecided: loss "));
   EXPECT_THAT(report.summary(), HasSubstr("it has 40 examples, about "));
+  EXPECT_THAT(report.summary(), MatchesRegex(R"(.* \((worse )?by at most 0\.1.*, 95 % sure\).*)"));
   // With so many it can be decided.
   FactsBuilder more;
   more.AddLosses("goal", 2000, 2.0, 0.02, 0.3);
@@ -88,6 +95,9 @@ TEST(Champion, TooFewAreInconclusiveHoweverGood) {
   builder.RequireChampion("loss", 0.0, 0);
   EXPECT_EQ(Decided(builder).verdict(), v1::GateReport::PASSED);
   EXPECT_EQ(FindGate(Decided(builder), "champion")->method(), "estimate");
+  EXPECT_THAT(FindGate(Decided(builder), "champion")->explanation(), HasSubstr("better by 0.9"));
+  EXPECT_THAT(FindGate(Decided(builder), "champion")->explanation(),
+              HasSubstr(" (the estimate alone)"));
 }
 
 TEST(Champion, WithoutOneItPasses) {
@@ -184,6 +194,56 @@ TEST(Champion, NoDifferenceOnFewGradedScoresDoesNotEither) {
   EXPECT_EQ(FindGate(report, "champion")->method(), "Clopper-Pearson on the 0 that differ");
 }
 
+// Labels of four classes, all predicted right, or alike by both models.
+void AllAlike(uint64_t i, v1::ExampleFacts* candidate, v1::ExampleFacts* champion) {
+  for (auto* example : {candidate, champion}) {
+    example->set_label(std::string(1, static_cast<char>('a' + i % 4)));
+    example->set_predicted(example->label());
+    example->set_confidence(0.99);
+  }
+}
+
+TEST(Labels, NoDifferenceOnFewProvesNoSmallMarginAndOnManyDoes) {
+  for (const char* metric : {"macro_f1", "calibration_error"}) {
+    FactsBuilder few;
+    few.AddSuite("goal", 20, AllAlike);
+    few.RequireChampion(metric, 0.05);
+    const v1::GateReport report = Decided(few);
+    EXPECT_EQ(report.verdict(), v1::GateReport::INCONCLUSIVE) << metric;
+    EXPECT_EQ(FindGate(report, "champion")->method(), "Clopper-Pearson on the 0 that differ");
+    EXPECT_THAT(report.summary(), HasSubstr("examples would do"));
+    FactsBuilder many;
+    many.AddSuite("goal", 200, AllAlike);
+    many.RequireChampion(metric, 0.05);
+    EXPECT_EQ(Decided(many).verdict(), v1::GateReport::PASSED) << metric;
+  }
+}
+
+TEST(Labels, AllRightOnFewDoesNotProveAGoal) {
+  FactsBuilder few, many;
+  few.AddSuite("goal", 20, AllAlike);
+  many.AddSuite("goal", 200, AllAlike);
+  for (FactsBuilder* builder : {&few, &many}) {
+    builder->AskMin("macro_f1", 0.95);
+    builder->AskMax("calibration_error", 0.05);
+  }
+  const v1::GateReport report = Decided(few);
+  EXPECT_EQ(FindGate(report, "goal", "macro_f1")->verdict(), v1::GateReport::INCONCLUSIVE);
+  EXPECT_EQ(FindGate(report, "goal", "macro_f1")->upper(), 1);
+  EXPECT_EQ(FindGate(report, "goal", "calibration_error")->verdict(), v1::GateReport::INCONCLUSIVE);
+  EXPECT_EQ(Decided(many).verdict(), v1::GateReport::PASSED) << Decided(many).summary();
+}
+
+// A class of which there is little to see says little, however many examples the others have.
+TEST(Labels, ARareClassKeepsAMacroF1Open) {
+  FactsBuilder builder;
+  builder.AddSuite("goal", 200, [](uint64_t i, auto* candidate, auto* champion) {
+    AllAlike(i < 3 ? 0 : 1 + i % 3, candidate, champion);
+  });
+  builder.RequireChampion("macro_f1", 0.05);
+  EXPECT_EQ(Decided(builder).verdict(), v1::GateReport::INCONCLUSIVE);
+}
+
 TEST(Goals, EstimateAndBoundDecide) {
   FactsBuilder builder;
   builder.AddLosses("goal", 100, 2.0, 0.0);
@@ -206,6 +266,9 @@ TEST(Goals, EstimateAndBoundDecide) {
   EXPECT_EQ(report.verdict(), v1::GateReport::FAILED);
   EXPECT_THAT(report.summary(), StartsWith("refused: loss "));
   EXPECT_THAT(report.summary(), HasSubstr(" is asked for"));
+  EXPECT_THAT(report.gates(1).explanation(), HasSubstr(" (at least "));
+  EXPECT_THAT(report.gates(3).explanation(), HasSubstr(" (at most "));
+  EXPECT_THAT(report.gates(4).explanation(), HasSubstr(" (the estimate alone), at most "));
 }
 
 TEST(Goals, SharesHaveClopperPearsonBounds) {

@@ -58,6 +58,39 @@ Draw Answers(double lost, double gained) {
   };
 }
 
+// Four classes; both models are right on 90 %, but the candidate breaks `lost` and mends `gained`
+// of all. Both are equally sure of themselves.
+Draw Labels(double lost, double gained) {
+  return [=](Random* random, v1::ExampleFacts* candidate, v1::ExampleFacts* champion) {
+    const uint64_t label = random->Below(4);
+    const auto name = [](uint64_t of) { return std::string(1, static_cast<char>('a' + of % 4)); };
+    const std::string wrong = name(label + 1 + random->Below(3));
+    const double u = Uniform(random), confidence = 0.8 + 0.2 * Uniform(random);
+    const bool old = Uniform(random) < 0.9;
+    const bool now = u < lost ? false : u >= 1 - gained ? true : old;
+    for (auto* example : {candidate, champion}) {
+      example->set_label(name(label));
+      example->set_confidence(confidence);
+    }
+    champion->set_predicted(old ? name(label) : wrong);
+    candidate->set_predicted(now ? name(label) : wrong);
+  };
+}
+
+// By how much the candidate is worse, out of many examples.
+double TrulyWorseBy(const std::string& metric_name, const Draw& draw) {
+  constexpr size_t kMany = 200'000;
+  auto metric = Metric::Make(metric_name);
+  Random random(7);
+  std::vector<v1::ExampleFacts> candidate(kMany), champion(kMany);
+  std::vector<Pair> pairs;
+  for (size_t i = 0; i < kMany; ++i) {
+    draw(&random, &candidate[i], &champion[i]);
+    pairs.push_back({&candidate[i], &champion[i]});
+  }
+  return MeasureDifference(*metric, pairs, 0, {})->value;
+}
+
 constexpr double kLevel = 1 - kConfidence;
 // Three standard errors of a 5 % share in 2,000 trials.
 constexpr double kNoise = 0.015;
@@ -84,6 +117,24 @@ TEST(Rates, AnswersWorseByTheMarginSeldomPass) {
   EXPECT_LE(PassRate("exact_match", 50, 0.1, Answers(0.14, 0.04)), kLevel + kNoise);
   EXPECT_LE(PassRate("exact_match", 200, 0.05, Answers(0.05, 0.0)), kLevel + kNoise);
   EXPECT_LE(PassRate("exact_match", 20, 0.05, Answers(0.05, 0.0)), kLevel + kNoise);
+}
+
+// Without a guard 60 % of the candidates that lost a twentieth of their answers pass with 10
+// examples, and 40 % with 20: the two models mostly predict alike, and nothing is left to draw.
+TEST(Rates, LabelsWorseByTheMarginSeldomPass) {
+  for (const Draw& draw : {Labels(0.05, 0.0), Labels(0.14, 0.04)}) {
+    const double f1 = TrulyWorseBy("macro_f1", draw);
+    const double calibration = TrulyWorseBy("calibration_error", draw);
+    for (size_t n : {10, 20, 50}) {
+      EXPECT_LE(PassRate("macro_f1", n, f1, draw), kLevel + kNoise) << n << " examples";
+      EXPECT_LE(PassRate("calibration_error", n, calibration, draw), kLevel + kNoise)
+          << n << " examples";
+    }
+  }
+}
+
+TEST(Rates, LabelsThatAreEqualMostlyPass) {
+  EXPECT_GE(PassRate("macro_f1", 300, 0.1, Labels(0.02, 0.02)), 0.8);
 }
 
 TEST(Rates, AnswersThatAreEqualMostlyPass) {

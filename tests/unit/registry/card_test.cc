@@ -97,10 +97,11 @@ TEST(RenderCard, SaysWhatTheGatesSaid) {
   const std::string card = RenderCard(facts);
   EXPECT_THAT(card, HasSubstr("failed: forgot arithmetic"));
   EXPECT_THAT(card, HasSubstr("Compared with docs@2."));
-  EXPECT_THAT(card, HasSubstr("| retention arithmetic | failed | 0.2 [0.1, 0.3] | 0.02 | 0.95 | "
+  EXPECT_THAT(card, HasSubstr("| retention arithmetic | failed | 0.2 | 0.1 | 0.3 | 0.02 | 0.95 | "
                               "200 | paired bootstrap |"));
-  EXPECT_THAT(card, HasSubstr("| arithmetic | exact_match | 0.9 | 0.7 | 0.2 [0.1, 0.3] | 0.02 | "
+  EXPECT_THAT(card, HasSubstr("| arithmetic | exact_match | 0.9 | 0.7 | 0.2 | 0.1 | 0.3 | 0.02 | "
                               "no: forgotten |"));
+  EXPECT_THAT(card, HasSubstr("one-sided bounds"));
   EXPECT_THAT(card, HasSubstr("sha256 facade"));
 }
 

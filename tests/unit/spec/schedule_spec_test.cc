@@ -89,6 +89,21 @@ TEST(ScheduleSpec, MetricsWithWhatTheyNeed) {
   EXPECT_EQ(spec->gates().limits().first_token_seconds_max(), 0.25);
 }
 
+TEST(ScheduleSpec, GoalsAreAsSureAsEveryOtherGateUnlessAskedOtherwise) {
+  auto spec = Parse(
+      "name: weekly\njob: job.yaml\n"
+      "gates:\n"
+      "  goals: {validation_loss: {max: 2}, perplexity: {max: 9, confidence: 0}}\n"
+      "  champion: {metric: loss}\n");
+  ASSERT_TRUE(spec.ok()) << spec.status().message();
+  EXPECT_EQ(spec->gates().goals(0).confidence(), 0.95);
+  EXPECT_EQ(spec->gates().goals(1).confidence(), 0);
+  // Both names of the loss are taken.
+  EXPECT_EQ(spec->gates().goals(0).metric().name(), "loss");
+  EXPECT_EQ(spec->gates().champion().metric().name(), "loss");
+  EXPECT_TRUE(ValidateScheduleSpec(*spec).ok());
+}
+
 TEST(ScheduleSpec, AllErrorsAtOnceWithTheirPlaces) {
   std::string message = Refusal(
       "name: weekly\n"
@@ -120,7 +135,8 @@ TEST(ScheduleSpec, WhatDoesNotFitTogetherIsRefusedWhereItStands) {
   EXPECT_THAT(message, HasSubstr("spec/weekly.yaml:3:18: trigger.drift needs data.observe"));
   EXPECT_THAT(message, HasSubstr("the shares add up to 1.1"));
   EXPECT_THAT(message, HasSubstr("spec/weekly.yaml:6:21: gates.goals[0].min or max"));
-  EXPECT_THAT(message, HasSubstr("gates.goals[1].metric must be one of validation_loss"));
+  EXPECT_THAT(message,
+              HasSubstr("gates.goals[1].metric must be one of loss (or validation_loss), "));
   EXPECT_THAT(message, HasSubstr("gates.retention[1].name 'a' is taken"));
 }
 

@@ -294,6 +294,7 @@ World::World() {
       change->set_worse_by(worse_by);
       change->set_lower(worse_by - 0.01);
       change->set_upper(worse_by + 0.01);
+      change->set_confidence(skill.confidence());
       v1::GateResult* gate = report.add_gates();
       gate->set_gate("retention");
       gate->set_name(skill.name());
