@@ -97,10 +97,16 @@ TEST(AliasNames, AreNeverNumbers) {
 TEST_F(AliasesTest, RollbacksTakeBackWhatWasSetOneByOne) {
   for (uint32_t version : {1u, 2u, 3u}) ASSERT_TRUE(Set(version).ok());
   EXPECT_THAT(Back(), ElementsAre(2, 1));
+  const auto before = [&] {
+    return Read([](Transaction& t) { return ListAliases(t, "docs"); }).at(0).before();
+  };
+  EXPECT_EQ(before(), 2u);
   EXPECT_EQ(BackTo(), 2u);
+  EXPECT_EQ(before(), 1u) << "not 3, which was given up";
   EXPECT_EQ(BackTo(), 1u);
+  EXPECT_EQ(before(), 0u);
   EXPECT_THAT(Back(), IsEmpty());
-  ASSERT_TRUE(Set(4).ok());
+  EXPECT_EQ(Set(4)->before(), 1u);
   EXPECT_EQ(BackTo(), 1u) << "2 and 3 were undone: they are not on the way";
   Result<v1::Alias> nothing = RollBack();
   EXPECT_EQ(nothing.status().code(), StatusCode::kFailedPrecondition);
