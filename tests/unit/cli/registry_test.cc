@@ -3,8 +3,10 @@
 
 #include <filesystem>
 
+#include "common/gates/gates.h"
 #include "tests/unit/cli/cli_runner.h"
 #include "tests/unit/cli/fake_coordinator.h"
+#include "tests/unit/gates/facts.h"
 
 namespace attune::cli {
 namespace {
