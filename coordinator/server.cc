@@ -43,6 +43,7 @@
 #include "coordinator/state_folder.h"
 #include "coordinator/store/events.h"
 #include "coordinator/test_clock.h"
+#include "coordinator/test_death.h"
 #include "coordinator/versions/table.h"
 
 namespace attune {
@@ -268,6 +269,7 @@ Status CoordinatorServer::Parts::OpenState() {
   }
   ATTUNE_ASSIGN_OR_RETURN(database,
                           Database::Open(state->path() / "attune.db", migrations, wall_clock));
+  if (Database::Observer death = TestDeath()) database->AddObserver(std::move(death));
   catalog = std::make_unique<datasets::Catalog>(database.get(), config.storage);
   registry = std::make_unique<models::Registry>(
       database.get(), config.storage,

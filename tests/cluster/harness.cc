@@ -112,11 +112,16 @@ void Cluster::UpAgain() {
   ASSERT_EQ(up.exit_code, 0) << up.out << up.err;
 }
 
+pid_t Cluster::StartCoordinator(const std::string& config) const {
+  return Start(
+      {std::string(ATTUNE_BIN_DIR) + "/attune-coordinator", "--config", (home_ / config).string()},
+      variables_, home_ / "logs/coordinator.log");
+}
+
 void Cluster::RestartCoordinator(const std::string& more) const {
   Kill(Pid("coordinator"));
-  fs::path config = Write("again.yaml", Read("coordinator.yaml") + more);
-  Start({std::string(ATTUNE_BIN_DIR) + "/attune-coordinator", "--config", config.string()},
-        variables_, home_ / "logs/coordinator.log");
+  Write("again.yaml", Read("coordinator.yaml") + more);
+  StartCoordinator("again.yaml");
   ASSERT_TRUE(Eventually([&] { return Attune({"job", "list"}).exit_code == 0; }));
 }
 

@@ -53,6 +53,8 @@ class Cluster {
   void Up(int workers);
   // Brings back what was killed.
   void UpAgain();
+  // Starts a coordinator on a configuration file below home, and does not wait for it.
+  pid_t StartCoordinator(const std::string& config = "coordinator.yaml") const;
   // kill -9, and a new one on the same configuration and these further lines.
   void RestartCoordinator(const std::string& more) const;
   pid_t Pid(const std::string& daemon) const;  // "coordinator", "worker-1"; 0 when it does not run

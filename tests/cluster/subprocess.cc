@@ -136,11 +136,12 @@ Finished Run(const std::vector<std::string>& command,
   return finished;
 }
 
-void Start(const std::vector<std::string>& command,
-           const std::map<std::string, std::string>& environment, const fs::path& log) {
+pid_t Start(const std::vector<std::string>& command,
+            const std::map<std::string, std::string>& environment, const fs::path& log) {
   int fd = open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-  Spawn(command, EnvironmentWith(environment), fd, fd);
+  const pid_t pid = Spawn(command, EnvironmentWith(environment), fd, fd);
   close(fd);
+  return pid;
 }
 
 void AdoptOrphans() {

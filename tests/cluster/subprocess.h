@@ -25,8 +25,9 @@ Finished Run(const std::vector<std::string>& command,
 
 // Starts a program the same way and returns at once; what it prints goes into the file. Whoever
 // starts it has called AdoptOrphans, and KillDescendants ends it.
-void Start(const std::vector<std::string>& command,
-           const std::map<std::string, std::string>& environment, const std::filesystem::path& log);
+pid_t Start(const std::vector<std::string>& command,
+            const std::map<std::string, std::string>& environment,
+            const std::filesystem::path& log);
 
 // Makes orphans of this process's descendants its own children, so that KillDescendants finds the
 // daemons that `attune up` detached.
