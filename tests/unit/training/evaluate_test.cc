@@ -273,7 +273,7 @@ TEST_F(EvaluateTest, SmokePromptsPassOrSayWhyNot) {
 
 TEST_F(EvaluateTest, WhatIsWrongIsSaidBeforeTheModelIsLoaded) {
   const std::pair<MetricOptions, const char*> cases[] = {
-      {{.name = "bleu"}, "there are loss, perplexity"},
+      {{.name = "bleu"}, "there are loss (or validation_loss), perplexity"},
       {{.name = "regex", .pattern = "["}, "RE2"},
       {{.name = "json_schema", .schema = "{"}, "not JSON"},
       {{.name = "judge", .judge = "missing"}, "no judge 'missing'; it has other"},
