@@ -27,7 +27,12 @@ class Tokenizer {
   // A copy whose add_special puts bos before and eos after a text (those not empty) and nothing
   // else.
   Result<std::shared_ptr<const Tokenizer>> Framed(std::string_view bos, std::string_view eos) const;
+  // A copy that encodes by the crate `tokenizers` alone: what the fast way is held against.
+  Result<std::shared_ptr<const Tokenizer>> ByCrate() const;
   ~Tokenizer();
+
+  // A byte-level BPE tokenizer, encoded some ten times faster than by the crate, to the same ids.
+  bool fast() const;
 
   // Special tokens written in the text are recognised; with add_special also what the
   // post-processor adds.

@@ -42,6 +42,18 @@ Result<std::shared_ptr<const Tokenizer>> Tokenizer::Framed(std::string_view bos,
   return std::shared_ptr<const Tokenizer>(new Tokenizer(handle));
 }
 
+Result<std::shared_ptr<const Tokenizer>> Tokenizer::ByCrate() const {
+  void* handle = nullptr;
+  OwnedBytes error;
+  int32_t code = attune_tokenizer_by_crate(handle_, &handle, error.out());
+  ATTUNE_RETURN_IF_ERROR(ToStatus(code, error));
+  return std::shared_ptr<const Tokenizer>(new Tokenizer(handle));
+}
+
+bool Tokenizer::fast() const {
+  return attune_tokenizer_is_fast(handle_) != 0;
+}
+
 Tokenizer::~Tokenizer() {
   attune_tokenizer_free(handle_);
 }

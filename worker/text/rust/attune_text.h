@@ -40,6 +40,9 @@ int32_t attune_tokenizer_new(const uint8_t* json, size_t json_size, void** token
 int32_t attune_tokenizer_framed(const void* tokenizer, const uint8_t* bos, size_t bos_size,
                                 const uint8_t* eos, size_t eos_size, void** framed,
                                 AttuneBytes* error);
+/* A copy that encodes by the crate `tokenizers` alone (byte_level.rs). */
+int32_t attune_tokenizer_by_crate(const void* tokenizer, void** by_crate, AttuneBytes* error);
+int32_t attune_tokenizer_is_fast(const void* tokenizer);
 void attune_tokenizer_free(void* tokenizer);
 /* offsets may be null; else it gets two byte positions for each id. */
 int32_t attune_tokenizer_encode(const void* tokenizer, const uint8_t* text, size_t text_size,

@@ -2,10 +2,13 @@
 
 #![feature(alloc_error_hook)] // see limits.rs
 
+mod bpe;
+mod byte_level;
 mod chat;
 mod failure;
 mod limits;
 mod python;
+mod split;
 mod tokenizer;
 
 use std::mem::ManuallyDrop;
@@ -119,6 +122,24 @@ pub unsafe extern "C" fn attune_tokenizer_framed(
         framed.write(Box::into_raw(Box::new(made)).cast());
         Ok(())
     })
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn attune_tokenizer_by_crate(
+    tokenizer: *const c_void,
+    by_crate: *mut *mut c_void,
+    error: *mut Buffer<u8>,
+) -> i32 {
+    guard(error, || {
+        let made = (*tokenizer.cast::<TextTokenizer>()).by_crate();
+        by_crate.write(Box::into_raw(Box::new(made)).cast());
+        Ok(())
+    })
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn attune_tokenizer_is_fast(tokenizer: *const c_void) -> i32 {
+    (*tokenizer.cast::<TextTokenizer>()).is_fast() as i32
 }
 
 #[no_mangle]

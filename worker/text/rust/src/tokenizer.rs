@@ -1,6 +1,7 @@
 use tokenizers::processors::template::TemplateProcessing;
 use tokenizers::Tokenizer;
 
+use crate::byte_level::ByteLevel;
 use crate::failure::Failure;
 
 const JSON_BYTES_MAX: usize = 256 << 20;
@@ -8,6 +9,7 @@ const TEXT_BYTES_MAX: usize = 64 << 20;
 
 pub struct TextTokenizer {
     inner: Tokenizer,
+    fast: Option<ByteLevel>,
     size: u32,
 }
 
@@ -26,7 +28,8 @@ impl TextTokenizer {
         inner.with_padding(None);
         let size = u32::try_from(inner.get_vocab_size(true))
             .map_err(|_| Failure("the vocabulary does not fit 32 bits".into()))?;
-        Ok(TextTokenizer { inner, size })
+        let fast = ByteLevel::of(&inner, json);
+        Ok(TextTokenizer { inner, fast, size })
     }
 
     /// A copy that adds `bos` before and `eos` after a text, those that are not empty.
@@ -54,12 +57,27 @@ impl TextTokenizer {
             .map_err(|e| Failure(e.to_string()))?;
         let mut inner = self.inner.clone();
         inner.with_post_processor(Some(post_processor));
-        Ok(TextTokenizer { inner, size: self.size })
+        let fast = self.fast.as_ref().and_then(|fast| fast.framed(&inner));
+        Ok(TextTokenizer { inner, fast, size: self.size })
+    }
+
+    pub fn by_crate(&self) -> Self {
+        TextTokenizer { inner: self.inner.clone(), fast: None, size: self.size }
+    }
+
+    pub fn is_fast(&self) -> bool {
+        self.fast.is_some()
     }
 
     /// Ids and, two for each id, the byte positions in `text` where it starts and ends.
     pub fn encode(&self, text: &str, add_special: bool) -> Result<(Vec<u32>, Vec<u32>), Failure> {
         check_size(text)?;
+        if let Some(fast) = &self.fast {
+            let mut places = Vec::new();
+            if let Some(ids) = fast.encode(text, add_special, Some(&mut places)) {
+                return Ok((ids, places));
+            }
+        }
         let encoding = self.inner.encode(text, add_special).map_err(cannot_encode)?;
         let offsets =
             encoding.get_offsets().iter().flat_map(|&(start, end)| [start as u32, end as u32]).collect();
@@ -68,6 +86,9 @@ impl TextTokenizer {
 
     pub fn encode_ids(&self, text: &str, add_special: bool) -> Result<Vec<u32>, Failure> {
         check_size(text)?;
+        if let Some(ids) = self.fast.as_ref().and_then(|fast| fast.encode(text, add_special, None)) {
+            return Ok(ids);
+        }
         let encoding = self.inner.encode_fast(text, add_special).map_err(cannot_encode)?;
         Ok(encoding.get_ids().to_vec())
     }
