@@ -110,10 +110,12 @@ Status Agent::Start() {
   metrics_->SetHostLoad(ReadHostLoad());
   if (config_.device == "cuda") {
     const char* const visible = std::getenv("CUDA_VISIBLE_DEVICES");
-    gpus_ = NewNvmlQuery(visible == nullptr ? "" : visible);
-    if (gpus_ == nullptr) spdlog::warn("the driver's libnvidia-ml.so.1 does not tell about GPUs");
+    if (auto query = NewNvmlQuery(visible == nullptr ? "" : visible)) {
+      gpus_ = std::make_unique<GpuProbe>(std::move(query), options_.gpus);
+    } else {
+      spdlog::warn("the driver's libnvidia-ml.so.1 does not tell about GPUs");
+    }
   }
-  if (gpus_ != nullptr) metrics_->SetGpuLoads(gpus_->Read());
   ATTUNE_RETURN_IF_ERROR(supervisor_.Start());
   storage_.Start();
   connection_->Start();
@@ -218,7 +220,7 @@ std::optional<v1::WorkerMessage> Agent::NextExit(SteadyTime now, SteadyTime* wak
 v1::WorkerMessage Agent::MakeHeartbeat() {
   const HostLoad load = ReadHostLoad();
   metrics_->SetHostLoad(load);
-  if (gpus_ != nullptr) metrics_->SetGpuLoads(gpus_->Read());
+  if (gpus_ != nullptr) metrics_->SetGpuLoads(gpus_->Loads());
   if (const std::string& cert = config_.coordinator.cert_file; !cert.empty()) {
     auto expiry = rpc::CertificateExpiry(cert);
     if (expiry.ok()) metrics_->SetCertificateExpiry(*expiry);

@@ -16,7 +16,7 @@
 #include "common/base/status.h"
 #include "common/rpc/kept_stream.h"
 #include "worker/agent/config.h"
-#include "worker/agent/gpu_query.h"
+#include "worker/agent/gpu_probe.h"
 #include "worker/agent/log_shipper.h"
 #include "worker/agent/metrics.h"
 #include "worker/agent/process.h"
@@ -33,6 +33,7 @@ class Agent : private rpc::KeptStream<v1::WorkerMessage, v1::WorkerCommand>::Han
     // Between dials to a coordinator that refuses a worker which it once took: half of it to all.
     std::chrono::milliseconds refused_wait{60000};
     StorageProbe::Options storage;
+    GpuProbe::Options gpus;
     LogShipper::Options logs;
   };
   // config is complete (CompleteWorkerConfig). metrics must outlive the agent.
@@ -87,7 +88,7 @@ class Agent : private rpc::KeptStream<v1::WorkerMessage, v1::WorkerCommand>::Han
   std::atomic<uint32_t> heartbeat_milliseconds_{2000};
 
   // Of the writing thread.
-  std::unique_ptr<GpuQuery> gpus_;  // null: nobody tells
+  std::unique_ptr<GpuProbe> gpus_;  // null: nobody tells
   SteadyTime next_heartbeat_{};
   std::map<std::string, SteadyTime> exit_due_;
   StatusCode last_trouble_ = StatusCode::kOk;

@@ -84,12 +84,25 @@ void WorkerMetrics::SetHostLoad(const HostLoad& load) {
 }
 
 void WorkerMetrics::SetGpuLoads(const std::vector<GpuLoad>& loads) {
+  MutexLock lock(&mutex_);
+  std::map<std::string, GpuGauges> gone;
+  gone.swap(gpus_);
   for (const GpuLoad& load : loads) {
     const prometheus::Labels gpu = {{"gpu", load.index}};
-    gpu_memory_->Add(gpu).Set(static_cast<double>(load.memory_bytes));
-    gpu_memory_used_->Add(gpu).Set(static_cast<double>(load.memory_used_bytes));
-    gpu_busy_->Add(gpu).Set(load.busy);
-    gpu_temperature_->Add(gpu).Set(load.temperature_celsius);
+    const GpuGauges gauges{&gpu_memory_->Add(gpu), &gpu_memory_used_->Add(gpu),
+                           &gpu_busy_->Add(gpu), &gpu_temperature_->Add(gpu)};
+    gauges.memory->Set(static_cast<double>(load.memory_bytes));
+    gauges.memory_used->Set(static_cast<double>(load.memory_used_bytes));
+    gauges.busy->Set(load.busy);
+    gauges.temperature->Set(load.temperature_celsius);
+    gpus_[load.index] = gauges;
+    gone.erase(load.index);
+  }
+  for (const auto& [index, gauges] : gone) {
+    gpu_memory_->Remove(gauges.memory);
+    gpu_memory_used_->Remove(gauges.memory_used);
+    gpu_busy_->Remove(gauges.busy);
+    gpu_temperature_->Remove(gauges.temperature);
   }
 }
 

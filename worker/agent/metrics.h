@@ -5,11 +5,13 @@
 #include <prometheus/gauge.h>
 #include <prometheus/registry.h>
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "common/base/clock.h"
+#include "common/base/mutex.h"
 #include "common/base/status.h"
 #include "common/metrics/page.h"
 #include "worker/agent/gpu_query.h"
@@ -28,10 +30,14 @@ class WorkerMetrics {
   // Where it is served ("127.0.0.1:40123"), empty when it is not.
   std::string address() const { return page_ == nullptr ? "" : page_->address(); }
 
+  // What a page would show now.
+  std::vector<prometheus::MetricFamily> Collect() const { return registry_->Collect(); }
+
   void SetSlots(uint32_t slots) { slots_->Set(slots); }
   void SetHost(const HostFacts& facts);
   void SetHostLoad(const HostLoad& load);
-  void SetGpuLoads(const std::vector<GpuLoad>& loads);
+  // A GPU that is not among them is no longer shown.
+  void SetGpuLoads(const std::vector<GpuLoad>& loads) EXCLUDES(mutex_);
   void SetCertificateExpiry(TimePoint time);
   void SetRunning(size_t running) { running_->Set(static_cast<double>(running)); }
   void SetConnected(bool connected) { connected_->Set(connected ? 1 : 0); }
@@ -41,6 +47,9 @@ class WorkerMetrics {
   void CountLogBytes(size_t bytes) { log_bytes_->Increment(static_cast<double>(bytes)); }
 
  private:
+  struct GpuGauges {
+    prometheus::Gauge *memory, *memory_used, *busy, *temperature;
+  };
   prometheus::Gauge* Gauge(const char* name, const char* help);
   // By GPU.
   prometheus::Family<prometheus::Gauge>* Gauges(const char* name, const char* help);
@@ -56,6 +65,8 @@ class WorkerMetrics {
   prometheus::Family<prometheus::Counter>* exits_;
   prometheus::Family<prometheus::Gauge>*gpu_memory_, *gpu_memory_used_, *gpu_busy_,
       *gpu_temperature_;
+  Mutex mutex_;
+  std::map<std::string, GpuGauges> gpus_ GUARDED_BY(mutex_);  // by index
 };
 
 }  // namespace attune::worker
