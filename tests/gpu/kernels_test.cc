@@ -34,7 +34,7 @@ class GpuKernels : public ::testing::TestWithParam<at::ScalarType> {
 };
 
 TEST_P(GpuKernels, RmsNormAndItsGradient) {
-  for (const int64_t cols : {1, 7, 48, 576, 2048, 5120}) {
+  for (const int64_t cols : {1, 7, 48, 576, 2048, 5120, 12256, 12257}) {
     const at::Tensor x = Rounded(Random({300, cols}, 1)), dy = Rounded(Random({300, cols}, 2));
     const at::Tensor w = Random({cols}, 3);
     const Normalized expected = RmsNorm(x, w, 1e-5);
@@ -112,6 +112,24 @@ TEST_P(GpuKernels, CrossEntropyOfNoTokenIsNoNumber) {
   const at::Tensor targets = at::tensor({0, 16, 3, 5}, at::kLong).to(at::kCUDA);
   EXPECT_TRUE(
       std::isnan(LinearCrossEntropy(hidden, weight, targets, false, {}).loss.item<double>()));
+}
+
+TEST_P(GpuKernels, CrossEntropyTellsOfNanAndStandsMinusInfinity) {
+  // One vocabulary of whole vectors, one where each logit is all that its thread sees.
+  for (const int64_t vocabulary : {16, 15}) {
+    const at::Tensor hidden = at::zeros({1, 8}), targets = at::tensor({3}, at::kLong);
+    hidden[0][0] = 1;
+    auto loss = [&](int64_t column, double logit) {
+      const at::Tensor weight = at::zeros({vocabulary, 8});
+      weight[column][0] = logit;
+      return LinearCrossEntropy(OnGpu(hidden), OnGpu(weight), targets.to(at::kCUDA), false, {})
+          .loss.item<double>();
+    };
+    for (int64_t column = 4; column < vocabulary; ++column) {
+      EXPECT_TRUE(std::isnan(loss(column, NAN))) << column << " of " << vocabulary;
+      EXPECT_NEAR(loss(column, -INFINITY), std::log(vocabulary - 1.0), 1e-5) << column;
+    }
+  }
 }
 
 TEST_P(GpuKernels, AttentionAndItsGradient) {

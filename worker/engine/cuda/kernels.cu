@@ -178,13 +178,14 @@ __global__ void SwigluBackward(const T* dout, const T* gate_up, T* gradient, int
   Store<N>(gradient + at + cols, up);
 }
 
-// The largest value and the sum of exp(value - largest) of two parts together.
+// The largest value and the sum of exp(value - largest) of two parts together. fmaxf passes over
+// NaN, so that the sum carries it.
 struct Softmax {
   float largest, sum;
 };
 __device__ Softmax Join(Softmax a, Softmax b) {
   const float largest = fmaxf(a.largest, b.largest);
-  if (largest == -INFINITY) return {largest, 0};
+  if (largest == -INFINITY) return {largest, a.sum + b.sum};
   return {largest, a.sum * expf(a.largest - largest) + b.sum * expf(b.largest - largest)};
 }
 
@@ -204,7 +205,7 @@ __global__ void CrossEntropy(T* logits, const int64_t* targets, float* losses, i
     Load<N>(logits + c, values);
     Softmax pack{values[0], 0};
     for (const float v : values) pack.largest = fmaxf(pack.largest, v);
-    for (const float v : values) pack.sum += expf(v - pack.largest);
+    for (const float v : values) pack.sum += v == -INFINITY ? 0 : expf(v - pack.largest);
     mine = Join(mine, pack);
   }
   for (int lane = kWarp / 2; lane > 0; lane /= 2) {
@@ -315,6 +316,7 @@ void RunRmsNormBackward(const GpuCall& call, const void* dh, const void* x, cons
                         const float* rstd, void* dx, float* partial, int64_t rows, int64_t cols) {
   if (rows == 0 && partial == nullptr) return;
   const int64_t blocks = partial == nullptr ? rows : kNormParts;
+  static_assert((kNormColsMost + kWarp) * sizeof(float) <= 48 << 10);  // dw and BlockSum's
   const size_t room = partial == nullptr ? 0 : static_cast<size_t>(cols) * sizeof(float);
   Dispatch(call, cols, {dh, x, w, dx}, [&](auto width, cudaStream_t stream) {
     using W = decltype(width);

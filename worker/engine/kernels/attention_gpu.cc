@@ -61,12 +61,13 @@ at::Tensor SumGroups(const at::Tensor& x, const AttentionShape& shape) {
 
 FusedAttention FusedFor(const at::Tensor& qkv, const AttentionShape& shape) {
   if (!qkv.is_cuda() || UseAtenOnly() || Gpu() == nullptr) return FusedAttention::kNone;
-  const bool half = qkv.scalar_type() == at::kBFloat16;
-  if (half && shape.dim % 8 == 0 && shape.dim <= kFlashDimMost &&
-      Gpu()->generation(qkv.device().index()) >= 8) {
-    return FusedAttention::kFlash;
+  if (qkv.scalar_type() != at::kBFloat16) {
+    return shape.dim % 4 == 0 ? FusedAttention::kEfficient : FusedAttention::kNone;
   }
-  return shape.dim % (half ? 8 : 4) == 0 ? FusedAttention::kEfficient : FusedAttention::kNone;
+  if (shape.dim % 8 != 0 || Gpu()->generation(qkv.device().index()) < 8) {
+    return FusedAttention::kNone;
+  }
+  return shape.dim <= kFlashDimMost ? FusedAttention::kFlash : FusedAttention::kEfficient;
 }
 
 Attended Attention(FusedAttention kind, const at::Tensor& qkv, const ExampleSpans& spans,

@@ -6,9 +6,10 @@
 
 namespace attune::engine::kernels::gpu {
 
-// Flash attention (Dao, 2023) for bfloat16 on compute capability 8 or newer, memory-efficient
-// attention (Rabe and Staats, 2021; float32 products as three of TF32) else; neither when the
-// heads' dimension is no multiple of their vectors.
+// Flash attention (Dao, 2023) for bfloat16, memory-efficient attention (Rabe and Staats, 2021;
+// float32 products as three of TF32) for float32 and for heads too wide for flash. Neither when the
+// heads' dimension is no multiple of their vectors, nor for bfloat16 below compute capability 8,
+// for which ATen has no such kernels.
 enum class FusedAttention { kNone, kFlash, kEfficient };
 FusedAttention FusedFor(const at::Tensor& qkv, const AttentionShape& shape);
 

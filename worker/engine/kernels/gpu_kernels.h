@@ -40,8 +40,9 @@ struct GpuKernels {
 };
 
 inline constexpr int64_t kNormParts = 256;
-// Columns that rms_norm_backward has room for when it makes the gradient by w.
-inline constexpr int64_t kNormColsMost = 12288;
+// Columns that rms_norm_backward has room for when it makes the gradient by w: the 48 KiB of shared
+// memory that a block has unasked, less the 128 bytes of its sums.
+inline constexpr int64_t kNormColsMost = 12256;
 
 // Those of the CUDA module, which whoever has a tensor on a GPU has loaded; null without it.
 const GpuKernels* Gpu();

@@ -65,7 +65,10 @@ Normalized RmsNorm(const at::Tensor& x, const at::Tensor& weight, double eps) {
 void RmsNormBackward(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& weight,
                      const at::Tensor& rstd, const at::Tensor& dx,
                      const at::Tensor& weight_gradient) {
-  if (gpu::Takes(x)) return gpu::RmsNormBackward(dy, x, weight, rstd, dx, weight_gradient);
+  const bool fits_gpu = !weight_gradient.defined() || x.size(1) <= kNormColsMost;
+  if (gpu::Takes(x) && fits_gpu) {
+    return gpu::RmsNormBackward(dy, x, weight, rstd, dx, weight_gradient);
+  }
   if (IsNarrow(x)) {
     const at::Tensor wide = Wide(dx);
     RmsNormBackward(Wide(dy), Wide(x), weight, rstd, wide, weight_gradient);

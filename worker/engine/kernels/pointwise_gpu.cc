@@ -43,11 +43,7 @@ void RmsNormBackward(const at::Tensor& dy, const at::Tensor& x, const at::Tensor
   for (const at::Tensor* tensor : {&dy, &x, &dx}) CheckContiguous(*tensor);
   const int64_t rows = x.size(0), cols = x.size(1);
   at::Tensor partial;
-  if (weight_gradient.defined()) {
-    TORCH_CHECK(cols <= kNormColsMost, "the gradient of a norm of ", cols,
-                " features: the kernel for the GPU takes at most ", kNormColsMost);
-    partial = at::empty({kNormParts, cols}, rstd.options());
-  }
+  if (weight_gradient.defined()) partial = at::empty({kNormParts, cols}, rstd.options());
   Gpu()->rms_norm_backward(
       CallFor(x), In(dy), In(x), weight.const_data_ptr<float>(), rstd.const_data_ptr<float>(),
       Out(dx), partial.defined() ? partial.mutable_data_ptr<float>() : nullptr, rows, cols);

@@ -13,6 +13,7 @@ bool Takes(const at::Tensor& x);
 GpuCall CallFor(const at::Tensor& x);
 
 Normalized RmsNorm(const at::Tensor& x, const at::Tensor& weight, double eps);
+// Takes at most kNormColsMost columns where weight_gradient is defined.
 void RmsNormBackward(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& weight,
                      const at::Tensor& rstd, const at::Tensor& dx,
                      const at::Tensor& weight_gradient);
