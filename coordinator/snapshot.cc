@@ -63,10 +63,15 @@ std::vector<metrics::ScheduleSample> ScheduleSamples(Transaction& transaction,
   }
   for (const auto& record : retraining::LoadOpenUpdates(transaction)) {
     auto sample = samples.find(record.update.schedule());
-    if (sample == samples.end() || !retraining::IsActive(record.update.state())) continue;
+    if (sample == samples.end()) continue;
+    if (record.update.has_trouble_since()) sample->second.problem = true;
+    // One that waits does so for its limits, as long as they say.
+    if (!retraining::IsActive(record.update.state()) ||
+        record.update.state() == v1::Update::WAITING) {
+      continue;
+    }
     const double open = SecondsOf(now) - SecondsOf(record.update.created());
     sample->second.open_seconds = std::max(sample->second.open_seconds, open);
-    if (record.update.has_trouble_since()) sample->second.problem = true;
   }
   std::vector<metrics::ScheduleSample> out;
   for (auto& [name, sample] : samples) {

@@ -103,16 +103,17 @@ std::string MeasuredIn(const v1::ArtifactFacts& artifact) {
 std::vector<v1::GateResult> AlikeGates(const v1::GateFacts& facts) {
   const v1::ArtifactFacts &candidate = facts.candidate().artifact(),
                           &champion = facts.champion().artifact();
-  if (candidate.precision().empty() || champion.precision().empty() ||
-      candidate.precision() == champion.precision()) {
-    return {};
-  }
+  if (candidate.precision() == champion.precision()) return {};
   v1::GateResult result;
   result.set_gate("alike");
   result.set_name("precision");
   result.set_verdict(v1::GateReport::INCONCLUSIVE);
-  result.set_explanation("the candidate was measured in " + MeasuredIn(candidate) +
-                         ", the champion in " + MeasuredIn(champion) +
+  auto said = [](const v1::ArtifactFacts& artifact) {
+    const std::string measured = MeasuredIn(artifact);
+    return measured.empty() ? "a precision that an older worker did not say" : measured;
+  };
+  result.set_explanation("the candidate was measured in " + said(candidate) + ", the champion in " +
+                         said(champion) +
                          ": what differs may be rounding; measure both on slots of one kind, or "
                          "set gates.dtype");
   return {std::move(result)};

@@ -118,8 +118,10 @@ Status FactsReader::Take(std::string_view line) {
   }
   if (facts_.has_artifact()) return InvalidArgument("nothing may follow the artifact's line");
   v1::EvaluationLine parsed;
+  google::protobuf::util::JsonParseOptions options;
+  options.ignore_unknown_fields = true;  // a newer worker says more
   auto json = google::protobuf::util::JsonStringToMessage(
-      google::protobuf::StringPiece(line.data(), line.size()), &parsed);
+      google::protobuf::StringPiece(line.data(), line.size()), &parsed, options);
   if (!json.ok()) return InvalidArgument("not an EvaluationLine: " + json.ToString());
   ATTUNE_RETURN_IF_ERROR(CheckNumbersAreThere(line));
   switch (parsed.line_case()) {

@@ -49,7 +49,8 @@ grpc::Status ClusterService::GetStatus(grpc::ServerContext* context,
   auto nodes = Nodes(ports_->loop);
   if (!nodes.ok()) return rpc::ToGrpc(nodes.status());
   Status read = ports_->database->Read([&](Transaction& transaction) {
-    for (const auto& [state, count] : jobs::CountJobs(transaction)["TRAIN"]) {
+    jobs::JobCounts counts = jobs::CountJobs(transaction);
+    for (const auto& [state, count] : counts["TRAIN"]) {
       (*response->mutable_jobs())[state] = static_cast<uint32_t>(count);
     }
     return Status();

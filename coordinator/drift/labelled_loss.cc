@@ -27,7 +27,10 @@ Moments First(const v1::LabelledLoss& loss) {
   return {static_cast<double>(loss.first_examples()), loss.first_mean(), loss.first_variance()};
 }
 
-// One-sided, of two independent means (Welch).
+// The normal's stands for Student's tail (Welch): from so many examples on it is near enough.
+constexpr uint64_t kNowLeast = 30;
+
+// One-sided, of two independent means.
 double ChanceOfIncrease(const Moments& before, const Moments& now) {
   const double increase = now.mean - before.mean;
   const double error = std::sqrt(before.variance / before.count + now.variance / now.count);
@@ -63,7 +66,7 @@ void CompareWithFirst(const std::vector<v1::Window>& before, v1::Window* window)
   loss->set_first_variance(first.variance);
   loss->set_increase(0);
   loss->set_p_value(1);
-  if (first.count < kFirstExamples || loss->examples() < kExamplesLeast) return;
+  if (first.count < kFirstExamples || loss->examples() < kNowLeast) return;
   loss->set_increase(loss->mean() - first.mean);
   loss->set_p_value(ChanceOfIncrease(first, Own(*loss)));
 }

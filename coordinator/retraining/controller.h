@@ -64,6 +64,8 @@ class Controller {
   void Run() EXCLUDES(wake_mutex_);
   bool stopping() EXCLUDES(wake_mutex_);
 
+  // Of a schedule that is another one now: the next look may be far away.
+  void ForgetProblems(const std::string& schedule) EXCLUDES(noted_mutex_);
   Status CheckReferences(const v1::ScheduleSpec& spec);
   v1::Schedule Show(Transaction& transaction, const ScheduleRecord& record);
   // triggers.cc: what is due.

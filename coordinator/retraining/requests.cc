@@ -155,7 +155,8 @@ v1::Schedule View(Transaction& transaction, const ScheduleRecord& record, TimePo
 
 v1::Schedule Controller::Show(Transaction& transaction, const ScheduleRecord& record) {
   v1::Schedule view = View(transaction, record, ports_.clock->Now());
-  const std::string problem = view.state() == "idle" ? ProblemOf(NameOf(record)) : "";
+  const std::string problem =
+      view.state() == "idle" || view.state() == "watching" ? ProblemOf(NameOf(record)) : "";
   if (!problem.empty()) view.set_reason("its triggers cannot be looked at: " + problem);
   return view;
 }
@@ -206,7 +207,7 @@ Result<v1::Schedule> Controller::Apply(const v1::ApplyScheduleRequest& request) 
   }
   const std::string& name = request.spec().name();
   const TimePoint now = ports_.clock->Now();
-  return Once<v1::Schedule>(
+  auto applied = Once<v1::Schedule>(
       ports_.database, "ApplySchedule", request,
       [&](Transaction& transaction) -> Result<v1::Schedule> {
         auto known = FindSchedule(transaction, name);
@@ -226,6 +227,8 @@ Result<v1::Schedule> Controller::Apply(const v1::ApplyScheduleRequest& request) 
                                 record.schedule.SerializeAsString());
         return View(transaction, record, now);
       });
+  if (applied.ok()) ForgetProblems(name);
+  return applied;
 }
 
 Result<v1::Schedule> Controller::Get(const v1::GetScheduleRequest& request) {
@@ -257,7 +260,7 @@ Result<v1::ListSchedulesResponse> Controller::List(const v1::ListSchedulesReques
 }
 
 Result<v1::DeleteScheduleResponse> Controller::Delete(const v1::DeleteScheduleRequest& request) {
-  return Once<v1::DeleteScheduleResponse>(
+  auto deleted = Once<v1::DeleteScheduleResponse>(
       ports_.database, "DeleteSchedule", request,
       [&](Transaction& transaction) -> Result<v1::DeleteScheduleResponse> {
         const std::string& name = request.name();
@@ -282,6 +285,8 @@ Result<v1::DeleteScheduleResponse> Controller::Delete(const v1::DeleteScheduleRe
         transaction.AppendEvent("schedule", name, "deleted", "", "");
         return v1::DeleteScheduleResponse();
       });
+  if (deleted.ok()) ForgetProblems(request.name());
+  return deleted;
 }
 
 Result<v1::Schedule> Controller::Pause(const v1::PauseScheduleRequest& request) {

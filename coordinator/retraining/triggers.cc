@@ -27,6 +27,8 @@ void Controller::LookAtSchedules() {
   Note("schedules", ports_.database->Read([&](Transaction& transaction) {
     due = LoadDueSchedules(transaction, now, kDueMax);
     others = LoadStateSchedules(transaction, looked_at_, kStatesMax);
+    // From the first one again after the last.
+    if (others.empty()) others = LoadStateSchedules(transaction, "", kStatesMax);
     return Status();
   }));
   for (const ScheduleRecord& schedule : due) {
@@ -37,8 +39,7 @@ void Controller::LookAtSchedules() {
     if (stopping() || crashed_) return;
     Note(TriggersOf(NameOf(schedule)), LookAtState(schedule));
   }
-  // From the first one again after the last.
-  looked_at_ = static_cast<int>(others.size()) < kStatesMax ? "" : NameOf(others.back());
+  looked_at_ = others.empty() ? "" : NameOf(others.back());
 }
 
 std::string Controller::ProblemOf(const std::string& schedule) const {
@@ -49,7 +50,12 @@ std::string Controller::ProblemOf(const std::string& schedule) const {
   return "";
 }
 
-// It is saved in any case, with when it is due next.
+void Controller::ForgetProblems(const std::string& schedule) {
+  Note(CronOf(schedule), Status());
+  Note(TriggersOf(schedule), Status());
+}
+
+// It is saved with when it is due next, fired or not.
 Status Controller::LookAtCron(const ScheduleRecord& schedule) {
   const v1::ScheduleSpec& spec = schedule.schedule.spec();
   const TimePoint now = ports_.clock->Now();

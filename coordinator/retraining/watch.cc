@@ -27,9 +27,9 @@ std::string EndOfWatch(const UpdateRecord& record, bool old) {
   return text + ": not worse than " + record.update.champion();
 }
 
-const v1::GateResult* RetentionOf(const v1::GateReport& report) {
+const v1::GateResult* GateOf(const v1::GateReport& report, std::string_view name) {
   for (const v1::GateResult& gate : report.gates()) {
-    if (gate.gate() == "retention") return &gate;
+    if (gate.gate() == name) return &gate;
   }
   return nullptr;
 }
@@ -188,9 +188,10 @@ Result<bool> Controller::Compare(UpdateRecord* record) {
   }
   ATTUNE_ASSIGN_OR_RETURN(const v1::GateFacts facts, LiveFacts(*record));
   ATTUNE_ASSIGN_OR_RETURN(v1::GateReport report, ports_.decide(facts));
-  const v1::GateResult* gate = RetentionOf(report);
-  if (report.skills_size() == 0 || gate == nullptr || gate->examples() < gates::kMinExamples) {
-    // Too few examples: nothing was seen.
+  const v1::GateResult* gate = GateOf(report, "retention");
+  if (report.skills_size() == 0 || gate == nullptr || gate->examples() < gates::kMinExamples ||
+      GateOf(report, "alike") != nullptr) {
+    // Too few examples, or numbers of two kinds: nothing was seen.
     ATTUNE_RETURN_IF_ERROR(Commit(record, "not_compared", window + ": " + report.summary(), clear));
     return true;
   }

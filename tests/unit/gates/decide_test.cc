@@ -135,6 +135,7 @@ TEST(Alike, OtherPrecisionNeitherPassesNorRefuses) {
     v1::ArtifactFacts& champion = *builder.facts().mutable_champion()->mutable_artifact();
     candidate.set_device("NVIDIA H100");
     candidate.set_precision("bfloat16");
+    champion.set_precision("bfloat16");
     const v1::GateReport::Verdict alone = Decided(builder).verdict();
     EXPECT_EQ(alone, worse > 0 ? v1::GateReport::FAILED : v1::GateReport::PASSED);
     champion.set_device("cpu");

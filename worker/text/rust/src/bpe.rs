@@ -99,7 +99,8 @@ impl Bpe {
             ids_by_rank.push(id);
         }
         let whole = ignore_merges.then(|| {
-            let bytes_of = |token: &str| token.chars().map(|c| alphabet.get(&c).copied()).collect::<Option<Vec<u8>>>();
+            let bytes_of =
+                |token: &str| token.chars().map(|c| alphabet.get(&c).copied()).collect::<Option<Vec<u8>>>();
             vocabulary.iter().filter_map(|(token, id)| Some((bytes_of(token)?, *id))).collect()
         });
         Some(Bpe { byte_ids, merges: map, ids_by_rank, lengths, whole })
