@@ -43,7 +43,7 @@ int Run(const std::string& config_path, bool init) {
   spdlog::info("shuts down: {}", signal < 0 ? "the process of ATTUNE_EXIT_WITH has ended"
                                             : "signal " + std::to_string(signal));
   server->reset();
-  if (objects::CallsGivenUp() > 0) {
+  if (objects::CallsUnderWay() > 0) {
     // All is written and closed; what hangs below a watched folder would hold up the exit.
     spdlog::warn("a read of a watched folder or prefix has not ended: it is left");
     spdlog::shutdown();

@@ -158,11 +158,15 @@ Status FolderReader::Look(const StreamRecord& stream, objects::ObjectSource& sou
   const bool whole = path.starts_with("s3://") || now - seen.since >= kFinished;
   Result<uint64_t> taken =
       ReadFile(stream, source, object.name, {path, object.bytes, modified_us, ""}, whole);
-  if (taken.status().code() == StatusCode::kDeadlineExceeded) return taken.status();  // of all
   if (!taken.ok()) {
     seen.problem = taken.status().WithContext(path);
     seen.not_before = clock_->Monotonic() + TryAgainAfter(++seen.failures);
-    return Status();  // said by Read, with the others
+    if (taken.status().code() != StatusCode::kDeadlineExceeded) {
+      return Status();  // said by Read, with the others
+    }
+    // Of the folder, which is left for a while; after that the files behind this one come first.
+    seen.not_before += kListAgainAfterHang;
+    return taken.status();
   }
   seen.problem = Status();
   seen.failures = 0;

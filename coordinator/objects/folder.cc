@@ -1,6 +1,10 @@
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
-#include <fstream>
+#include <functional>
 
 #include "common/base/files.h"
 #include "coordinator/objects/sources.h"
@@ -10,7 +14,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kChunkBytes = 1 << 20;
+// Little, so that what is slow is not taken for what hangs.
+constexpr size_t kChunkBytes = 64 << 10;
 
 TimePoint ModifiedAt(const fs::directory_entry& entry, std::error_code& error) {
   const auto time = entry.last_write_time(error);
@@ -46,19 +51,26 @@ class Folder final : public ObjectSource {
   Status Read(const std::string& name,
               const std::function<Status(std::string_view)>& take) override {
     const fs::path path = path_ / name;
-    std::ifstream file(path, std::ios::binary);
-    if (!file) return ErrnoStatus(errno, "open " + path.string());
-    std::string chunk(kChunkBytes, '\0');
-    while (file) {
-      file.read(chunk.data(), static_cast<std::streamsize>(chunk.size()));
-      const auto got = static_cast<size_t>(file.gcount());
-      if (got > 0) ATTUNE_RETURN_IF_ERROR(take(std::string_view(chunk).substr(0, got)));
-    }
-    if (file.bad()) return DataLoss("cannot read " + path.string());
-    return Status();
+    const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return ErrnoStatus(errno, "open " + path.string());
+    const Status status = ReadAll(fd, path, take);
+    close(fd);
+    return status;
   }
 
  private:
+  static Status ReadAll(int fd, const fs::path& path,
+                        const std::function<Status(std::string_view)>& take) {
+    std::string chunk(kChunkBytes, '\0');
+    for (;;) {
+      const ssize_t got = read(fd, chunk.data(), chunk.size());
+      if (got < 0 && errno == EINTR) continue;
+      if (got < 0) return ErrnoStatus(errno, "read " + path.string());
+      if (got == 0) return Status();
+      ATTUNE_RETURN_IF_ERROR(take(std::string_view(chunk).substr(0, static_cast<size_t>(got))));
+    }
+  }
+
   const fs::path path_;
 };
 

@@ -11,6 +11,7 @@
 namespace attune::objects {
 namespace {
 
+// A request each, so not less, though the patience of timely_source.h is for one as a whole.
 constexpr int64_t kChunkBytes = 1 << 20;
 constexpr double kConnectSeconds = 10, kRequestSeconds = 60;
 

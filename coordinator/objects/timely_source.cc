@@ -1,6 +1,7 @@
 #include "coordinator/objects/timely_source.h"
 
 #include <atomic>
+#include <system_error>
 #include <thread>
 
 #include "common/base/mutex.h"
@@ -8,15 +9,15 @@
 namespace attune::objects {
 namespace {
 
-std::atomic<int> calls_given_up{0};
+std::atomic<int> calls_under_way{0};
 
 }  // namespace
 
-int CallsGivenUp() {
-  return calls_given_up;
+int CallsUnderWay() {
+  return calls_under_way;
 }
 
-// One mutex for all: it is held for moments, a MiB apart.
+// One mutex for all: it is held for moments.
 struct Patience::State {
   explicit State(std::chrono::milliseconds m) : most(m) {}
 
@@ -30,8 +31,7 @@ namespace {
 
 struct Call {
   // Guarded by the patience's mutex.
-  bool stop = false;      // no more bytes are wanted
-  bool given_up = false;  // nobody waits for the end
+  bool stop = false;  // no more bytes are wanted
   bool ended = false;
   bool has_bytes = false;
   std::string_view bytes;  // while has_bytes, of the thread that waits
@@ -88,16 +88,30 @@ class TimelySource final : public ObjectSource {
       below_->busy = true;
     }
     auto call = std::make_shared<Call>();
-    std::thread([patience = patience_, below = below_, call, run = std::move(run)] {
-      const Status status = RunBelow(below.get(), call.get(), run);
-      MutexLock lock(&patience->mutex);
-      call->status = status;
-      call->ended = true;
-      below->busy = false;
-      if (call->given_up) --calls_given_up;
-      patience->changed.NotifyAll();
-    }).detach();
+    ++calls_under_way;
+    try {
+      std::thread([patience = patience_, below = below_, call, run = std::move(run)]() mutable {
+        const Status status = RunBelow(below.get(), call.get(), run);
+        Release(patience.get(), std::move(below));
+        MutexLock lock(&patience->mutex);
+        call->status = status;
+        call->ended = true;
+        --calls_under_way;
+        patience->changed.NotifyAll();
+      }).detach();
+    } catch (const std::system_error& error) {
+      Release(patience_.get(), below_);
+      --calls_under_way;
+      return Unavailable(address_ + " cannot be read: there is no thread for it: " + error.what());
+    }
     return call;
+  }
+
+  // Of a call that was given up this may be the last hold of the source, whose client is then
+  // freed here, without the mutex, and before the call counts as ended.
+  static void Release(Patience::State* patience, std::shared_ptr<Below> below) {
+    MutexLock lock(&patience->mutex);
+    below->busy = false;
   }
 
   static Status RunBelow(Below* below, Call* call, const Run& run) {
@@ -131,8 +145,7 @@ class TimelySource final : public ObjectSource {
         }
         if (call->ended) return taken.ok() ? call->status : taken;
         if (patience_->over || !call->has_bytes) {
-          call->stop = call->given_up = true;
-          ++calls_given_up;
+          call->stop = true;
           patience_->changed.NotifyAll();
           return !taken.ok() ? taken : patience_->over ? Over() : TooLate();
         }

@@ -34,7 +34,8 @@ class Patience {
   const std::shared_ptr<State> state_;
 };
 
-// Calls of all sources that were given up and have not ended.
-int CallsGivenUp();
+// Calls of all sources that have not ended; when nobody waits for one any more, those that were
+// given up. Their sources are not freed yet.
+int CallsUnderWay();
 
 }  // namespace attune::objects

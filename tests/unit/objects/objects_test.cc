@@ -160,7 +160,7 @@ TEST(OpenSourceTest, ABucketThatNeverAnswersIsGivenUp) {
     EXPECT_EQ(source->List("").status().code(), StatusCode::kDeadlineExceeded);
   }
   close(listener);  // the call that was given up fails
-  while (CallsGivenUp() > 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  while (CallsUnderWay() > 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   ShutdownAtEnd();
 }
 

@@ -36,7 +36,7 @@ class FolderWatchTest : public StreamTest {
   ~FolderWatchTest() override {
     hang_->Release();
     monitor_->Shutdown();
-    while (objects::CallsGivenUp() > 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    while (objects::CallsUnderWay() > 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
 
   template <typename Condition>
@@ -63,7 +63,7 @@ TEST_F(FolderWatchTest, AFolderThatHangsKeepsNoOtherStreamAndNoEndWaiting) {
     return Windows("live").size() == 1 && Windows("slow").size() == 1;
   }));
   monitor_->Shutdown();
-  EXPECT_EQ(objects::CallsGivenUp(), 1);
+  EXPECT_EQ(objects::CallsUnderWay(), 1);
 }
 
 TEST_F(FolderWatchTest, AFolderThatHangsIsSaid) {

@@ -142,6 +142,7 @@ class FakeSource final : public objects::ObjectSource {
     std::string content;
     uint64_t listed = 0;  // its size when it was listed; it may have grown since
     int reads = 0;
+    Status answer = {};  // of a read
   };
   FakeSource(std::map<std::string, File>* files, const std::function<Status()>& on_read)
       : files_(files), on_read_(on_read) {}
@@ -155,6 +156,7 @@ class FakeSource final : public objects::ObjectSource {
               const std::function<Status(std::string_view bytes)>& take) override {
     ++files_->at(name).reads;
     ATTUNE_RETURN_IF_ERROR(on_read_());
+    ATTUNE_RETURN_IF_ERROR(files_->at(name).answer);
     return take(files_->at(name).content);
   }
 
@@ -240,8 +242,25 @@ TEST_F(FakeFolderTest, AFileThatHangsEndsTheTurnAndTheFolderIsLeftForAWhile) {
   EXPECT_EQ(files_["b.jsonl"].reads, 0);
   on_read_ = [] { return Status(); };
   EXPECT_THAT(ReadAfter(299).message(), HasSubstr("no answer"));  // still said
-  EXPECT_TRUE(ReadAfter(1).ok());
+  EXPECT_EQ(files_["b.jsonl"].reads, 0);
+  EXPECT_FALSE(ReadAfter(1).ok());
   EXPECT_EQ(Stream().observed(), 3u);
+  EXPECT_TRUE(ReadAfter(30).ok());
+}
+
+TEST_F(FakeFolderTest, AFileThatHangsAgainAndAgainKeepsNoOtherFileWaiting) {
+  const std::string rows = Rows("old", 0, 3);
+  files_["a.jsonl"] = {rows, rows.size()};
+  files_["b.jsonl"] = {rows, rows.size()};
+  files_["a.jsonl"].answer = DeadlineExceeded("no answer");
+  Start();
+  EXPECT_TRUE(ReadAfter(0).ok());
+  EXPECT_FALSE(ReadAfter(6).ok());
+  EXPECT_THAT(ReadAfter(300).message(), HasSubstr("/fake/a.jsonl: no answer"));  // still said
+  EXPECT_EQ(files_["a.jsonl"].reads, 1);
+  EXPECT_EQ(Stream().observed(), 3u);
+  EXPECT_FALSE(ReadAfter(30).ok());
+  EXPECT_EQ(files_["a.jsonl"].reads, 2);
 }
 
 TEST_F(FakeFolderTest, ATurnEndsAndTheNextGoesOn) {

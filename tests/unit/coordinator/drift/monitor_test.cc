@@ -674,9 +674,25 @@ TEST_F(MonitorTest, ApplySaysWhatIsNotThereYet) {
   request.mutable_spec()->set_reference("absent");
   request.mutable_spec()->add_folders("/absent");
   EXPECT_THAT(monitor_->Apply(request)->missing(),
-              ElementsAre(HasSubstr("there is no model 'other@champion'"), HasSubstr("absent"),
-                          HasSubstr("no folder /absent")));
+              ElementsAre(HasSubstr("there is no model 'other@champion'"), HasSubstr("absent")));
   EXPECT_THAT(Stream().missing(), IsEmpty());  // it is not stored
+}
+
+TEST_F(MonitorTest, AFolderThatIsNotThereIsNamedByTheFirstLookAndNotTouchedBefore) {
+  int opened = 0;
+  open_folder_ = [&](const std::string& address) {
+    ++opened;
+    return objects::OpenSource(address);
+  };
+  Restart();
+  v1::ApplyStreamRequest request;
+  *request.mutable_spec() = Spec();
+  request.mutable_spec()->add_folders("/absent");
+  EXPECT_THAT(monitor_->Apply(request)->missing(), IsEmpty());
+  EXPECT_EQ(opened, 0);
+  ASSERT_TRUE(monitor_->ReadFolders().ok());
+  monitor_->Tick();
+  EXPECT_THAT(Stream().problem(), HasSubstr("there is no folder /absent"));
 }
 
 TEST_F(MonitorTest, TheThreadStartsAndEnds) {
