@@ -139,7 +139,10 @@ void ReadWindow(yaml::Reader& reader, v1::WindowSpec* window) {
 void ReadAlarm(yaml::Reader& reader, v1::AlarmSpec* alarm) {
   auto number = [&](const char* key, const yaml::Range& range, auto set) {
     double value = 0;
-    if (reader.Optional(key, &value, range)) (alarm->*set)(value);
+    if (!reader.Optional(key, &value, range)) return;
+    // In the message 0 is a field that is not set.
+    if (value == 0) reader.Fail(key, std::string(key) + " must be above 0");
+    (alarm->*set)(value);
   };
   uint32_t persistence = 0;
   reader.Optional("persistence", &persistence, kPersistence);

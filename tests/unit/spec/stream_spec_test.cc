@@ -75,6 +75,9 @@ TEST(StreamSpec, ErrorsSayWhereAndWhat) {
       {"name: live\nmodel: m\nreference: live\n", "the stream's own windows"},
       {"name: live\nmodel: m\nalarm: {auc: 0.3}\n", "from 0.5 to 1"},
       {"name: live\nmodel: m\nalarm: {persistence: 0}\n", "from 1 to 20"},
+      {"name: live\nmodel: m\nalarm: {psi: 0}\n", "live.yaml:3:14: psi must be above 0"},
+      {"name: live\nmodel: m\nalarm: {vocabulary: 0}\n", "vocabulary must be above 0"},
+      {"name: live\nmodel: m\nalarm: {quality: 0}\n", "quality must be above 0"},
   };
   for (const auto& c : kCases) {
     auto spec = ParseStreamSpec(c.text, "live.yaml");
