@@ -33,9 +33,10 @@ const std::vector<SpecKey>& Table() {
       {"trigger.new_examples", "whole number", "0",
        "Retrain when so many trainable examples came since the last update; 0: never."},
       {"trigger.quality.live_loss_increase", "number", "0",
-       "Retrain when the champion's loss on labelled live data is higher by so much (nats a token, "
-       "of the whole text) than in its own first windows, those that had the first 50 labelled "
-       "examples, and is so with 99 % certainty; 0: never."},
+       "Retrain when the champion's loss on labelled live data (nats a token, of the whole text) "
+       "is "
+       "higher than in its own first windows, those that had the first 50 labelled examples, by "
+       "so much, and 99 % sure that it is higher at all; 0: never."},
       {"data.observe", "string", "none",
        "The stream whose windows are trained on. Without one: the newest version of the job's data "
        "set."},
@@ -45,8 +46,9 @@ const std::vector<SpecKey>& Table() {
        "Its share of the examples of an epoch, above 0; all together below 1."},
       {"gates.goals[].min", "number", "none",
        "Goals are a map from metric to bounds: `validation_loss: {max: 2.2}`. They are measured on "
-       "the "
-       "validation split of the new data. Metrics: validation_loss (or loss), perplexity, "
+       "the validation split of the new data; with `data.observe` and fewer than 30 rows there, "
+       "also "
+       "on that of the job's first data set. Metrics: validation_loss (or loss), perplexity, "
        "exact_match, "
        "token_f1, rouge_l, regex, json_schema, judge, accuracy, macro_f1, calibration_error. A "
        "list "
@@ -66,10 +68,13 @@ const std::vector<SpecKey>& Table() {
       {"gates.goals[].labels", "list of strings", "none",
        "Of accuracy, macro_f1 and calibration_error: the completions to choose from."},
       {"gates.champion.required", "true or false", "true",
-       "The candidate must not be worse than the champion."},
+       "The candidate must not be worse than the champion by more than the margin."},
       {"gates.champion.metric", "metric", "validation_loss", "On the same examples as the goals."},
       {"gates.champion.margin", "number", "0",
-       "How much worse it may be, in the metric's unit; below zero: it must be better by so much."},
+       "How much worse it may be, in the metric's unit; below zero: it must be better by so much. "
+       "0: "
+       "it must be better, with that confidence; an equal one passes 1 time in 20. Give e.g. 0.02 "
+       "to let equals pass."},
       {"gates.champion.confidence", "number", "0.95", "That it is not."},
       {"gates.retention[].name", "string", "the data set's name", "The skill that must be kept."},
       {"gates.retention[].dataset", "string", "",
@@ -92,7 +97,8 @@ const std::vector<SpecKey>& Table() {
       {"gates.limits.first_token", "duration", "none", "Longest time to the first token."},
       {"gates.limits.tokens_per_second", "number", "0", "Least speed of generation."},
       {"gates.dtype", "string", "that of the weights",
-       "Number format that is served, and so measured: float32, bfloat16, float16."},
+       "Number format that is served: float32, bfloat16, float16. Weights are rounded to it before "
+       "they are measured; the computation is as docs/gates.md says."},
       {"gates.slices", "list of strings", "none",
        "Keys of the rows' metadata by which results are shown as well."},
       {"gates.max_examples", "whole number", "1000", "Of each suite at most so many; 0: all."},
@@ -102,10 +108,10 @@ const std::vector<SpecKey>& Table() {
       {"promote.manual", "true or false", "false",
        "Gates decide, but a person promotes: `attune model promote`."},
       {"promote.rollback.live_loss_increase", "number", "0.1",
-       "Back to the old champion when the new one's loss on labelled live data is higher than the "
-       "old one's on the same examples by so much (nats a token). Without the section nothing is "
-       "watched."},
-      {"promote.rollback.confidence", "number", "0.95", "That it is higher."},
+       "Back to the old champion when the new one's loss on labelled live data (nats a token, of "
+       "what is learned, as the gates measure it) is surely higher than the old one's on the same "
+       "examples by more than that. Without the section nothing is watched."},
+      {"promote.rollback.confidence", "number", "0.95", "That it is higher by more than that."},
       {"promote.rollback.windows", "whole number", "3",
        "How many windows after the promotion are watched, compared or not; the watch ends after 14 "
        "days at the latest."},

@@ -449,6 +449,12 @@ void AddScheduleCommands(std::vector<Command>* commands) {
   const Parameter schedule{.name = "SCHEDULE", .doc = "A schedule's name.", .required = true};
   const Parameter update{.name = "UPDATE", .doc = "An update's id.", .required = true};
   const Parameter reason{.name = "--reason", .value = "TEXT", .doc = "Kept with it."};
+  const Parameter watch{
+      .name = "--watch",
+      .doc =
+          "Follow it until it is decided. Exit 0: promoted, or its gates passed and a person "
+          "is to promote it (promote.manual). Exit 1: kept back, failed, skipped, cancelled or "
+          "rolled back."};
   commands->push_back(
       {.noun = "schedule",
        .verb = "apply",
@@ -491,9 +497,9 @@ void AddScheduleCommands(std::vector<Command>* commands) {
        .verb = "trigger",
        .summary = "start an update now, whatever the triggers say",
        .details = "The limits hold. With --watch: prints what happens until the candidate is "
-                  "promoted or kept; Ctrl-C leaves it running.",
+                  "promoted or kept; Ctrl-C (exit 130) leaves it running.",
        .arguments = {schedule},
-       .options = {{.name = "--watch", .doc = "Follow it to the end."}, reason},
+       .options = {watch, reason},
        .run = RunScheduleTrigger});
   commands->push_back({.noun = "schedule",
                        .verb = "history",
@@ -506,7 +512,7 @@ void AddScheduleCommands(std::vector<Command>* commands) {
        .verb = "update",
        .summary = "show the way of an update: times, reasons, gates, what was forgotten",
        .arguments = {update},
-       .options = {{.name = "--watch", .doc = "Follow it to the end."}},
+       .options = {watch},
        .run = RunScheduleUpdate});
   commands->push_back({.noun = "schedule",
                        .verb = "cancel",

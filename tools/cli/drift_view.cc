@@ -119,6 +119,7 @@ std::string DetectorRows(const v1::Window& window, const ViewOptions& options) {
                {.header = "FEATURE"},
                {.header = "STATISTIC", .right = true, .optional = true},
                {.header = "ADJUSTED P", .right = true},
+               {.header = "LEVEL", .right = true},
                {.header = "EFFECT", .right = true},
                {.header = "DRIFT FROM", .right = true},
                {.header = "IN"},
@@ -128,6 +129,7 @@ std::string DetectorRows(const v1::Window& window, const ViewOptions& options) {
                result.feature(),
                FormatShort(result.statistic()),
                FormatShort(result.adjusted_p()),
+               result.level() > 0 ? FormatShort(result.level()) : "-",
                FormatShort(result.effect()),
                FormatShort(result.effect_min()),
                result.effect_name(),
@@ -136,9 +138,6 @@ std::string DetectorRows(const v1::Window& window, const ViewOptions& options) {
   return "\n" +
          Paint("Window " + std::to_string(window.number()) + " against " + window.profile(),
                Style::kBold, options.color) +
-         (window.detectors(0).level() > 0
-              ? ", drift from p " + FormatShort(window.detectors(0).level()) + " down"
-              : "") +
          "\n" + table.Render(options.width, options.color);
 }
 

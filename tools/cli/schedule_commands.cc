@@ -48,6 +48,14 @@ Result<v1::Update> GetUpdate(Client& client, const std::string& id) {
   return client.Call(client.schedules(), &Stub::GetUpdate, request);
 }
 
+// A candidate became the champion; or its gates passed, and the schedule leaves the rest to a
+// person (promote.manual).
+bool EndedWell(const v1::Update& update) {
+  return update.state() == v1::Update::PROMOTED || update.state() == v1::Update::WATCHING ||
+         (update.state() == v1::Update::KEPT &&
+          update.report().verdict() == v1::GateReport::PASSED);
+}
+
 // Prints what happens to an update until it has ended, or is watched.
 Result<int> Follow(Session& session, Client& client, const std::string& id) {
   CatchInterrupt catch_interrupt;
@@ -61,9 +69,7 @@ Result<int> Follow(Session& session, Client& client, const std::string& id) {
     }
     if (IsFinal(update.state()) || update.state() == v1::Update::WATCHING) {
       Show(session, update);
-      bool good = update.state() == v1::Update::PROMOTED ||
-                  update.state() == v1::Update::WATCHING || update.state() == v1::Update::KEPT;
-      return good ? kExitOk : kExitFailed;
+      return EndedWell(update) ? kExitOk : kExitFailed;
     }
     // Not a wait for luck: the answer is looked at again until it is final or the user leaves.
     const auto until = std::chrono::steady_clock::now() + kLookInterval;

@@ -15,6 +15,7 @@ namespace {
 
 using nlohmann::json;
 using ::testing::AllOf;
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -204,6 +205,18 @@ TEST_F(DriftCliTest, ShowPlotsTheHistoryAndNamesWhatIsNew) {
   EXPECT_THAT(cli_.out(), HasSubstr("kubernetes"));
   EXPECT_THAT(cli_.out(), HasSubstr("How do I restart a pod?"));
   EXPECT_EQ(cli_.Run({"drift", "show", "absent"}), kExitNotFound);
+}
+
+TEST_F(DriftCliTest, ShowHasTheLevelOfEachDetector) {
+  v1::DetectorResult* quality = drift_.windows[4].add_detectors();
+  quality->set_detector("quality");
+  quality->set_feature("loss");
+  quality->set_adjusted_p(0.5);
+  quality->set_level(0.00125);
+  ASSERT_EQ(cli_.Run({"drift", "show", "live"}), kExitOk) << cli_.err();
+  EXPECT_THAT(cli_.out(), HasSubstr("LEVEL"));
+  EXPECT_THAT(cli_.out(), ContainsRegex("domain_classifier .* 0\\.007 "));
+  EXPECT_THAT(cli_.out(), ContainsRegex("quality .* 0\\.00125 "));
 }
 
 TEST_F(DriftCliTest, ShowSaysWhatIsNotComparedAndWhatALossIsOf) {

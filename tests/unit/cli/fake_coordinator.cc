@@ -311,6 +311,16 @@ class FakeCoordinator::Schedules final : public v1::ScheduleService::Service {
     *response->mutable_spec() = request->spec();
     return fake_->refuse_schedule;
   }
+  grpc::Status TriggerSchedule(grpc::ServerContext*, const v1::TriggerScheduleRequest*,
+                               v1::Update* response) override {
+    *response = fake_->update;
+    return grpc::Status::OK;
+  }
+  grpc::Status GetUpdate(grpc::ServerContext*, const v1::GetUpdateRequest*,
+                         v1::Update* response) override {
+    *response = fake_->update;
+    return grpc::Status::OK;
+  }
 
  private:
   FakeCoordinator* const fake_;

@@ -42,6 +42,7 @@ class FakeCoordinator {
   grpc::Status refuse_alias = grpc::Status::OK;  // of every change of an alias, and of a prune
   uint32_t alias_before = 0;                     // of every alias
   grpc::Status refuse_schedule = grpc::Status::OK;
+  v1::Update update;  // that a trigger starts, and every look shows
 
   std::vector<v1::SubmitJobRequest> submits() const;
   std::vector<uint64_t> watch_starts() const;  // after_sequence of each WatchJob

@@ -103,6 +103,27 @@ TEST(UpdateCard, SaysWhyAndWhatWasForgotten) {
   EXPECT_THAT(card, HasSubstr("trained: docs@2 is the candidate"));
 }
 
+TEST(ScheduleWatch, EndsWithZeroOnlyForAModelThatIsGoodEnough) {
+  FakeCoordinator fake;
+  CliRunner cli(fake.address());
+  fake.update = MakeUpdate();
+  const auto ends = [&](v1::Update::State state, v1::GateReport::Verdict verdict) {
+    fake.update.set_state(state);
+    fake.update.mutable_report()->set_verdict(verdict);
+    const int shown = cli.Run({"schedule", "update", "update-1", "--watch"});
+    EXPECT_EQ(cli.Run({"schedule", "trigger", "weekly", "--watch"}), shown) << cli.err();
+    return shown;
+  };
+  EXPECT_EQ(ends(v1::Update::PROMOTED, v1::GateReport::PASSED), kExitOk);
+  EXPECT_EQ(ends(v1::Update::WATCHING, v1::GateReport::PASSED), kExitOk);
+  EXPECT_EQ(ends(v1::Update::KEPT, v1::GateReport::PASSED), kExitOk);  // promote.manual
+  EXPECT_EQ(ends(v1::Update::KEPT, v1::GateReport::FAILED), kExitFailed);
+  EXPECT_EQ(ends(v1::Update::KEPT, v1::GateReport::INCONCLUSIVE), kExitFailed);
+  EXPECT_EQ(ends(v1::Update::ROLLED_BACK, v1::GateReport::PASSED), kExitFailed);
+  EXPECT_EQ(ends(v1::Update::FAILED, v1::GateReport::VERDICT_UNSPECIFIED), kExitFailed);
+  EXPECT_EQ(cli.Run({"schedule", "update", "update-1"}), kExitOk);  // shown, not judged
+}
+
 TEST(SkillLines, TellKeptUncertainAndForgottenApart) {
   v1::Update update = MakeUpdate();
   v1::SkillChange* skill = update.mutable_report()->mutable_skills(0);
