@@ -128,8 +128,8 @@ Result<std::optional<v1::DatasetVersion>> Catalog::AppendedTo(
   return std::optional<v1::DatasetVersion>(*std::move(newest));
 }
 
-Result<std::unique_ptr<Import>> Catalog::StartImport(
-    const v1::ImportDatasetRequest::Header& header) {
+Result<std::unique_ptr<Import>> Catalog::StartImport(const v1::ImportDatasetRequest::Header& header,
+                                                     LikelyAnswers likely_answers) {
   ATTUNE_RETURN_IF_ERROR(CheckHeader(header));
   versions::CommitRequest request = KeyOf(header);
   ATTUNE_ASSIGN_OR_RETURN(std::optional<std::string> earlier,
@@ -143,7 +143,8 @@ Result<std::unique_ptr<Import>> Catalog::StartImport(
                           versions::TemporaryFolder::Create(root_, header.name()));
   const ImportOptions options{
       .validation_fraction = newest ? ValidationFractionOf(*newest) : FractionOf(header),
-      .allow_unlabelled = header.allow_unlabelled()};
+      .allow_unlabelled = header.allow_unlabelled(),
+      .likely_answers = likely_answers};
   auto import = std::make_unique<RunningImport>(database_, header.name(), std::move(request),
                                                 std::move(folder), options);
   if (newest) ATTUNE_RETURN_IF_ERROR(import->Begin(*newest));

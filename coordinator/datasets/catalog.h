@@ -15,6 +15,7 @@
 
 #include "attune/v1/datasets.pb.h"
 #include "common/base/status.h"
+#include "coordinator/datasets/row.h"
 
 namespace attune {
 class Database;
@@ -59,7 +60,9 @@ class Catalog {
   // With append the newest version's examples are copied before it returns. Errors:
   // kInvalidArgument for a bad name or fraction, kDataLoss when the version that is appended to is
   // damaged.
-  Result<std::unique_ptr<Import>> StartImport(const v1::ImportDatasetRequest::Header& header);
+  Result<std::unique_ptr<Import>> StartImport(
+      const v1::ImportDatasetRequest::Header& header,
+      LikelyAnswers likely_answers = LikelyAnswers::kRejected);
 
   // "name" (newest) or "name@version".
   Result<v1::DatasetVersion> Get(const std::string& reference);

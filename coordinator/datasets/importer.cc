@@ -49,7 +49,7 @@ Status Importer::AddLine(const Line& line) {
     Reject(line.number, row.status().message());
     return Status();
   }
-  if (!row->likely_answer.empty()) {
+  if (options_.likely_answers == LikelyAnswers::kRejected && !row->likely_answer.empty()) {
     Reject(line.number, "has no answer: " + AnswerUnder(row->likely_answer));
     return Status();
   }

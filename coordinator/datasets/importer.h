@@ -25,6 +25,7 @@ inline constexpr int kSourcesMax = 10'000;
 struct ImportOptions {
   double validation_fraction = kValidationFractionDefault;
   bool allow_unlabelled = false;  // rows without an answer are kept apart, else rejected
+  LikelyAnswers likely_answers = LikelyAnswers::kRejected;
   uint64_t shard_bytes = kShardBytes;
 };
 

@@ -34,6 +34,12 @@ struct Row {
   std::string likely_answer;  // of a kPrompt: an ignored key that looks like its answer, or ""
 };
 
+// Rows without an answer that have a key which looks like it, where such rows are allowed at all.
+enum class LikelyAnswers {
+  kRejected,  // whoever imports can give the key the name that it should have
+  kIgnored,   // as any other key
+};
+
 // A row with `messages` (or `conversations`, see FromConversations) is a conversation, else one
 // with `prompt` and `completion` (two texts or two lists of messages) is a pair, else one with
 // `text` is plain text. With allow_unlabelled what has no answer (no completion, or null or an

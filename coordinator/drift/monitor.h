@@ -20,6 +20,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <thread>
@@ -141,6 +142,8 @@ class Monitor {
   // monitor_measuring.cc. progress: something was done, so that there may be more to do now.
   Status MeasureNext(const StreamRecord& stream, bool* progress);
   Status BeginMeasuring(const StreamRecord& stream, WindowRecord window);
+  // Of a window whose profile cannot be had: the next step asks for the one of today.
+  Status BeginMeasuringAgain(const StreamRecord& stream, WindowRecord window);
   Status GoOnMeasuring(const StreamRecord& stream, WindowRecord window, bool* progress);
   Status StepMeasuring(const StreamRecord& stream, WindowRecord window, bool* progress);
   Status LaterAgain(const StreamRecord& stream, Status status);
@@ -157,8 +160,9 @@ class Monitor {
   DetectOptions OptionsOf(const StreamRecord& stream, uint64_t window);
 
   // monitor_profiles.cc
-  // The profile, a step further if it can be: its jobs submitted, or what they wrote taken in.
-  Result<ProfileRecord> AdvanceProfile(const std::string& key);
+  // The profile, a step further if it can be: its jobs submitted, or what they wrote taken in. None
+  // when its record is gone or damaged, or does not say what to embed.
+  Result<std::optional<ProfileRecord>> AdvanceProfile(const std::string& key);
   Status SubmitProfile(ProfileRecord* profile);
   Status BuildProfile(ProfileRecord* profile);
   Status SaveProfileRecord(const ProfileRecord& record);

@@ -119,8 +119,9 @@ Result<v1::DatasetVersion> Monitor::Import(const StreamRecord& stream, const Win
   header.set_name(window.window.stream());
   header.set_allow_unlabelled(true);
   header.set_validation_fraction(stream.stream.spec().window().validation_fraction());
+  // They were taken when they were observed, and what was taken counts for drift.
   ATTUNE_ASSIGN_OR_RETURN(std::unique_ptr<datasets::Import> import,
-                          ports_.catalog->StartImport(header));
+                          ports_.catalog->StartImport(header, datasets::LikelyAnswers::kIgnored));
   const std::string source = kWindowSource + std::to_string(window.window.number());
   if (!import->already_done()) {
     ATTUNE_RETURN_IF_ERROR(

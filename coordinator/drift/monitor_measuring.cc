@@ -14,6 +14,7 @@ namespace attune::drift {
 namespace {
 
 constexpr std::chrono::hours kWeek{7 * 24};
+constexpr size_t kModelDigits = 10;  // in a request id, which has little room
 
 std::string Ended(const v1::Job& job) {
   return "the EMBED job " + job.id() +
@@ -86,8 +87,13 @@ Status Monitor::BeginMeasuring(const StreamRecord& stream, WindowRecord window) 
   Result<v1::ReferenceProfile> reference = FindReference(spec);
   if (!reference.ok()) {
     if (reference.status().code() != StatusCode::kNotFound) return reference.status();
+    CancelEmbed(window.window.job_id(), "its window is not measured");
     return FinishWindow(stream, std::move(window), "unmeasured", reference.status().message(),
                         true);
+  }
+  if (window.window.profile() != reference->model()) {
+    CancelEmbed(window.window.job_id(), "its window is measured by " + reference->model());
+    window.window.clear_job_id();
   }
   window.phase = Phase::kEmbedding;
   window.profile_key = ProfileKey(*reference);
@@ -108,6 +114,21 @@ Status Monitor::BeginMeasuring(const StreamRecord& stream, WindowRecord window) 
     }
     SaveProfile(transaction, *profile);
     window.since = transaction.now();
+    SaveWindow(transaction, window);
+    return Status();
+  });
+}
+
+Status Monitor::BeginMeasuringAgain(const StreamRecord& stream, WindowRecord window) {
+  spdlog::warn(
+      "window {} of stream '{}': the record of the reference's profile is gone, damaged or "
+      "of an older format: the profile is made anew",
+      window.window.number(), window.window.stream());
+  window.phase = Phase::kClosed;
+  window.profile_key.clear();
+  return ports_.database->Write([&](Transaction& transaction) -> Status {
+    ATTUNE_ASSIGN_OR_RETURN(StreamRecord now,
+                            FindStream(transaction, window.window.stream(), stream.incarnation));
     SaveWindow(transaction, window);
     return Status();
   });
@@ -180,8 +201,10 @@ Status Monitor::StepMeasuring(const StreamRecord& stream, WindowRecord window, b
     rows.set_dataset(window.window.dataset());
     rows.set_split("all");
     rows.set_examples(kExamplesMeasured);
-    Result<v1::Job> job = SubmitEmbed(WindowRequest(stream, window.window.number()) + "/embed",
-                                      window.window.profile(), rows);
+    const std::string& model = window.window.profile();
+    Result<v1::Job> job = SubmitEmbed(WindowRequest(stream, window.window.number()) + "/embed/" +
+                                          Sha256Hex(model).substr(0, kModelDigits),
+                                      model, rows);
     if (!job.ok()) {
       return IsTransient(job.status())
                  ? job.status()
@@ -200,9 +223,13 @@ Status Monitor::StepMeasuring(const StreamRecord& stream, WindowRecord window, b
   if (pause != pauses_.end() && ports_.clock->Monotonic() < pause->second.until) {
     return pause->second.why;
   }
-  Result<ProfileRecord> advanced = AdvanceProfile(window.profile_key);
+  Result<std::optional<ProfileRecord>> advanced = AdvanceProfile(window.profile_key);
   if (!advanced.ok()) return LaterAgain(stream, advanced.status());
-  ProfileRecord profile = *std::move(advanced);
+  if (!advanced->has_value()) {
+    *progress = true;
+    return BeginMeasuringAgain(stream, std::move(window));
+  }
+  ProfileRecord profile = **std::move(advanced);
   if (profile.phase == ProfileRecord::Phase::kFailed) {
     return fail("the reference has no profile: " + profile.reason);
   }

@@ -42,19 +42,21 @@ Status Monitor::SaveProfileRecord(const ProfileRecord& record) {
   return Status();
 }
 
-Result<ProfileRecord> Monitor::AdvanceProfile(const std::string& key) {
+Result<std::optional<ProfileRecord>> Monitor::AdvanceProfile(const std::string& key) {
   std::optional<ProfileRecord> profile;
   ATTUNE_RETURN_IF_ERROR(ports_.database->Read([&](Transaction& transaction) {
     profile = FindProfile(transaction, key);
     return Status();
   }));
-  if (!profile) return Internal("profile " + key + " was forgotten though a window waits for it");
-  if (profile->phase != ProfileRecord::Phase::kEmbedding) return *profile;
+  if (!profile || profile->phase == ProfileRecord::Phase::kReady) return profile;
+  // Of an older format, which said nothing of parts.
+  if (profile->of.parts().empty()) return std::optional<ProfileRecord>();
+  if (profile->phase == ProfileRecord::Phase::kFailed) return profile;
   if (profile->jobs.empty()) {
     ATTUNE_RETURN_IF_ERROR(SubmitProfile(&*profile));
     ATTUNE_RETURN_IF_ERROR(Fault("profile_submitted"));
     ATTUNE_RETURN_IF_ERROR(SaveProfileRecord(*profile));
-    if (profile->phase != ProfileRecord::Phase::kEmbedding) return *profile;
+    if (profile->phase != ProfileRecord::Phase::kEmbedding) return profile;
   }
   for (const std::string& id : profile->jobs) {
     Result<v1::Job> job = ports_.runner->Get(id);
@@ -66,9 +68,9 @@ Result<ProfileRecord> Monitor::AdvanceProfile(const std::string& key) {
            "the EMBED job " + id + " of " + profile->of.model() +
                "'s training data failed: " + (job.ok() ? job->reason() : job.status().message()));
       ATTUNE_RETURN_IF_ERROR(SaveProfileRecord(*profile));
-      return *profile;
+      return profile;
     }
-    if (job->state() != v1::Job::SUCCEEDED) return *profile;
+    if (job->state() != v1::Job::SUCCEEDED) return profile;
   }
   Status built = BuildProfile(&*profile);
   if (built.code() == StatusCode::kDataLoss || built.code() == StatusCode::kNotFound) {
@@ -82,7 +84,7 @@ Result<ProfileRecord> Monitor::AdvanceProfile(const std::string& key) {
     Status removed = ports_.runner->RemoveOutput(id);
     if (!removed.ok()) spdlog::warn("{}", removed.message());
   }
-  return *profile;
+  return profile;
 }
 
 Status Monitor::SubmitProfile(ProfileRecord* profile) {

@@ -54,6 +54,24 @@ TEST_F(MonitorTest, AFullWindowBecomesADataSetVersionAndIsMeasured) {
   EXPECT_THAT(runner_.jobs, SizeIs(1 + kPartsOfOne));  // nothing twice
 }
 
+// What was taken when it was observed is measured, also where an import would ask for another name.
+TEST_F(MonitorTest, RowsWhoseAnswerHasAnotherNameCountAsUnlabelled) {
+  std::string rows;
+  for (int i = 0; i < 6; ++i) {
+    rows += R"({"prompt": "ask )" + std::to_string(i) + R"(", "response": "so"})" + "\n";
+  }
+  Result<v1::ObserveResponse> observed = Observe(rows + Rows("old", 0, 4));
+  ASSERT_TRUE(observed.ok()) << observed.status().ToString();
+  EXPECT_EQ(observed->accepted(), 10u);
+  EXPECT_EQ(observed->labelled(), 4u);
+  monitor_->Tick();
+  const v1::Window window = OnlyWindow();
+  EXPECT_EQ(window.state(), "measured") << window.reason();
+  EXPECT_EQ(window.examples(), 10u);
+  EXPECT_EQ(window.labelled(), 4u);
+  EXPECT_THAT(Texts("live@1"), SizeIs(10));
+}
+
 TEST_F(MonitorTest, ASmallWindowClosesByTimeOnceItHasEnough) {
   v1::StreamSpec spec = Spec();
   spec.mutable_window()->set_examples(1000);
