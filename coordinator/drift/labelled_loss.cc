@@ -3,7 +3,6 @@
 #include <cmath>
 
 #include "common/statistics/two_samples.h"
-#include "coordinator/drift/enough.h"
 
 namespace attune::drift {
 namespace {

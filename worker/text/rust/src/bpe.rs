@@ -218,7 +218,7 @@ impl Bpe {
 }
 
 /// GPT-2's alphabet: printable bytes as they are, the others from U+0100 on.
-pub fn byte_alphabet() -> HashMap<char, u8> {
+fn byte_alphabet() -> HashMap<char, u8> {
     let mut moved = 0;
     (0..=255u8)
         .map(|byte| {

@@ -231,11 +231,13 @@ fn splitter_of(pre_tokenizer: &PreTokenizerWrapper) -> Option<Splitter> {
     use PreTokenizerWrapper as P;
     let alone = std::slice::from_ref(pre_tokenizer);
     match if let P::Sequence(list) = pre_tokenizer { list.as_ref() } else { alone } {
-        [P::ByteLevel(level)] if !level.add_prefix_space && level.use_regex => Some(Splitter::gpt2(false)),
+        [P::ByteLevel(level)] if !level.add_prefix_space && level.use_regex => {
+            Some(Splitter::Gpt2 { digits: false })
+        }
         [P::Digits(digits), P::ByteLevel(level)]
             if digits.individual_digits && !level.add_prefix_space && level.use_regex =>
         {
-            Some(Splitter::gpt2(true))
+            Some(Splitter::Gpt2 { digits: true })
         }
         [P::Split(split), P::ByteLevel(level)] if !level.add_prefix_space && !level.use_regex => {
             let tokenizers::pre_tokenizers::split::SplitPattern::Regex(expression) = &split.pattern else {

@@ -26,10 +26,6 @@ pub enum Splitter {
 }
 
 impl Splitter {
-    pub fn gpt2(digits: bool) -> Self {
-        Splitter::Gpt2 { digits }
-    }
-
     /// None when the engine does not take the expression.
     pub fn of(expression: &str) -> Option<Self> {
         match expression {
