@@ -6,18 +6,11 @@
 
 #include <random>
 
+#include "common/scoring/unicode.h"
 #include "worker/text/text.h"
 
 namespace attune::text {
 namespace {
-
-std::string Utf8(uint32_t c) {
-  auto low = [&](int shift) { return static_cast<char>(0x80 | ((c >> shift) & 0x3f)); };
-  if (c < 0x80) return {static_cast<char>(c)};
-  if (c < 0x800) return {static_cast<char>(0xc0 | c >> 6), low(0)};
-  if (c < 0x10000) return {static_cast<char>(0xe0 | c >> 12), low(6), low(0)};
-  return {static_cast<char>(0xf0 | c >> 18), low(12), low(6), low(0)};
-}
 
 class ByteLevelTest : public testing::TestWithParam<const char*> {
  protected:
@@ -47,7 +40,7 @@ class ByteLevelTest : public testing::TestWithParam<const char*> {
 TEST_P(ByteLevelTest, EveryKindOfCharacterIsSplitAlike) {
   for (uint32_t c = 1; c <= 0x10ffff; c += c < 0x3400 ? 1 : 311) {
     if (c == '@' || (c >= 0xd800 && c < 0xe000)) continue;
-    const std::string character = Utf8(c);
+    const std::string character = scoring::Encode(std::u32string(1, c));
     for (const char* place : {"'@x", "a@b 1@2", "\n@ \n @"}) {
       std::string text(place);
       for (size_t at; (at = text.find('@')) != std::string::npos;) text.replace(at, 1, character);
