@@ -1,0 +1,65 @@
+#pragma once
+
+// What curation did to the examples of an import, one by one: the file findings.jsonl in a
+// version's folder, an object a line with the keys of Finding. All are counted; the first 2,000 of
+// each reason are kept whole, 20,000 in all, so that the file stays small however many there are.
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "common/base/files.h"
+#include "common/base/hash.h"
+#include "common/base/status.h"
+
+namespace attune::curation {
+
+inline constexpr const char* kFindingsFile = "findings.jsonl";
+inline constexpr uint64_t kFindingsOfReasonKept = 2'000, kFindingsKept = 20'000;
+inline constexpr size_t kFirstWordsBytesMax = 100;
+
+struct Finding {
+  // near_duplicate, near_validation, too_short, too_long, language, contamination, or pattern:NAME.
+  std::string reason;
+  std::string action;    // "drop", "redact" or "report"
+  std::string file;      // where the row stood; empty: in the version that was appended to
+  uint64_t line = 0;     // from 1
+  std::string id;        // of the example, as it was read
+  std::string evidence;  // another example ("id 3f..."), a language, a length; never the secret
+  std::string words;     // the first of the row's reading text, secrets and personal data redacted
+};
+
+class FindingsWriter {
+ public:
+  // The file appears in the folder when there is a finding.
+  explicit FindingsWriter(const std::filesystem::path& folder) : path_(folder / kFindingsFile) {}
+
+  Status Add(const Finding& finding);
+  // Rows by reason, those that were dropped and the others.
+  const std::map<std::string, uint64_t>& dropped() const { return dropped_; }
+  const std::map<std::string, uint64_t>& kept() const { return kept_; }
+
+  // The SHA-256 of the file; empty when there is none. No Add after it.
+  Result<std::string> Finish();
+
+ private:
+  const std::filesystem::path path_;
+  std::map<std::string, uint64_t> dropped_, kept_;
+  uint64_t written_ = 0;
+  std::optional<AtomicFileWriter> file_;
+  std::optional<Sha256> hash_;
+};
+
+// Hands over the findings in order until take returns false. kDataLoss, naming the file, when it is
+// missing or not what the checksum says; nothing was handed over then.
+Status ReadFindings(const std::filesystem::path& folder, const std::string& sha256,
+                    const std::function<bool(const Finding&)>& take);
+
+// A line without its end. kDataLoss when it is none.
+Result<Finding> ParseFinding(std::string_view line);
+
+}  // namespace attune::curation
