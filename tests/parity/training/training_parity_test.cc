@@ -22,12 +22,19 @@ const fs::path kFixtures = "tests/fixtures/model";
 class FixedPlan : public StepPlan {
  public:
   int steps() const override { return static_cast<int>(steps_.size()); }
+  int steps_an_epoch() const override { return steps(); }
+  uint64_t sequences_an_epoch() const override { return sequences_; }
+  uint64_t fewest_sequences() const override { return sequences_; }
   PlannedStep Step(int s) const override { return steps_[s]; }
   std::string Digest() const override { return "fixed"; }
-  void Add(PlannedStep step) { steps_.push_back(std::move(step)); }
+  void Add(PlannedStep step) {
+    sequences_ += step.sequences.size();
+    steps_.push_back(std::move(step));
+  }
 
  private:
   std::vector<PlannedStep> steps_;
+  uint64_t sequences_ = 0;
 };
 
 void AddBatches(const json& batches, testing::StepInput& input) {

@@ -1,87 +1,36 @@
 #include "worker/engine/data/packing.h"
 
 #include <algorithm>
-#include <bit>
 #include <numeric>
 #include <queue>
 
 namespace attune::engine {
 namespace {
 
-constexpr uint32_t kNone = UINT32_MAX;
-
-// Counting sort, longest first; stable.
-std::vector<uint32_t> LongestFirst(std::span<const uint32_t> order,
-                                   std::span<const uint32_t> lengths, int capacity) {
-  std::vector<uint32_t> places(static_cast<size_t>(capacity) + 2, 0);
-  for (uint32_t example : order) ++places[static_cast<size_t>(capacity) - lengths[example] + 1];
-  std::partial_sum(places.begin(), places.end(), places.begin());
-  std::vector<uint32_t> sorted(order.size());
-  for (uint32_t example : order) {
-    sorted[places[static_cast<size_t>(capacity) - lengths[example]]++] = example;
-  }
-  return sorted;
+// Where the items of each key, 0 to `keys` - 1, start when they are sorted by it.
+template <typename Key>
+std::vector<uint32_t> Starts(size_t count, size_t keys, const Key& key) {
+  std::vector<uint32_t> starts(keys + 1, 0);
+  for (size_t i = 0; i < count; ++i) ++starts[key(i) + 1];
+  std::partial_sum(starts.begin(), starts.end(), starts.begin());
+  return starts;
 }
 
-// Open bins by the room they have left: which room of at least n is the smallest that some bin has?
-class RoomIndex {
- public:
-  explicit RoomIndex(int capacity)
-      : leaves_(std::bit_ceil(static_cast<size_t>(capacity) + 1)),
-        any_(2 * leaves_, false),
-        first_(static_cast<size_t>(capacity) + 1, kNone) {}
-
-  void Put(uint32_t bin, uint32_t room) {
-    if (next_.size() <= bin) next_.resize(bin + 1, kNone);
-    next_[bin] = first_[room];
-    first_[room] = bin;
-    for (size_t node = leaves_ + room; node > 0 && !any_[node]; node /= 2) any_[node] = true;
-  }
-
-  // Takes a bin of the smallest sufficient room out; kNone when there is none.
-  uint32_t Take(uint32_t need, uint32_t* room) {
-    size_t leaf = FirstFrom(need);
-    if (leaf == 0) return kNone;
-    *room = static_cast<uint32_t>(leaf - leaves_);
-    uint32_t bin = first_[*room];
-    first_[*room] = next_[bin];
-    if (first_[*room] == kNone) {
-      any_[leaf] = false;
-      for (size_t node = leaf / 2; node > 0; node /= 2)
-        any_[node] = any_[2 * node] || any_[2 * node + 1];
-    }
-    return bin;
-  }
-
- private:
-  // The first leaf from `room` on with a bin; 0 when there is none.
-  size_t FirstFrom(uint32_t room) const {
-    size_t node = leaves_ + room;
-    while (!any_[node]) {
-      // Up while a right child, then over to the right sibling.
-      while (node % 2 == 1) node /= 2;
-      if (node == 0) return 0;
-      ++node;
-    }
-    while (node < leaves_) node = any_[2 * node] ? 2 * node : 2 * node + 1;
-    return node;
-  }
-
-  const size_t leaves_;
-  std::vector<bool> any_;
-  std::vector<uint32_t> first_;  // by room: the last bin put there
-  std::vector<uint32_t> next_;   // by bin
-};
-
-Bins Group(const std::vector<uint32_t>& items, const std::vector<uint32_t>& bin_of, size_t count) {
+// `items` by their keys; stable.
+template <typename Key>
+Bins Group(std::span<const uint32_t> items, size_t keys, const Key& key) {
   Bins bins;
-  bins.starts.assign(count + 1, 0);
-  for (uint32_t bin : bin_of) ++bins.starts[bin + 1];
-  std::partial_sum(bins.starts.begin(), bins.starts.end(), bins.starts.begin());
+  bins.starts = Starts(items.size(), keys, key);
   std::vector<uint32_t> places(bins.starts.begin(), bins.starts.end() - 1);
   bins.items.resize(items.size());
-  for (size_t i = 0; i < items.size(); ++i) bins.items[places[bin_of[i]]++] = items[i];
+  for (size_t i = 0; i < items.size(); ++i) bins.items[places[key(i)]++] = items[i];
   return bins;
+}
+
+std::vector<uint32_t> Numbers(size_t count) {
+  std::vector<uint32_t> numbers(count);
+  std::iota(numbers.begin(), numbers.end(), 0u);
+  return numbers;
 }
 
 struct StepLoad {
@@ -97,68 +46,82 @@ bool MoreLoaded(const StepLoad& a, const StepLoad& b) {
   return left != right ? left > right : a.step > b.step;
 }
 
-}  // namespace
-
-void Shuffle(std::vector<uint32_t>* items, Random* random) {
-  for (size_t i = items->size(); i > 1; --i) std::swap((*items)[i - 1], (*items)[random->Below(i)]);
-}
-
-Bins PackBestFit(std::span<const uint32_t> order, std::span<const uint32_t> lengths, int capacity) {
-  std::vector<uint32_t> sorted = LongestFirst(order, lengths, capacity);
-  std::vector<uint32_t> bin_of(sorted.size());
-  RoomIndex rooms(capacity);
-  uint32_t bins = 0;
-  for (size_t i = 0; i < sorted.size(); ++i) {
-    uint32_t length = lengths[sorted[i]];
-    uint32_t room = static_cast<uint32_t>(capacity);
-    uint32_t bin = rooms.Take(length, &room);
-    if (bin == kNone) bin = bins++;
-    bin_of[i] = bin;
-    rooms.Put(bin, room - length);
-  }
-  return Group(sorted, bin_of, bins);
-}
-
-Bins BalanceSteps(std::span<const uint64_t> sequence_tokens, int size, Random* random) {
-  const size_t count = sequence_tokens.size(), places = static_cast<size_t>(size);
-  const size_t steps = (count + places - 1) / places;
-  std::vector<uint32_t> order(count);
-  std::iota(order.begin(), order.end(), 0u);
-  Shuffle(&order, random);
-  std::ranges::stable_sort(order, std::greater(), [&](uint32_t s) { return sequence_tokens[s]; });
-
+// The step of each sequence, of `order`, longest first.
+std::vector<uint32_t> Deal(std::span<const uint32_t> order, std::span<const uint32_t> tokens,
+                           size_t places, size_t steps) {
   std::vector<StepLoad> loads;
   for (size_t step = 0; step < steps; ++step) {
-    size_t room = std::min(places, count - step * places);
+    const size_t room = std::min(places, order.size() - step * places);
     loads.push_back({0, static_cast<uint32_t>(room), 0, static_cast<uint32_t>(step)});
   }
   std::priority_queue<StepLoad, std::vector<StepLoad>, decltype(&MoreLoaded)> least(
       &MoreLoaded, std::move(loads));
-  std::vector<uint32_t> step_of(count);
-  for (size_t i = 0; i < count; ++i) {
+  std::vector<uint32_t> step_of(order.size());
+  for (size_t i = 0; i < order.size(); ++i) {
     StepLoad load = least.top();
     least.pop();
     step_of[i] = load.step;
-    load.tokens += sequence_tokens[order[i]];
+    load.tokens += tokens[order[i]];
     if (++load.taken < load.places) least.push(load);
   }
-  // A random order of the full steps, and of the sequences inside a step.
-  std::vector<uint32_t> new_number(steps);
-  std::iota(new_number.begin(), new_number.end(), 0u);
-  const bool last_is_short = count % places != 0;
-  std::vector<uint32_t> full(new_number.begin(), new_number.end() - (last_is_short ? 1 : 0));
-  Shuffle(&full, random);
-  std::ranges::copy(full, new_number.begin());
-  for (uint32_t& step : step_of) step = new_number[step];
-  std::vector<uint32_t> mixed(count);
-  std::iota(mixed.begin(), mixed.end(), 0u);
-  Shuffle(&mixed, random);
-  std::vector<uint32_t> mixed_order(count), mixed_steps(count);
-  for (size_t i = 0; i < count; ++i) {
-    mixed_order[i] = order[mixed[i]];
-    mixed_steps[i] = step_of[mixed[i]];
+  return step_of;
+}
+
+}  // namespace
+
+void Shuffle(std::span<uint32_t> items, Random* random) {
+  for (size_t i = items.size(); i > 1; --i) std::swap(items[i - 1], items[random->Below(i)]);
+}
+
+Packer::Packer(std::span<const uint32_t> lengths, uint32_t capacity)
+    : histogram_(CountLengths(lengths)), packing_(PackLengths(histogram_, capacity)) {
+  const size_t longest = histogram_.empty() ? 0 : histogram_.back().length;
+  std::vector<uint32_t> places =
+      Starts(lengths.size(), longest + 1, [&](size_t i) { return lengths[i]; });
+  by_length_.resize(lengths.size());
+  for (uint32_t i = 0; i < lengths.size(); ++i) by_length_[places[lengths[i]]++] = i;
+}
+
+Bins Packer::Pack(Random* random) const {
+  std::vector<uint32_t> examples = by_length_;
+  std::vector<size_t> next;  // of each kind, in examples
+  size_t start = 0;
+  for (const LengthCount& kind : histogram_) {
+    next.push_back(start);
+    Shuffle(std::span(examples).subspan(start, kind.count), random);
+    start += kind.count;
   }
-  return Group(mixed_order, mixed_steps, steps);
+  Bins bins;
+  bins.items.reserve(examples.size());
+  bins.starts.reserve(packing_.sequences + 1);
+  for (const Pattern& pattern : packing_.patterns) {
+    for (uint32_t time = 0; time < pattern.times; ++time) {
+      for (const uint32_t kind : pattern.kinds) bins.items.push_back(examples[next[kind]++]);
+      bins.starts.push_back(static_cast<uint32_t>(bins.items.size()));
+    }
+  }
+  ATTUNE_CHECK(bins.items.size() == examples.size());
+  return bins;
+}
+
+Bins BalanceSteps(std::span<const uint32_t> sequence_tokens, uint32_t capacity, int size,
+                  Random* random) {
+  const size_t count = sequence_tokens.size(), places = static_cast<size_t>(size);
+  const size_t steps = (count + places - 1) / places;
+  std::vector<uint32_t> order = Numbers(count);
+  Shuffle(order, random);
+  order = Group(order, static_cast<size_t>(capacity) + 1, [&](size_t i) {
+            return capacity - sequence_tokens[order[i]];
+          }).items;
+  std::vector<uint32_t> step_of = Deal(order, sequence_tokens, places, steps);
+  // A random order of the full steps, and of the sequences inside a step.
+  std::vector<uint32_t> new_number = Numbers(steps);
+  Shuffle(std::span(new_number).first(count / places), random);
+  std::vector<uint32_t> mixed = Numbers(count);
+  Shuffle(mixed, random);
+  std::vector<uint32_t> mixed_order(count);
+  for (size_t i = 0; i < count; ++i) mixed_order[i] = order[mixed[i]];
+  return Group(mixed_order, steps, [&](size_t i) { return new_number[step_of[mixed[i]]]; });
 }
 
 }  // namespace attune::engine

@@ -19,38 +19,81 @@ struct Epoch {
   Bins sequences, steps;
 };
 
+// sha256 over numbers of 4 bytes, little-endian.
+class NumbersHash {
+ public:
+  void Add(uint32_t number) {
+    for (int shift = 0; shift < 32; shift += 8) bytes_ += static_cast<char>(number >> shift);
+    if (bytes_.size() >= kBytes) Flush();
+  }
+  void Add(std::span<const uint32_t> numbers) {
+    for (const uint32_t number : numbers) Add(number);
+  }
+  void Add(std::string_view text) { bytes_ += text; }
+  std::string Hex() {
+    Flush();
+    return hash_.Hex();
+  }
+
+ private:
+  static constexpr size_t kBytes = 1 << 16;
+  void Flush() {
+    hash_.Update(bytes_);
+    bytes_.clear();
+  }
+  Sha256 hash_;
+  std::string bytes_;
+};
+
 class BalancedPlan : public StepPlan {
  public:
   BalancedPlan(std::span<const uint32_t> lengths, std::span<const uint32_t> target_counts,
                const PlanOptions& options)
       : lengths_(lengths.begin(), lengths.end()),
         target_counts_(target_counts.begin(), target_counts.end()),
-        options_(options) {}
+        options_(options) {
+    if (options.packing) packer_.emplace(lengths_, static_cast<uint32_t>(options.sequence_length));
+  }
 
   Status CountSteps();
 
   int steps() const override { return steps_; }
+  int steps_an_epoch() const override { return steps_an_epoch_; }
+  uint64_t sequences_an_epoch() const override {
+    return packer_ ? packer_->sequences() : lengths_.size();
+  }
+  uint64_t fewest_sequences() const override {
+    return packer_ ? packer_->fewest_sequences() : lengths_.size();
+  }
   PlannedStep Step(int s) const override;
   std::string Digest() const override;
 
  private:
   std::shared_ptr<const Epoch> EpochOf(int epoch) const EXCLUDES(mutex_);
   std::shared_ptr<const Epoch> MakeEpoch(int epoch) const;
+  Bins MakeSequences(Random* random) const;
+  PlannedStep StepOf(const Epoch& epoch, int step) const;
+  void AddInputs(NumbersHash* hash) const;
 
   const std::vector<uint32_t> lengths_, target_counts_;
   const PlanOptions options_;
+  std::optional<Packer> packer_;  // with options_.packing
   int steps_ = 0, steps_an_epoch_ = 0;
   mutable Mutex mutex_;
   mutable int cached_epoch_ GUARDED_BY(mutex_) = -1;
   mutable std::shared_ptr<const Epoch> cached_ GUARDED_BY(mutex_);
+  mutable Mutex digest_mutex_;  // before mutex_
+  mutable std::string digest_ GUARDED_BY(digest_mutex_);
 };
 
 Status BalancedPlan::CountSteps() {
-  // Every epoch has as many sequences, since their number follows from the lengths alone.
-  auto steps_an_epoch = static_cast<double>(EpochOf(0)->steps.size());
-  double steps = std::ceil(options_.epochs * steps_an_epoch - 1e-9);
+  const auto batch = static_cast<uint64_t>(options_.global_batch);
+  const uint64_t steps_an_epoch = (sequences_an_epoch() + batch - 1) / batch;
+  double steps = std::ceil(options_.epochs * static_cast<double>(steps_an_epoch) - 1e-9);
   if (options_.max_steps > 0) steps = std::min<double>(steps, options_.max_steps);
-  if (steps > kStepsMax) return InvalidArgument("the run would have more than 1e9 steps");
+  if (steps > kStepsMax || steps_an_epoch > kStepsMax) {
+    return InvalidArgument("the run would have more than 1e9 steps");
+  }
   steps_an_epoch_ = static_cast<int>(steps_an_epoch);
   steps_ = std::max(1, static_cast<int>(steps));
   return Status();
@@ -59,42 +102,49 @@ Status BalancedPlan::CountSteps() {
 std::shared_ptr<const Epoch> BalancedPlan::EpochOf(int epoch) const {
   MutexLock lock(&mutex_);
   if (cached_epoch_ != epoch) {
+    cached_.reset();  // two at once would be more memory than a plan may take
     cached_ = MakeEpoch(epoch);
     cached_epoch_ = epoch;
   }
   return cached_;
 }
 
+Bins BalancedPlan::MakeSequences(Random* random) const {
+  if (packer_) return packer_->Pack(random);
+  Bins single;
+  single.items.resize(lengths_.size());
+  single.starts.resize(lengths_.size() + 1);
+  std::iota(single.items.begin(), single.items.end(), 0u);
+  std::iota(single.starts.begin(), single.starts.end(), 0u);
+  Shuffle(single.items, random);
+  return single;
+}
+
 std::shared_ptr<const Epoch> BalancedPlan::MakeEpoch(int epoch) const {
   // A stream of its own for each epoch, so that any epoch can be planned without those before it.
   Random seeds(options_.seed);
   Random random(seeds.Next() ^ (0x9e3779b97f4a7c15ULL * (static_cast<uint64_t>(epoch) + 1)));
-  std::vector<uint32_t> order(lengths_.size());
-  std::iota(order.begin(), order.end(), 0u);
-  Shuffle(&order, &random);
   auto made = std::make_shared<Epoch>();
-  if (options_.packing) {
-    made->sequences = PackBestFit(order, lengths_, options_.sequence_length);
-  } else {
-    made->sequences.starts.resize(order.size() + 1);
-    std::iota(made->sequences.starts.begin(), made->sequences.starts.end(), 0u);
-    made->sequences.items = std::move(order);
-  }
-  std::vector<uint64_t> tokens(made->sequences.size(), 0);
+  made->sequences = MakeSequences(&random);
+  std::vector<uint32_t> tokens(made->sequences.size(), 0);
   for (size_t i = 0; i < tokens.size(); ++i) {
     for (uint32_t example : made->sequences[i]) tokens[i] += lengths_[example];
   }
-  made->steps = BalanceSteps(tokens, options_.global_batch, &random);
+  made->steps = BalanceSteps(tokens, static_cast<uint32_t>(options_.sequence_length),
+                             options_.global_batch, &random);
   return made;
 }
 
 PlannedStep BalancedPlan::Step(int s) const {
   ATTUNE_CHECK(s >= 0);
   ATTUNE_CHECK(s < steps_);
-  std::shared_ptr<const Epoch> epoch = EpochOf(s / steps_an_epoch_);
+  return StepOf(*EpochOf(s / steps_an_epoch_), s % steps_an_epoch_);
+}
+
+PlannedStep BalancedPlan::StepOf(const Epoch& epoch, int s) const {
   PlannedStep step;
-  for (uint32_t number : epoch->steps[static_cast<size_t>(s % steps_an_epoch_)]) {
-    auto examples = epoch->sequences[number];
+  for (uint32_t number : epoch.steps[static_cast<size_t>(s)]) {
+    auto examples = epoch.sequences[number];
     for (uint32_t example : examples) {
       step.tokens += lengths_[example];
       step.target_tokens += target_counts_[example];
@@ -104,22 +154,36 @@ PlannedStep BalancedPlan::Step(int s) const {
   return step;
 }
 
+void BalancedPlan::AddInputs(NumbersHash* hash) const {
+  std::string text = "attune step plan";
+  for (const uint64_t number :
+       {static_cast<uint64_t>(kPlanFormat), options_.seed,
+        static_cast<uint64_t>(options_.sequence_length), static_cast<uint64_t>(options_.packing),
+        static_cast<uint64_t>(options_.global_batch), static_cast<uint64_t>(steps_),
+        static_cast<uint64_t>(lengths_.size())}) {
+    text += " " + std::to_string(number);
+  }
+  hash->Add(text);
+  hash->Add(lengths_);
+  hash->Add(target_counts_);
+}
+
 std::string BalancedPlan::Digest() const {
-  Sha256 hash;
-  auto add = [&hash](uint32_t number) {
-    uint8_t bytes[4] = {static_cast<uint8_t>(number), static_cast<uint8_t>(number >> 8),
-                        static_cast<uint8_t>(number >> 16), static_cast<uint8_t>(number >> 24)};
-    hash.Update(bytes, sizeof bytes);
-  };
-  for (int s = 0; s < steps_; ++s) {
-    PlannedStep step = Step(s);
-    add(static_cast<uint32_t>(step.sequences.size()));
+  MutexLock lock(&digest_mutex_);
+  if (!digest_.empty()) return digest_;
+  NumbersHash hash;
+  AddInputs(&hash);
+  const std::shared_ptr<const Epoch> first = EpochOf(0);
+  for (int s = 0; s < steps_an_epoch_; ++s) {
+    const PlannedStep step = StepOf(*first, s);
+    hash.Add(static_cast<uint32_t>(step.sequences.size()));
     for (const Sequence& sequence : step.sequences) {
-      add(static_cast<uint32_t>(sequence.size()));
-      for (uint32_t example : sequence) add(example);
+      hash.Add(static_cast<uint32_t>(sequence.size()));
+      hash.Add(sequence);
     }
   }
-  return hash.Hex();
+  digest_ = hash.Hex();
+  return digest_;
 }
 
 Status CheckOptions(const PlanOptions& options) {
