@@ -26,6 +26,7 @@
 #include "coordinator/api/schedule_service.h"
 #include "coordinator/api/trainer_service.h"
 #include "coordinator/api/worker_service.h"
+#include "coordinator/dataset_users.h"
 #include "coordinator/drift/monitor.h"
 #include "coordinator/drift/schema.h"
 #include "coordinator/jobs/repository.h"
@@ -270,7 +271,7 @@ Status CoordinatorServer::Parts::OpenState() {
   ATTUNE_ASSIGN_OR_RETURN(database,
                           Database::Open(state->path() / "attune.db", migrations, wall_clock));
   if (Database::Observer death = TestDeath()) database->AddObserver(std::move(death));
-  catalog = std::make_unique<datasets::Catalog>(database.get(), config.storage);
+  catalog = std::make_unique<datasets::Catalog>(database.get(), config.storage, DatasetUsers());
   registry = std::make_unique<models::Registry>(
       database.get(), config.storage,
       std::vector<models::Registry::InUse>{jobs::ModelsInUse, retraining::ModelsInUse});

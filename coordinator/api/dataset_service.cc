@@ -1,5 +1,7 @@
 #include "coordinator/api/dataset_service.h"
 
+#include <algorithm>
+
 #include "common/rpc/rpc.h"
 #include "coordinator/api/answer.h"
 
@@ -58,7 +60,7 @@ grpc::Status DatasetService::GetDataset(grpc::ServerContext* context,
                                         v1::DatasetVersion* response) {
   grpc::Status allowed = authenticator_->CheckUser(*context);
   if (!allowed.ok()) return allowed;
-  return Answer(catalog_->Get(request->name()), response);
+  return Answer(catalog_->Show(request->name()), response);
 }
 
 grpc::Status DatasetService::ListDatasets(grpc::ServerContext* context,
@@ -67,6 +69,46 @@ grpc::Status DatasetService::ListDatasets(grpc::ServerContext* context,
   grpc::Status allowed = authenticator_->CheckUser(*context);
   if (!allowed.ok()) return allowed;
   return Answer(catalog_->List(*request), response);
+}
+
+grpc::Status DatasetService::DeleteDatasets(grpc::ServerContext* context,
+                                            const v1::DeleteDatasetsRequest* request,
+                                            v1::DeleteDatasetsResponse* response) {
+  security::Caller caller;
+  grpc::Status allowed = authenticator_->CheckUser(*context, security::kPromoter, &caller);
+  if (!allowed.ok()) return allowed;
+  return Answer(catalog_->Delete(*request, caller.actor()), response);
+}
+
+grpc::Status DatasetService::DiffDatasets(grpc::ServerContext* context,
+                                          const v1::DiffDatasetsRequest* request,
+                                          v1::DatasetDiff* response) {
+  grpc::Status allowed = authenticator_->CheckUser(*context);
+  if (!allowed.ok()) return allowed;
+  return Answer(catalog_->Diff(*request), response);
+}
+
+grpc::Status DatasetService::SampleDataset(grpc::ServerContext* context,
+                                           const v1::SampleDatasetRequest* request,
+                                           grpc::ServerWriter<v1::DatasetLines>* writer) {
+  grpc::Status allowed = authenticator_->CheckUser(*context);
+  if (!allowed.ok()) return allowed;
+  v1::DatasetLines lines;
+  auto send = [&]() -> Status {
+    if (!lines.data().empty() && !writer->Write(lines)) return Cancelled("the client went away");
+    lines.clear_data();
+    return Status();
+  };
+  Status sampled = catalog_->Sample(*request, [&](std::string_view line) -> Status {
+    for (; !line.empty(); line.remove_prefix(std::min(line.size(), kChunkBytesMax))) {
+      lines.mutable_data()->append(line.substr(0, kChunkBytesMax));
+      if (lines.data().size() >= kChunkBytesMax) ATTUNE_RETURN_IF_ERROR(send());
+    }
+    lines.mutable_data()->push_back('\n');
+    return Status();
+  });
+  if (sampled.ok()) sampled = send();
+  return rpc::ToGrpc(sampled);
 }
 
 }  // namespace attune

@@ -19,6 +19,13 @@ class DatasetService final : public v1::DatasetService::Service {
                           v1::DatasetVersion* response) override;
   grpc::Status ListDatasets(grpc::ServerContext* context, const v1::ListDatasetsRequest* request,
                             v1::ListDatasetsResponse* response) override;
+  grpc::Status DeleteDatasets(grpc::ServerContext* context,
+                              const v1::DeleteDatasetsRequest* request,
+                              v1::DeleteDatasetsResponse* response) override;
+  grpc::Status DiffDatasets(grpc::ServerContext* context, const v1::DiffDatasetsRequest* request,
+                            v1::DatasetDiff* response) override;
+  grpc::Status SampleDataset(grpc::ServerContext* context, const v1::SampleDatasetRequest* request,
+                             grpc::ServerWriter<v1::DatasetLines>* writer) override;
 
  private:
   datasets::Catalog* const catalog_;

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "coordinator/datasets/catalog_commit.h"
+#include "coordinator/datasets/deletion.h"
 #include "coordinator/datasets/importer.h"
 #include "coordinator/store/database.h"
 #include "coordinator/versions/folder.h"
@@ -28,26 +29,30 @@ class DoneImport final : public Import {
 class RunningImport final : public Import {
  public:
   RunningImport(Database* database, std::string name, versions::CommitRequest request,
-                std::unique_ptr<versions::TemporaryFolder> folder, const ImportOptions& options)
-      : database_(database),
+                std::unique_ptr<versions::TemporaryFolder> folder, const ImportOptions& options,
+                Leases::Lease newest)
+      : newest_(std::move(newest)),
+        database_(database),
         name_(std::move(name)),
         request_(std::move(request)),
         folder_(std::move(folder)),
         importer_(folder_->path(), options) {}
 
-  // Before the first row: the version is appended to this one, which must still be the newest at
-  // the end, as else what came in between would be left out.
-  Status Begin(const v1::DatasetVersion& newest) {
-    appended_to_ = ReferenceOf(newest);
-    request_.precondition = [this, number = newest.version()](Transaction& transaction) -> Status {
-      ATTUNE_ASSIGN_OR_RETURN(std::string record, DatasetTable().Find(transaction, {name_, 0}));
-      ATTUNE_ASSIGN_OR_RETURN(v1::DatasetVersion now, ParseRecord(record));
-      if (now.version() == number) return Status();
-      return Unavailable("while rows were appended to " + appended_to_ + ", " + ReferenceOf(now) +
-                         " was made: append them again");
+  // Before the first row. newest: the name's newest version, if it has one. It must still be that
+  // at the end: else what an append did not see would be left out, and examples of a version that
+  // came in between might change sides.
+  Status Begin(const std::optional<v1::DatasetVersion>& newest, bool append) {
+    request_.precondition = [this, append, number = newest ? newest->version() : 0](
+                                Transaction& transaction) -> Status {
+      const uint32_t now = DatasetTable().Newest(transaction, name_);
+      if (now == number) return Status();
+      return Overtaken(append, number, now);
     };
-    Status status = importer_.Begin(newest);
-    return status.ok() ? status : status.WithContext("dataset " + appended_to_);
+    if (!newest) return Status();
+    if (append) appended_to_ = ReferenceOf(*newest);
+    const auto use = append ? BaseVersion::Use::kAppend : BaseVersion::Use::kReplace;
+    Status status = importer_.Begin(*newest, use);
+    return status.ok() ? status : status.WithContext("dataset " + ReferenceOf(*newest));
   }
 
   bool already_done() const override { return false; }
@@ -65,6 +70,16 @@ class RunningImport final : public Import {
   }
 
  private:
+  Status Overtaken(bool append, uint32_t before, uint32_t now) const {
+    const std::string verb = append ? "append" : "import";
+    return Unavailable("while rows were " + verb + "ed" +
+                       (append ? " to " + versions::FormatReference(name_, before) : "") + ", " +
+                       (now > before ? versions::FormatReference(name_, now) + " was made"
+                                     : versions::FormatReference(name_, before) + " was deleted") +
+                       ": " + verb + " them again");
+  }
+
+  const Leases::Lease newest_;  // whose shards are shared
   Database* const database_;
   const std::string name_;
   versions::CommitRequest request_;
@@ -103,29 +118,50 @@ Status CheckNewName(const std::string& name) {
       .WithField("name");
 }
 
-Catalog::Catalog(Database* database, std::filesystem::path storage)
-    : database_(database), root_(std::move(storage) / "datasets") {}
+Catalog::Catalog(Database* database, std::filesystem::path storage, Users users,
+                 uint64_t shard_bytes)
+    : database_(database),
+      storage_(std::move(storage)),
+      root_(storage_ / "datasets"),
+      users_(std::move(users)),
+      shard_bytes_(shard_bytes) {}
 
 Status Catalog::Reconcile() {
-  return versions::Reconcile(database_, DatasetTable(), root_);
+  Deletion deletion(database_, storage_, users_, &leases_);
+  return versions::Reconcile(
+      database_, DatasetTable(), root_,
+      [&](const std::filesystem::path& folder) { return deletion.RemoveTokensOf(folder); });
 }
 
-Result<std::optional<v1::DatasetVersion>> Catalog::AppendedTo(
+Result<v1::DeleteDatasetsResponse> Catalog::Delete(const v1::DeleteDatasetsRequest& request,
+                                                   const std::string& actor) {
+  return Deletion(database_, storage_, users_, &leases_).Run(request, actor);
+}
+
+// That it is there is asked again under the lease: it may have been deleted in between.
+Result<Catalog::Held> Catalog::Hold(const std::string& reference) {
+  ATTUNE_ASSIGN_OR_RETURN(const v1::DatasetVersion version, Get(reference));
+  ATTUNE_ASSIGN_OR_RETURN(Leases::Lease lease, leases_.Take(ReferenceOf(version)));
+  ATTUNE_RETURN_IF_ERROR(Get(ReferenceOf(version)).status());
+  return Held{version, std::move(lease)};
+}
+
+Result<std::optional<Catalog::Held>> Catalog::NewestFor(
     const v1::ImportDatasetRequest::Header& header) {
-  if (!header.append()) return std::optional<v1::DatasetVersion>();
-  Result<v1::DatasetVersion> newest = Get(header.name());
+  Result<Held> newest = Hold(header.name());
   if (!newest.ok()) {
     if (newest.status().code() != StatusCode::kNotFound) return newest.status();
-    return std::optional<v1::DatasetVersion>();
+    return std::optional<Held>();
   }
-  const double fraction = ValidationFractionOf(*newest);
-  if (header.has_validation_fraction() && header.validation_fraction() != fraction) {
-    return InvalidArgument("the split of " + ReferenceOf(*newest) + " was made with the share " +
-                           nlohmann::json(fraction).dump() +
+  const double fraction = ValidationFractionOf(newest->version);
+  if (header.append() && header.has_validation_fraction() &&
+      header.validation_fraction() != fraction) {
+    return InvalidArgument("the split of " + ReferenceOf(newest->version) +
+                           " was made with the share " + nlohmann::json(fraction).dump() +
                            " for validation, which an append keeps: leave it out")
         .WithField("validation_fraction");
   }
-  return std::optional<v1::DatasetVersion>(*std::move(newest));
+  return std::optional<Held>(*std::move(newest));
 }
 
 Result<std::unique_ptr<Import>> Catalog::StartImport(const v1::ImportDatasetRequest::Header& header,
@@ -138,16 +174,21 @@ Result<std::unique_ptr<Import>> Catalog::StartImport(const v1::ImportDatasetRequ
     ATTUNE_ASSIGN_OR_RETURN(v1::DatasetVersion version, ParseRecord(*earlier));
     return std::unique_ptr<Import>(new DoneImport(std::move(version)));
   }
-  ATTUNE_ASSIGN_OR_RETURN(const std::optional<v1::DatasetVersion> newest, AppendedTo(header));
+  ATTUNE_ASSIGN_OR_RETURN(std::optional<Held> held, NewestFor(header));
+  std::optional<v1::DatasetVersion> newest;
+  if (held) newest = held->version;
   ATTUNE_ASSIGN_OR_RETURN(std::unique_ptr<versions::TemporaryFolder> folder,
                           versions::TemporaryFolder::Create(root_, header.name()));
-  const ImportOptions options{
-      .validation_fraction = newest ? ValidationFractionOf(*newest) : FractionOf(header),
-      .allow_unlabelled = header.allow_unlabelled(),
-      .likely_answers = likely_answers};
+  const ImportOptions options{.validation_fraction = newest && header.append()
+                                                         ? ValidationFractionOf(*newest)
+                                                         : FractionOf(header),
+                              .allow_unlabelled = header.allow_unlabelled(),
+                              .likely_answers = likely_answers,
+                              .shard_bytes = shard_bytes_};
   auto import = std::make_unique<RunningImport>(database_, header.name(), std::move(request),
-                                                std::move(folder), options);
-  if (newest) ATTUNE_RETURN_IF_ERROR(import->Begin(*newest));
+                                                std::move(folder), options,
+                                                held ? std::move(held->lease) : Leases::Lease());
+  ATTUNE_RETURN_IF_ERROR(import->Begin(newest, header.append()));
   return std::unique_ptr<Import>(std::move(import));
 }
 

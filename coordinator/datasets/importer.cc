@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/base/utf8.h"
+#include "common/log/log.h"
 #include "coordinator/datasets/utf8.h"
 
 namespace attune::datasets {
@@ -16,12 +17,24 @@ constexpr int kReasonsInMessage = 3;
 Importer::Importer(const std::filesystem::path& folder, const ImportOptions& options)
     : options_(options),
       lines_(kLineBytesMax, [this](const Line& line) { return AddLine(line); }),
+      batch_(options.allow_unlabelled, options.threads),
+      spool_(folder),
       writer_(folder, options.shard_bytes) {
   report_.set_validation_fraction(options.validation_fraction);
 }
 
-Status Importer::Begin(const v1::DatasetVersion& version) {
-  return writer_.CopyFrom(version).status();
+Status Importer::Begin(const v1::DatasetVersion& newest, BaseVersion::Use use) {
+  Result<std::unique_ptr<BaseVersion>> base = BaseVersion::Open(newest, use, &examples_);
+  if (base.ok()) {
+    base_ = *std::move(base);
+    return Status();
+  }
+  const bool damaged = base.status().code() == StatusCode::kDataLoss;
+  if (use == BaseVersion::Use::kAppend || !damaged) return base.status();
+  spdlog::warn("{}; the next version of {} is made without it", base.status().message(),
+               newest.name());
+  examples_ = ExampleTable();
+  return Status();
 }
 
 Status Importer::Append(const std::string& file, std::string_view bytes) {
@@ -37,70 +50,55 @@ Status Importer::Append(const std::string& file, std::string_view bytes) {
 }
 
 Status Importer::AddLine(const Line& line) {
-  if (line.too_long) {
-    ++rows_;
-    Reject(line.number, "longer than " + std::to_string(kLineBytesMax >> 20) + " MiB");
-    return Status();
-  }
-  if (IsBlank(line.text)) return Status();
+  if (!line.too_long && IsBlank(line.text)) return Status();
+  batch_.Add(line, report_.sources_size() - 1);
+  return batch_.full() ? ReadBatch() : Status();
+}
+
+Status Importer::ReadBatch() {
+  return batch_.Take([this](ReadRow& read) { return TakeRow(read); });
+}
+
+Status Importer::TakeRow(ReadRow& read) {
   ++rows_;
-  Result<Row> row = ParseRow(line.text, options_.allow_unlabelled);
-  if (!row.ok()) {
-    Reject(line.number, row.status().message());
+  if (!read.row.ok()) {
+    Reject(read, read.row.status().message());
     return Status();
   }
-  if (options_.likely_answers == LikelyAnswers::kRejected && !row->likely_answer.empty()) {
-    Reject(line.number, "has no answer: " + AnswerUnder(row->likely_answer));
+  if (options_.likely_answers == LikelyAnswers::kRejected && !read.row->likely_answer.empty()) {
+    Reject(read, "has no answer: " + AnswerUnder(read.row->likely_answer));
     return Status();
   }
   ++usable_;
-  CountIgnoredKeys(*row);
-  ATTUNE_ASSIGN_OR_RETURN(const bool claimed, writer_.Claim(row->id));
-  if (claimed) return AddExample(*row);
+  CountIgnoredKeys(*read.row);
+  return AddExample(read);
+}
+
+Status Importer::AddExample(const ReadRow& read) {
+  const LineFacts facts = FactsOf(*read.row, read.hash, writer_.metadata_keys());
+  const ExampleTable::Place place = examples_.Insert(facts.id);
+  auto answer = BaseVersion::Answer::kReplaced;
+  if (place.added) {
+    ATTUNE_RETURN_IF_ERROR(CheckExamples(examples_.size()));
+    unlabelled_.push_back(facts.kind == RowKind::kPrompt);
+  } else {
+    const bool in_base = base_ != nullptr && place.number < base_->size();
+    answer = in_base ? base_->Take(place.number, facts.hash) : BaseVersion::Answer::kDuplicate;
+  }
+  if (answer == BaseVersion::Answer::kStays) return Status();
+  if (answer == BaseVersion::Answer::kReplaced) {
+    return spool_.Append({place.number, facts, read.shard_line});
+  }
   report_.set_duplicates(report_.duplicates() + 1);
   return Status();
 }
 
-Status Importer::AddExample(const Row& row) {
-  if (row.kind == RowKind::kPrompt) return Add("unlabelled", row);
-  if (SplitOf(row.id, options_.validation_fraction) == "train") return AddTrainExample(row);
-  ATTUNE_RETURN_IF_ERROR(Add("validation", row));
-  return PlaceWithheld();
-}
-
-Status Importer::AddTrainExample(const Row& row) {
-  if (options_.validation_fraction <= 0 || writer_.examples("validation") > 0) {
-    return Add("train", row);
-  }
-  if (!withheld_) {
-    withheld_ = row;
-    return Status();
-  }
-  if (row.id > withheld_->id) return Add("train", row);
-  ATTUNE_RETURN_IF_ERROR(Add("train", *withheld_));
-  withheld_ = row;
-  return Status();
-}
-
-Status Importer::Add(std::string_view split, const Row& row) {
-  return writer_.Add(split, row, ShardLine(row));
-}
-
-// To train, as validation has an example of its own, or is not wanted at the price of an empty
-// train.
-Status Importer::PlaceWithheld() {
-  if (!withheld_) return Status();
-  Row row = *std::move(withheld_);
-  withheld_.reset();
-  return Add("train", row);
-}
-
-void Importer::Reject(uint64_t line, const std::string& reason) {
+void Importer::Reject(const ReadRow& read, const std::string& reason) {
   report_.set_rejected(report_.rejected() + 1);
   if (report_.rejected_rows_size() == kRejectedRowsReported) return;
   v1::RejectedRow* row = report_.add_rejected_rows();
-  row->set_file(Shorten(file_, kFileNameBytesMax));
-  row->set_line(line);
+  row->set_file(report_.sources(read.file));
+  row->set_line(read.line);
   row->set_reason(reason);
 }
 
@@ -122,14 +120,25 @@ Status Importer::NothingUsable() const {
   return InvalidArgument(message);
 }
 
+Status Importer::WriteShards() {
+  const SplitDecision split({.examples = &examples_,
+                             .base = base_.get(),
+                             .unlabelled = &unlabelled_,
+                             .validation_fraction = options_.validation_fraction,
+                             .representative = nullptr});
+  if (base_ != nullptr) {
+    ATTUNE_RETURN_IF_ERROR(base_->WriteStaying(split.counts(), options_.shard_bytes, &writer_));
+  }
+  return spool_.Drain([&](const SpooledRow& row) {
+    return writer_.Add(split.Of(row.number), row.facts, row.line);
+  });
+}
+
 Result<Imported> Importer::Finish() {
   ATTUNE_RETURN_IF_ERROR(lines_.EndFile());
+  ATTUNE_RETURN_IF_ERROR(ReadBatch());
   if (usable_ == 0) return NothingUsable();
-  if (withheld_ && writer_.examples("train") > 0) {
-    ATTUNE_RETURN_IF_ERROR(Add("validation", *withheld_));
-    withheld_.reset();
-  }
-  ATTUNE_RETURN_IF_ERROR(PlaceWithheld());
+  ATTUNE_RETURN_IF_ERROR(WriteShards());
   ATTUNE_ASSIGN_OR_RETURN(Imported imported, writer_.Finish());
   imported.report.MergeFrom(report_);
   return imported;

@@ -15,6 +15,7 @@ namespace attune::datasets {
 inline constexpr size_t kMetadataKeysMax = 32;
 inline constexpr size_t kMetadataKeyBytesMax = 64;
 inline constexpr size_t kMetadataValueBytesMax = 256;
+inline constexpr size_t kMetadataKeysReported = 50;
 
 // Numbers and booleans as JSON spells them.
 using Metadata = std::map<std::string, std::string>;

@@ -1,7 +1,6 @@
 #include "coordinator/datasets/row.h"
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "common/base/hash.h"
 #include "common/base/utf8.h"
@@ -150,16 +149,19 @@ bool TakesTools(const RowJson& row, RowKind kind) {
   return kind == RowKind::kMessages || row["prompt"].is_array();
 }
 
-// What is learned from, in the row's own order; keys that are no metadata either are only named.
-Result<RowJson> ContentOf(const RowJson& row, RowKind kind, std::vector<std::string>* ignored) {
+// What is learned from, in the row's own order, moved out of it; keys that are no metadata either
+// are only named.
+Result<RowJson> TakeContent(RowJson& row, RowKind kind, std::vector<std::string>* ignored) {
   RowJson content = RowJson::object();
-  for (const auto& [key, value] : row.items()) {
+  const bool takes_tools = TakesTools(row, kind);
+  for (auto it = row.begin(); it != row.end(); ++it) {
+    const std::string& key = it.key();
     if (IsContentKey(kind, key)) {
-      content[key] = value;
+      content[key] = std::move(*it);
     } else if (kind == RowKind::kMessages && key == "conversations" && HasConversations(row)) {
-      content["messages"] = FromConversations(value);
-    } else if (key == "tools" && TakesTools(row, kind)) {
-      ATTUNE_ASSIGN_OR_RETURN(std::optional<RowJson> tools, ReadTools(value));
+      content["messages"] = FromConversations(*it);
+    } else if (key == "tools" && takes_tools) {
+      ATTUNE_ASSIGN_OR_RETURN(std::optional<RowJson> tools, ReadTools(*it));
       if (tools) content[key] = *std::move(tools);
     } else if (!IsMetadataKey(key)) {
       ignored->push_back(Shorten(key, kKeyBytesMax));
@@ -197,16 +199,16 @@ std::string_view RowKindName(RowKind kind) {
 }
 
 Result<Row> ParseRow(std::string_view line, bool allow_unlabelled) {
-  ATTUNE_ASSIGN_OR_RETURN(const RowJson json, ParseObject(line));
+  ATTUNE_ASSIGN_OR_RETURN(RowJson json, ParseObject(line));
   Row row;
   ATTUNE_ASSIGN_OR_RETURN(row.kind, KindOf(json, allow_unlabelled));
-  ATTUNE_ASSIGN_OR_RETURN(const RowJson content, ContentOf(json, row.kind, &row.ignored_keys));
+  ATTUNE_ASSIGN_OR_RETURN(const RowJson content, TakeContent(json, row.kind, &row.ignored_keys));
   ATTUNE_RETURN_IF_ERROR(CheckContent(content, allow_unlabelled, &row));
   if (row.kind == RowKind::kPrompt) row.likely_answer = LikelyAnswer(json);
   row.metadata = ReadMetadata(json, &row.ignored_keys);
-  row.content = content.dump();
-  // nlohmann::json sorts the keys, so that the order of a row's keys does not make another example.
-  row.id = Sha256Hex(nlohmann::json(content).dump()).substr(0, kIdDigits);
+  row.content = DumpRowJson(content);
+  // With sorted keys, so that the order of a row's keys does not make another example.
+  row.id = Sha256Hex(DumpSortedRowJson(content)).substr(0, kIdDigits);
   return row;
 }
 
@@ -250,10 +252,9 @@ Result<Row> ParseShardLine(std::string_view line) {
   return row;
 }
 
-std::string_view SplitOf(std::string_view id, double validation_fraction) {
+std::string_view SplitOf(const ExampleId& id, double validation_fraction) {
   // 52 bits: exact in a double.
-  std::string digits(id.substr(0, 13));
-  double position = static_cast<double>(std::strtoull(digits.c_str(), nullptr, 16)) / 0x1p52;
+  const double position = static_cast<double>(id.high >> 12) / 0x1p52;
   return position < validation_fraction ? "validation" : "train";
 }
 

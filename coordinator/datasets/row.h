@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "common/base/status.h"
+#include "coordinator/datasets/example_table.h"
 #include "coordinator/datasets/metadata.h"
 
 namespace attune::datasets {
@@ -63,6 +64,6 @@ Result<std::string_view> IdOfShardLine(std::string_view line);
 // "train" or "validation": whether the id, as a number in [0, 1), lies below the fraction. The same
 // id is on the same side for the same fraction, and never moves back to train when the fraction
 // grows.
-std::string_view SplitOf(std::string_view id, double validation_fraction);
+std::string_view SplitOf(const ExampleId& id, double validation_fraction);
 
 }  // namespace attune::datasets

@@ -1,6 +1,8 @@
 #include "coordinator/datasets/row_json.h"
 
+#include <algorithm>
 #include <array>
+#include <vector>
 
 #include "common/base/utf8.h"
 #include "coordinator/datasets/row.h"
@@ -50,7 +52,75 @@ std::string ParserReason(std::string what) {
          Shorten(column == std::string::npos ? what : what.substr(column), kReasonBytesMax);
 }
 
+// What JSON must escape, as nlohmann::json does it.
+void WriteString(const std::string& text, std::string* out) {
+  static constexpr char kHex[] = "0123456789abcdef";
+  static constexpr std::string_view kShort = "btn?fr";  // of 8 to 13
+  *out += '"';
+  size_t begin = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto c = static_cast<unsigned char>(text[i]);
+    if (c >= 0x20 && c != '"' && c != '\\') continue;
+    out->append(text, begin, i - begin);
+    begin = i + 1;
+    *out += '\\';
+    if (c >= 0x20) {
+      *out += text[i];
+    } else if (c >= '\b' && c <= '\r' && c != '\v') {
+      *out += kShort[c - size_t{'\b'}];
+    } else {
+      out->append("u00").append(1, kHex[c >> 4]).append(1, kHex[c & 15]);
+    }
+  }
+  out->append(text, begin).append(1, '"');
+}
+
+void Write(const RowJson& json, bool sorted, std::string* out);
+
+void WriteObject(const RowJson& json, bool sorted, std::string* out) {
+  std::vector<RowJson::const_iterator> members;
+  for (auto it = json.begin(); it != json.end(); ++it) members.push_back(it);
+  if (sorted) {
+    std::ranges::sort(members, {}, [](const auto& it) -> const std::string& { return it.key(); });
+  }
+  *out += '{';
+  for (const auto& it : members) {
+    if (&it != &members.front()) *out += ',';
+    WriteString(it.key(), out);
+    *out += ':';
+    Write(*it, sorted, out);
+  }
+  *out += '}';
+}
+
+void Write(const RowJson& json, bool sorted, std::string* out) {
+  if (const auto* text = json.get_ptr<const std::string*>()) return WriteString(*text, out);
+  if (json.is_object()) return WriteObject(json, sorted, out);
+  if (!json.is_array()) {
+    *out += json.dump();
+    return;
+  }
+  *out += '[';
+  for (size_t i = 0; i < json.size(); ++i) {
+    if (i > 0) *out += ',';
+    Write(json[i], sorted, out);
+  }
+  *out += ']';
+}
+
 }  // namespace
+
+std::string DumpRowJson(const RowJson& json) {
+  std::string text;
+  Write(json, /*sorted=*/false, &text);
+  return text;
+}
+
+std::string DumpSortedRowJson(const RowJson& json) {
+  std::string text;
+  Write(json, /*sorted=*/true, &text);
+  return text;
+}
 
 Result<RowJson> ParseRowJson(std::string_view text, size_t depth) {
   if (size_t bad = FindInvalidUtf8(text); bad != std::string_view::npos) {

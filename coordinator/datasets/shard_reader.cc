@@ -53,14 +53,18 @@ Result<std::vector<Shard>> ParseManifest(const std::string& content, const fs::p
 
 }  // namespace
 
-Result<std::vector<Shard>> ReadManifest(const v1::DatasetVersion& version) {
-  const fs::path file = fs::path(version.path()) / "manifest.json";
-  Result<std::string> content = ReadFile(file);
+Result<std::vector<Shard>> ReadShardList(const fs::path& manifest) {
+  Result<std::string> content = ReadFile(manifest);
   if (!content.ok() && content.status().code() == StatusCode::kNotFound) {
-    return Damaged(file, "is missing");
+    return Damaged(manifest, "is missing");
   }
   if (!content.ok()) return content.status();
-  ATTUNE_ASSIGN_OR_RETURN(std::vector<Shard> shards, ParseManifest(*content, file));
+  return ParseManifest(*content, manifest);
+}
+
+Result<std::vector<Shard>> ReadManifest(const v1::DatasetVersion& version) {
+  const fs::path file = fs::path(version.path()) / "manifest.json";
+  ATTUNE_ASSIGN_OR_RETURN(std::vector<Shard> shards, ReadShardList(file));
   if (ChecksumOf(shards) != version.checksum()) {
     return Damaged(file, "the shards' checksums are not those of the version");
   }
@@ -87,6 +91,17 @@ Status ReadShard(const v1::DatasetVersion& version, const Shard& shard, const Ta
   ATTUNE_RETURN_IF_ERROR(lines.EndFile());
   if (hash.Hex() == shard.sha256) return Status();
   return Damaged(file, "the checksum does not match the content");
+}
+
+Status CheckShardSize(const v1::DatasetVersion& version, const Shard& shard) {
+  const fs::path file = fs::path(version.path()) / shard.file;
+  std::error_code error;
+  const uint64_t bytes = fs::file_size(file, error);
+  if (error == std::errc::no_such_file_or_directory) return Damaged(file, "is missing");
+  if (error) return ErrnoStatus(error.value(), "read " + file.string());
+  if (bytes == shard.bytes) return Status();
+  return Damaged(
+      file, "has " + std::to_string(bytes) + " bytes instead of " + std::to_string(shard.bytes));
 }
 
 }  // namespace attune::datasets

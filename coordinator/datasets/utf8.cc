@@ -1,5 +1,7 @@
 #include "coordinator/datasets/utf8.h"
 
+#include <cstring>
+
 namespace attune::datasets {
 namespace {
 
@@ -33,6 +35,14 @@ size_t SequenceLength(std::string_view s) {
 
 size_t FindInvalidUtf8(std::string_view bytes) {
   for (size_t i = 0; i < bytes.size();) {
+    uint64_t eight;
+    if (i + sizeof eight <= bytes.size()) {
+      std::memcpy(&eight, bytes.data() + i, sizeof eight);
+      if ((eight & 0x8080808080808080) == 0) {  // ASCII, all of them
+        i += sizeof eight;
+        continue;
+      }
+    }
     size_t length = SequenceLength(bytes.substr(i, 4));
     if (length == 0) return i;
     i += length;

@@ -1,100 +1,94 @@
 #include "coordinator/datasets/version_writer.h"
 
 #include <algorithm>
-#include <limits>
 
 #include "common/base/hash.h"
 #include "coordinator/datasets/shard_reader.h"
 
 namespace attune::datasets {
 
-VersionWriter::VersionWriter(const std::filesystem::path& folder, uint64_t shard_bytes)
-    : splits_{ShardWriter(folder, "train", shard_bytes),
-              ShardWriter(folder, "validation", shard_bytes),
-              ShardWriter(folder, "unlabelled", shard_bytes)} {}
-
-Result<bool> VersionWriter::Claim(std::string_view id) {
-  if (!ids_.Insert(id)) return false;
-  if (ids_.size() <= kExamplesMax) return true;
+Status CheckExamples(uint64_t examples) {
+  if (examples <= kExamplesMax) return Status();
   return ResourceExhausted("more than " + std::to_string(kExamplesMax) +
                            " examples in one dataset: split it into several");
 }
 
-const ShardWriter* VersionWriter::Find(std::string_view split) const {
+Status CheckSplit(const v1::DatasetVersion& version, const Shard& shard) {
+  if (std::ranges::find(kSplits, shard.split) != kSplits.end()) return Status();
+  return DataLoss(version.path() + "/manifest.json: the split \"" + shard.split +
+                  "\" is not known");
+}
+
+VersionWriter::VersionWriter(const std::filesystem::path& folder, uint64_t shard_bytes)
+    : splits_{ShardWriter(folder, std::string(kSplits[0]), shard_bytes, &keys_),
+              ShardWriter(folder, std::string(kSplits[1]), shard_bytes, &keys_),
+              ShardWriter(folder, std::string(kSplits[2]), shard_bytes, &keys_)} {}
+
+ShardWriter* VersionWriter::Find(std::string_view split) {
   auto it = std::ranges::find(splits_, split, &ShardWriter::split);
-  return it == splits_.end() ? nullptr : &*it;
+  ATTUNE_CHECK(it != splits_.end());
+  return &*it;
 }
 
-uint64_t VersionWriter::examples(std::string_view split) const {
-  const ShardWriter* writer = Find(split);
-  ATTUNE_CHECK(writer != nullptr);
-  return writer->examples();
+Status VersionWriter::Add(std::string_view split, const LineFacts& facts, std::string_view line) {
+  ++kinds_[static_cast<size_t>(facts.kind)];
+  lengths_.Add(facts.characters);
+  for (size_t key = 0; key < keys_.keys().size(); ++key) {
+    examples_by_key_[key] += facts.metadata_keys >> key & 1;
+  }
+  return Find(split)->Append(facts, line);
 }
 
-Status VersionWriter::Add(std::string_view split, const Row& row, std::string_view line) {
-  auto writer = std::ranges::find(splits_, split, &ShardWriter::split);
-  ATTUNE_CHECK(writer != splits_.end());
-  ++kinds_[static_cast<size_t>(row.kind)];
-  lengths_.push_back(static_cast<uint32_t>(
-      std::min<uint64_t>(row.characters, std::numeric_limits<uint32_t>::max())));
-  CountMetadata(row);
-  return writer->Append(line);
+Status VersionWriter::Share(const v1::DatasetVersion& version, const Shard& shard,
+                            const ShardIndex& index) {
+  ATTUNE_RETURN_IF_ERROR(CheckSplit(version, shard));
+  ATTUNE_RETURN_IF_ERROR(CheckShardSize(version, shard));
+  for (size_t kind = 0; kind < kRowKinds; ++kind) kinds_[kind] += index.kinds[kind];
+  for (const IndexedLine& line : index.lines) lengths_.Add(line.characters);
+  for (const auto& [key, lines] : index.metadata_keys) {
+    const size_t bit = keys_.BitOf(key);
+    if (bit < kMetadataKeysReported) examples_by_key_[bit] += lines;
+  }
+  return Find(shard.split)->Share(version, shard, index);
 }
 
-Result<uint64_t> VersionWriter::CopyFrom(const v1::DatasetVersion& version) {
-  ATTUNE_ASSIGN_OR_RETURN(const std::vector<Shard> shards, ReadManifest(version));
-  uint64_t had = 0;
-  for (const Shard& shard : shards) {
-    if (Find(shard.split) == nullptr) {
-      return DataLoss(version.path() + "/manifest.json: the split \"" + shard.split +
-                      "\" is not known");
+Status VersionWriter::Copy(const v1::DatasetVersion& version, const Shard& shard,
+                           const ShardIndex& index, const std::function<bool(size_t)>& wanted) {
+  ATTUNE_RETURN_IF_ERROR(CheckSplit(version, shard));
+  size_t number = 0;
+  return ReadShard(version, shard, [&](std::string_view line) -> Status {
+    const size_t i = number++;
+    if (i >= index.lines.size()) {
+      return DataLoss(version.path() + "/" + shard.file + ": more lines than it had");
     }
-    Status status = ReadShard(version, shard, [&](std::string_view line) -> Status {
-      ATTUNE_ASSIGN_OR_RETURN(const bool there, CopyLine(shard.split, line));
-      had += there ? 1 : 0;
-      return Status();
-    });
-    if (!status.ok()) return status;
-  }
-  return had;
-}
-
-Result<bool> VersionWriter::CopyLine(std::string_view split, std::string_view line) {
-  ATTUNE_ASSIGN_OR_RETURN(const std::string_view id, IdOfShardLine(line));
-  ATTUNE_ASSIGN_OR_RETURN(const bool claimed, Claim(id));
-  if (!claimed) return true;
-  ATTUNE_ASSIGN_OR_RETURN(const Row row, ParseShardLine(line));
-  ATTUNE_RETURN_IF_ERROR(Add(split, row, std::string(line) + "\n"));
-  return false;
-}
-
-void VersionWriter::CountMetadata(const Row& row) {
-  auto& counts = *report_.mutable_metadata_keys();
-  for (const auto& [key, value] : row.metadata) {
-    if (counts.size() < kMetadataKeysReported || counts.contains(key)) ++counts[key];
-  }
+    if (!wanted(i)) return Status();
+    ATTUNE_ASSIGN_OR_RETURN(const Row row, ParseShardLine(line));
+    return Add(shard.split, FactsOf(row, index.lines[i].hash, &keys_), std::string(line) + "\n");
+  });
 }
 
 Result<Imported> VersionWriter::Finish() {
   Imported imported;
+  uint64_t stored_bytes = 0;
   for (ShardWriter& split : splits_) {
     ATTUNE_RETURN_IF_ERROR(split.Finish());
+    stored_bytes += split.stored_bytes();
     imported.shards.insert(imported.shards.end(), split.shards().begin(), split.shards().end());
   }
   FillReport();
   for (const Shard& shard : imported.shards) report_.set_bytes(report_.bytes() + shard.bytes);
+  report_.set_stored_bytes(stored_bytes);
   report_.set_checksum(ChecksumOf(imported.shards));
   imported.report = std::move(report_);
   return imported;
 }
 
 void VersionWriter::FillReport() {
-  (*report_.mutable_examples())["train"] = examples("train");
-  (*report_.mutable_examples())["validation"] = examples("validation");
-  report_.set_unlabelled(examples("unlabelled"));
-  if (report_.unlabelled() > 0) {
-    (*report_.mutable_examples())["unlabelled"] = report_.unlabelled();
-  }
+  const uint64_t unlabelled = Find("unlabelled")->examples();
+  (*report_.mutable_examples())["train"] = Find("train")->examples();
+  (*report_.mutable_examples())["validation"] = Find("validation")->examples();
+  report_.set_unlabelled(unlabelled);
+  if (unlabelled > 0) (*report_.mutable_examples())["unlabelled"] = unlabelled;
   // Of what is learned; of the prompts only when there is nothing else.
   int kinds = 0;
   for (RowKind kind : {RowKind::kMessages, RowKind::kPromptCompletion, RowKind::kText}) {
@@ -104,11 +98,12 @@ void VersionWriter::FillReport() {
   }
   if (kinds > 1) report_.set_shape("mixed");
   if (kinds == 0) report_.set_shape(std::string(RowKindName(RowKind::kPrompt)));
-  if (lengths_.empty()) return;
-  auto middle = lengths_.begin() + static_cast<ptrdiff_t>(lengths_.size() / 2);
-  std::nth_element(lengths_.begin(), middle, lengths_.end());
-  report_.set_characters_median(*middle);
-  report_.set_characters_max(*std::max_element(middle, lengths_.end()));
+  for (size_t key = 0; key < keys_.keys().size(); ++key) {
+    if (examples_by_key_[key] == 0) continue;
+    (*report_.mutable_metadata_keys())[keys_.keys()[key]] = examples_by_key_[key];
+  }
+  report_.set_characters_median(lengths_.Median());
+  report_.set_characters_max(lengths_.Max());
 }
 
 std::string ChecksumOf(const std::vector<Shard>& shards) {

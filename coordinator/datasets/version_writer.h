@@ -1,59 +1,64 @@
 #pragma once
 
-// The shards of a new version and the part of its report that speaks of what they hold. Memory: one
-// line and 20 bytes an example, whatever their size.
+// The shards of a new version and the part of its report that speaks of what they hold. Memory: a
+// line and the indexes of the open shards, whatever the number of examples.
 
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "attune/v1/datasets.pb.h"
 #include "common/base/status.h"
-#include "coordinator/datasets/id_set.h"
+#include "coordinator/datasets/line_facts.h"
 #include "coordinator/datasets/row.h"
 #include "coordinator/datasets/shard_writer.h"
 
 namespace attune::datasets {
 
 inline constexpr uint64_t kExamplesMax = 200'000'000;
-inline constexpr size_t kMetadataKeysReported = 50;
 
 struct Imported {
   v1::DatasetVersion report;  // all but name, version, created and path
-  std::vector<Shard> shards;  // train first, then validation and unlabelled, by number
+  std::vector<Shard> shards;  // train first, then validation and unlabelled
 };
+
+// kResourceExhausted beyond kExamplesMax.
+Status CheckExamples(uint64_t examples);
+
+// kDataLoss when the shard's split is none of kSplits.
+Status CheckSplit(const v1::DatasetVersion& version, const Shard& shard);
 
 class VersionWriter {
  public:
   explicit VersionWriter(const std::filesystem::path& folder, uint64_t shard_bytes = kShardBytes);
+  VersionWriter(const VersionWriter&) = delete;
+  VersionWriter& operator=(const VersionWriter&) = delete;
 
-  // False when the version has this id already. kResourceExhausted beyond kExamplesMax.
-  Result<bool> Claim(std::string_view id);
-  // A row whose id was claimed, with its shard line.
-  Status Add(std::string_view split, const Row& row, std::string_view line);
-  // The examples of another version that this one has not, each on the side where it was. Returns
-  // how many it had. After an error this version is to be thrown away.
-  Result<uint64_t> CopyFrom(const v1::DatasetVersion& version);
-  // By split; those that were added.
-  uint64_t examples(std::string_view split) const;
+  MetadataKeys* metadata_keys() { return &keys_; }
+  // An example that the version has not yet, with its shard line; split is one of kSplits.
+  Status Add(std::string_view split, const LineFacts& facts, std::string_view line);
+  // A shard of another version, none of whose examples this one has. index: that shard's.
+  Status Share(const v1::DatasetVersion& version, const Shard& shard, const ShardIndex& index);
+  // Those lines of it that are wanted, by their number from 0.
+  Status Copy(const v1::DatasetVersion& version, const Shard& shard, const ShardIndex& index,
+              const std::function<bool(size_t)>& wanted);
 
   // No Add after it.
   Result<Imported> Finish();
 
  private:
-  // What CopyFrom does with a line. Returns whether it was there already.
-  Result<bool> CopyLine(std::string_view split, std::string_view line);
-  const ShardWriter* Find(std::string_view split) const;
-  void CountMetadata(const Row& row);
+  ShardWriter* Find(std::string_view split);
   void FillReport();
 
-  std::array<ShardWriter, 3> splits_;
-  IdSet ids_;
-  std::vector<uint32_t> lengths_;  // characters of each example
+  MetadataKeys keys_;
+  std::array<ShardWriter, kSplits.size()> splits_;
+  LengthCounts lengths_;
   std::array<uint64_t, kRowKinds> kinds_{};
+  std::array<uint64_t, kMetadataKeysReported> examples_by_key_{};
   v1::DatasetVersion report_;
 };
 

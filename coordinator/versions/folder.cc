@@ -13,6 +13,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* kTemporaryPrefix = ".import";
+constexpr const char* kRemovedPrefix = ".removed";
 constexpr int kCreateAttempts = 3;
 
 Status FromErrorCode(const std::error_code& error, const std::string& what) {
@@ -51,7 +52,20 @@ void Withdraw(Database* database, const Table& table, const std::string& name,
   if (status.ok() && !committed) RemoveFolder(folder);
 }
 
-void ReconcileFolder(const fs::path& folder, bool has_row) {
+// Of a folder that has its last name already.
+Status FinishRemoval(const fs::path& folder, const BeforeRemoval& before) {
+  if (before) {
+    Status status = before(folder);
+    if (!status.ok()) return status.WithContext(folder.string() + " stays until the next start");
+  }
+  std::error_code error;
+  fs::remove_all(folder, error);
+  if (error) return FromErrorCode(error, "remove " + folder.string());
+  fs::remove(folder.parent_path(), error);  // only when it is empty
+  return Status();
+}
+
+void ReconcileFolder(const fs::path& folder, bool has_row, const BeforeRemoval& before) {
   std::error_code error;
   bool marked = fs::exists(folder / kUncommittedMark, error);
   if (has_row) {
@@ -59,16 +73,17 @@ void ReconcileFolder(const fs::path& folder, bool has_row) {
     return;
   }
   if (marked) {
-    spdlog::info("removing {}, left by an interrupted import", folder.string());
-    RemoveFolder(folder);
+    spdlog::info("removing {}, left by an interrupted import or removal", folder.string());
+    Status status = RemoveVersion(folder, before);
+    if (!status.ok()) spdlog::warn("{}", status.message());
   } else {
     spdlog::warn("{} is not known to the registry; it is left alone and its number is skipped",
                  folder.string());
   }
 }
 
-Status ReconcileName(const fs::path& parent,
-                     const std::set<std::pair<std::string, uint32_t>>& rows) {
+Status ReconcileName(const fs::path& parent, const std::set<std::pair<std::string, uint32_t>>& rows,
+                     const BeforeRemoval& before) {
   std::error_code error;
   std::vector<fs::path> folders;
   for (fs::directory_iterator it(parent, error), end; !error && it != end; it.increment(error)) {
@@ -80,9 +95,13 @@ Status ReconcileName(const fs::path& parent,
     if (file.starts_with(kTemporaryPrefix)) {
       spdlog::info("removing {}, left by an interrupted import", folder.string());
       RemoveFolder(folder);
+    } else if (file.starts_with(kRemovedPrefix)) {
+      spdlog::info("removing {}, left by an interrupted removal", folder.string());
+      Status status = FinishRemoval(folder, before);
+      if (!status.ok()) spdlog::warn("{}", status.message());
     } else if (IsNumber(file)) {
       uint32_t version = static_cast<uint32_t>(std::stoul(file));
-      ReconcileFolder(folder, rows.contains({parent.filename().string(), version}));
+      ReconcileFolder(folder, rows.contains({parent.filename().string(), version}), before);
     }
   }
   fs::remove(parent, error);  // only when it is empty
@@ -166,12 +185,30 @@ Result<std::string> Commit(Database* database, const Table& table, const Tempora
     if (!placed.empty()) Withdraw(database, table, name, placed);
     return status;
   }
-  std::error_code error;
-  if (!placed.empty()) fs::remove(placed / kUncommittedMark, error);
+  if (!placed.empty()) Unmark(placed);
   return record;
 }
 
-Status Reconcile(Database* database, const Table& table, const fs::path& root) {
+Status MarkRemoved(const fs::path& folder) {
+  return WriteFileAtomically(folder / kUncommittedMark, "");
+}
+
+void Unmark(const fs::path& folder) {
+  std::error_code error;
+  fs::remove(folder / kUncommittedMark, error);
+}
+
+Status RemoveVersion(const fs::path& folder, const BeforeRemoval& before) {
+  const fs::path removed = folder.parent_path() / NewId(kRemovedPrefix);
+  std::error_code error;
+  fs::rename(folder, removed, error);
+  if (error) return FromErrorCode(error, "rename " + folder.string());
+  ATTUNE_RETURN_IF_ERROR(SyncFolder(folder.parent_path()));
+  return FinishRemoval(removed, before);
+}
+
+Status Reconcile(Database* database, const Table& table, const fs::path& root,
+                 const BeforeRemoval& before) {
   std::set<std::pair<std::string, uint32_t>> rows;
   ATTUNE_RETURN_IF_ERROR(database->Read([&](Transaction& transaction) {
     rows = table.All(transaction);
@@ -187,7 +224,7 @@ Status Reconcile(Database* database, const Table& table, const fs::path& root) {
     }
   }
   if (error) return FromErrorCode(error, "list " + root.string());
-  for (const fs::path& name : names) ATTUNE_RETURN_IF_ERROR(ReconcileName(name, rows));
+  for (const fs::path& name : names) ATTUNE_RETURN_IF_ERROR(ReconcileName(name, rows, before));
   return Status();
 }
 

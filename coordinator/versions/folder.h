@@ -3,7 +3,7 @@
 // How a folder of bytes becomes a version: filled under a temporary name, then numbered, renamed
 // and committed in one transaction. A file `.uncommitted` in the folder marks it until the commit
 // is done, so that a start after a crash can tell a leftover (removed) from a folder that it must
-// not touch.
+// not touch. A version goes the same way back: marked, then its row, then its folder.
 
 #include <filesystem>
 #include <functional>
@@ -63,9 +63,21 @@ Result<std::optional<std::string>> FindCommitted(Database* database, const Commi
 Result<uint32_t> FreeVersion(Transaction& transaction, const Table& table, const std::string& name,
                              const std::filesystem::path& parent);
 
-// Removes below root (STORAGE/datasets, STORAGE/models) what interrupted imports left: folders
-// .import-*, and marked folders without a row. Folders without a row and without the mark are only
-// reported.
-Status Reconcile(Database* database, const Table& table, const std::filesystem::path& root);
+// What is to be done with a version's folder before it is removed; may be done again after a crash,
+// as long as the folder is there. An error keeps the folder until the next start.
+using BeforeRemoval = std::function<Status(const std::filesystem::path& folder)>;
+
+// In the transaction that removes the version's row: marks the folder, so that a start after a
+// crash knows that it is to go. When the transaction fails, Unmark takes that back.
+Status MarkRemoved(const std::filesystem::path& folder);
+void Unmark(const std::filesystem::path& folder);
+// After that transaction. The folder gets another name first: it is never there in part.
+Status RemoveVersion(const std::filesystem::path& folder, const BeforeRemoval& before);
+
+// Removes below root (STORAGE/datasets, STORAGE/models) what interrupted imports and removals left:
+// folders .import-* and .removed-*, and marked folders without a row. Folders without a row and
+// without the mark are only reported.
+Status Reconcile(Database* database, const Table& table, const std::filesystem::path& root,
+                 const BeforeRemoval& before = nullptr);
 
 }  // namespace attune::versions

@@ -64,6 +64,13 @@ void Table::Update(Transaction& transaction, const std::string& name, uint32_t v
       soci::use(text), soci::use(kind_), soci::use(name), soci::use(number);
 }
 
+void Table::Delete(Transaction& transaction, const std::string& name, uint32_t version) const {
+  int64_t number = version;
+  transaction.session() << "DELETE FROM versions WHERE kind = :kind AND name = :name "
+                           "AND version = :version",
+      soci::use(kind_), soci::use(name), soci::use(number);
+}
+
 Result<std::string> Table::Find(Transaction& transaction, const Reference& reference) const {
   soci::session& sql = transaction.session();
   int64_t version = reference.version;
@@ -76,13 +83,18 @@ Result<std::string> Table::Find(Transaction& transaction, const Reference& refer
   return DecodeBytes(text);
 }
 
-Status Table::WhatThereIs(Transaction& transaction, const Reference& reference) const {
-  soci::session& sql = transaction.session();
+uint32_t Table::Newest(Transaction& transaction, const std::string& name) const {
   int64_t newest = 0;
   soci::indicator any = soci::i_null;
-  sql << "SELECT MAX(version) FROM versions WHERE kind = :kind AND name = :name", soci::use(kind_),
-      soci::use(reference.name), soci::into(newest, any);
-  if (any == soci::i_ok) {
+  transaction.session() << "SELECT MAX(version) FROM versions WHERE kind = :kind AND name = :name",
+      soci::use(kind_), soci::use(name), soci::into(newest, any);
+  return any == soci::i_ok ? static_cast<uint32_t>(newest) : 0;
+}
+
+Status Table::WhatThereIs(Transaction& transaction, const Reference& reference) const {
+  soci::session& sql = transaction.session();
+  const uint32_t newest = Newest(transaction, reference.name);
+  if (newest > 0) {
     return NotFound(kind_ + " " + reference.name + " has no version " +
                     std::to_string(reference.version) + ": the newest is " +
                     std::to_string(newest));

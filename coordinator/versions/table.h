@@ -41,6 +41,11 @@ class Table {
   void Update(Transaction& transaction, const std::string& name, uint32_t version,
               const std::string& record) const;
 
+  // Its number is not given out again.
+  void Delete(Transaction& transaction, const std::string& name, uint32_t version) const;
+
+  // The highest number of a version that there is; 0 when there is none.
+  uint32_t Newest(Transaction& transaction, const std::string& name) const;
   // kNotFound says which names or versions there are.
   Result<std::string> Find(Transaction& transaction, const Reference& reference) const;
   Result<std::optional<std::string>> FindByOrigin(Transaction& transaction,

@@ -286,6 +286,7 @@ void AddDatasetCommands(std::vector<Command>* commands) {
                                       .required = true,
                                       .completes = Completes::kDataset}},
                        .run = RunDatasetShow});
+  AddDatasetVersionCommands(commands);
 }
 
 void AddModelCommands(std::vector<Command>* commands) {

@@ -53,6 +53,7 @@ Result<int> RunDatasetList(Session& session, const Arguments& arguments) {
                {.header = "VALIDATION", .right = true},
                {.header = "SHAPE", .optional = true},
                {.header = "SIZE", .right = true, .optional = true},
+               {.header = "STORED", .right = true, .optional = true},
                {.header = "REJECTED", .right = true, .optional = true},
                {.header = "AGE", .right = true, .optional = true}});
   do {
@@ -67,6 +68,7 @@ Result<int> RunDatasetList(Session& session, const Arguments& arguments) {
       table.Add({DatasetReference(dataset), std::to_string(ExamplesOf(dataset, "train")),
                  std::to_string(ExamplesOf(dataset, "validation")), dataset.shape(),
                  FormatBytes(static_cast<double>(dataset.bytes())),
+                 FormatBytes(static_cast<double>(StoredBytes(dataset))),
                  std::to_string(dataset.rejected()),
                  FormatAge(dataset.created(), session.io().clock->Now())});
     }

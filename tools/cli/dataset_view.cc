@@ -36,6 +36,10 @@ uint64_t ExamplesOf(const v1::DatasetVersion& dataset, const char* split) {
   return it == dataset.examples().end() ? 0 : it->second;
 }
 
+uint64_t StoredBytes(const v1::DatasetVersion& dataset) {
+  return dataset.has_stored_bytes() ? dataset.stored_bytes() : dataset.bytes();
+}
+
 std::string DatasetCard(const v1::DatasetVersion& dataset, const ViewOptions& options) {
   Card card(options);
   card.Title(DatasetReference(dataset));
@@ -48,7 +52,17 @@ std::string DatasetCard(const v1::DatasetVersion& dataset, const ViewOptions& op
   card.Row("Length", "median " + FormatCount(static_cast<double>(dataset.characters_median())) +
                          ", longest " + FormatCount(static_cast<double>(dataset.characters_max())) +
                          " characters");
-  card.Row("Size", FormatBytes(static_cast<double>(dataset.bytes())));
+  std::string size = FormatBytes(static_cast<double>(dataset.bytes()));
+  if (StoredBytes(dataset) < dataset.bytes()) {
+    size += ", of which " + FormatBytes(static_cast<double>(StoredBytes(dataset))) +
+            " were written for it";
+  }
+  if (dataset.shared_bytes() > 0) {
+    size += "\n" + FormatBytes(static_cast<double>(dataset.shared_bytes())) +
+            " shared with other versions, " +
+            FormatBytes(static_cast<double>(dataset.own_bytes())) + " its own";
+  }
+  card.Row("Size", size);
   if (dataset.duplicates() > 0)
     card.Row("Duplicates", std::to_string(dataset.duplicates()) + ", each kept once");
   if (dataset.rejected() > 0) {

@@ -13,6 +13,8 @@ namespace attune::cli {
 // "name@version".
 std::string DatasetReference(const v1::DatasetVersion& dataset);
 uint64_t ExamplesOf(const v1::DatasetVersion& dataset, const char* split);
+// Bytes that were written for it; the others are shared with versions that were there.
+uint64_t StoredBytes(const v1::DatasetVersion& dataset);
 std::string DatasetCard(const v1::DatasetVersion& dataset, const ViewOptions& options);
 
 }  // namespace attune::cli

@@ -40,6 +40,8 @@ Result<int> RunJobLogs(Session&, const Arguments&);
 Result<int> RunDatasetImport(Session&, const Arguments&);
 Result<int> RunDatasetList(Session&, const Arguments&);
 Result<int> RunDatasetShow(Session&, const Arguments&);
+// dataset_versions.cc
+void AddDatasetVersionCommands(std::vector<Command>* commands);  // a part of the command table
 // model_commands.cc
 Result<int> RunModelImport(Session&, const Arguments&);
 Result<int> RunModelList(Session&, const Arguments&);

@@ -128,11 +128,12 @@ TEST_F(CatalogTest, TheRequestIdCoversHowRowsAreTaken) {
 TEST_F(CatalogTest, ADamagedVersionCannotBeAppendedTo) {
   MustImport(Header("docs"), TextRows(0, 50));
   const std::set<std::string> before = storage_.Tree("datasets");
-  Damage("datasets/docs/1/train-00000.jsonl");
+  const std::string shard = ShardOf("docs@1", "train");
+  std::ofstream(storage_.path() / shard, std::ios::app) << "x";
   Status status = catalog_.StartImport(AppendHeader("docs")).status();
   EXPECT_EQ(status.code(), StatusCode::kDataLoss);
   EXPECT_THAT(status.message(), HasSubstr("docs@1"));
-  EXPECT_THAT(status.message(), HasSubstr("train-00000.jsonl"));
+  EXPECT_THAT(status.message(), HasSubstr(shard));
   EXPECT_EQ(storage_.Tree("datasets"), before);
 }
 

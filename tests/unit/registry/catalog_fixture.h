@@ -5,6 +5,8 @@
 #include <gmock/gmock.h>
 
 #include <map>
+#include <regex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -80,6 +82,25 @@ class CatalogTest : public ::testing::Test {
     });
     EXPECT_TRUE(status.ok()) << status.ToString();
     return lines;
+  }
+
+  // As the storage's Tree, with HASH in place of what follows from a shard's content.
+  std::set<std::string> Files(const std::string& sub) {
+    std::set<std::string> names;
+    for (const std::string& name : storage_.Tree(sub)) {
+      names.insert(std::regex_replace(name, std::regex("-[0-9a-f]{16}[.]"), "-HASH."));
+    }
+    return names;
+  }
+
+  // The only shard of a split, below the storage: "datasets/docs/1/train-0123456789abcdef.jsonl".
+  std::string ShardOf(const std::string& reference, const std::string& split) {
+    const std::string folder = std::regex_replace("datasets/" + reference, std::regex("@"), "/");
+    for (const std::string& name : storage_.Tree(folder)) {
+      if (name.starts_with(split) && name.ends_with(".jsonl")) return folder + "/" + name;
+    }
+    ADD_FAILURE() << reference << " has no shard of " << split;
+    return "";
   }
 
   // Changes a byte of a file of the storage.

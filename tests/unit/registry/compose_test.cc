@@ -86,12 +86,12 @@ TEST_F(ComposeTest, FindsDamage) {
   MustImport(Header("a"), TextRows(0, 60));
   MustImport(Header("b"), TextRows(0, 60));
   MustImport(Header("c"), TextRows(0, 60));
-  Damage("datasets/a/1/validation-00000.jsonl");
-  fs::remove(storage_.path() / "datasets/b/1/train-00000.jsonl");
+  const std::string longer = ShardOf("a@1", "validation"), missing = ShardOf("b@1", "train");
+  std::ofstream(storage_.path() / longer, std::ios::app) << "x";
+  fs::remove(storage_.path() / missing);
   storage_.Write("datasets/c/1/manifest.json", R"({"shards":[]})");
-  for (const auto& [name, file] :
-       {std::pair("a", "a/1/validation-00000.jsonl"), std::pair("b", "b/1/train-00000.jsonl"),
-        std::pair("c", "c/1/manifest.json")}) {
+  for (const auto& [name, file] : {std::pair("a", longer), std::pair("b", missing),
+                                   std::pair("c", std::string("c/1/manifest.json"))}) {
     for (Status status : {catalog_.Compose(Request({name})).status(),
                           catalog_.ForEachRow(name, [](std::string_view) { return Status(); })}) {
       EXPECT_EQ(status.code(), StatusCode::kDataLoss) << status.ToString();

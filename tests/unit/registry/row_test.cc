@@ -3,8 +3,9 @@
 #include <gmock/gmock.h>
 
 #include "common/base/hash.h"
-#include "coordinator/datasets/id_set.h"
+#include "coordinator/datasets/example_table.h"
 #include "coordinator/datasets/line_reader.h"
+#include "coordinator/datasets/row_json.h"
 #include "coordinator/datasets/utf8.h"
 
 namespace attune::datasets {
@@ -198,14 +199,14 @@ TEST(ParseRow, RefusesWithTheReason) {
 }
 
 TEST(SplitOf, FollowsTheIdAndGrowsWithTheFraction) {
-  EXPECT_EQ(SplitOf("00000000000000000000000000000000", 0.05), "validation");
-  EXPECT_EQ(SplitOf("00000000000000000000000000000000", 0), "train");
-  EXPECT_EQ(SplitOf("80000000000000000000000000000000", 0.5), "train");
-  EXPECT_EQ(SplitOf("7fffffffffffffffffffffffffffffff", 0.5), "validation");
-  EXPECT_EQ(SplitOf("ffffffffffffffffffffffffffffffff", 1), "validation");
+  EXPECT_EQ(SplitOf({0, 0}, 0.05), "validation");
+  EXPECT_EQ(SplitOf({0, 0}, 0), "train");
+  EXPECT_EQ(SplitOf({0x8000000000000000, 0}, 0.5), "train");
+  EXPECT_EQ(SplitOf({0x7fffffffffffffff, ~0ULL}, 0.5), "validation");
+  EXPECT_EQ(SplitOf({~0ULL, ~0ULL}, 1), "validation");
   int validation = 0;
   for (int i = 0; i < 10000; ++i) {
-    std::string id = Sha256Hex(std::to_string(i)).substr(0, 32);
+    const ExampleId id = ParseExampleId(Sha256Hex(std::to_string(i)).substr(0, 32));
     if (SplitOf(id, 0.05) == "validation") {
       ++validation;
       EXPECT_EQ(SplitOf(id, 0.2), "validation");
@@ -214,15 +215,84 @@ TEST(SplitOf, FollowsTheIdAndGrowsWithTheFraction) {
   EXPECT_NEAR(validation, 500, 100);
 }
 
-TEST(IdSet, HoldsEachIdOnce) {
-  IdSet set;
+TEST(ExampleTable, NumbersEachIdOnce) {
+  ExampleTable table;
+  EXPECT_EQ(table.Find({}), std::nullopt);
   for (int round = 0; round < 2; ++round) {
-    for (int i = 0; i < 5000; ++i) {
-      EXPECT_EQ(set.Insert(Sha256Hex(std::to_string(i)).substr(0, 32)), round == 0);
+    for (uint32_t i = 0; i < 5000; ++i) {
+      const ExampleId id = ParseExampleId(Sha256Hex(std::to_string(i)).substr(0, 32));
+      const ExampleTable::Place place = table.Insert(id);
+      EXPECT_EQ(place.added, round == 0);
+      EXPECT_EQ(place.number, i);
+      EXPECT_EQ(table.Find(id), i);
+      EXPECT_EQ(table.id(i), id);
     }
-    EXPECT_EQ(set.Insert(std::string(32, '0')), round == 0);
   }
-  EXPECT_EQ(set.size(), 5001u);
+  EXPECT_TRUE(table.Insert({}).added);
+  EXPECT_EQ(table.size(), 5001u);
+  const std::string text = "00123456789abcdeffedcba987654320";
+  EXPECT_EQ(FormatExampleId(ParseExampleId(text)), text);
+}
+
+// Random trees whose strings have all that JSON escapes, and code points of every length.
+RowJson RandomTree(Random* random, int depth) {
+  static const std::vector<std::string> kPieces = {"a",
+                                                   "key",
+                                                   "\"",
+                                                   "\\",
+                                                   "/",
+                                                   "\b",
+                                                   "\f",
+                                                   "\n",
+                                                   "\r",
+                                                   "\t",
+                                                   std::string(1, '\0'),
+                                                   "\x01",
+                                                   "\x0b",
+                                                   "\x1f",
+                                                   "\x7f",
+                                                   "\u00e9",
+                                                   "\u20ac",
+                                                   "\U0001f600",
+                                                   "\u2028"};
+  auto text = [&] {
+    std::string s;
+    for (uint64_t i = random->Below(6); i > 0; --i) s += kPieces[random->Below(kPieces.size())];
+    return s;
+  };
+  switch (random->Below(depth == 0 ? 5 : 8)) {
+    case 0:
+      return random->Next();
+    case 1:
+      return -static_cast<int64_t>(random->Below(1 << 20));
+    case 2:
+      return static_cast<double>(random->Next()) / 7e9;
+    case 3:
+      return random->Below(2) == 0 ? RowJson() : RowJson(random->Below(2) == 0);
+    case 4:
+      return text();
+    case 5: {
+      RowJson array = RowJson::array();
+      for (uint64_t i = random->Below(4); i > 0; --i)
+        array.push_back(RandomTree(random, depth - 1));
+      return array;
+    }
+    default: {
+      RowJson object = RowJson::object();
+      for (uint64_t i = random->Below(5); i > 0; --i)
+        object[text()] = RandomTree(random, depth - 1);
+      return object;
+    }
+  }
+}
+
+TEST(DumpRowJson, IsWhatTheLibraryWrites) {
+  Random random(3);
+  for (int i = 0; i < 5000; ++i) {
+    const RowJson tree = RandomTree(&random, 4);
+    ASSERT_EQ(DumpRowJson(tree), tree.dump());
+    ASSERT_EQ(DumpSortedRowJson(tree), nlohmann::json(tree).dump());
+  }
 }
 
 TEST(LineReader, SameLinesHoweverTheBytesAreCut) {

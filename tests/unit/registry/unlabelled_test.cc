@@ -107,9 +107,10 @@ TEST_F(CatalogTest, UnlabelledRowsLieInASplitOfTheirOwn) {
   EXPECT_EQ(version.duplicates(), 2u);
   EXPECT_EQ(version.rejected(), 0u);
   EXPECT_EQ(version.shape(), "text");
-  EXPECT_THAT(storage_.Tree("datasets/docs/1"),
-              UnorderedElementsAre("manifest.json", "train-00000.jsonl", "unlabelled-00000.jsonl",
-                                   "validation-00000.jsonl"));
+  EXPECT_THAT(Files("datasets/docs/1"),
+              UnorderedElementsAre("manifest.json", "train-HASH.jsonl", "train-HASH.ids",
+                                   "unlabelled-HASH.jsonl", "unlabelled-HASH.ids",
+                                   "validation-HASH.jsonl", "validation-HASH.ids"));
   auto manifest =
       nlohmann::json::parse(*ReadFile(storage_.path() / "datasets/docs/1/manifest.json"));
   EXPECT_EQ(manifest["shards"][2]["split"], "unlabelled");

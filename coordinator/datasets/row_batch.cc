@@ -1,0 +1,64 @@
+#include "coordinator/datasets/row_batch.h"
+
+#include <algorithm>
+#include <optional>
+#include <thread>
+
+#include "common/base/parallel_for.h"
+#include "coordinator/datasets/shard_index.h"
+
+namespace attune::datasets {
+namespace {
+
+constexpr size_t kTextBytes = 4 << 20;
+constexpr size_t kRows = 1 << 16;
+constexpr size_t kRowsATime = 32;  // taken by a thread
+
+int ThreadsOf(int threads) {
+  return threads > 0 ? threads
+                     : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+}
+
+}  // namespace
+
+RowBatch::RowBatch(bool allow_unlabelled, int threads)
+    : allow_unlabelled_(allow_unlabelled), threads_(ThreadsOf(threads)) {}
+
+void RowBatch::Add(const Line& line, int file) {
+  const std::string_view text = line.too_long ? std::string_view() : line.text;
+  entries_.push_back({file, line.number, text_.size(), text.size(), line.too_long});
+  text_ += text;
+}
+
+bool RowBatch::full() const {
+  return text_.size() >= kTextBytes || entries_.size() >= kRows;
+}
+
+ReadRow RowBatch::Read(const Entry& entry) const {
+  const auto text = std::string_view(text_).substr(entry.begin, entry.size);
+  ReadRow read{entry.file, entry.line,
+               entry.too_long
+                   ? InvalidArgument("longer than " + std::to_string(kLineBytesMax >> 20) + " MiB")
+                   : ParseRow(text, allow_unlabelled_),
+               "", 0};
+  if (!read.row.ok()) return read;
+  read.shard_line = ShardLine(*read.row);
+  read.hash = HashOfLine(std::string_view(read.shard_line).substr(0, read.shard_line.size() - 1));
+  return read;
+}
+
+Status RowBatch::Take(const std::function<Status(ReadRow&)>& take) {
+  std::vector<std::optional<ReadRow>> rows(entries_.size());
+  const size_t pieces = (rows.size() + kRowsATime - 1) / kRowsATime;
+  ATTUNE_RETURN_IF_ERROR(ParallelFor(pieces, threads_, [&](size_t piece) {
+    const size_t end = std::min(rows.size(), (piece + 1) * kRowsATime);
+    for (size_t i = piece * kRowsATime; i < end; ++i) rows[i].emplace(Read(entries_[i]));
+    return Status();
+  }));
+  for (std::optional<ReadRow>& row : rows) ATTUNE_RETURN_IF_ERROR(take(*row));
+  text_.clear();
+  entries_.clear();
+  return Status();
+}
+
+}  // namespace attune::datasets

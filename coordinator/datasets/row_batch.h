@@ -1,0 +1,50 @@
+#pragma once
+
+// Rows that are read together, on several threads, and then taken in order by one. Memory: 4 MiB
+// of lines, or one longer line, and what is made of them.
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "common/base/status.h"
+#include "coordinator/datasets/line_reader.h"
+#include "coordinator/datasets/row.h"
+
+namespace attune::datasets {
+
+struct ReadRow {
+  int file = 0;            // the number of the file that it is from
+  uint64_t line = 0;       // in that file, from 1
+  Result<Row> row;         // or what is wrong with it
+  std::string shard_line;  // with its end; empty when something is wrong
+  uint64_t hash = 0;       // HashOfLine of it
+};
+
+class RowBatch {
+ public:
+  // threads: 0 for as many as the machine has.
+  RowBatch(bool allow_unlabelled, int threads);
+
+  void Add(const Line& line, int file);
+  bool full() const;
+  // Empties the batch; the first error of take is returned.
+  Status Take(const std::function<Status(ReadRow&)>& take);
+
+ private:
+  struct Entry {
+    int file;
+    uint64_t line;
+    size_t begin, size;  // in text_
+    bool too_long;
+  };
+  ReadRow Read(const Entry& entry) const;
+
+  const bool allow_unlabelled_;
+  const int threads_;
+  std::string text_;
+  std::vector<Entry> entries_;
+};
+
+}  // namespace attune::datasets
