@@ -1,6 +1,7 @@
 #include "coordinator/api/job_service.h"
 
 #include "common/rpc/rpc.h"
+#include "coordinator/jobs/ledger.h"
 #include "coordinator/jobs/repository.h"
 
 namespace attune {
@@ -55,6 +56,17 @@ grpc::Status JobService::GetJob(grpc::ServerContext* context, const v1::GetJobRe
   auto job = Find(request->id());
   if (job.ok()) *response = std::move(*job);
   return rpc::ToGrpc(job.status());
+}
+
+grpc::Status JobService::GetLedger(grpc::ServerContext* context,
+                                   const v1::GetLedgerRequest* request, v1::JobLedger* response) {
+  grpc::Status allowed = ports_.authenticator->CheckUser(*context);
+  if (!allowed.ok()) return allowed;
+  auto job = Find(request->id());
+  if (!job.ok()) return rpc::ToGrpc(job.status());
+  auto ledger = jobs::ReadLedger(ports_.database, ports_.storage, *job, *request);
+  if (ledger.ok()) *response = std::move(*ledger);
+  return rpc::ToGrpc(ledger.status());
 }
 
 grpc::Status JobService::ListJobs(grpc::ServerContext* context, const v1::ListJobsRequest* request,

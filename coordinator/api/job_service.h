@@ -45,6 +45,8 @@ class JobService final : public JobServiceBase {
                          v1::Job* response) override;
   grpc::Status ExplainJob(grpc::ServerContext* context, const v1::ExplainJobRequest* request,
                           v1::JobExplanation* response) override;
+  grpc::Status GetLedger(grpc::ServerContext* context, const v1::GetLedgerRequest* request,
+                         v1::JobLedger* response) override;
   grpc::ServerWriteReactor<v1::JobEvent>* WatchJob(grpc::CallbackServerContext* context,
                                                    const v1::WatchJobRequest* request) override;
   grpc::ServerWriteReactor<v1::MetricPoint>* ReadMetrics(

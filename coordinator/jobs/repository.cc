@@ -368,6 +368,21 @@ void EndAttempt(Transaction& transaction, const std::string& job_id, uint32_t ge
       use(now_us), use(outcome), use(job_id), use(number);
 }
 
+std::map<uint32_t, AttemptRow> LoadAttempts(Transaction& transaction, const std::string& job_id) {
+  std::map<uint32_t, AttemptRow> attempts;
+  int generation = 0, ranks = 0;
+  std::string outcome;
+  soci::statement rows = (transaction.session().prepare
+                              << "SELECT generation, ranks, outcome FROM attempts WHERE job_id = "
+                                 ":job ORDER BY generation",
+                          use(job_id), into(generation), into(ranks), into(outcome));
+  rows.execute();
+  while (rows.fetch()) {
+    attempts[static_cast<uint32_t>(generation)] = {static_cast<uint32_t>(ranks), outcome};
+  }
+  return attempts;
+}
+
 double SaveMetric(Transaction& transaction, const std::string& job_id,
                   const v1::MetricPoint& point) {
   int step = static_cast<int>(point.step());

@@ -46,6 +46,12 @@ std::vector<TrainerRecord> LoadLiveTrainers(Transaction& transaction);
 
 void StartAttempt(Transaction& transaction, const std::string& job_id, uint32_t generation,
                   uint32_t ranks);
+struct AttemptRow {
+  uint32_t ranks = 0;
+  std::string outcome;  // empty while it runs
+};
+// Of a job, by generation.
+std::map<uint32_t, AttemptRow> LoadAttempts(Transaction& transaction, const std::string& job_id);
 void EndAttempt(Transaction& transaction, const std::string& job_id, uint32_t generation,
                 const std::string& outcome);
 

@@ -194,6 +194,33 @@ TEST_F(DocumentedCommandsTest, RowsAreAddedToADataSet) {
   EXPECT_THAT(refused.err, HasSubstr("prompts@1 has no example to train on"));
 }
 
+TEST_F(DocumentedCommandsTest, TheLedgerOfAJob) {
+  ImportWhatJobsName();
+  std::string out;
+  int count = 0;
+  for (const Block& block : Blocks("docs/ledger.md")) {
+    if (block.language != "sh") continue;
+    for (const std::string& line : Lines(block.text)) {
+      out = Succeeds(line);
+      ++count;
+      if (line.find("-o json") == line.npos) continue;
+      const Json ledger = Json::parse(out);
+      EXPECT_GT(ledger["used"], 0);
+      EXPECT_EQ(ledger["used"], ledger["examples"]);
+      EXPECT_EQ(ledger["missing"], 0);
+      EXPECT_EQ(ledger["repeated"], 0);
+      // The page names every field that there is.
+      const std::string page = *ReadFile("docs/ledger.md");
+      for (const auto& [field, value] : ledger.items()) {
+        if (field == "job_id" || field == "state" || field.starts_with("plan_")) continue;
+        EXPECT_THAT(page, HasSubstr("`" + field + "`"));
+      }
+    }
+  }
+  EXPECT_EQ(count, 4);
+  EXPECT_EQ(out, "");  // nothing is missing
+}
+
 // The page's context names another host: it is read, and that host is asked.
 TEST_F(DocumentedCommandsTest, TheContextOfTheCommandLinesPage) {
   std::vector<std::string> contexts;

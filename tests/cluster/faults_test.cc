@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <set>
 
 #include "tests/cluster/harness.h"
 
@@ -182,6 +183,66 @@ TEST_F(FaultsTest, RetriesHaveABudget) {
   EXPECT_EQ(ended["state"], "FAILED");
   EXPECT_THAT(ended["reason"].get<std::string>(), HasSubstr("SIGKILL"));
   EXPECT_THAT(ended["incidents"][0]["log_tail"], Not(IsEmpty()));
+}
+
+// A killed trainer, a killed coordinator, a pause and the rest on one rank: the model has every
+// example as often as planned.
+TEST_F(FaultsTest, TheLedgerProvesWhatTheModelHas) {
+  std::string spec = LongSpec("proved", 2);
+  spec.replace(spec.find("ranks: 2"), 8, "ranks: {min: 1, max: 2}");
+  std::string job = cluster_.Submit(spec);
+  cluster_.WaitForStep(job, kStrikeAt);
+  cluster_.Kill(cluster_.Trainers("worker-2").at(0));
+  cluster_.WaitFor(job, [](const Json& shown) { return shown.value("restarts", 0) == 1; });
+  cluster_.WaitForStep(job, 3 * kStrikeAt);
+  cluster_.Kill(cluster_.Pid("coordinator"));
+  ASSERT_NO_FATAL_FAILURE(cluster_.UpAgain());
+  ASSERT_EQ(cluster_.Attune({"job", "pause", job}).exit_code, 0);
+  cluster_.WaitFor(job, [](const Json& shown) { return shown["state"] == "PAUSED"; });
+
+  const Json half = cluster_.AttuneJson({"job", "ledger", job});
+  EXPECT_GT(half["to_come"], 0);
+  EXPECT_EQ(half["missing"], 0);
+  EXPECT_EQ(half["used"].get<int>() + half["to_come"].get<int>(), half["examples"].get<int>());
+
+  cluster_.Kill(cluster_.Pid("worker-2"));
+  ASSERT_TRUE(Eventually([&] {
+    for (const Json& node : cluster_.AttuneJson({"node", "list"})) {
+      if (node["name"] == "worker-2" && node["state"] == "READY") return false;
+    }
+    return true;
+  }));
+  ASSERT_EQ(cluster_.Attune({"job", "resume", job}).exit_code, 0);
+  const Json ended = cluster_.WaitForEnd(job);
+  ASSERT_EQ(ended["state"], "SUCCEEDED") << ended.dump(1);
+  EXPECT_EQ(ended["ranks"], 1);
+
+  const Json ledger = cluster_.AttuneJson({"job", "ledger", job});
+  EXPECT_EQ(ledger["used"], ledger["examples"]) << ledger.dump(1);
+  EXPECT_EQ(ledger["missing"], 0);
+  EXPECT_EQ(ledger["repeated"], 0);
+  EXPECT_EQ(ledger["to_come"], 0);
+  EXPECT_EQ(ledger["applied_steps"], kSteps);
+  EXPECT_THAT(ledger["problems"], IsEmpty());
+  // All but the last, cut epoch have every example.
+  for (const Json& epoch : ledger["epochs"]) {
+    if (epoch["epoch"] == ledger["epochs"].size()) continue;
+    ASSERT_EQ(epoch["used"], ledger["examples_an_epoch"]);
+  }
+  std::set<int> ranks;
+  int again = 0;
+  for (const Json& steps : ledger["applied"]) {
+    ranks.insert(steps["ranks"].get<int>());
+    if (steps["kept"] == false) {
+      ++again;
+      EXPECT_THAT(steps["why"].get<std::string>(), HasSubstr("SIGKILL"));
+    }
+  }
+  EXPECT_EQ(ranks, (std::set<int>{1, 2}));
+  EXPECT_LE(again, 1);  // none when it was killed right after a checkpoint
+  Finished listed = cluster_.Attune({"job", "ledger", job, "--list", "missing", "-o", "jsonl"});
+  EXPECT_EQ(listed.exit_code, 0) << listed.err;
+  EXPECT_EQ(listed.out, "");
 }
 
 // Such as a test that is killed before it can end what it has started.

@@ -195,6 +195,23 @@ void AddJobViews(std::vector<Command>* commands) {
              .doc = "Only the last lines of each rank.",
              .type = ValueType::kWhole}},
        .run = RunJobLogs});
+  commands->push_back(
+      {.noun = "job",
+       .verb = "ledger",
+       .summary = "prove which examples a job's model was trained on",
+       .details =
+           "Holds what the job's plan gives each step against what was fed to the model, over all "
+           "ranks and attempts: each example of an epoch used once, or which were not. Steps that "
+           "were lost with an attempt and done again are shown and do not count. Exit 1 when an "
+           "example is missing or repeated. docs/ledger.md explains the fields.",
+       .arguments = {kJob},
+       .options = {{.name = "--list",
+                    .value = "WHICH",
+                    .doc = "List these examples, a line each: id, epoch and step.",
+                    .words = {"missing", "repeated"}}},
+       .examples = {"attune job ledger docstrings",
+                    "attune job ledger docstrings --list missing -o jsonl"},
+       .run = RunJobLedger});
 }
 
 void AddJobActions(std::vector<Command>* commands) {

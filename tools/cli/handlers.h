@@ -36,6 +36,8 @@ Result<int> RunJobExplain(Session&, const Arguments&);
 // job_streams.cc
 Result<int> RunJobMetrics(Session&, const Arguments&);
 Result<int> RunJobLogs(Session&, const Arguments&);
+// job_ledger.cc
+Result<int> RunJobLedger(Session&, const Arguments&);
 // dataset_commands.cc
 Result<int> RunDatasetImport(Session&, const Arguments&);
 Result<int> RunDatasetList(Session&, const Arguments&);

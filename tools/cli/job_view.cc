@@ -270,6 +270,13 @@ std::string PlannedData(const nlohmann::ordered_json& plan) {
   return lines;
 }
 
+// What best packing could fill at most, unless that is what it fills.
+std::string PossibleFill(const nlohmann::ordered_json& plan) {
+  const double fill = NumberAt(plan, "fill"), limit = NumberAt(plan, "fill_limit");
+  if (limit < fill + 0.001) return "";  // also of a plan without it
+  return " (at most " + FormatNumber(std::round(limit * 1000) / 10) + "% is possible)";
+}
+
 }  // namespace
 
 std::string PlanCard(const nlohmann::ordered_json& plan, const v1::JobSpec& spec,
@@ -284,7 +291,7 @@ std::string PlanCard(const nlohmann::ordered_json& plan, const v1::JobSpec& spec
   card.Row("Examples", FormatCount(NumberAt(plan, "examples")) + " in " +
                            FormatCount(NumberAt(plan, "sequences")) + " sequences, " +
                            FormatNumber(std::round(NumberAt(plan, "fill") * 1000) / 10) +
-                           "% filled");
+                           "% filled" + PossibleFill(plan));
   card.Row("Data", PlannedData(plan));
   card.Row("Tokens", FormatCount(NumberAt(plan, "tokens")) + ", of which " +
                          FormatCount(NumberAt(plan, "target_tokens")) + " are learned");

@@ -121,6 +121,8 @@ struct StepReport {
   int64_t tokens = 0, target_tokens = 0;    // of the global step
   double learning_rate = 0, grad_norm = 0;  // of loss and penalty, before clipping
   std::optional<double> penalty;            // of RegularizeOptions, before the update
+  uint64_t examples = 0;                    // that were fed to the model, over all ranks
+  uint64_t examples_digest = 0;             // of their ids (common/ledger/example_sum.h)
   double seconds = 0;
   // sync: waiting for other ranks, and for a checkpoint to be written.
   double seconds_data = 0, seconds_forward = 0, seconds_backward = 0, seconds_sync = 0,
@@ -202,11 +204,11 @@ struct TrainTask {
   RegularizeOptions regularize;
   EvaluateOptions evaluate;
   CheckpointOptions checkpoint;
-  std::filesystem::path run_directory;         // checkpoints/step-00000020/, output/
+  std::filesystem::path run_directory;         // checkpoints/step-00000020/, ledger/, output/
   std::filesystem::path resume_from;           // a folder of checkpoints; empty: from the start
   std::map<std::string, std::string> lineage;  // written into the output's attune.json
   uint32_t generation =
-      0;  // of the attempt: a later one shuts out the writes of an earlier; 0: none
+      0;  // of the attempt: a later one shuts out the writes of an earlier; 0: none, and no ledger
 };
 struct TrainResult {
   int steps = 0;
@@ -230,6 +232,9 @@ struct PlanResult {
   int steps = 0;
   int64_t sequences = 0, examples = 0, tokens = 0, target_tokens = 0;
   double fill = 0;  // share of sequence_length x sequences that holds tokens
+  // What fill an epoch could have at most by a lower bound of its sequences, which need not be
+  // within reach; without packing its own.
+  double fill_limit = 0;
   int64_t parameters = 0, trainable_parameters = 0;
   MemoryPrediction memory;
   std::vector<DatasetCounts> datasets;

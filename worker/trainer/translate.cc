@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "common/base/version.h"
+#include "common/ledger/example_sum.h"
 
 namespace attune::trainer {
 namespace {
@@ -242,6 +243,8 @@ v1::MetricPoint ToMetricPoint(const engine::StepReport& step, const v1::TrainerT
   out.set_grad_norm(step.grad_norm);
   if (step.penalty) out.set_penalty(*step.penalty);
   out.set_seconds(step.seconds);
+  out.set_examples(step.examples);
+  out.set_examples_digest(ledger::DigestText(step.examples_digest));
   out.set_ranks(task.world_size());
   out.set_generation(task.generation());
   out.set_seconds_data(step.seconds_data);
@@ -275,6 +278,7 @@ std::string ToPlanJson(const engine::PlanResult& plan, int ranks) {
       {"tokens", plan.tokens},
       {"target_tokens", plan.target_tokens},
       {"fill", plan.fill},
+      {"fill_limit", plan.fill_limit},
       {"parameters", plan.parameters},
       {"trainable_parameters", plan.trainable_parameters},
       {"memory",

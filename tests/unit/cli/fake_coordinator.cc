@@ -63,6 +63,18 @@ class FakeCoordinator::Jobs final : public v1::JobService::Service {
   grpc::Status PauseJob(grpc::ServerContext*, const v1::PauseJobRequest*, v1::Job*) override {
     return rpc::ToGrpc(FailedPrecondition("job is FAILED: only a running job can be paused"));
   }
+  grpc::Status GetLedger(grpc::ServerContext*, const v1::GetLedgerRequest* request,
+                         v1::JobLedger* ledger) override {
+    *ledger = fake_->ledger;
+    ledger->clear_uses();
+    const int place = request->page_token().empty() ? 0 : std::stoi(request->page_token());
+    if (request->list() != v1::GetLedgerRequest::MISSING || place >= fake_->ledger.uses_size()) {
+      return grpc::Status::OK;
+    }
+    *ledger->add_uses() = fake_->ledger.uses(place);
+    ledger->set_next_page_token(std::to_string(place + 1));
+    return grpc::Status::OK;
+  }
   grpc::Status ExplainJob(grpc::ServerContext*, const v1::ExplainJobRequest* request,
                           v1::JobExplanation* explanation) override {
     explanation->set_job_id(request->id());

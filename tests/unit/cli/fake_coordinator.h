@@ -31,6 +31,7 @@ class FakeCoordinator {
   size_t break_watch_after = SIZE_MAX;  // the first watch fails after so many events
   std::vector<v1::MetricPoint> metrics;
   std::vector<v1::LogChunk> logs;
+  v1::JobLedger ledger;                                // of every job; a list is paged by one
   std::string output;                                  // of task jobs
   grpc::Status refuse = grpc::Status::OK;              // of SubmitJob
   std::map<std::string, v1::GateReport> gate_reports;  // by candidate

@@ -131,6 +131,42 @@ TEST_F(JobsTest, ShowOfAWaitingJobSaysWhy) {
   EXPECT_THAT(cli_.out(), HasSubstr("another worker joins"));
 }
 
+TEST_F(JobsTest, TheLedgerSaysWhatIsNotAsPlanned) {
+  v1::JobLedger& ledger = fake_.ledger;
+  ledger.set_job_id("job-a");
+  ledger.set_examples(12);
+  ledger.set_used(12);
+  ledger.set_steps(4);
+  ledger.set_applied_steps(4);
+  v1::LedgerSteps* lost = ledger.add_applied();
+  lost->set_generation(1);
+  lost->set_first(3);
+  lost->set_last(4);
+  lost->set_why("requeued: killed by signal 9");
+  ASSERT_EQ(cli_.Run({"job", "ledger", "job-a"}), kExitOk);
+  EXPECT_THAT(cli_.out(), HasSubstr("every example was used exactly as planned"));
+  EXPECT_THAT(cli_.out(), HasSubstr("12 planned, 12 used, 0 missing, 0 repeated"));
+  EXPECT_THAT(cli_.out(), HasSubstr("no, done again"));
+  EXPECT_THAT(cli_.out(), HasSubstr("killed by signal 9"));
+  ASSERT_EQ(cli_.Run({"job", "ledger", "job-a", "--list", "missing", "-o", "name"}), kExitOk);
+  EXPECT_EQ(cli_.out(), "");
+
+  ledger.set_used(10);
+  ledger.set_missing(2);
+  v1::LedgerProblem* problem = ledger.add_problems();
+  problem->set_kind(v1::LedgerProblem::LOST);
+  problem->set_step(2);
+  for (const char* id : {"0a", "0b"}) ledger.add_uses()->set_id(id);
+  ASSERT_EQ(cli_.Run({"job", "ledger", "job-a"}), kExitFailed);
+  EXPECT_THAT(cli_.out(), HasSubstr("not as planned"));
+  EXPECT_THAT(cli_.out(), HasSubstr("step 2: LOST"));
+  ASSERT_EQ(cli_.Run({"job", "ledger", "job-a", "-o", "json"}), kExitFailed);
+  EXPECT_EQ(json::parse(cli_.out())["missing"], 2);
+  EXPECT_FALSE(json::parse(cli_.out()).contains("uses"));
+  ASSERT_EQ(cli_.Run({"job", "ledger", "job-a", "--list", "missing", "-o", "name"}), kExitFailed);
+  EXPECT_EQ(cli_.out(), "0a\n0b\n");
+}
+
 TEST_F(JobsTest, ActionsAndConflicts) {
   ASSERT_EQ(cli_.Run({"job", "cancel", "job-a", "-o", "json"}), kExitOk);
   EXPECT_EQ(json::parse(cli_.out())["state"], "CANCELLED");
@@ -206,7 +242,7 @@ TEST_F(JobsTest, ShowTellsWhatIsMixedAndWhatHoldsTheWeights) {
 TEST_F(JobsTest, DryRunPrintsThePlan) {
   fake_.events = {MakeEvent(1, "ended", "", MakeJob("job-submitted000", v1::Job::SUCCEEDED))};
   fake_.output =
-      R"({"steps":12,"sequences":48,"examples":100,"tokens":20000,"target_tokens":5000,"fill":0.9,"parameters":1000,)"
+      R"({"steps":12,"sequences":48,"examples":100,"tokens":20000,"target_tokens":5000,"fill":0.9,"fill_limit":0.953,"parameters":1000,)"
       R"("trainable_parameters":10,"memory":{"weights":1048576,"gradients":0,"optimizer":0,"activations":0,"overhead":0},)"
       R"("datasets":[{"reference":"live@2","weight":3,"examples_an_epoch":900},{"reference":"old@1","weight":1,)"
       R"("examples_an_epoch":100},{"reference":"past@3","weight":0,"share":0.3,"examples_an_epoch":428}],)"
@@ -214,6 +250,7 @@ TEST_F(JobsTest, DryRunPrintsThePlan) {
   ASSERT_EQ(cli_.Run({"job", "submit", spec_, "--dry-run"}), kExitOk) << cli_.err();
   EXPECT_EQ(fake_.submits()[0].kind(), v1::Job::PLAN);
   EXPECT_THAT(cli_.out(), HasSubstr("12 of 16 sequences x 1024 tokens"));
+  EXPECT_THAT(cli_.out(), HasSubstr("90% filled (at most 95.3% is possible)"));
   EXPECT_THAT(cli_.out(), HasSubstr("1 MiB per rank"));
   EXPECT_THAT(cli_.out(), HasSubstr("live@2: 900 examples an epoch (weight 3)\n"));
   EXPECT_THAT(cli_.out(), HasSubstr("old@1: 100 examples an epoch\n"));

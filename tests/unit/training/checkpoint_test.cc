@@ -25,6 +25,8 @@ CheckpointState State(int step) {
   return {.step = step,
           .seed = 7,
           .plan_digest = "digest",
+          .plan_format = 2,
+          .generation = 4,
           .config = "{\"lr\": 1}",
           .loss = 1.25 + 1e-13,
           .first_validation_loss = 2.5};
@@ -56,6 +58,8 @@ TEST(Checkpoint, GivesBackWhatWasWritten) {
   EXPECT_EQ(state->step, 20);
   EXPECT_EQ(state->seed, 7u);
   EXPECT_EQ(state->plan_digest, "digest");
+  EXPECT_EQ(state->plan_format, 2);
+  EXPECT_EQ(state->generation, 4u);
   EXPECT_EQ(state->config, "{\"lr\": 1}");
   EXPECT_EQ(state->loss, 1.25 + 1e-13);
   EXPECT_EQ(state->first_validation_loss, 2.5);

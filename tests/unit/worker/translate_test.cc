@@ -196,9 +196,21 @@ TEST(ToEmbedTask, CarriesEveryField) {
   EXPECT_EQ(ToEmbedTask(Parse("embed {}"), {}).split, "all");
 }
 
+TEST(ToMetricPoint, SaysWhichExamplesAStepHad) {
+  const v1::MetricPoint point =
+      ToMetricPoint(engine::StepReport{.step = 3, .examples = 12, .examples_digest = 0xabc},
+                    Parse("generation: 2 world_size: 4"));
+  EXPECT_EQ(point.step(), 3u);
+  EXPECT_EQ(point.generation(), 2u);
+  EXPECT_EQ(point.ranks(), 4u);
+  EXPECT_EQ(point.examples(), 12u);
+  EXPECT_EQ(point.examples_digest(), "0000000000000abc");
+}
+
 TEST(ToPlanJson, IsOneObject) {
   engine::PlanResult plan;
   plan.steps = 40;
+  plan.fill_limit = 0.5;
   plan.memory.weights = 5;
   plan.memory.regularize = 3;
   plan.memory.overhead = 2;
@@ -207,6 +219,7 @@ TEST(ToPlanJson, IsOneObject) {
   const auto json = nlohmann::json::parse(ToPlanJson(plan, 2));
   EXPECT_EQ(json["steps"], 40);
   EXPECT_EQ(json["ranks"], 2);
+  EXPECT_EQ(json["fill_limit"], 0.5);
   EXPECT_EQ(json["memory"]["regularize"], 3);
   EXPECT_EQ(json["memory"]["total"], 10);
   EXPECT_EQ(json["datasets"][0]["share"], 0.25);

@@ -85,6 +85,8 @@ Result<std::string> StateJson(const fs::path& folder, const CheckpointState& sta
                          {"step", state.step},
                          {"seed", state.seed},
                          {"plan_digest", state.plan_digest},
+                         {"plan_format", state.plan_format},
+                         {"generation", state.generation},
                          {"config", state.config},
                          {"loss", state.loss},
                          {"first_validation_loss", OptionalNumber(state.first_validation_loss)},
@@ -138,6 +140,9 @@ Result<CheckpointState> ReadState(const fs::path& checkpoint, bool check_files) 
       .step = document.at("step").get<int>(),
       .seed = document.at("seed").get<uint64_t>(),
       .plan_digest = document.at("plan_digest").get<std::string>(),
+      // Earlier checkpoints lack these.
+      .plan_format = document.value("plan_format", 1),
+      .generation = document.value("generation", 0u),
       .config = document.at("config").get<std::string>(),
       .loss = document.at("loss").get<double>(),
       .first_validation_loss = ReadOptional(document.at("first_validation_loss")),

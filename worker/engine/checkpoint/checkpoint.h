@@ -26,6 +26,8 @@ struct CheckpointState {
   int step = 0;  // updates applied
   uint64_t seed = 0;
   std::string plan_digest;  // of the StepPlan
+  int plan_format = 1;      // kPlanFormat of the program that made the plan
+  uint32_t generation = 0;  // of the attempt that wrote it; 0: not known
   std::string config;  // what else must be equal for a resume to repeat the run; compared as text
   double loss = 0;     // of the last step
   std::optional<double> first_validation_loss;

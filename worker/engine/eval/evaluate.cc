@@ -30,18 +30,18 @@ int64_t Tokens(const TokenShard& shard, const std::vector<uint32_t>& group) {
   return tokens;
 }
 
-// The groups of each rank: the one whose part of all tokens holds a group's middle has it.
+// The groups of each rank: the one whose part of all tokens holds a group's middle has it. In
+// integers, so that all ranks agree on whatever machine they are.
 std::vector<std::vector<size_t>> Share(const TokenShard& shard,
                                        const std::vector<std::vector<uint32_t>>& groups,
                                        int world_size) {
   int64_t total = 0, before = 0;
   for (const auto& group : groups) total += Tokens(shard, group);
-  const double part = static_cast<double>(total) / world_size;
   std::vector<std::vector<size_t>> shares(world_size);
   for (size_t g = 0; g < groups.size(); ++g) {
     const int64_t tokens = Tokens(shard, groups[g]);
-    const double middle = static_cast<double>(before) + static_cast<double>(tokens) / 2;
-    shares[std::min(world_size - 1, static_cast<int>(middle / part))].push_back(g);
+    const int64_t middle_twice = 2 * before + tokens;
+    shares[middle_twice * world_size / (2 * total)].push_back(g);
     before += tokens;
   }
   return shares;

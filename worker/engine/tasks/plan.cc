@@ -48,6 +48,13 @@ MicroBatchShape CountSteps(const TrainTask& task, const TokenShard& shard, const
   return largest;
 }
 
+double FillLimit(const TokenShard& shard, const StepPlan& plan, int sequence_length) {
+  uint64_t tokens = 0;
+  for (const uint32_t length : shard.lengths()) tokens += length;
+  return static_cast<double>(tokens) /
+         (static_cast<double>(plan.fewest_sequences()) * sequence_length);
+}
+
 }  // namespace
 
 Result<PlanResult> Plan(const TrainTask& task, int world_size) {
@@ -63,6 +70,7 @@ Result<PlanResult> Plan(const TrainTask& task, int world_size) {
     const MicroBatchShape largest = CountSteps(task, *data.train, *plan, world_size, result);
     const double room = static_cast<double>(result.sequences) * task.data.train.sequence_length;
     result.fill = room > 0 ? static_cast<double>(result.tokens) / room : 0;
+    result.fill_limit = FillLimit(*data.train, *plan, task.data.train.sequence_length);
 
     const ModelFiles& base = task.data.base;
     const ModelFiles& root = base.format == "peft-adapter" && base.base ? *base.base : base;

@@ -122,6 +122,14 @@ Status Agree(const TrainTask& task, const TrainingSetup& setup, Group& group) {
 
 Status CheckResumed(const CheckpointState& state, const TrainingSetup& setup,
                     const fs::path& path) {
+  if (state.plan_format != kPlanFormat) {
+    return FailedPrecondition("checkpoint " + path.string() +
+                              " was made by a version of the program that planned steps "
+                              "otherwise (format " +
+                              std::to_string(state.plan_format) + ", here " +
+                              std::to_string(kPlanFormat) +
+                              "): finish the job with that version, or submit it again");
+  }
   const std::string context = "checkpoint " + path.string() + " belongs to another run: ";
   if (state.plan_digest != setup.plan->Digest())
     return FailedPrecondition(context + "its step plan differs");

@@ -60,6 +60,7 @@ Result<double> StepRunner::Accumulate(int step, const PlannedStep& planned, Step
   const auto micro_batches = MicroBatches(part, task_.data.train.micro_batch);
   model.SetTraining(true, DropoutSeed(task_.data.train.seed, step));
   double loss_sum = 0;
+  fed_ = {};
   for (size_t i = 0; i < micro_batches.size(); ++i) {
     ATTUNE_ASSIGN_OR_RETURN(
         const PackedBatch batch,
@@ -67,6 +68,7 @@ Result<double> StepRunner::Accumulate(int step, const PlannedStep& planned, Step
     report.seconds_data += watch.Lap();
     at::Tensor loss = model.LossSum(batch);
     loss_sum += loss.item<double>();
+    for (const uint32_t example : batch.examples) fed_.Add(shard.Example(example).id);
     report.seconds_forward += watch.Lap();
     if (i + 1 == micro_batches.size()) sync_.StartLastBackward();
     loss.backward(at::full_like(loss, 1.0 / static_cast<double>(planned.target_tokens)));
@@ -87,7 +89,11 @@ Result<StepRunner::Outcome> StepRunner::Run(int step, StopRequest wish,
   ATTUNE_ASSIGN_OR_RETURN(const double loss_sum, Accumulate(step, planned, report));
 
   watch.Lap();
-  ATTUNE_ASSIGN_OR_RETURN(const std::vector<double> sums, group_.Sum({loss_sum}));
+  // Halves of the digest, since a double holds 53 bits.
+  const auto high = static_cast<double>(fed_.digest >> 32);
+  const auto low = static_cast<double>(fed_.digest & UINT32_MAX);
+  ATTUNE_ASSIGN_OR_RETURN(const std::vector<double> sums,
+                          group_.Sum({loss_sum, static_cast<double>(fed_.examples), high, low}));
   ATTUNE_ASSIGN_OR_RETURN(outcome.stop, group_.AgreeOnStop(wish));
   report.seconds_sync += watch.Lap();
   report.loss = sums[0] / static_cast<double>(planned.target_tokens);
@@ -109,6 +115,8 @@ Result<StepRunner::Outcome> StepRunner::Run(int step, StopRequest wish,
   sync_.Release();
   report.seconds_optimizer += watch.Lap();
   report.step = step + 1;
+  report.examples = static_cast<uint64_t>(sums[1]);
+  report.examples_digest = (static_cast<uint64_t>(sums[2]) << 32) + static_cast<uint64_t>(sums[3]);
   report.tokens = planned.tokens;
   report.target_tokens = planned.target_tokens;
   report.seconds = whole.Lap();

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "common/base/status.h"
+#include "common/ledger/example_sum.h"
 #include "worker/engine/parallel/gradient_sync.h"
 #include "worker/engine/tasks/setup.h"
 
@@ -28,7 +29,7 @@ class StepRunner {
 
  private:
   // Adds the gradients of this rank's part, divided by the step's target tokens; returns the sum of
-  // its losses.
+  // its losses. What went through the model is in fed_.
   Result<double> Accumulate(int step, const PlannedStep& planned, StepReport& report);
 
   const TrainTask& task_;
@@ -36,6 +37,7 @@ class StepRunner {
   Group& group_;
   std::vector<at::Tensor> parameters_;
   GradientSync sync_;
+  ledger::ExampleSum fed_;  // of this rank in this step
 };
 
 }  // namespace attune::engine

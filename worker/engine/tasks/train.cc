@@ -11,6 +11,7 @@
 #include "worker/engine/parallel/pages.h"
 #include "worker/engine/tasks/check.h"
 #include "worker/engine/tasks/failure.h"
+#include "worker/engine/tasks/ledger.h"
 #include "worker/engine/tasks/model_card.h"
 #include "worker/engine/tasks/origin.h"
 #include "worker/engine/tasks/output.h"
@@ -42,6 +43,8 @@ class Trainer {
         writer_(Checkpoints(), task.checkpoint.keep, fence_) {
     state_.seed = task.data.train.seed;
     state_.plan_digest = setup_.plan->Digest();
+    state_.plan_format = kPlanFormat;
+    state_.generation = task.generation;
     state_.config = setup_.config;
     // What was resumed from is not written again: a crash on the way would cost the only one.
     if (state_.step > 0) checkpoint_ = state_.step;
@@ -59,6 +62,7 @@ class Trainer {
 
  private:
   Result<TrainResult> RunToEnd() {
+    ATTUNE_RETURN_IF_ERROR(OpenLedger());
     if (state_.step == 0) {
       ATTUNE_ASSIGN_OR_RETURN(const StopRequest stop, Evaluate());
       if (stop != StopRequest::kNone) return Stop(stop);
@@ -98,6 +102,7 @@ class Trainer {
                           .total_steps = total_steps_});
   }
 
+  Status OpenLedger();  // collective
   Result<StopRequest> Step();
   Result<TrainResult> Stop(StopRequest stop);
   Result<StopRequest> Evaluate();  // unless it was stopped
@@ -119,6 +124,8 @@ class Trainer {
   CheckpointState state_;
   const int total_steps_;
   std::vector<std::vector<uint32_t>> validation_;
+  std::optional<ledger::StepLogWriter> log_;       // on rank 0
+  Status log_status_;                              // of its last Sync
   CheckpointWriter writer_;                        // on rank 0
   int started_checkpoint_ = -1, checkpoint_ = -1;  // steps: not yet finished, last
 };
@@ -127,14 +134,29 @@ bool IsDue(int every_steps, int step) {
   return every_steps > 0 && step % every_steps == 0;
 }
 
+Status Trainer::OpenLedger() {
+  Status status;
+  if (group_.rank() == 0) {
+    auto log = engine::OpenLedger(task_, setup_, fence_, group_.world_size());
+    status = log.status();
+    if (log.ok() && *log) log_.emplace(*std::move(*log));
+  }
+  return group_.StatusFromFirst(status, kWriteSlack);
+}
+
 Result<StopRequest> Trainer::Step() {
   ATTUNE_ASSIGN_OR_RETURN(
       const StepRunner::Outcome outcome,
       runner_.Run(state_.step, observer_.ShouldStop(), [this] { return FinishCheckpoint(); }));
-  state_.step = outcome.report.step;
-  state_.loss = outcome.report.loss;
+  const StepReport& report = outcome.report;
+  if (log_) {
+    const ledger::ExampleSum fed{report.examples, report.examples_digest};
+    ATTUNE_RETURN_IF_ERROR(log_->Add({static_cast<uint32_t>(report.step), fed}));
+  }
+  state_.step = report.step;
+  state_.loss = report.loss;
   state_.last_validation_loss.reset();
-  observer_.OnStep(outcome.report);
+  observer_.OnStep(report);
   Report("training", state_.step, total_steps_);
   if (outcome.stop != StopRequest::kNone) return outcome.stop;
   if (IsDue(task_.evaluate.every_steps, state_.step)) {
@@ -176,6 +198,8 @@ Result<StopRequest> Trainer::Evaluate() {
 
 void Trainer::StartCheckpoint() {
   Report("saving", 0, 1);
+  // A checkpoint that outlives the host has its steps' records.
+  if (log_) log_status_ = log_->Sync();
   if (group_.rank() == 0) writer_.Start(state_, setup_.Tensors());
   started_checkpoint_ = state_.step;
 }
@@ -186,7 +210,7 @@ Status Trainer::FinishCheckpoint() {
   if (group_.rank() == 0) {
     const Result<fs::path> written = writer_.Finish();
     ReportCheckpoint(written);
-    status = written.status();
+    status = written.ok() ? log_status_ : written.status();
   }
   checkpoint_ = std::exchange(started_checkpoint_, -1);
   return group_.StatusFromFirst(status, kWriteSlack);

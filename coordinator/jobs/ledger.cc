@@ -1,0 +1,207 @@
+#include "coordinator/jobs/ledger.h"
+
+#include <charconv>
+
+#include "common/ledger/compare.h"
+#include "coordinator/jobs/checkpoints.h"
+#include "coordinator/jobs/repository.h"
+
+namespace attune::jobs {
+namespace {
+
+namespace fs = std::filesystem;
+using ledger::Comparison;
+using ledger::PlanFile;
+using ledger::StepLog;
+
+constexpr uint32_t kPageMax = 10'000;
+constexpr int kReportsAtOnce = 1000;
+
+Result<PlanFile> OpenPlan(const fs::path& run, const v1::Job& job) {
+  if (job.kind() != v1::Job::TRAIN) {
+    return InvalidArgument("job " + job.id() + " trains nothing, so it has no ledger");
+  }
+  auto plan = PlanFile::Open(ledger::PlanPath(run));
+  if (plan.status().code() != StatusCode::kNotFound) return plan;
+  return NotFound("job " + job.id() +
+                  " has no ledger: it has taken no step yet, or it ran before " +
+                  "there were ledgers; " + (run / "ledger").string() + " would hold it");
+}
+
+Result<std::vector<StepLog>> ReadLogs(const fs::path& run, const v1::Job& job) {
+  ATTUNE_ASSIGN_OR_RETURN(std::vector<StepLog> logs, ledger::ReadStepLogs(run));
+  const bool has_last = !logs.empty() && logs.back().attempt.generation == job.generation();
+  if (job.state() == v1::Job::SUCCEEDED && !has_last) {
+    return DataLoss("the record of attempt " + std::to_string(job.generation()) +
+                    ", which made the model, is not in " + (run / "ledger").string());
+  }
+  return logs;
+}
+
+// The records of the steps that the model descends from, by step.
+std::map<uint32_t, v1::LedgerProblem> KeptRecords(std::span<const StepLog> logs) {
+  std::map<uint32_t, v1::LedgerProblem> kept;
+  for (const ledger::KeptSteps& part : ledger::KeptChain(logs)) {
+    for (const StepLog& log : logs) {
+      if (log.attempt.generation != part.generation) continue;
+      for (const ledger::AppliedStep& applied : log.steps) {
+        if (applied.step <= part.after || applied.step > part.up_to) continue;
+        v1::LedgerProblem& record = kept[applied.step];
+        record.set_step(applied.step);
+        record.set_generation(part.generation);
+        record.set_applied_examples(applied.sum.examples);
+        record.set_applied_digest(ledger::DigestText(applied.sum.digest));
+      }
+    }
+  }
+  return kept;
+}
+
+// A report is a second witness of a step's record: it came another way.
+Status CompareReports(Database* database, std::span<const StepLog> logs, v1::JobLedger* out) {
+  std::map<uint32_t, v1::LedgerProblem> kept = KeptRecords(logs);
+  MetricPosition position;
+  for (bool more = true; more;) {
+    std::vector<v1::MetricPoint> points;
+    ATTUNE_RETURN_IF_ERROR(database->Read([&](Transaction& transaction) {
+      points = ReadMetrics(transaction, out->job_id(), &position, kReportsAtOnce);
+      return Status();
+    }));
+    more = !points.empty();
+    for (const v1::MetricPoint& point : points) {
+      const auto record = kept.find(point.step());
+      if (!point.has_examples_digest() || record == kept.end() ||
+          point.generation() != record->second.generation()) {
+        continue;
+      }
+      if (point.examples_digest() == record->second.applied_digest()) {
+        out->set_reported_steps(out->reported_steps() + 1);
+        continue;
+      }
+      v1::LedgerProblem* problem = out->add_problems();
+      *problem = record->second;
+      problem->set_kind(v1::LedgerProblem::REPORTED_OTHERWISE);
+    }
+  }
+  return Status();
+}
+
+v1::LedgerProblem::Kind KindOf(ledger::StepProblem::Kind kind) {
+  switch (kind) {
+    case ledger::StepProblem::Kind::kLost:
+      return v1::LedgerProblem::LOST;
+    case ledger::StepProblem::Kind::kRepeated:
+      return v1::LedgerProblem::APPLIED_TWICE;
+    case ledger::StepProblem::Kind::kDiffers:
+      return v1::LedgerProblem::OTHER_EXAMPLES;
+    case ledger::StepProblem::Kind::kUnplanned:
+      return v1::LedgerProblem::UNPLANNED;
+    case ledger::StepProblem::Kind::kOtherPlan:
+      return v1::LedgerProblem::OTHER_PLAN;
+  }
+  return v1::LedgerProblem::KIND_UNSPECIFIED;
+}
+
+void AddProblem(const ledger::StepProblem& problem, v1::JobLedger* out) {
+  v1::LedgerProblem* added = out->add_problems();
+  added->set_kind(KindOf(problem.kind));
+  added->set_step(problem.step);
+  added->set_generation(problem.generation);
+  added->set_planned_examples(problem.planned.examples);
+  added->set_planned_digest(ledger::DigestText(problem.planned.digest));
+  if (problem.applied == ledger::ExampleSum()) return;
+  added->set_applied_examples(problem.applied.examples);
+  added->set_applied_digest(ledger::DigestText(problem.applied.digest));
+}
+
+void AddEpoch(const ledger::EpochUses& epoch, v1::JobLedger* out) {
+  v1::LedgerEpoch* added = out->add_epochs();
+  added->set_epoch(epoch.epoch);
+  added->set_examples(epoch.uses.planned);
+  added->set_used(epoch.uses.used);
+  added->set_missing(epoch.uses.missing);
+  added->set_repeated(epoch.uses.repeated);
+  added->set_to_come(epoch.uses.to_come);
+}
+
+void AddSpan(const ledger::StepSpan& span, const std::map<uint32_t, AttemptRow>& attempts,
+             v1::JobLedger* out) {
+  v1::LedgerSteps* added = out->add_applied();
+  added->set_generation(span.generation);
+  added->set_ranks(span.ranks);
+  added->set_first(span.first);
+  added->set_last(span.last);
+  added->set_kept(span.kept);
+  const auto attempt = attempts.find(span.generation);
+  if (!span.kept && attempt != attempts.end()) added->set_why(attempt->second.outcome);
+}
+
+void AddCounts(const PlanFile& plan, const Comparison& comparison, v1::JobLedger* out) {
+  out->set_examples(comparison.uses.planned);
+  out->set_used(comparison.uses.used);
+  out->set_missing(comparison.uses.missing);
+  out->set_repeated(comparison.uses.repeated);
+  out->set_to_come(comparison.uses.to_come);
+  out->set_examples_an_epoch(plan.shape().examples);
+  out->set_steps(plan.shape().steps);
+  out->set_applied_steps(comparison.applied_steps);
+  out->set_problems_left_out(comparison.problems_left_out);
+  out->set_plan_digest(plan.shape().digest);
+  out->set_plan_bytes(plan.bytes());
+}
+
+Status AddUses(const v1::GetLedgerRequest& request, const PlanFile& plan,
+               const Comparison& comparison, v1::JobLedger* out) {
+  if (request.list() == v1::GetLedgerRequest::USES_UNSPECIFIED) return Status();
+  uint64_t place = 0;
+  const std::string& token = request.page_token();
+  const auto [end, error] = std::from_chars(token.data(), token.data() + token.size(), place);
+  if (!token.empty() && (error != std::errc() || end != token.data() + token.size())) {
+    return InvalidArgument("page_token is not one that this server gave").WithField("page_token");
+  }
+  const uint32_t page =
+      request.page_size() == 0 ? kPageMax : std::min(request.page_size(), kPageMax);
+  const auto verdict = request.list() == v1::GetLedgerRequest::MISSING
+                           ? ledger::StepVerdict::kMissing
+                           : ledger::StepVerdict::kRepeated;
+  for (const ledger::ListedUse& use : ledger::List(plan, comparison, verdict, &place, page)) {
+    v1::LedgerUse* added = out->add_uses();
+    added->set_id(use.id);
+    added->set_epoch(use.epoch);
+    added->set_step(use.step);
+  }
+  if (static_cast<uint32_t>(out->uses_size()) == page) {
+    out->set_next_page_token(std::to_string(place));
+  }
+  return Status();
+}
+
+}  // namespace
+
+Result<v1::JobLedger> ReadLedger(Database* database, const fs::path& storage, const v1::Job& job,
+                                 const v1::GetLedgerRequest& request) {
+  const fs::path run = RunFolder(storage, job.id());
+  ATTUNE_ASSIGN_OR_RETURN(const PlanFile plan, OpenPlan(run, job));
+  ATTUNE_ASSIGN_OR_RETURN(const std::vector<StepLog> logs, ReadLogs(run, job));
+  const Comparison comparison =
+      ledger::Compare(plan, logs, /*finished=*/job.state() == v1::Job::SUCCEEDED);
+  std::map<uint32_t, AttemptRow> attempts;
+  ATTUNE_RETURN_IF_ERROR(database->Read([&](Transaction& transaction) {
+    attempts = LoadAttempts(transaction, job.id());
+    return Status();
+  }));
+  v1::JobLedger out;
+  out.set_job_id(job.id());
+  out.set_state(job.state());
+  out.set_plan_file(ledger::PlanPath(run).string());
+  AddCounts(plan, comparison, &out);
+  ATTUNE_RETURN_IF_ERROR(AddUses(request, plan, comparison, &out));
+  if (!request.page_token().empty()) return out;  // the rest came with the first page
+  for (const ledger::EpochUses& epoch : comparison.epochs) AddEpoch(epoch, &out);
+  for (const ledger::StepSpan& span : comparison.spans) AddSpan(span, attempts, &out);
+  for (const ledger::StepProblem& problem : comparison.problems) AddProblem(problem, &out);
+  ATTUNE_RETURN_IF_ERROR(CompareReports(database, logs, &out));
+  return out;
+}
+
+}  // namespace attune::jobs
