@@ -1,5 +1,6 @@
 // The fast way of byte-level tokenizers against the crate's: the same ids and offsets for any text.
 
+#include <algorithm>
 #include <cstdint>
 #include <string_view>
 
@@ -25,6 +26,13 @@ void Compare(const Pair& pair, std::string_view text) {
   if (fast.ok() != by_crate.ok()) __builtin_trap();
   if (!fast.ok()) return;  // not UTF-8
   if (fast->ids != by_crate->ids || fast->offsets != by_crate->offsets) __builtin_trap();
+  size_t start = text.empty() ? 0 : static_cast<uint8_t>(text[0]) * text.size() / 256;
+  while (start < text.size() && (text[start] & 0xc0) == 0x80) ++start;
+  const auto alone = pair.by_crate->Encode(text.substr(0, start), true);
+  const auto after = pair.fast->EncodeAfter(text, start, true);
+  if (!alone.ok() || !after.ok() || after->ids != fast->ids) __builtin_trap();
+  const auto differ = std::ranges::mismatch(alone->ids, fast->ids).in2;
+  if (after->same != static_cast<size_t>(differ - fast->ids.begin())) __builtin_trap();
 }
 
 }  // namespace

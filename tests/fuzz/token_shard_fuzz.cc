@@ -2,27 +2,57 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <fstream>
 #include <string>
 
 #include "common/base/hash.h"
-#include "worker/engine/data/token_shard.h"
+#include "worker/engine/data/shard_writer.h"
+#include "worker/engine/data/token_file.h"
+
+namespace {
+
+using attune::Sha256Hex;
+using attune::engine::TokenFile;
+
+// With the right checksums, so that the checks behind them are reached.
+void Resign(std::string* content) {
+  if (content->size() < attune::engine::kShardFooterBytes) return;
+  const size_t sums = content->size() - 128;
+  uint64_t index;
+  std::memcpy(&index, content->data() + content->size() - attune::engine::kShardFooterBytes + 16,
+              sizeof index);
+  index = std::min<uint64_t>(index, sums);
+  content->replace(sums, 64, Sha256Hex(std::string_view(*content).substr(0, index)));
+  content->replace(sums + 64, 64,
+                   Sha256Hex(std::string_view(*content).substr(index, sums + 64 - index)));
+}
+
+uint64_t ReadAll(const TokenFile& file) {
+  uint64_t sum = 0;
+  for (size_t i = 0; i < file.size(); ++i) {
+    const attune::engine::TokenExample example = file.Example(i);
+    for (uint32_t token : example.tokens) sum += token;
+    for (uint8_t target : example.targets) sum += target;
+    for (uint8_t byte : example.id) sum += byte;
+  }
+  for (char byte : file.notes()) sum += static_cast<unsigned char>(byte);
+  return sum;
+}
+
+}  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static const std::string kFile = "/tmp/attune-token-shard-fuzz-" + std::to_string(getpid());
   std::string content(reinterpret_cast<const char*>(data), size);
-  // With the right checksum, so that the checks behind it are reached.
-  if (size > 64) content.replace(size - 64, 64, attune::Sha256Hex(content.substr(0, size - 64)));
+  Resign(&content);
   std::ofstream(kFile, std::ios::binary) << content;
-  auto shard = attune::engine::TokenShard::Open(kFile);
-  if (!shard.ok()) return 0;
   uint64_t sum = 0;
-  for (size_t i = 0; i < (*shard)->size(); ++i) {
-    attune::engine::TokenExample example = (*shard)->Example(i);
-    for (uint32_t token : example.tokens) sum += token;
-    for (uint8_t target : example.targets) sum += target;
-    for (uint8_t byte : example.id) sum += byte;
+  for (TokenFile::Check check : {TokenFile::Check::kIndex, TokenFile::Check::kWhole}) {
+    auto file = TokenFile::Open(kFile, check);
+    if (file.ok()) sum += ReadAll(**file);
   }
   return sum == 0xdeadbeef;
 }

@@ -192,9 +192,9 @@ struct PrepareResult {
   std::vector<DatasetCounts> datasets;
   bool cached = false;  // everything was there
 };
-// Tokenizes what the cache lacks. Safe when several processes do it at once: the first to finish
-// wins. Warns of what is cut, dropped and left out. kInvalidArgument when the chat template cannot
-// take more than 5 % of a dataset's examples.
+// Tokenizes what the cache lacks, together with whoever prepares it at the same time, until all is
+// there. Warns of what is cut, dropped and left out. kInvalidArgument when the chat template cannot
+// take more than 5 % of a dataset's examples. Progress comes on any thread, one call at a time.
 Result<PrepareResult> Prepare(const PrepareTask& task, Observer& observer);
 
 struct TrainTask {

@@ -20,6 +20,12 @@ struct Encoding {
   std::vector<std::pair<uint32_t, uint32_t>> offsets;  // byte range in the text of each id
 };
 
+// The ids of a text, of which the first `same` are also those of its start alone.
+struct StartedIds {
+  std::vector<uint32_t> ids;
+  size_t same = 0;
+};
+
 class Tokenizer {
  public:
   // Content of a tokenizer.json; at most 256 MiB.
@@ -40,6 +46,8 @@ class Tokenizer {
   // Ids only, without the cost of offsets; texts in parallel on the given number of threads.
   Result<std::vector<std::vector<uint32_t>>> EncodeBatch(const std::vector<std::string_view>& texts,
                                                          bool add_special, int threads) const;
+  // start_bytes: of the text, at the beginning of a character.
+  Result<StartedIds> EncodeAfter(std::string_view text, size_t start_bytes, bool add_special) const;
   Result<std::string> Decode(const std::vector<uint32_t>& ids, bool skip_special) const;
   uint32_t vocabulary_size() const;  // added tokens included
   // -1 when there is none.

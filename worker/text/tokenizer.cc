@@ -90,6 +90,18 @@ Result<std::vector<std::vector<uint32_t>>> Tokenizer::EncodeBatch(
   return encoded;
 }
 
+Result<StartedIds> Tokenizer::EncodeAfter(std::string_view text, size_t start_bytes,
+                                          bool add_special) const {
+  OwnedIds ids;
+  OwnedBytes error;
+  StartedIds started;
+  int32_t code = attune_tokenizer_encode_after(handle_, Bytes(text), text.size(), start_bytes,
+                                               add_special, ids.out(), &started.same, error.out());
+  ATTUNE_RETURN_IF_ERROR(ToStatus(code, error));
+  started.ids = ids.ToVector();
+  return started;
+}
+
 Result<std::string> Tokenizer::Decode(const std::vector<uint32_t>& ids, bool skip_special) const {
   OwnedBytes text, error;
   int32_t code = attune_tokenizer_decode(handle_, ids.data(), ids.size(), skip_special, text.out(),

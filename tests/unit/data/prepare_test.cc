@@ -3,123 +3,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <nlohmann/json.hpp>
 #include <thread>
 #include <utility>
 
-#include "common/base/files.h"
-#include "common/base/hash.h"
-#include "tests/support/temporary_folder.h"
+#include "tests/unit/data/prepare_fixture.h"
 
 namespace attune::engine {
 namespace {
 
-namespace fs = std::filesystem;
-using Json = nlohmann::ordered_json;
 using testing::HasSubstr;
-
-class CountingObserver : public Observer {
- public:
-  void OnProgress(const Progress& progress) override {
-    EXPECT_EQ(progress.phase, "tokenizing");
-    EXPECT_LE(progress.done, progress.total);
-    last = progress;
-  }
-  StopRequest ShouldStop() override { return stop; }
-  void OnWarning(const std::string& message) override { warnings.push_back(message); }
-  Progress last;
-  std::vector<std::string> warnings;
-  StopRequest stop = StopRequest::kNone;
-};
-
-class PrepareTest : public testing::Test {
- protected:
-  // The small tokenizer of the fixtures, as a model of `vocabulary` rows.
-  void SetUp() override { WriteModel(600); }
-
-  void WriteModel(int vocabulary) {
-    fs::create_directories(folder_.path() / "model");
-    for (const char* name : {"tokenizer.json", "tokenizer_config.json", "chat_template.jinja"}) {
-      fs::copy_file(fs::path("tests/fixtures/text/small") / name, folder_.path() / "model" / name,
-                    fs::copy_options::overwrite_existing);
-    }
-    Write("model/config.json", Json{{"vocab_size", vocabulary}}.dump());
-  }
-
-  void Write(const fs::path& name, const std::string& content) {
-    fs::create_directories((folder_.path() / name).parent_path());
-    ASSERT_TRUE(WriteFileAtomically(folder_.path() / name, content).ok());
-  }
-
-  // A dataset version of the given rows, ids added.
-  DatasetFiles WriteDataset(const std::string& name, const std::vector<Json>& train,
-                            const std::vector<Json>& validation = {},
-                            const std::vector<Json>& unlabelled = {}) {
-    Json shards = Json::array();
-    std::string sums;
-    for (const auto& [split, rows] :
-         {std::pair("train", train), std::pair("validation", validation),
-          std::pair("unlabelled", unlabelled)}) {
-      if (rows.empty() && std::string_view(split) == "unlabelled") continue;
-      std::string lines;
-      for (Json row : rows) {
-        row["id"] = Sha256Hex(row.dump()).substr(0, 32);
-        lines += row.dump() + "\n";
-      }
-      std::string file = std::string(split) + "-00000.jsonl";
-      Write(name + "/" + file, lines);
-      sums += Sha256Hex(lines);
-      shards.push_back({{"file", file},
-                        {"split", split},
-                        {"examples", rows.size()},
-                        {"bytes", lines.size()},
-                        {"sha256", Sha256Hex(lines)}});
-    }
-    std::string checksum = Sha256Hex(sums);
-    Write(name + "/manifest.json",
-          Json{{"name", name}, {"version", 1}, {"checksum", checksum}, {"shards", shards}}.dump());
-    return {name + "@1", folder_.path() / name, checksum, 1};
-  }
-
-  PrepareTask Task(const std::vector<DatasetFiles>& datasets, int sequence_length = 512) {
-    PrepareTask task;
-    task.base = {.reference = "small@1", .path = folder_.path() / "model", .format = "huggingface"};
-    task.datasets = datasets;
-    task.token_cache = folder_.path() / "cache";
-    task.train.sequence_length = sequence_length;
-    task.train.threads = 2;
-    return task;
-  }
-
-  size_t CacheEntries() const {
-    if (!fs::exists(folder_.path() / "cache")) return 0;
-    return static_cast<size_t>(std::distance(fs::directory_iterator(folder_.path() / "cache"), {}));
-  }
-
-  std::string TargetText(const TokenExample& example) {
-    auto assets = text::LoadTextAssets(folder_.path() / "model");
-    std::vector<uint32_t> ids;
-    for (size_t i = 0; i < example.tokens.size(); ++i) {
-      if (example.targets[i]) ids.push_back(example.tokens[i]);
-    }
-    return *assets->tokenizer->Decode(ids, false);
-  }
-
-  TemporaryFolder folder_;
-  CountingObserver observer_;
-};
-
-Json Text(const std::string& text) {
-  return {{"kind", "text"}, {"text", text}};
-}
-Json Chat(std::vector<std::pair<std::string, std::string>> turns) {
-  Json messages = Json::array();
-  for (auto& [role, content] : turns) messages.push_back({{"role", role}, {"content", content}});
-  return {{"kind", "messages"}, {"messages", messages}};
-}
-Json Pair(const std::string& prompt, const std::string& completion) {
-  return {{"kind", "prompt_completion"}, {"prompt", prompt}, {"completion", completion}};
-}
 
 TEST_F(PrepareTest, AssistantTurnsAreTargetsWithTheirEnd) {
   PrepareTask task = Task({WriteDataset(
@@ -218,22 +110,28 @@ TEST_F(PrepareTest, TheSecondTimeComesFromTheCache) {
   EXPECT_EQ(observer_.last.total, 0);
   task.train.sequence_length = 100;
   EXPECT_FALSE(Prepare(task, observer_)->cached);
-  EXPECT_EQ(CacheEntries(), 2u);
+  EXPECT_EQ(CacheFiles().size(), 2u);
 }
 
 TEST_F(PrepareTest, ADamagedCacheIsMadeAnew) {
   PrepareTask task = Task({WriteDataset("data", {Text("one"), Text("two")})});
   ASSERT_TRUE(Prepare(task, observer_).ok());
-  fs::path entry = fs::directory_iterator(task.token_cache)->path();
-  fs::resize_file(entry / "train.tokens", 50);
+  ASSERT_EQ(CacheFiles().size(), 1u);
+  const fs::path tokens = CacheFiles()[0];
+  const std::string whole = *ReadFile(tokens);
+  fs::resize_file(tokens, 50);
   EXPECT_EQ(OpenPrepared(task).status().code(), StatusCode::kDataLoss);
   auto result = Prepare(task, observer_);
   ASSERT_TRUE(result.ok()) << result.status().ToString();
   EXPECT_FALSE(result->cached);
-  fs::remove(entry / "prepared.json");
+  EXPECT_EQ(*ReadFile(tokens), whole);
+  // Of an example only who reads it finds out; preparing reads all.
+  std::string flipped = whole;
+  flipped[20] ^= 1;
+  ASSERT_TRUE(WriteFileAtomically(tokens, flipped).ok());
   ASSERT_TRUE(Prepare(task, observer_).ok());
-  EXPECT_TRUE(OpenPrepared(task).ok());
-  EXPECT_EQ(CacheEntries(), 1u);
+  EXPECT_EQ(*ReadFile(tokens), whole);
+  EXPECT_TRUE(Prepare(task, observer_)->cached);
 }
 
 TEST_F(PrepareTest, ManyMayPrepareAtOnce) {
@@ -251,7 +149,7 @@ TEST_F(PrepareTest, ManyMayPrepareAtOnce) {
   }
   for (std::thread& thread : threads) thread.join();
   for (const Status& result : results) EXPECT_TRUE(result.ok()) << result.ToString();
-  EXPECT_EQ(CacheEntries(), 1u);
+  EXPECT_EQ(CacheFiles().size(), 1u);
   EXPECT_EQ(OpenPrepared(task)->train->size(), 300u);
 }
 
@@ -259,7 +157,7 @@ TEST_F(PrepareTest, StopsWhenAsked) {
   PrepareTask task = Task({WriteDataset("data", {Text("one")})});
   observer_.stop = StopRequest::kStop;
   EXPECT_EQ(Prepare(task, observer_).status().code(), StatusCode::kCancelled);
-  EXPECT_EQ(CacheEntries(), 0u);
+  EXPECT_THAT(CacheFiles(), testing::IsEmpty());
 }
 
 TEST_F(PrepareTest, DatasetsAreMixedByWeight) {
@@ -276,7 +174,7 @@ TEST_F(PrepareTest, DatasetsAreMixedByWeight) {
   auto data = OpenPrepared(task);
   task.datasets[1].weight = 1;
   EXPECT_NE(OpenPrepared(task)->key, data->key);
-  EXPECT_EQ(CacheEntries(), 2u);
+  EXPECT_EQ(CacheFiles().size(), 4u);
 }
 
 TEST_F(PrepareTest, DatasetsAreMixedByShareAndTheSeedDraws) {
@@ -305,7 +203,7 @@ TEST_F(PrepareTest, DatasetsAreMixedByShareAndTheSeedDraws) {
   }
   EXPECT_GE(same, 14);
   EXPECT_LT(same, 20);
-  EXPECT_EQ(CacheEntries(), 2u) << "tokens follow from neither share nor seed";
+  EXPECT_EQ(CacheFiles().size(), 2u) << "tokens follow from neither share nor seed";
 
   task.datasets[1] = {task.datasets[1].reference, task.datasets[1].path, task.datasets[1].checksum};
   const auto whole = OpenPrepared(task);
@@ -326,7 +224,6 @@ TEST_F(PrepareTest, SaysWhyNothingCanBeLearned) {
   EXPECT_THAT(cut.message(), HasSubstr("raise train.sequence_length"));
   EXPECT_THAT(status(Task({WriteDataset("asked", {Chat({{"user", "x"}})})})).message(),
               HasSubstr("no assistant message"));
-  EXPECT_EQ(CacheEntries(), 0u);
 }
 
 TEST_F(PrepareTest, RefusesATokenizerOfAnotherModel) {
@@ -387,7 +284,7 @@ TEST_F(PrepareTest, ManyRowsThatTheTemplateCannotTakeAreAnError) {
   EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
   EXPECT_THAT(status.message(), HasSubstr("cannot take 1 of the first 19 examples"));
   EXPECT_THAT(status.message(), HasSubstr("(\"why\"): "));
-  EXPECT_EQ(CacheEntries(), 0u);
+  EXPECT_THAT(CacheFiles(), testing::IsEmpty());
 }
 
 TEST_F(PrepareTest, ATemplateThatNeverEndsIsAnErrorOfTheInput) {
@@ -486,14 +383,14 @@ TEST_F(PrepareTest, RefusesADatasetThatIsNotWhatWasImported) {
   DatasetFiles other = dataset;
   other.checksum = std::string(64, '0');
   EXPECT_EQ(Prepare(Task({other}), observer_).status().code(), StatusCode::kDataLoss);
-  Write("data/train-00000.jsonl", "{\"id\":\"00\"}\n");
+  Write("data/train-0.jsonl", "{\"id\":\"00\"}\n");
   Status changed = Prepare(Task({dataset}), observer_).status();
   EXPECT_EQ(changed.code(), StatusCode::kDataLoss);
-  EXPECT_THAT(changed.message(), HasSubstr("train-00000.jsonl"));
+  EXPECT_THAT(changed.message(), HasSubstr("train-0.jsonl"));
   Write("data/manifest.json", "{\"checksum\":\"x\",\"shards\":[{\"file\":\"../../etc/passwd\"}]}");
   EXPECT_EQ(Prepare(Task({{"data@1", folder_.path() / "data", "", 1}}), observer_).status().code(),
             StatusCode::kDataLoss);
-  EXPECT_EQ(CacheEntries(), 0u);
+  EXPECT_THAT(CacheFiles(), testing::IsEmpty());
 }
 
 TEST_F(PrepareTest, AnAdapterUsesTheTextOfItsBase) {

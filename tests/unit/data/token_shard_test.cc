@@ -11,6 +11,7 @@
 #include "common/base/hash.h"
 #include "tests/support/temporary_folder.h"
 #include "worker/engine/data/shard_writer.h"
+#include "worker/engine/data/token_file.h"
 
 namespace attune::engine {
 namespace {
@@ -41,10 +42,12 @@ std::string Content(const std::filesystem::path& file) {
   return *ReadFile(file);
 }
 
-// The footer's checksum made right again, as an attacker would.
-void Resign(std::string* content) {
-  std::string hex = Sha256Hex(std::string_view(*content).substr(0, content->size() - 64));
-  content->replace(content->size() - 64, 64, hex);
+// The footer's checksums made right again, as an attacker would. index: where it starts.
+void Resign(std::string* content, uint64_t index) {
+  const size_t sums = content->size() - 128;
+  content->replace(sums, 64, Sha256Hex(std::string_view(*content).substr(0, index)));
+  content->replace(sums + 64, 64,
+                   Sha256Hex(std::string_view(*content).substr(index, sums + 64 - index)));
 }
 
 Status OpenContent(const TemporaryFolder& folder, const std::string& content) {
@@ -120,6 +123,11 @@ TEST(TokenShard, RefusesSignedLies) {
       {"index before the header", footer + 16, 0, 8},
       {"index beyond the file", footer + 16, ~0ull, 8},
       {"index not aligned", footer + 16, index + 1, 8},
+      {"notes before the index", footer + 24, index - 4, 8},
+      {"notes beyond the file", footer + 24, ~0ull, 8},
+      {"an example that starts elsewhere", index + 16, 8, 4},
+      {"no target", index + 8, 0, 4},
+      {"as many targets as tokens", index + 8, 3, 4},
       {"length of nothing", index, 0, 4},
       {"length beyond the file", index, 0xffffffff, 4},
       {"length of another", index, 4, 4},
@@ -131,12 +139,51 @@ TEST(TokenShard, RefusesSignedLies) {
   for (const Lie& lie : lies) {
     std::string changed = content;
     std::memcpy(changed.data() + lie.at, &lie.value, lie.size);
-    Resign(&changed);
+    Resign(&changed, index);
     EXPECT_EQ(OpenContent(folder, changed).code(), StatusCode::kDataLoss) << lie.what;
   }
   std::string same = content;
-  Resign(&same);
+  Resign(&same, index);
+  EXPECT_EQ(same, content);
   EXPECT_TRUE(OpenContent(folder, same).ok());
+}
+
+TEST(TokenFile, IsReadWholeOnlyWhenAskedAndKeepsNotes) {
+  TemporaryFolder folder;
+  const auto file = folder.path() / "a.tokens";
+  auto writer = ShardWriter::Create(file);
+  ASSERT_TRUE(writer.ok());
+  const Example e = MakeExample(5, 1);
+  ASSERT_TRUE(writer->Add(e.tokens, e.targets, e.id).ok());
+  ASSERT_TRUE(writer->Commit("to whom it concerns").ok());
+  EXPECT_EQ(TokenFile::Open(file, TokenFile::Check::kIndex).value()->notes(),
+            "to whom it concerns");
+  std::string changed = Content(file);
+  changed[kShardHeaderBytes] ^= 1;
+  std::ofstream(file, std::ios::binary) << changed;
+  EXPECT_TRUE(TokenFile::Open(file, TokenFile::Check::kIndex).ok());
+  EXPECT_EQ(TokenFile::Open(file, TokenFile::Check::kWhole).status().code(), StatusCode::kDataLoss);
+}
+
+TEST(Join, ShowsFilesAsOne) {
+  TemporaryFolder folder;
+  const std::vector<std::vector<Example>> parts = {
+      {MakeExample(2, 1)}, {}, {MakeExample(5, 2), MakeExample(8, 3)}, {}};
+  std::vector<std::shared_ptr<const TokenFile>> files;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const auto file = folder.path() / std::to_string(i);
+    WriteShard(file, parts[i]);
+    files.push_back(TokenFile::Open(file, TokenFile::Check::kIndex).value());
+  }
+  const auto joined = Join(files).value();
+  EXPECT_THAT(joined->lengths(), testing::ElementsAre(2, 5, 8));
+  EXPECT_THAT(joined->target_counts(), testing::ElementsAre(1, 4, 7));
+  for (uint8_t i = 0; i < 3; ++i) {
+    const Example e = MakeExample(2 + 3 * i, i + 1);
+    EXPECT_TRUE(std::ranges::equal(joined->Example(i).tokens, e.tokens));
+    EXPECT_TRUE(std::ranges::equal(joined->Example(i).id, e.id));
+  }
+  EXPECT_EQ(Join({}).value()->size(), 0u);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
 
 #include "common/scoring/unicode.h"
@@ -34,6 +35,25 @@ class ByteLevelTest : public testing::TestWithParam<const char*> {
     }
   }
 
+  // For every start of the text, or so many of them.
+  void ExpectSameAfterAnyStart(const std::string& text, size_t step = 1) const {
+    for (bool special : {false, true}) {
+      const auto whole = by_crate_->EncodeBatch({text}, special, 1);
+      ASSERT_TRUE(whole.ok());
+      for (size_t start = 0; start <= text.size(); start += step) {
+        if (start < text.size() && (text[start] & 0xc0) == 0x80) continue;
+        const std::string_view alone = std::string_view(text).substr(0, start);
+        const auto first = by_crate_->EncodeBatch({alone}, special, 1);
+        const auto encoded = fast_->EncodeAfter(text, start, special);
+        ASSERT_TRUE(first.ok() && encoded.ok()) << encoded.status().ToString();
+        ASSERT_EQ(encoded->ids, (*whole)[0]) << text;
+        const auto differ = std::ranges::mismatch((*first)[0], (*whole)[0]).in2;
+        ASSERT_EQ(encoded->same, static_cast<size_t>(differ - (*whole)[0].begin()))
+            << text << " after " << start;
+      }
+    }
+  }
+
   std::shared_ptr<const Tokenizer> fast_, by_crate_;
 };
 
@@ -60,6 +80,21 @@ TEST_P(ByteLevelTest, MixesOfWordsAndSpecialTokensAreEncodedAlike) {
     for (size_t n = random() % 16; n > 0; --n) text += pieces[random() % std::size(pieces)];
     ASSERT_NO_FATAL_FAILURE(ExpectSame(text));
   }
+}
+
+TEST_P(ByteLevelTest, WhatATextSharesWithItsStartIsThatOfEncodingBoth) {
+  const char* pieces[] = {"a",          "the", " ",          "   ",   "\n", "\r\n", "\t",
+                          "'",          "s",   "'re",        "12",    "7",  "é",    "漢",
+                          "🙂",         "..",  "<|im_end|>", "<|",    "im", "_e",   "nd|>",
+                          "<|im_start", "|>",  "ing",        "\u00a0"};
+  std::mt19937 random(3);
+  for (int i = 0; i < 300; ++i) {
+    std::string text;
+    for (size_t n = random() % 24; n > 0; --n) text += pieces[random() % std::size(pieces)];
+    ASSERT_NO_FATAL_FAILURE(ExpectSameAfterAnyStart(text));
+  }
+  ExpectSameAfterAnyStart(std::string(300, ' ') + "x\n" + std::string(300, ' '), 7);
+  ExpectSameAfterAnyStart(std::string(400, 'a'), 7);
 }
 
 // More merges than symbols are looked at, and words that no cache holds.

@@ -37,8 +37,15 @@ int64_t WriteExample(const TokenExample& example, int64_t row, int64_t* tokens, 
   return written;
 }
 
-Status CheckTokens(const TokenExample& example, uint32_t index, int64_t vocabulary_size) {
+// The index of a token file is checked when it is opened, an example when it is used.
+Status CheckExample(const TokenExample& example, uint32_t index, uint32_t target_count,
+                    int64_t vocabulary_size) {
   if (example.tokens.empty()) return Status();
+  const auto rest = example.targets.subspan(1);
+  if (rest.size() - std::ranges::count(rest, uint8_t{0}) != target_count) {
+    return DataLoss("the tokens of example " + std::to_string(index) +
+                    " are damaged in the token cache; the next attempt makes them anew");
+  }
   const uint32_t largest = *std::max_element(example.tokens.begin(), example.tokens.end());
   if (largest < vocabulary_size) return Status();
   return InvalidArgument("token " + std::to_string(largest) + " of example " +
@@ -67,7 +74,8 @@ Result<PackedBatch> MakeBatch(const TokenShard& shard, std::span<const Sequence>
   for (const Sequence& sequence : sequences) {
     for (const uint32_t index : sequence) {
       const TokenExample example = shard.Example(index);
-      ATTUNE_RETURN_IF_ERROR(CheckTokens(example, index, vocabulary_size));
+      ATTUNE_RETURN_IF_ERROR(
+          CheckExample(example, index, shard.target_counts()[index], vocabulary_size));
       target += WriteExample(example, row, tokens, positions, rows + target, targets + target);
       row += static_cast<int64_t>(example.tokens.size());
       batch.offsets.push_back(row);

@@ -23,6 +23,10 @@ bool IsPlainFileName(const std::string& name) {
          name.find('\0') == std::string::npos;
 }
 
+bool IsSha256(const std::string& text) {
+  return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
+}
+
 Result<DatasetShard> ReadEntry(const Json& entry, const std::filesystem::path& manifest) {
   auto text = [&](const char* key) {
     auto found = entry.find(key);
@@ -37,7 +41,7 @@ Result<DatasetShard> ReadEntry(const Json& entry, const std::filesystem::path& m
   shard.split = text("split");
   shard.sha256 = text("sha256");
   shard.examples = entry["examples"].get<uint64_t>();
-  if (!IsPlainFileName(file) || shard.split.empty() || shard.sha256.empty()) {
+  if (!IsPlainFileName(file) || shard.split.empty() || !IsSha256(shard.sha256)) {
     return Malformed(manifest, "a shard lacks a plain \"file\", a \"split\" or a \"sha256\"");
   }
   shard.file = manifest.parent_path() / file;
@@ -77,30 +81,64 @@ Result<DatasetVersionFiles> ReadManifest(const DatasetFiles& dataset) {
   return version;
 }
 
-Status ReadShardLines(const DatasetShard& shard, size_t lines_max, const LineBatch& batch) {
+Result<ShardText> ShardText::Open(const DatasetShard& shard) {
   ATTUNE_ASSIGN_OR_RETURN(std::shared_ptr<MappedFile> map, MappedFile::Open(shard.file));
-  auto bytes = map->bytes();
-  std::string_view rest(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  if (Sha256Hex(rest) != shard.sha256) {
-    return Malformed(shard.file, "the checksum does not match the content");
+  return ShardText(shard, std::move(map));
+}
+
+std::string_view ShardText::bytes() const {
+  return {reinterpret_cast<const char*>(map_->bytes().data()), map_->bytes().size()};
+}
+
+std::vector<std::string_view> ShardText::Parts(size_t bytes) const {
+  std::vector<std::string_view> parts;
+  std::string_view rest = this->bytes();
+  while (!rest.empty()) {
+    const size_t end = rest.size() <= bytes ? rest.npos : rest.find('\n', bytes - 1);
+    parts.push_back(rest.substr(0, end == rest.npos ? rest.npos : end + 1));
+    rest.remove_prefix(parts.back().size());
   }
+  return parts;
+}
+
+Status ShardText::CheckContent() const {
+  if (Sha256Hex(bytes()) == shard_->sha256) return Status();
+  return Malformed(shard_->file, "the checksum does not match the content");
+}
+
+Status ShardText::CheckCount(uint64_t lines) const {
+  if (lines == shard_->examples) return Status();
+  return Malformed(shard_->file, std::to_string(lines) + " examples where the manifest has " +
+                                     std::to_string(shard_->examples));
+}
+
+std::string_view NextLine(std::string_view* text) {
+  while (!text->empty()) {
+    const size_t end = std::min(text->find('\n'), text->size());
+    const std::string_view line = text->substr(0, end);
+    text->remove_prefix(std::min(end + 1, text->size()));
+    if (!line.empty()) return line;
+  }
+  return {};
+}
+
+Status ReadShardLines(const DatasetShard& shard, size_t lines_max, const LineBatch& batch) {
+  ATTUNE_ASSIGN_OR_RETURN(const ShardText text, ShardText::Open(shard));
+  ATTUNE_RETURN_IF_ERROR(text.CheckContent());
+  std::string_view rest = text.bytes();
   std::vector<std::string_view> lines;
   uint64_t count = 0;
-  while (!rest.empty()) {
-    size_t end = std::min(rest.find('\n'), rest.size());
-    if (end > 0) lines.push_back(rest.substr(0, end));
-    rest.remove_prefix(std::min(end + 1, rest.size()));
-    if (lines.size() == lines_max || (rest.empty() && !lines.empty())) {
+  for (;;) {
+    const std::string_view line = NextLine(&rest);
+    if (!line.empty()) lines.push_back(line);
+    if (lines.size() == lines_max || (line.empty() && !lines.empty())) {
       count += lines.size();
       ATTUNE_RETURN_IF_ERROR(batch(lines));
       lines.clear();
     }
+    if (line.empty()) break;
   }
-  if (count != shard.examples) {
-    return Malformed(shard.file, std::to_string(count) + " examples where the manifest has " +
-                                     std::to_string(shard.examples));
-  }
-  return Status();
+  return text.CheckCount(count);
 }
 
 }  // namespace attune::engine

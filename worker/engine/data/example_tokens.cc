@@ -151,11 +151,19 @@ class Tokenization {
   // Targets are the tokens of `whole` from where those of `prompt` differ.
   Status LearnAfter(const std::string& prompt, const std::string& whole, bool add_special,
                     TokenizedExample* example) const {
-    ATTUNE_ASSIGN_OR_RETURN(
-        auto encoded, options_.assets.tokenizer->EncodeBatch({prompt, whole}, add_special, 1));
-    example->tokens = std::move(encoded[1]);
-    auto differ = std::ranges::mismatch(encoded[0], example->tokens).in2;
-    auto start = static_cast<size_t>(differ - example->tokens.begin());
+    const text::Tokenizer& tokenizer = *options_.assets.tokenizer;
+    size_t start = 0;
+    if (whole.starts_with(prompt)) {
+      ATTUNE_ASSIGN_OR_RETURN(auto encoded,
+                              tokenizer.EncodeAfter(whole, prompt.size(), add_special));
+      example->tokens = std::move(encoded.ids);
+      start = encoded.same;
+    } else {  // a template that prints the prompt otherwise when the completion follows
+      ATTUNE_ASSIGN_OR_RETURN(auto encoded, tokenizer.EncodeBatch({prompt, whole}, add_special, 1));
+      example->tokens = std::move(encoded[1]);
+      auto differ = std::ranges::mismatch(encoded[0], example->tokens).in2;
+      start = static_cast<size_t>(differ - example->tokens.begin());
+    }
     example->targets.assign(example->tokens.size(), 1);
     std::fill_n(example->targets.begin(), start, uint8_t{0});
     return Status();

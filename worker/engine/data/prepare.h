@@ -3,10 +3,10 @@
 // Tokenizing dataset versions into token shards, once per tokenizer, and opening what was
 // tokenized. No torch here. `Prepare` itself is declared in worker/engine/engine.h.
 //
-// A cache folder, token_cache/KEY/, holds `train.tokens`, `validation.tokens` and `prepared.json`
-// (counts) of one dataset. KEY is the sha256 of everything the tokens follow from: the dataset's
-// checksum, the text assets' fingerprint, sequence_length, loss_on and the version of the format.
-// The folder appears whole, by a rename, so that any number of processes may prepare at once.
+// The cache has a token file for each shard of a dataset version (token_cache.h), so that versions
+// share the tokens of the shards that they share. Any number of processes may prepare at once: each
+// makes shards that no other works on, and what one that dies has finished stays. Of the files only
+// pages in use are in memory; an example that is open takes 8 bytes, 24 where datasets are mixed.
 
 #include <memory>
 #include <string>

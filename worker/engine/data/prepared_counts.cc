@@ -2,8 +2,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include "common/base/files.h"
-
 namespace attune::engine {
 namespace {
 
@@ -11,7 +9,6 @@ using Json = nlohmann::ordered_json;
 
 // Documented in docs/datasets.md.
 constexpr double kUnusableShareMax = 0.05;
-constexpr uint64_t kBytesMax = 1 << 20;
 
 struct Number {
   const char* name;
@@ -22,25 +19,17 @@ constexpr Number kNumbers[] = {{"examples", &SplitCounts::examples},
                                {"without_target", &SplitCounts::without_target},
                                {"unusable", &SplitCounts::unusable}};
 
-Json ToJson(const SplitCounts& counts) {
-  Json json = Json::object();
-  for (const Number& number : kNumbers) json[number.name] = counts.*number.value;
-  return json;
-}
-
-bool ReadSplit(const Json& json, const char* name, SplitCounts* counts) {
-  auto split = json.find(name);
-  if (split == json.end() || !split->is_object()) return false;
+bool ReadCounts(const Json& json, SplitCounts* counts) {
   for (const Number& number : kNumbers) {
-    auto found = split->find(number.name);
-    if (found == split->end() || !found->is_number_integer()) return false;
+    auto found = json.find(number.name);
+    if (found == json.end() || !found->is_number_integer()) return false;
     counts->*number.value = found->get<int64_t>();
   }
   return true;
 }
 
 bool ReadUnusable(const Json& json, std::vector<std::string>* unusable) {
-  auto list = json.find("unusable");
+  auto list = json.find("first_unusable");
   if (list == json.end() || !list->is_array() || list->size() > kUnusableNamed) return false;
   for (const Json& text : *list) {
     if (!text.is_string()) return false;
@@ -77,22 +66,27 @@ std::string LostOf(const SplitCounts& counts, int sequence_length) {
 
 }  // namespace
 
-std::string PreparedJson(const PreparedCounts& counts, int format, const std::string& dataset) {
-  const Json json = {{"format", format},
-                     {"dataset", dataset},
-                     {"train", ToJson(counts.train)},
-                     {"validation", ToJson(counts.validation)},
-                     {"unusable", counts.unusable}};
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+void PreparedCounts::Add(std::string_view split, const ShardCounts& shard) {
+  SplitCounts& sum = split == "train" ? train : validation;
+  for (const Number& number : kNumbers) sum.*number.value += shard.counts.*number.value;
+  for (const std::string& example : shard.unusable) {
+    if (unusable.size() < kUnusableNamed) unusable.push_back(example);
+  }
 }
 
-Result<PreparedCounts> ReadPreparedJson(const std::filesystem::path& file) {
-  ATTUNE_ASSIGN_OR_RETURN(const std::string content, ReadFile(file, kBytesMax));
-  const Json json = Json::parse(content, nullptr, /*allow_exceptions=*/false);
-  PreparedCounts counts;
-  if (!json.is_object() || !ReadSplit(json, "train", &counts.train) ||
-      !ReadSplit(json, "validation", &counts.validation) || !ReadUnusable(json, &counts.unusable)) {
-    return DataLoss(file.string() + " is damaged");
+std::string ShardNotes(const ShardCounts& counts, const std::string& shard_sha256) {
+  Json json = {{"shard", shard_sha256}};
+  for (const Number& number : kNumbers) json[number.name] = counts.counts.*number.value;
+  json["first_unusable"] = counts.unusable;
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+Result<ShardCounts> ReadShardNotes(std::string_view notes, const std::string& shard_sha256) {
+  const Json json = Json::parse(notes, nullptr, /*allow_exceptions=*/false);
+  ShardCounts counts;
+  if (!json.is_object() || json.value("shard", Json()) != shard_sha256 ||
+      !ReadCounts(json, &counts.counts) || !ReadUnusable(json, &counts.unusable)) {
+    return DataLoss("the token file's notes are damaged, or another shard's");
   }
   return counts;
 }

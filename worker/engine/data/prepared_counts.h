@@ -1,10 +1,10 @@
 #pragma once
 
-// What became of a dataset version's examples: prepared.json of a cache folder, and what a person
-// should know of it. Private to this folder.
+// What became of examples on their way to tokens, and what a person should know of it. Private to
+// this folder.
 
-#include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/base/status.h"
@@ -12,20 +12,28 @@
 
 namespace attune::engine {
 
+// Of one shard.
+struct ShardCounts {
+  SplitCounts counts;
+  std::vector<std::string> unusable;  // the first few
+};
+
+// Of a dataset version.
 struct PreparedCounts {
   SplitCounts train, validation;
   std::vector<std::string> unusable;  // the first few
 
   int64_t examples() const { return train.examples + validation.examples; }
+  void Add(std::string_view split, const ShardCounts& shard);
 };
 
 // How many of `unusable` are kept.
 inline constexpr size_t kUnusableNamed = 3;
 
-// The content of prepared.json; `format` and `dataset` are for people who look into the cache.
-std::string PreparedJson(const PreparedCounts& counts, int format, const std::string& dataset);
-// kDataLoss when it is damaged.
-Result<PreparedCounts> ReadPreparedJson(const std::filesystem::path& file);
+// The notes of a token file: JSON of the shard's sha256 and its counts.
+std::string ShardNotes(const ShardCounts& counts, const std::string& shard_sha256);
+// kDataLoss when they are damaged, or another shard's.
+Result<ShardCounts> ReadShardNotes(std::string_view notes, const std::string& shard_sha256);
 
 // An error when the chat template cannot take more than kUnusableShareMax of the examples: then it
 // is the template or the data set that is at fault.

@@ -4,7 +4,7 @@
 #include <bit>
 #include <cstring>
 
-static_assert(std::endian::native == std::endian::little, "token shards are little-endian");
+static_assert(std::endian::native == std::endian::little, "token files are little-endian");
 
 namespace attune::engine {
 
@@ -30,8 +30,11 @@ Status ShardWriter::Add(std::span<const uint32_t> tokens, std::span<const uint8_
   ATTUNE_CHECK(targets[0] == 0);
   auto count = static_cast<uint32_t>(std::ranges::count(targets, 1));
   ATTUNE_CHECK(count > 0);
+  const uint64_t start = file_.size() / sizeof(uint32_t);
+  if (start > UINT32_MAX) return InvalidArgument("a shard has more than 16 GiB of tokens");
   lengths_.push_back(static_cast<uint32_t>(tokens.size()));
   target_counts_.push_back(count);
+  starts_.push_back(static_cast<uint32_t>(start));
   ids_.insert(ids_.end(), id.begin(), id.end());
   tokens_ += tokens.size();
   target_tokens_ += count;
@@ -42,12 +45,18 @@ Status ShardWriter::Add(std::span<const uint32_t> tokens, std::span<const uint8_
   return Write(kPadding, -targets.size() % 4);
 }
 
-Status ShardWriter::Commit() {
-  uint64_t numbers[4] = {lengths_.size(), tokens_, file_.size(), largest_};
-  ATTUNE_RETURN_IF_ERROR(Write(lengths_.data(), lengths_.size() * sizeof(uint32_t)));
-  ATTUNE_RETURN_IF_ERROR(Write(target_counts_.data(), target_counts_.size() * sizeof(uint32_t)));
+Status ShardWriter::Commit(std::string_view notes) {
+  const uint64_t index = file_.size();
+  const std::string examples_hash = hash_->Hex();
+  hash_ = std::make_unique<Sha256>();
+  for (const auto* column : {&lengths_, &target_counts_, &starts_}) {
+    ATTUNE_RETURN_IF_ERROR(Write(column->data(), column->size() * sizeof(uint32_t)));
+  }
   ATTUNE_RETURN_IF_ERROR(Write(ids_.data(), ids_.size()));
+  const uint64_t numbers[5] = {lengths_.size(), tokens_, index, file_.size(), largest_};
+  ATTUNE_RETURN_IF_ERROR(Write(notes.data(), notes.size()));
   ATTUNE_RETURN_IF_ERROR(Write(numbers, sizeof numbers));
+  ATTUNE_RETURN_IF_ERROR(Write(examples_hash.data(), examples_hash.size()));
   ATTUNE_RETURN_IF_ERROR(file_.Append(hash_->Hex()));
   return file_.Commit();
 }

@@ -1,12 +1,11 @@
 #include "worker/engine/data/token_cache.h"
 
+#include <algorithm>
 #include <chrono>
-#include <cstdio>
 #include <system_error>
 
 #include "common/base/files.h"
 #include "common/base/hash.h"
-#include "common/base/parallel_for.h"
 #include "worker/engine/data/shard_writer.h"
 
 namespace attune::engine {
@@ -14,166 +13,154 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kFormatVersion = 2;  // raise it when the same input gives other tokens
-constexpr size_t kExamplesABatch = 1024;
-constexpr char kTrain[] = "train.tokens";
-constexpr char kValidation[] = "validation.tokens";
-constexpr char kCounts[] = "prepared.json";
-constexpr std::string_view kTemporary = ".tmp-";
-// What a killed process left is removed after this time; nobody tokenizes one dataset for so long.
-constexpr auto kTemporaryAgeMax = std::chrono::hours(48);
+constexpr int kTokensVersion = 2;  // raise it when the same input gives other tokens
+constexpr std::string_view kTokens = ".tokens", kLock = ".lock", kTemporary = ".tmp";
+constexpr size_t kShardDigits = 32;
 
-// A folder that is removed again unless it is given its name.
-class TemporaryFolder {
- public:
-  static Result<TemporaryFolder> Create(const fs::path& beside) {
-    fs::path path = beside.string() + std::string(kTemporary) + NewToken().substr(0, 12);
-    std::error_code error;
-    fs::create_directories(path, error);
-    if (error) return ErrnoStatus(error.value(), "create " + path.string());
-    return TemporaryFolder(path);
-  }
-  TemporaryFolder(TemporaryFolder&& other) noexcept : path_(std::move(other.path_)) {
-    other.path_.clear();
-  }
-  TemporaryFolder& operator=(TemporaryFolder&&) = delete;
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    if (!path_.empty()) fs::remove_all(path_, ignored);
-  }
-  const fs::path& path() const { return path_; }
+// What the tokens of any text follow from.
+std::string Describe(const TokenizeOptions& options) {
+  return options.assets.fingerprint + "\n" + std::to_string(options.sequence_length) + "\n" +
+         (options.loss_on_all ? "all" : "targets") + "\n" +
+         std::to_string(options.vocabulary_size) + "\n";
+}
 
-  // Not an error when the name is taken: another process was faster.
-  Status Commit(const fs::path& name) {
-    ATTUNE_RETURN_IF_ERROR(SyncFolder(path_));
-    if (std::rename(path_.c_str(), name.c_str()) == 0) {
-      path_.clear();
-      return SyncFolder(name.parent_path());
-    }
-    if (errno == ENOTEMPTY || errno == EEXIST) return Status();
-    return ErrnoStatus(errno, "rename " + path_.string());
-  }
+std::string FolderKey(const TokenizeOptions& options) {
+  return Sha256Hex("attune token shards " + std::to_string(kTokensVersion) + "." +
+                   std::to_string(kShardVersion) + "\n" + Describe(options));
+}
 
- private:
-  explicit TemporaryFolder(fs::path path) : path_(std::move(path)) {}
-  fs::path path_;
-};
-
-void RemoveAbandoned(const fs::path& cache) {
+// Calls visit(name) with the name of each entry; a folder that is not there has none.
+template <typename Visit>
+void EachName(const fs::path& folder, const Visit& visit) {
   std::error_code error;
-  auto now = fs::file_time_type::clock::now();
-  for (fs::directory_iterator it(cache, error), end; !error && it != end; it.increment(error)) {
-    if (it->path().filename().string().find(kTemporary) == std::string::npos) continue;
-    std::error_code ignored;
-    auto written = fs::last_write_time(it->path(), ignored);
-    if (!ignored && now - written > kTemporaryAgeMax) fs::remove_all(it->path(), ignored);
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    visit(it->path().filename().string());
   }
 }
 
-// Tokenizes the splits of a version into one shard each.
-class VersionTokenizer {
- public:
-  VersionTokenizer(const DatasetVersionFiles& version, const TokenizeOptions& options, int threads,
-                   const TokenizeProgress& progress)
-      : version_(version), options_(options), threads_(threads), progress_(progress) {}
+bool IsOlder(const fs::path& path, std::chrono::hours age) {
+  std::error_code error;
+  const auto written = fs::last_write_time(path, error);
+  return !error && fs::file_time_type::clock::now() - written > age;
+}
 
-  Status Run(const fs::path& folder) {
-    ATTUNE_RETURN_IF_ERROR(Split("train", folder / kTrain, &counts_.train));
-    if (counts_.train.used() == 0) return NothingToLearn(counts_, options_.sequence_length);
-    return Split("validation", folder / kValidation, &counts_.validation);
+// A shard that nobody works on: what is unfinished of it stays unfinished.
+void SweepShard(const fs::path& folder, const std::string& shard,
+                const std::vector<std::string>& unfinished) {
+  constexpr std::chrono::hours kWithoutLocks(48);  // nobody tokenizes one shard for so long
+  std::error_code ignored;
+  const auto lock = FileLock::Try(folder / (shard + std::string(kLock)));
+  for (const std::string& name : unfinished) {
+    if (lock.ok() || IsOlder(folder / name, kWithoutLocks)) fs::remove(folder / name, ignored);
   }
+}
 
-  const PreparedCounts& counts() const { return counts_; }
-
- private:
-  Status Split(std::string_view split, const fs::path& file, SplitCounts* counts) {
-    ATTUNE_ASSIGN_OR_RETURN(ShardWriter writer, ShardWriter::Create(file));
-    for (const DatasetShard& shard : version_.shards) {
-      if (shard.split != split) continue;
-      ATTUNE_RETURN_IF_ERROR(
-          ReadShardLines(shard, kExamplesABatch, [&](const std::vector<std::string_view>& lines) {
-            return Batch(lines, &writer, counts);
-          }));
+void SweepKey(const fs::path& folder) {
+  std::map<std::string, std::vector<std::string>> left;
+  EachName(folder, [&](const std::string& name) {
+    const std::string_view rest =
+        std::string_view(name).substr(std::min(kShardDigits, name.size()));
+    if (rest == kLock) left[name.substr(0, kShardDigits)];
+    if (rest.starts_with(std::string(kTokens) + std::string(kTemporary))) {
+      left[name.substr(0, kShardDigits)].push_back(name);
     }
-    return writer.Commit();
-  }
-
-  Status Batch(const std::vector<std::string_view>& lines, ShardWriter* writer,
-               SplitCounts* counts) {
-    std::vector<TokenizedExample> examples(lines.size());
-    ATTUNE_RETURN_IF_ERROR(ParallelFor(lines.size(), threads_, [&](size_t i) {
-      auto example = TokenizeExample(lines[i], options_);
-      if (!example.ok()) return example.status();
-      examples[i] = std::move(*example);
-      return Status();
-    }));
-    for (const TokenizedExample& example : examples) {
-      Count(example, counts);
-      if (!example.has_target) continue;
-      ATTUNE_RETURN_IF_ERROR(writer->Add(example.tokens, example.targets, example.id));
-    }
-    const uint64_t all = version_.Examples("train") + version_.Examples("validation");
-    ATTUNE_RETURN_IF_ERROR(CheckUnusable(counts_, static_cast<int64_t>(all)));
-    return progress_(lines.size());
-  }
-
-  void Count(const TokenizedExample& example, SplitCounts* counts) {
-    ++counts->examples;
-    counts->truncated += example.truncated;
-    if (example.unusable.empty()) {
-      counts->without_target += !example.has_target;
-      return;
-    }
-    ++counts->unusable;
-    if (counts_.unusable.size() < kUnusableNamed) counts_.unusable.push_back(example.unusable);
-  }
-
-  const DatasetVersionFiles& version_;
-  const TokenizeOptions& options_;
-  const int threads_;
-  const TokenizeProgress& progress_;
-  PreparedCounts counts_;
-};
-
-Result<CachedTokens> OpenFiles(const fs::path& folder) {
-  CachedTokens cached;
-  ATTUNE_ASSIGN_OR_RETURN(cached.counts, ReadPreparedJson(folder / kCounts));
-  ATTUNE_ASSIGN_OR_RETURN(cached.train, TokenShard::Open(folder / kTrain));
-  ATTUNE_ASSIGN_OR_RETURN(cached.validation, TokenShard::Open(folder / kValidation));
-  return cached;
+  });
+  for (const auto& [shard, unfinished] : left) SweepShard(folder, shard, unfinished);
 }
 
 }  // namespace
 
-std::string TokenCacheKey(const std::string& dataset_checksum, const TokenizeOptions& options) {
-  return Sha256Hex("attune tokens " + std::to_string(kFormatVersion) + "\n" + dataset_checksum +
-                   "\n" + options.assets.fingerprint + "\n" +
-                   std::to_string(options.sequence_length) + "\n" +
-                   (options.loss_on_all ? "all" : "targets") + "\n" +
-                   std::to_string(options.vocabulary_size) + "\n");
+std::string DatasetTokensKey(const std::string& dataset_checksum, const TokenizeOptions& options) {
+  return Sha256Hex("attune tokens " + std::to_string(kTokensVersion) + "\n" + dataset_checksum +
+                   "\n" + Describe(options));
 }
 
-Result<CachedTokens> OpenCachedTokens(const fs::path& folder) {
-  std::error_code error;
-  if (!fs::exists(folder, error)) return NotFound("there is no " + folder.string());
-  auto cached = OpenFiles(folder);
-  if (!cached.ok() && cached.status().code() == StatusCode::kNotFound) {
-    return DataLoss(cached.status().message());  // it was whole when it got its name
-  }
+TokenCache::TokenCache(fs::path root, const TokenizeOptions& options)
+    : options_(options), folder_(std::move(root) / FolderKey(options)) {}
+
+std::string TokenCache::NameOf(const DatasetShard& shard) {
+  return shard.sha256.substr(0, kShardDigits);
+}
+
+fs::path TokenCache::FileOf(const DatasetShard& shard) const {
+  return folder_ / (NameOf(shard) + std::string(kTokens));
+}
+
+fs::path TokenCache::LockFile(const DatasetShard& shard) const {
+  return folder_ / (NameOf(shard) + std::string(kLock));
+}
+
+TokenCache::Listing TokenCache::List() const {
+  Listing listing;
+  EachName(folder_, [&](const std::string& name) {
+    const std::string shard = name.substr(0, kShardDigits);
+    const std::string_view rest = std::string_view(name).substr(shard.size());
+    if (rest == kTokens) listing.shards.insert(shard);
+    if (rest.starts_with(std::string(kTokens) + std::string(kTemporary))) {
+      listing.unfinished[shard].push_back(name);
+    }
+  });
+  return listing;
+}
+
+Result<CachedShard> TokenCache::Open(const DatasetShard& shard, TokenFile::Check check) const {
+  CachedShard cached;
+  ATTUNE_ASSIGN_OR_RETURN(cached.tokens, TokenFile::Open(FileOf(shard), check));
+  auto counts = ReadShardNotes(cached.tokens->notes(), shard.sha256);
+  if (!counts.ok()) return counts.status().WithContext(FileOf(shard).string());
+  cached.counts = std::move(*counts);
   return cached;
 }
 
-Status MakeCachedTokens(const fs::path& folder, const DatasetVersionFiles& version,
-                        const TokenizeOptions& options, int threads,
-                        const TokenizeProgress& progress) {
-  RemoveAbandoned(folder.parent_path());
-  ATTUNE_ASSIGN_OR_RETURN(TemporaryFolder temporary, TemporaryFolder::Create(folder));
-  VersionTokenizer tokenizer(version, options, threads, progress);
-  ATTUNE_RETURN_IF_ERROR(tokenizer.Run(temporary.path()));
-  ATTUNE_RETURN_IF_ERROR(
-      WriteFileAtomically(temporary.path() / kCounts,
-                          PreparedJson(tokenizer.counts(), kFormatVersion, version.checksum)));
-  return temporary.Commit(folder);
+bool TokenCache::Has(const DatasetShard& shard) const {
+  std::error_code error;
+  return fs::exists(FileOf(shard), error);
+}
+
+Status TokenCache::Remove(const DatasetShard& shard) const {
+  std::error_code error;
+  fs::remove(FileOf(shard), error);
+  return error ? ErrnoStatus(error.value(), "remove " + FileOf(shard).string()) : Status();
+}
+
+Result<FileLock> TokenCache::Lock(const DatasetShard& shard) const {
+  ATTUNE_RETURN_IF_ERROR(CreateFolders(folder_));
+  return FileLock::Try(LockFile(shard));
+}
+
+void TokenCache::RemoveUnfinished(const DatasetShard& shard, const Listing& listing) const {
+  auto found = listing.unfinished.find(NameOf(shard));
+  if (found == listing.unfinished.end()) return;
+  std::error_code ignored;
+  for (const std::string& name : found->second) fs::remove(folder_ / name, ignored);
+}
+
+Status TokenCache::Make(const DatasetShard& shard, int threads,
+                        const ShardProgress& progress) const {
+  ATTUNE_RETURN_IF_ERROR(CreateFolders(folder_));
+  ATTUNE_ASSIGN_OR_RETURN(ShardWriter writer, ShardWriter::Create(FileOf(shard)));
+  auto counts = TokenizeShard(shard, options_, threads, &writer, progress);
+  if (!counts.ok()) {
+    // What a dataset lacks must not be taken for an unfinished file that is gone.
+    if (counts.status().code() != StatusCode::kNotFound) return counts.status();
+    return DataLoss(counts.status().message());
+  }
+  return writer.Commit(ShardNotes(*counts, shard.sha256));
+}
+
+void SweepTokenCache(const fs::path& root) {
+  constexpr std::chrono::hours kOldFormatKept(24);  // a trainer of the release before may need it
+  std::vector<fs::path> keys;
+  EachName(root, [&](const std::string& name) { keys.push_back(root / name); });
+  for (const fs::path& key : keys) {
+    std::error_code ignored;
+    const bool unfinished = key.filename().string().find(kTemporary) != std::string::npos;
+    if (!unfinished && !fs::exists(key / "prepared.json", ignored)) {
+      SweepKey(key);
+    } else if (IsOlder(key, kOldFormatKept)) {
+      fs::remove_all(key, ignored);
+    }
+  }
 }
 
 }  // namespace attune::engine

@@ -1,39 +1,79 @@
 #pragma once
 
-// One dataset version's tokens in the cache: named by what they follow from, made whole or not at
-// all. Private to this folder.
+// The token cache: a folder of a key, which is the sha256 of all that tokens follow from but the
+// text (tokenizer, template, length, targets, vocabulary, format), and in it a token file for each
+// shard of any dataset version, named by the shard's sha256. So versions that share shards share
+// their tokens. Private to this folder.
+//
+//   KEY/SHARD.tokens           whole: it got its name when it was written and synced
+//   KEY/SHARD.tokens.tmp.XXXX  in the making, or left by a process that died
+//   KEY/SHARD.lock             held by who makes it (flock), so that others make other shards
 
-#include <cstdint>
 #include <filesystem>
-#include <functional>
+#include <map>
 #include <memory>
+#include <set>
 #include <string>
+#include <vector>
 
+#include "common/base/file_lock.h"
 #include "common/base/status.h"
 #include "worker/engine/data/dataset_version.h"
 #include "worker/engine/data/example_tokens.h"
 #include "worker/engine/data/prepared_counts.h"
-#include "worker/engine/data/token_shard.h"
+#include "worker/engine/data/shard_tokenizer.h"
+#include "worker/engine/data/token_file.h"
 
 namespace attune::engine {
 
-struct CachedTokens {
-  std::shared_ptr<const TokenShard> train, validation;
-  PreparedCounts counts;
+// What there is of a dataset version in `folder` of a token cache; the key of its tokens, as
+// checkpoints know it.
+std::string DatasetTokensKey(const std::string& dataset_checksum, const TokenizeOptions& options);
+
+struct CachedShard {
+  std::shared_ptr<const TokenFile> tokens;
+  ShardCounts counts;
 };
 
-std::string TokenCacheKey(const std::string& dataset_checksum, const TokenizeOptions& options);
+class TokenCache {
+ public:
+  TokenCache(std::filesystem::path root, const TokenizeOptions& options);
 
-// kNotFound when the folder is not there, kDataLoss when it is damaged.
-Result<CachedTokens> OpenCachedTokens(const std::filesystem::path& folder);
+  // What lies in the key's folder: a listing, to be asked once for many shards.
+  struct Listing {
+    std::set<std::string> shards;                                // that are there
+    std::map<std::string, std::vector<std::string>> unfinished;  // names of files, by shard
+    bool Has(const DatasetShard& shard) const { return shards.contains(NameOf(shard)); }
+  };
+  Listing List() const;
 
-// Called between batches with the number of examples done since the last call; an error ends the
-// work.
-using TokenizeProgress = std::function<Status(uint64_t)>;
+  // kNotFound when the shard is not there, kDataLoss when it is damaged.
+  Result<CachedShard> Open(const DatasetShard& shard, TokenFile::Check check) const;
+  bool Has(const DatasetShard& shard) const;
+  Status Remove(const DatasetShard& shard) const;
 
-// Tokenizes a version into `folder`. When another process made it first, theirs stays.
-Status MakeCachedTokens(const std::filesystem::path& folder, const DatasetVersionFiles& version,
-                        const TokenizeOptions& options, int threads,
-                        const TokenizeProgress& progress);
+  // As FileLock::Try.
+  Result<FileLock> Lock(const DatasetShard& shard) const;
+  std::filesystem::path LockFile(const DatasetShard& shard) const;
+  // Of the shard, which is locked.
+  void RemoveUnfinished(const DatasetShard& shard, const Listing& listing) const;
+
+  // Makes the shard's file, whole or not at all. kNotFound when another process took our unfinished
+  // file for one that a dead one had left.
+  Status Make(const DatasetShard& shard, int threads, const ShardProgress& progress) const;
+
+  // The first 32 digits of the shard's sha256.
+  static std::string NameOf(const DatasetShard& shard);
+
+ private:
+  std::filesystem::path FileOf(const DatasetShard& shard) const;
+
+  const TokenizeOptions& options_;
+  const std::filesystem::path folder_;
+};
+
+// Removes from a cache, below all keys, what processes that died have left, and the folders that
+// the format before this one kept for a day without a change.
+void SweepTokenCache(const std::filesystem::path& root);
 
 }  // namespace attune::engine

@@ -48,6 +48,10 @@ void attune_tokenizer_free(void* tokenizer);
 int32_t attune_tokenizer_encode(const void* tokenizer, const uint8_t* text, size_t text_size,
                                 int32_t add_special, AttuneIds* ids, AttuneIds* offsets,
                                 AttuneBytes* error);
+/* *same: how many of the first ids are also those of the text's first start_size bytes alone. */
+int32_t attune_tokenizer_encode_after(const void* tokenizer, const uint8_t* text, size_t text_size,
+                                      size_t start_size, int32_t add_special, AttuneIds* ids,
+                                      size_t* same, AttuneBytes* error);
 int32_t attune_tokenizer_decode(const void* tokenizer, const uint32_t* ids, size_t ids_size,
                                 int32_t skip_special, AttuneBytes* text, AttuneBytes* error);
 uint32_t attune_tokenizer_size(const void* tokenizer);

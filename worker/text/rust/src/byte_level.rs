@@ -28,7 +28,8 @@ struct Core {
     bpe: Bpe,
     splitter: Splitter,
     normalizes: bool,
-    added: Vec<Added>, // looked for one after the other
+    added: Vec<Added>,    // looked for one after the other
+    longest_added: usize, // in bytes
     caches: Mutex<Vec<Cache>>,
 }
 
@@ -66,6 +67,7 @@ impl ByteLevel {
         let core = Core {
             splitter: splitter_of(tokenizer.get_pre_tokenizer()?)?,
             added: added_of(tokenizer, normalizes)?,
+            longest_added: longest_added(tokenizer),
             bpe: Bpe::new(&model.get_vocab(), &merges_of(json)?, model.ignore_merges)?,
             normalizes,
             caches: Mutex::new(Vec::new()),
@@ -101,7 +103,16 @@ impl ByteLevel {
         frame(&self.frame.before, &mut ids, &mut places);
         let mut cache = core.take_cache();
         let trim = self.frame.trim;
-        let mut pass = Pass { core, text, trim, cache: &mut cache, ids: &mut ids, known: true };
+        let mut pass = Pass {
+            core,
+            text,
+            trim,
+            cache: &mut cache,
+            ids: &mut ids,
+            known: true,
+            settled: 0,
+            common: (0, 0),
+        };
         pass.pieces(0..text.len(), &core.added, &mut places);
         let known = pass.known;
         core.give_back(cache);
@@ -111,6 +122,58 @@ impl ByteLevel {
         frame(&self.frame.after, &mut ids, &mut places);
         Some(ids)
     }
+
+    /// The ids of a text, and how many of the first of them are also those of its first `start` bytes alone. What both
+    /// have in common is encoded once: only the last words of the start are encoded again, without what follows them.
+    /// None: these texts are for the crate.
+    pub fn encode_after(&self, text: &str, start: usize, add_special: bool) -> Option<(Vec<u32>, usize)> {
+        let core = &*self.core;
+        if !core.splitter.is_local() || (core.normalizes && text.chars().any(|c| c >= FIRST_UNSTABLE)) {
+            return None;
+        }
+        let alone = &text[..start];
+        // An added token may begin in the start and end behind it.
+        let mut sure = start.saturating_sub(core.longest_added);
+        while !text.is_char_boundary(sure) {
+            sure -= 1;
+        }
+        let settled = Splitter::settled(&text[..sure]);
+        let (before, after): (&[u32], &[u32]) =
+            if add_special { (&self.frame.before, &self.frame.after) } else { (&[], &[]) };
+        let mut ids = Vec::with_capacity(text.len() / 3 + 2);
+        ids.extend_from_slice(before);
+        let mut tail = Vec::new();
+        let mut cache = core.take_cache();
+        let common = (0, ids.len());
+        let mut pass =
+            Pass { core, text, trim: None, cache: &mut cache, ids: &mut ids, known: true, settled, common };
+        pass.pieces(0..text.len(), &core.added, &mut None);
+        let ((place, count), mut known) = (pass.common, pass.known);
+        let mut pass = Pass {
+            text: alone,
+            ids: &mut tail,
+            settled: 0,
+            common,
+            known: true,
+            core,
+            trim: None,
+            cache: &mut cache,
+        };
+        pass.pieces(place..start, &core.added, &mut None);
+        known &= pass.known;
+        core.give_back(cache);
+        if !known {
+            return None;
+        }
+        ids.extend_from_slice(after);
+        tail.extend_from_slice(after);
+        let same = ids[count..].iter().zip(&tail).take_while(|(a, b)| a == b).count();
+        Some((ids, count + same))
+    }
+}
+
+fn longest_added(tokenizer: &Tokenizer) -> usize {
+    tokenizer.get_added_tokens_decoder().values().map(|token| token.content.len()).max().unwrap_or(0)
 }
 
 impl Core {
@@ -132,6 +195,10 @@ struct Pass<'a> {
     cache: &'a mut Cache,
     ids: &'a mut Vec<u32>,
     known: bool, // that all of it has tokens
+    /// Words up to this place stay what they are whatever follows the text's start; the last of their ends, and how
+    /// many ids there were by then.
+    settled: usize,
+    common: (usize, usize),
 }
 
 impl Pass<'_> {
@@ -146,6 +213,7 @@ impl Pass<'_> {
             }
             self.ids.push(first.ids[found.pattern().as_usize()]);
             self.place(start..end, places);
+            self.settle(end);
             at = end;
         }
         if at < range.end {
@@ -167,7 +235,15 @@ impl Pass<'_> {
                     at = end;
                 }
             }
+            self.settle(range.start + word.end);
         });
+    }
+
+    #[inline]
+    fn settle(&mut self, end: usize) {
+        if end <= self.settled {
+            self.common = (end, self.ids.len());
+        }
     }
 
     /// Of a token that is part of a character: the place of the whole character.

@@ -173,6 +173,27 @@ pub unsafe extern "C" fn attune_tokenizer_encode(
 }
 
 #[no_mangle]
+pub unsafe extern "C" fn attune_tokenizer_encode_after(
+    tokenizer: *const c_void,
+    input: *const u8,
+    input_size: usize,
+    start_size: usize,
+    add_special: i32,
+    ids: *mut Buffer<u32>,
+    same: *mut usize,
+    error: *mut Buffer<u8>,
+) -> i32 {
+    guard(error, || {
+        let tokenizer = &*tokenizer.cast::<TextTokenizer>();
+        let (found, count) =
+            tokenizer.encode_after(text(input, input_size)?, start_size.min(input_size), add_special != 0)?;
+        ids.write(Buffer::of(found));
+        same.write(count);
+        Ok(())
+    })
+}
+
+#[no_mangle]
 pub unsafe extern "C" fn attune_tokenizer_decode(
     tokenizer: *const c_void,
     ids: *const u32,

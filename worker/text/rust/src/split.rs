@@ -36,6 +36,22 @@ impl Splitter {
         }
     }
 
+    /// Whether what stands far behind the end of a piece never matters to where it ends.
+    pub fn is_local(&self) -> bool {
+        !matches!(self, Splitter::Engine(_))
+    }
+
+    /// A place up to which the pieces of a text stay what they are whatever is appended to it, if the splitter is
+    /// local. A piece ends where it ends because of the character there, of at most three bytes behind an apostrophe,
+    /// or of the end of a run of white space: so none that ends before the last character that is not white space,
+    /// less those bytes, has seen the end of the text.
+    pub fn settled(text: &str) -> usize {
+        const LOOKAHEAD: usize = 4;
+        let classes = classes();
+        let last = text.char_indices().rev().find(|(_, c)| classes[*c as usize] & SPACE == 0);
+        last.map_or(0, |(place, _)| place.saturating_sub(LOOKAHEAD))
+    }
+
     /// Calls `piece` with each byte range of the text, in order; together they are the text.
     pub fn split(&self, text: &str, piece: &mut impl FnMut(Range<usize>)) {
         match self {

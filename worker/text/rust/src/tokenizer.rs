@@ -93,6 +93,27 @@ impl TextTokenizer {
         Ok(encoding.get_ids().to_vec())
     }
 
+    /// The ids of a text, and how many of the first of them are also those of its first `start` bytes alone.
+    pub fn encode_after(
+        &self,
+        text: &str,
+        start: usize,
+        add_special: bool,
+    ) -> Result<(Vec<u32>, usize), Failure> {
+        check_size(text)?;
+        if !text.is_char_boundary(start) {
+            return Err(Failure(format!("byte {start} of the text is inside a character")));
+        }
+        let fast = self.fast.as_ref().and_then(|fast| fast.encode_after(text, start, add_special));
+        if let Some(encoded) = fast {
+            return Ok(encoded);
+        }
+        let alone = self.encode_ids(&text[..start], add_special)?;
+        let ids = self.encode_ids(text, add_special)?;
+        let same = ids.iter().zip(&alone).take_while(|(a, b)| a == b).count();
+        Ok((ids, same))
+    }
+
     pub fn decode(&self, ids: &[u32], skip_special: bool) -> Result<String, Failure> {
         self.inner.decode(ids, skip_special).map_err(|e| Failure(format!("cannot decode: {e}")))
     }

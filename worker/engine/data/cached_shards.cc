@@ -1,0 +1,55 @@
+#include "worker/engine/data/cached_shards.h"
+
+#include <utility>
+
+namespace attune::engine {
+namespace {
+
+Result<PartTokens> JoinPart(const Part& part, size_t sequence_length, const CachedShards& cached) {
+  PartTokens tokens;
+  std::vector<std::shared_ptr<const TokenFile>> train, validation;
+  for (const DatasetShard& shard : part.version.shards) {
+    if (!IsTokenized(shard)) continue;
+    auto found = cached.find(TokenCache::NameOf(shard));
+    if (found == cached.end()) {
+      return FailedPrecondition("it is not prepared for this model: run the PREPARE task first");
+    }
+    (shard.split == "train" ? train : validation).push_back(found->second.tokens);
+    tokens.counts.Add(shard.split, found->second.counts);
+  }
+  ATTUNE_RETURN_IF_ERROR(CheckUnusable(tokens.counts, part.examples()));
+  if (tokens.counts.train.used() == 0) return NothingToLearn(tokens.counts, sequence_length);
+  ATTUNE_ASSIGN_OR_RETURN(tokens.train, Join(train));
+  ATTUNE_ASSIGN_OR_RETURN(tokens.validation, Join(validation));
+  return tokens;
+}
+
+}  // namespace
+
+Status OpenShards(const TokenCache& cache, const Shards& shards, TokenFile::Check check,
+                  bool remove_damaged, CachedShards* cached) {
+  for (const auto& [name, shard] : shards) {
+    if (cached->contains(name)) continue;
+    auto opened = cache.Open(*shard, check);
+    if (opened.ok()) {
+      cached->emplace(name, std::move(*opened));
+    } else if (opened.status().code() == StatusCode::kDataLoss && remove_damaged) {
+      ATTUNE_RETURN_IF_ERROR(cache.Remove(*shard));
+    } else if (opened.status().code() != StatusCode::kNotFound) {
+      return opened.status();
+    }
+  }
+  return Status();
+}
+
+Result<std::vector<PartTokens>> JoinParts(const Work& work, const CachedShards& cached) {
+  std::vector<PartTokens> joined;
+  for (const Part& part : work.parts) {
+    auto tokens = JoinPart(part, work.options.sequence_length, cached);
+    if (!tokens.ok()) return tokens.status().WithContext("dataset " + part.dataset->reference);
+    joined.push_back(std::move(*tokens));
+  }
+  return joined;
+}
+
+}  // namespace attune::engine

@@ -1,0 +1,34 @@
+#pragma once
+
+// The token files of a task's datasets, opened. Private to this folder.
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/base/status.h"
+#include "worker/engine/data/dataset_work.h"
+#include "worker/engine/data/prepared_counts.h"
+#include "worker/engine/data/token_cache.h"
+#include "worker/engine/data/token_file.h"
+
+namespace attune::engine {
+
+using CachedShards = std::map<std::string, CachedShard>;
+
+// Adds those that are there and not open yet. What is damaged is removed, or else an error.
+Status OpenShards(const TokenCache& cache, const Shards& shards, TokenFile::Check check,
+                  bool remove_damaged, CachedShards* cached);
+
+// A dataset's tokens.
+struct PartTokens {
+  std::shared_ptr<const TokenShard> train, validation;
+  PreparedCounts counts;
+};
+
+// In the order of the parts. kFailedPrecondition when a shard is missing, kInvalidArgument when a
+// dataset has nothing to learn or the chat template cannot take too many of its examples.
+Result<std::vector<PartTokens>> JoinParts(const Work& work, const CachedShards& cached);
+
+}  // namespace attune::engine
