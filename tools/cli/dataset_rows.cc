@@ -121,7 +121,7 @@ std::string RowGist(const std::string& row, size_t width) {
     }
   } else {
     const size_t content = row.find("\",\"kind\":\"");  // cut off: from its kind on
-    text = content == std::string::npos ? row : row.substr(content + 3);
+    text = content == std::string::npos ? row : row.substr(content + 2);
   }
   std::replace(text.begin(), text.end(), '\n', ' ');
   return Fit(text, width);
