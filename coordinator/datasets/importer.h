@@ -17,10 +17,10 @@
 #include "common/base/status.h"
 #include "coordinator/datasets/base_version.h"
 #include "coordinator/datasets/example_table.h"
-#include "coordinator/datasets/line_reader.h"
 #include "coordinator/datasets/row.h"
 #include "coordinator/datasets/row_batch.h"
 #include "coordinator/datasets/row_spool.h"
+#include "coordinator/datasets/sources/line_reader.h"
 #include "coordinator/datasets/split_decision.h"
 #include "coordinator/datasets/version_writer.h"
 

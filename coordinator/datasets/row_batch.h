@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "common/base/status.h"
-#include "coordinator/datasets/line_reader.h"
 #include "coordinator/datasets/row.h"
+#include "coordinator/datasets/sources/line_reader.h"
 
 namespace attune::datasets {
 

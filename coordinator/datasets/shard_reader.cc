@@ -7,8 +7,8 @@
 
 #include "common/base/files.h"
 #include "common/base/hash.h"
-#include "coordinator/datasets/line_reader.h"
 #include "coordinator/datasets/row.h"
+#include "coordinator/datasets/sources/line_reader.h"
 #include "coordinator/datasets/version_writer.h"
 
 namespace attune::datasets {

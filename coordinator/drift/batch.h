@@ -2,8 +2,8 @@
 
 // Private to observations: what a batch holds until it is committed.
 
-#include "coordinator/datasets/line_reader.h"
 #include "coordinator/datasets/row.h"
+#include "coordinator/datasets/sources/line_reader.h"
 #include "coordinator/drift/appender.h"
 #include "coordinator/drift/observations.h"
 

@@ -4,8 +4,8 @@
 
 #include "common/base/hash.h"
 #include "coordinator/datasets/example_table.h"
-#include "coordinator/datasets/line_reader.h"
 #include "coordinator/datasets/row_json.h"
+#include "coordinator/datasets/sources/line_reader.h"
 #include "coordinator/datasets/utf8.h"
 
 namespace attune::datasets {

@@ -1,4 +1,4 @@
-#include "coordinator/datasets/line_reader.h"
+#include "coordinator/datasets/sources/line_reader.h"
 
 #include <algorithm>
 

@@ -1,0 +1,40 @@
+#pragma once
+
+// The rows of a Parquet file as JSON objects. Its index stands at its end, so the file is set aside
+// until it is whole, then read row group by row group in small batches. What is outside of the
+// limits below, or damaged, is refused. The library keeps what it decodes in a pool with a limit.
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+
+#include "coordinator/datasets/sources/byte_sink.h"
+#include "coordinator/datasets/sources/source_row.h"
+#include "coordinator/datasets/sources/spool.h"
+
+namespace attune::datasets {
+
+inline constexpr int64_t kParquetMemoryMax = 512 << 20;  // of columns while they are decoded
+inline constexpr int64_t kParquetFooterMax = 8 << 20;    // in memory it is a hundred times as much
+inline constexpr int kParquetColumnsMax = 4096;
+
+class ParquetReader final : public ByteSink {
+ public:
+  // cancelled: asked between batches; may be null.
+  ParquetReader(std::filesystem::path folder, size_t row_bytes_max, std::function<bool()> cancelled,
+                RowHandler handler);
+
+  Status Append(std::string_view bytes) override;
+  // Hands over the rows. kInvalidArgument for what is no whole Parquet file.
+  Status End() override;
+
+ private:
+  const std::filesystem::path folder_;
+  const size_t row_bytes_max_;
+  const std::function<bool()> cancelled_;
+  const RowHandler handler_;
+  Spool spool_;
+  uint64_t bytes_ = 0;
+};
+
+}  // namespace attune::datasets

@@ -1,0 +1,68 @@
+#include "coordinator/datasets/sources/format.h"
+
+#include <gmock/gmock.h>
+
+#include "coordinator/datasets/sources/unpack.h"
+
+namespace attune::datasets {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Optional;
+
+TEST(Format, IsToldByWhatAFileBeginsWithAndThenByItsName) {
+  const struct {
+    const char* head;
+    const char* file;
+    Format format;
+  } kCases[] = {
+      {"PAR1....", "rows.jsonl", Format::kParquet},
+      {"{\"text\": \"a\"}", "rows.csv", Format::kJsonl},
+      {"\xEF\xBB\xBF \n{\"text\"", "rows", Format::kJsonl},
+      {"[{\"text\"", "rows.json", Format::kJsonl},
+      {"question,answer\n", "rows.csv", Format::kCsv},
+      {"question,answer\n", "dir/Rows.CSV.GZ", Format::kCsv},
+      {"question,answer\n", "dir.csv/rows", Format::kJsonl},
+      {"id,\"text\"\r\n1,a", "standard input", Format::kCsv},
+      {"prompt,completion\n", "rows.jsonl", Format::kCsv},
+      {"no, this is nothing\n", "rows", Format::kJsonl},
+      {"", "rows.csv", Format::kJsonl},
+  };
+  for (const auto& c : kCases) {
+    EXPECT_THAT(FormatOf(c.head, /*all=*/true, c.file), Optional(c.format)) << c.head << c.file;
+  }
+}
+
+TEST(Format, WaitsForWhatTells) {
+  EXPECT_EQ(FormatOf("PA", false, "rows"), std::nullopt);
+  EXPECT_EQ(FormatOf("prompt,comp", false, "rows"), std::nullopt);
+  EXPECT_EQ(FormatOf("\n\n   ", false, "rows"), std::nullopt);
+  EXPECT_THAT(FormatOf(std::string(kFormatHead, 'x'), false, "rows"), Optional(Format::kJsonl));
+}
+
+TEST(Format, HasThreeNames) {
+  EXPECT_EQ(*ParseFormat(""), std::nullopt);
+  for (Format format : {Format::kJsonl, Format::kCsv, Format::kParquet}) {
+    EXPECT_THAT(*ParseFormat(FormatName(format)), Optional(format));
+  }
+  EXPECT_THAT(ParseFormat("xlsx").status().message(), HasSubstr("jsonl, csv or parquet"));
+}
+
+TEST(Compression, IsToldByMagicBytes) {
+  EXPECT_EQ(*CompressionOf("\x1F\x8B\x08"), Compression::kGzip);
+  EXPECT_EQ(*CompressionOf("\x28\xB5\x2F\xFD"), Compression::kZstd);
+  EXPECT_EQ(*CompressionOf("BZh is how it begins"), Compression::kNone);
+  EXPECT_EQ(*CompressionOf(""), Compression::kNone);
+  EXPECT_THAT(CompressionOf("BZh91AY&SY").status().message(), HasSubstr("bzip2 is not read"));
+  EXPECT_THAT(CompressionOf("\xFD\x37zXZ").status().message(), HasSubstr("xz is not read"));
+  EXPECT_THAT(CompressionOf("PK\x03\x04...").status().message(), HasSubstr("zip is not read"));
+}
+
+TEST(Bomb, GrowsMoreThanTextDoes) {
+  EXPECT_FALSE(IsBomb(1, 64 << 20));
+  EXPECT_TRUE(IsBomb(1000, (64 << 20) + 1));
+  EXPECT_FALSE(IsBomb(10 << 20, uint64_t{2000} << 20));
+}
+
+}  // namespace
+}  // namespace attune::datasets
