@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "common/spec/import_spec.h"
+#include "common/spec/json.h"
 #include "coordinator/datasets/catalog_commit.h"
 #include "coordinator/datasets/deletion.h"
 #include "coordinator/datasets/importer.h"
@@ -96,15 +98,19 @@ double FractionOf(const v1::ImportDatasetRequest::Header& header) {
 Status CheckHeader(const v1::ImportDatasetRequest::Header& header) {
   ATTUNE_RETURN_IF_ERROR(CheckNewName(header.name()));
   const double fraction = FractionOf(header);
-  if (fraction >= 0 && fraction <= 1) return Status();
-  return InvalidArgument("validation_fraction must be from 0 to 1")
-      .WithField("validation_fraction");
+  if (!(fraction >= 0 && fraction <= 1)) {
+    return InvalidArgument("validation_fraction must be from 0 to 1")
+        .WithField("validation_fraction");
+  }
+  return spec::ValidateImportSpec(header.spec());
 }
 
 versions::CommitRequest KeyOf(const v1::ImportDatasetRequest::Header& header) {
   std::string content = header.name() + "\n" + std::to_string(FractionOf(header));
   if (header.append()) content += "\nappend";
   if (header.allow_unlabelled()) content += "\nallow_unlabelled";
+  for (const std::string& uri : header.uris()) content += "\nuri " + uri;
+  if (header.has_spec()) content += "\nspec " + spec::ToJsonText(header.spec());
   return {header.request_id(), kMethod, content, ""};
 }
 
@@ -165,7 +171,8 @@ Result<std::optional<Catalog::Held>> Catalog::NewestFor(
 }
 
 Result<std::unique_ptr<Import>> Catalog::StartImport(const v1::ImportDatasetRequest::Header& header,
-                                                     LikelyAnswers likely_answers) {
+                                                     LikelyAnswers likely_answers,
+                                                     std::function<bool()> cancelled) {
   ATTUNE_RETURN_IF_ERROR(CheckHeader(header));
   versions::CommitRequest request = KeyOf(header);
   ATTUNE_ASSIGN_OR_RETURN(std::optional<std::string> earlier,
@@ -179,12 +186,15 @@ Result<std::unique_ptr<Import>> Catalog::StartImport(const v1::ImportDatasetRequ
   if (held) newest = held->version;
   ATTUNE_ASSIGN_OR_RETURN(std::unique_ptr<versions::TemporaryFolder> folder,
                           versions::TemporaryFolder::Create(root_, header.name()));
-  const ImportOptions options{.validation_fraction = newest && header.append()
-                                                         ? ValidationFractionOf(*newest)
-                                                         : FractionOf(header),
-                              .allow_unlabelled = header.allow_unlabelled(),
-                              .likely_answers = likely_answers,
-                              .shard_bytes = shard_bytes_};
+  ImportOptions options{.validation_fraction = newest && header.append()
+                                                   ? ValidationFractionOf(*newest)
+                                                   : FractionOf(header),
+                        .allow_unlabelled = header.allow_unlabelled(),
+                        .likely_answers = likely_answers,
+                        .shard_bytes = shard_bytes_,
+                        .cancelled = std::move(cancelled)};
+  ATTUNE_ASSIGN_OR_RETURN(options.format, ParseFormat(header.spec().format()));
+  ATTUNE_ASSIGN_OR_RETURN(options.mapping, Mapping::Make(header.spec()));
   auto import = std::make_unique<RunningImport>(database_, header.name(), std::move(request),
                                                 std::move(folder), options,
                                                 held ? std::move(held->lease) : Leases::Lease());
@@ -212,7 +222,9 @@ Result<v1::ListDatasetsResponse> Catalog::List(const v1::ListDatasetsRequest& re
   }));
   v1::ListDatasetsResponse response;
   for (const std::string& record : page.records) {
-    ATTUNE_ASSIGN_OR_RETURN(*response.add_datasets(), ParseRecord(record));
+    ATTUNE_ASSIGN_OR_RETURN(v1::DatasetVersion version, ParseRecord(record));
+    version.clear_source_files();  // there may be thousands
+    *response.add_datasets() = std::move(version);
   }
   response.set_next_page_token(page.next_page_token);
   return response;

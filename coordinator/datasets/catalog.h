@@ -70,16 +70,20 @@ class Catalog {
   // At start, before anything is served: removes folders that no committed version owns.
   Status Reconcile();
 
-  // Reads the indexes of the newest version's shards before it returns. Errors: kInvalidArgument
-  // for a bad name or fraction, kDataLoss when the version that is appended to is damaged.
+  // Reads the indexes of the newest version's shards before it returns. The header's uris are the
+  // caller's to read. cancelled: asked now and then while rows are made, ends the import. Errors:
+  // kInvalidArgument for a bad name, fraction or spec, kDataLoss when the version that is appended
+  // to is damaged.
   Result<std::unique_ptr<Import>> StartImport(
       const v1::ImportDatasetRequest::Header& header,
-      LikelyAnswers likely_answers = LikelyAnswers::kRejected);
+      LikelyAnswers likely_answers = LikelyAnswers::kRejected,
+      std::function<bool()> cancelled = nullptr);
 
   // "name" (newest) or "name@version"; without what it takes of the storage.
   Result<v1::DatasetVersion> Get(const std::string& reference);
   // With own_bytes and shared_bytes.
   Result<v1::DatasetVersion> Show(const std::string& reference);
+  // Without source_files.
   Result<v1::ListDatasetsResponse> List(const v1::ListDatasetsRequest& request);
 
   // A new version of name: the distinct examples of the sources, each on the side where it was and

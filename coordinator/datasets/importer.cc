@@ -2,22 +2,23 @@
 
 #include <algorithm>
 
-#include "common/base/utf8.h"
 #include "common/log/log.h"
-#include "coordinator/datasets/utf8.h"
 
 namespace attune::datasets {
 namespace {
 
-constexpr size_t kFileNameBytesMax = 1024;
 constexpr int kReasonsInMessage = 3;
 
 }  // namespace
 
 Importer::Importer(const std::filesystem::path& folder, const ImportOptions& options)
     : options_(options),
-      lines_(kLineBytesMax, [this](const Line& line) { return AddLine(line); }),
-      batch_(options.allow_unlabelled, options.threads),
+      sources_({.folder = folder,
+                .format = options.format,
+                .row_bytes_max = kLineBytesMax,
+                .cancelled = options.cancelled},
+               [this](const SourceRow& row) { return AddRow(row); }),
+      batch_(options.allow_unlabelled, &options_.mapping, options.threads),
       spool_(folder),
       writer_(folder, options.shard_bytes) {
   report_.set_validation_fraction(options.validation_fraction);
@@ -38,20 +39,11 @@ Status Importer::Begin(const v1::DatasetVersion& newest, BaseVersion::Use use) {
 }
 
 Status Importer::Append(const std::string& file, std::string_view bytes) {
-  if (report_.sources_size() == 0 || file != file_) {
-    ATTUNE_RETURN_IF_ERROR(lines_.EndFile());
-    if (report_.sources_size() == kSourcesMax) {
-      return InvalidArgument("more than " + std::to_string(kSourcesMax) + " files in one import");
-    }
-    file_ = file;
-    report_.add_sources(Shorten(file, kFileNameBytesMax));
-  }
-  return lines_.Append(bytes);
+  return sources_.Append(file, bytes);
 }
 
-Status Importer::AddLine(const Line& line) {
-  if (!line.too_long && IsBlank(line.text)) return Status();
-  batch_.Add(line, report_.sources_size() - 1);
+Status Importer::AddRow(const SourceRow& row) {
+  batch_.Add(row);
   return batch_.full() ? ReadBatch() : Status();
 }
 
@@ -70,6 +62,7 @@ Status Importer::TakeRow(ReadRow& read) {
     return Status();
   }
   ++usable_;
+  sources_.NoteShape(read.file, read.row->shape);
   CountIgnoredKeys(*read.row);
   return AddExample(read);
 }
@@ -97,7 +90,7 @@ void Importer::Reject(const ReadRow& read, const std::string& reason) {
   report_.set_rejected(report_.rejected() + 1);
   if (report_.rejected_rows_size() == kRejectedRowsReported) return;
   v1::RejectedRow* row = report_.add_rejected_rows();
-  row->set_file(report_.sources(read.file));
+  row->set_file(sources_.files()[read.file].name());
   row->set_line(read.line);
   row->set_reason(reason);
 }
@@ -135,8 +128,12 @@ Status Importer::WriteShards() {
 }
 
 Result<Imported> Importer::Finish() {
-  ATTUNE_RETURN_IF_ERROR(lines_.EndFile());
+  ATTUNE_RETURN_IF_ERROR(sources_.Finish());
   ATTUNE_RETURN_IF_ERROR(ReadBatch());
+  for (const v1::SourceFile& file : sources_.files()) {
+    report_.add_sources(file.name());
+    *report_.add_source_files() = file;
+  }
   if (usable_ == 0) return NothingUsable();
   ATTUNE_RETURN_IF_ERROR(WriteShards());
   ATTUNE_ASSIGN_OR_RETURN(Imported imported, writer_.Finish());

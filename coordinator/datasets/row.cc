@@ -4,6 +4,7 @@
 
 #include "common/base/hash.h"
 #include "common/base/utf8.h"
+#include "coordinator/datasets/instruction.h"
 #include "coordinator/datasets/messages.h"
 #include "coordinator/datasets/row_json.h"
 #include "coordinator/datasets/utf8.h"
@@ -20,6 +21,21 @@ Result<RowJson> ParseObject(std::string_view line) {
   if (json.is_object()) return json;
   std::string hint = json.is_array() ? " (a JSON array? write one object a line)" : "";
   return InvalidArgument("the line is not a JSON object" + hint);
+}
+
+// Tables have lists as JSON text. What is none stays a string, which is complained about later.
+Status ParseLists(RowJson* row) {
+  for (const char* key : {"messages", "conversations"}) {
+    auto it = row->find(key);
+    if (it == row->end() || !it->is_string()) continue;
+    const std::string& text = it->get_ref<const std::string&>();
+    const size_t first = text.find_first_not_of(" \t\r\n");
+    if (first == std::string::npos || text[first] != '[') continue;
+    auto list = ParseRowJson(text, /*depth=*/1);
+    if (!list.ok()) return list.status().WithContext(key);
+    *it = *std::move(list);
+  }
+  return Status();
 }
 
 // Makes the row a kPrompt when it has no answer and may be so.
@@ -78,6 +94,15 @@ bool HasConversations(const RowJson& row) {
   return it != row.end() && it->is_array() && !row.contains("messages");
 }
 
+// Whether the row is an instruction when it is nothing that goes before.
+bool HasInstruction(const RowJson& row) {
+  return row.contains("instruction") && row.contains("output");
+}
+
+bool IsChat(const RowJson& row) {
+  return row.contains("messages") || HasConversations(row);
+}
+
 // Whether there is a completion that is more than the place of one, as tables have it.
 bool HasCompletion(const RowJson& row) {
   auto it = row.find("completion");
@@ -101,21 +126,55 @@ std::string LikelyAnswer(const RowJson& row) {
   return "";
 }
 
-Result<RowKind> KindOf(const RowJson& row, bool allow_unlabelled) {
-  if (row.contains("messages") || HasConversations(row)) return RowKind::kMessages;
-  bool prompt = row.contains("prompt"), completion = row.contains("completion");
-  if (prompt && completion && (!allow_unlabelled || HasCompletion(row))) {
-    return RowKind::kPromptCompletion;
+bool IsPair(const RowJson& row, bool allow_unlabelled) {
+  return row.contains("prompt") && row.contains("completion") &&
+         (!allow_unlabelled || HasCompletion(row));
+}
+
+// Of a row that is of no kind.
+Status WhyNoKind(const RowJson& row) {
+  if (row.contains("chosen") && row.contains("rejected")) {
+    return InvalidArgument(
+        "a preference pair (chosen, rejected): nothing learns from preferences yet; to learn what "
+        "was chosen, map it: completion=chosen, or messages=chosen where it has the whole "
+        "conversation");
   }
-  if (row.contains("text")) return RowKind::kText;
-  if (prompt && allow_unlabelled) return RowKind::kPrompt;
-  if (prompt) {
-    const std::string answer = LikelyAnswer(row);
+  const std::string answer = LikelyAnswer(row);
+  if (row.contains("prompt")) {
     return InvalidArgument("prompt without completion" +
                            (answer.empty() ? "" : ": " + AnswerUnder(answer)));
   }
-  if (completion) return InvalidArgument("completion without prompt (it may be an empty string)");
-  return InvalidArgument("has none of: messages, prompt and completion, text");
+  if (row.contains("instruction")) {
+    return InvalidArgument(
+        "instruction without output" +
+        (answer.empty() ? "" : ": if '" + answer + "' is its answer, map it: output=" + answer));
+  }
+  if (row.contains("completion")) {
+    return InvalidArgument("completion without prompt (it may be an empty string)");
+  }
+  return InvalidArgument(
+      "has none of: messages, prompt and completion, instruction and output, text");
+}
+
+Result<RowKind> KindOf(const RowJson& row, bool allow_unlabelled) {
+  if (IsChat(row)) return RowKind::kMessages;
+  if (IsPair(row, allow_unlabelled)) return RowKind::kPromptCompletion;
+  if (HasInstruction(row)) return RowKind::kMessages;
+  if (row.contains("text")) return RowKind::kText;
+  if (!allow_unlabelled) return WhyNoKind(row);
+  if (row.contains("prompt")) return RowKind::kPrompt;
+  return row.contains("instruction") ? RowKind::kMessages : Result<RowKind>(WhyNoKind(row));
+}
+
+// Whether the row's messages are made of its instruction.
+bool IsInstruction(const RowJson& row, RowKind kind) {
+  return kind == RowKind::kMessages && !IsChat(row);
+}
+
+std::string_view ShapeOf(const RowJson& row, RowKind kind) {
+  if (IsInstruction(row, kind)) return "instruction";
+  if (kind == RowKind::kMessages && !row.contains("messages")) return "conversations";
+  return RowKindName(kind);
 }
 
 // Sets row's characters and, when it turns out to have no answer, its kind.
@@ -154,8 +213,13 @@ bool TakesTools(const RowJson& row, RowKind kind) {
 Result<RowJson> TakeContent(RowJson& row, RowKind kind, std::vector<std::string>* ignored) {
   RowJson content = RowJson::object();
   const bool takes_tools = TakesTools(row, kind);
+  const bool instruction = IsInstruction(row, kind);
+  if (instruction) {
+    ATTUNE_ASSIGN_OR_RETURN(content["messages"], FromInstruction(row));
+  }
   for (auto it = row.begin(); it != row.end(); ++it) {
     const std::string& key = it.key();
+    if (instruction && IsInstructionKey(key)) continue;
     if (IsContentKey(kind, key)) {
       content[key] = std::move(*it);
     } else if (kind == RowKind::kMessages && key == "conversations" && HasConversations(row)) {
@@ -198,10 +262,15 @@ std::string_view RowKindName(RowKind kind) {
   return "";
 }
 
-Result<Row> ParseRow(std::string_view line, bool allow_unlabelled) {
+Result<Row> ParseRow(std::string_view line, bool allow_unlabelled, const Mapping* mapping) {
   ATTUNE_ASSIGN_OR_RETURN(RowJson json, ParseObject(line));
   Row row;
+  if (mapping != nullptr && !mapping->empty()) {
+    ATTUNE_ASSIGN_OR_RETURN(json, mapping->Apply(json, &row.ignored_keys));
+  }
+  ATTUNE_RETURN_IF_ERROR(ParseLists(&json));
   ATTUNE_ASSIGN_OR_RETURN(row.kind, KindOf(json, allow_unlabelled));
+  row.shape = ShapeOf(json, row.kind);
   ATTUNE_ASSIGN_OR_RETURN(const RowJson content, TakeContent(json, row.kind, &row.ignored_keys));
   ATTUNE_RETURN_IF_ERROR(CheckContent(content, allow_unlabelled, &row));
   if (row.kind == RowKind::kPrompt) row.likely_answer = LikelyAnswer(json);

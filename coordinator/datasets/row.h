@@ -10,6 +10,7 @@
 
 #include "common/base/status.h"
 #include "coordinator/datasets/example_table.h"
+#include "coordinator/datasets/mapping.h"
 #include "coordinator/datasets/metadata.h"
 
 namespace attune::datasets {
@@ -27,8 +28,10 @@ std::string_view RowKindName(RowKind kind);
 struct Row {
   RowKind kind = RowKind::kText;
   std::string id;  // the first 32 hexadecimal digits of the SHA-256 of content with sorted keys
-  std::string content;      // JSON, in the row's own order: messages, or prompt and completion, or
-                            // text; with messages also tools, if it has any
+  std::string content;  // JSON, in the row's own order: messages, or prompt and completion, or
+                        // text; with messages also tools, if it has any
+  // How it stood there: RowKindName of its kind, or "conversations" or "instruction".
+  std::string_view shape;
   uint64_t characters = 0;  // Unicode code points that a model would read
   Metadata metadata;
   std::vector<std::string> ignored_keys;  // keys that are part of neither content nor metadata
@@ -43,11 +46,14 @@ enum class LikelyAnswers {
 
 // A row with `messages` (or `conversations`, see FromConversations) is a conversation, else one
 // with `prompt` and `completion` (two texts or two lists of messages) is a pair, else one with
-// `text` is plain text. With allow_unlabelled what has no answer (no completion, or null or an
-// empty one; messages without one of the assistant) is a kPrompt, else refused. Errors
-// (kInvalidArgument) say what is wrong with the row in words for its author; they are valid UTF-8
-// whatever the bytes.
-Result<Row> ParseRow(std::string_view line, bool allow_unlabelled = false);
+// `instruction` and `output` is a conversation (see FromInstruction), else one with `text` is plain
+// text. Messages and conversations may be the JSON text of a list, as tables have them. With
+// allow_unlabelled what has no answer (no completion, or null or an empty one; messages without one
+// of the assistant) is a kPrompt, else refused. Errors (kInvalidArgument) say what is wrong with
+// the row in words for its author; they are valid UTF-8 whatever the bytes. mapping is applied
+// first; null: none.
+Result<Row> ParseRow(std::string_view line, bool allow_unlabelled = false,
+                     const Mapping* mapping = nullptr);
 
 // What to do about an answer that seems to stand under a key that is none of ours.
 std::string AnswerUnder(const std::string& key);

@@ -21,13 +21,13 @@ int ThreadsOf(int threads) {
 
 }  // namespace
 
-RowBatch::RowBatch(bool allow_unlabelled, int threads)
-    : allow_unlabelled_(allow_unlabelled), threads_(ThreadsOf(threads)) {}
+RowBatch::RowBatch(bool allow_unlabelled, const Mapping* mapping, int threads)
+    : allow_unlabelled_(allow_unlabelled), mapping_(mapping), threads_(ThreadsOf(threads)) {}
 
-void RowBatch::Add(const Line& line, int file) {
-  const std::string_view text = line.too_long ? std::string_view() : line.text;
-  entries_.push_back({file, line.number, text_.size(), text.size(), line.too_long});
-  text_ += text;
+void RowBatch::Add(const SourceRow& row) {
+  entries_.push_back(
+      {row.file, row.number, text_.size(), row.json.size(), std::string(row.problem)});
+  text_ += row.json;
 }
 
 bool RowBatch::full() const {
@@ -37,9 +37,8 @@ bool RowBatch::full() const {
 ReadRow RowBatch::Read(const Entry& entry) const {
   const auto text = std::string_view(text_).substr(entry.begin, entry.size);
   ReadRow read{entry.file, entry.line,
-               entry.too_long
-                   ? InvalidArgument("longer than " + std::to_string(kLineBytesMax >> 20) + " MiB")
-                   : ParseRow(text, allow_unlabelled_),
+               entry.problem.empty() ? ParseRow(text, allow_unlabelled_, mapping_)
+                                     : InvalidArgument(entry.problem),
                "", 0};
   if (!read.row.ok()) return read;
   read.shard_line = ShardLine(*read.row);

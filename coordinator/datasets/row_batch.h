@@ -10,12 +10,12 @@
 
 #include "common/base/status.h"
 #include "coordinator/datasets/row.h"
-#include "coordinator/datasets/sources/line_reader.h"
+#include "coordinator/datasets/sources/source_row.h"
 
 namespace attune::datasets {
 
 struct ReadRow {
-  int file = 0;            // the number of the file that it is from
+  size_t file = 0;         // the number of the file that it is from
   uint64_t line = 0;       // in that file, from 1
   Result<Row> row;         // or what is wrong with it
   std::string shard_line;  // with its end; empty when something is wrong
@@ -24,24 +24,25 @@ struct ReadRow {
 
 class RowBatch {
  public:
-  // threads: 0 for as many as the machine has.
-  RowBatch(bool allow_unlabelled, int threads);
+  // mapping outlives the batch. threads: 0 for as many as the machine has.
+  RowBatch(bool allow_unlabelled, const Mapping* mapping, int threads);
 
-  void Add(const Line& line, int file);
+  void Add(const SourceRow& row);
   bool full() const;
   // Empties the batch; the first error of take is returned.
   Status Take(const std::function<Status(ReadRow&)>& take);
 
  private:
   struct Entry {
-    int file;
+    size_t file;
     uint64_t line;
     size_t begin, size;  // in text_
-    bool too_long;
+    std::string problem;
   };
   ReadRow Read(const Entry& entry) const;
 
   const bool allow_unlabelled_;
+  const Mapping* const mapping_;
   const int threads_;
   std::string text_;
   std::vector<Entry> entries_;

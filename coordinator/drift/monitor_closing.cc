@@ -119,6 +119,7 @@ Result<v1::DatasetVersion> Monitor::Import(const StreamRecord& stream, const Win
   header.set_name(window.window.stream());
   header.set_allow_unlabelled(true);
   header.set_validation_fraction(stream.stream.spec().window().validation_fraction());
+  header.mutable_spec()->set_format("jsonl");
   // They were taken when they were observed, and what was taken counts for drift.
   ATTUNE_ASSIGN_OR_RETURN(std::unique_ptr<datasets::Import> import,
                           ports_.catalog->StartImport(header, datasets::LikelyAnswers::kIgnored));

@@ -1,0 +1,144 @@
+// Rows of instructions, of preferences, of tables, and what a mapping makes of rows.
+
+#include <gmock/gmock.h>
+
+#include "coordinator/datasets/mapping.h"
+#include "coordinator/datasets/row.h"
+
+namespace attune::datasets {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+Row Parsed(const std::string& line, bool allow_unlabelled = false,
+           const Mapping* mapping = nullptr) {
+  Result<Row> row = ParseRow(line, allow_unlabelled, mapping);
+  EXPECT_TRUE(row.ok()) << line << ": " << row.status().message();
+  return row.ok() ? *row : Row();
+}
+
+std::string Refused(const std::string& line, bool allow_unlabelled = false,
+                    const Mapping* mapping = nullptr) {
+  Result<Row> row = ParseRow(line, allow_unlabelled, mapping);
+  EXPECT_FALSE(row.ok()) << line;
+  return row.status().message();
+}
+
+Mapping MappingOf(const std::map<std::string, std::string>& values) {
+  v1::ImportSpec spec;
+  for (const auto& [key, value] : values) (*spec.mutable_mapping())[key] = value;
+  Result<Mapping> mapping = Mapping::Make(spec);
+  EXPECT_TRUE(mapping.ok()) << mapping.status().message();
+  return mapping.ok() ? *mapping : Mapping();
+}
+
+constexpr char kConversation[] =
+    R"({"messages":[{"role":"user","content":"Add.\n\n2 and 2"},{"role":"assistant","content":"4"}]})";
+
+TEST(Shapes, AnInstructionIsAConversation) {
+  const Row row =
+      Parsed(R"({"output": "4", "instruction": "Add.", "input": "2 and 2", "text": "Below is"})");
+  EXPECT_EQ(row.kind, RowKind::kMessages);
+  EXPECT_EQ(row.shape, "instruction");
+  EXPECT_EQ(row.content, kConversation);
+  EXPECT_EQ(row.id, Parsed(kConversation).id);
+  EXPECT_THAT(row.ignored_keys, ElementsAre("text"));
+}
+
+TEST(Shapes, AnInstructionNeedsNoInput) {
+  for (const char* line : {R"({"instruction": "Hi", "output": "Ho", "input": ""})",
+                           R"({"instruction": "Hi", "output": "Ho", "input": null})",
+                           R"({"instruction": "Hi", "output": "Ho"})"}) {
+    EXPECT_EQ(
+        Parsed(line).content,
+        R"({"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":"Ho"}]})");
+  }
+}
+
+TEST(Shapes, AnInstructionWithoutOutputHasNoAnswer) {
+  EXPECT_THAT(Refused(R"({"instruction": "Hi"})"), HasSubstr("instruction without output"));
+  EXPECT_THAT(Refused(R"({"instruction": "Hi", "response": "Ho"})"),
+              HasSubstr("map it: output=response"));
+  EXPECT_THAT(Refused(R"({"instruction": "Hi", "output": ""})"), HasSubstr("nothing to learn"));
+  EXPECT_THAT(Refused(R"({"instruction": " ", "output": "Ho"})"), HasSubstr("is empty"));
+  EXPECT_THAT(Refused(R"({"instruction": "Hi", "output": 3})"),
+              HasSubstr("output must be a string"));
+  const Row row = Parsed(R"({"instruction": "Hi"})", /*allow_unlabelled=*/true);
+  EXPECT_EQ(row.kind, RowKind::kPrompt);
+  EXPECT_EQ(row.content, R"({"messages":[{"role":"user","content":"Hi"}]})");
+}
+
+TEST(Shapes, APreferencePairIsNotLearnedYet) {
+  EXPECT_THAT(Refused(R"({"prompt": "a", "chosen": "b", "rejected": "c"})"),
+              HasSubstr("nothing learns from preferences yet"));
+  EXPECT_THAT(Refused(R"({"chosen": [], "rejected": []})"), HasSubstr("preference"));
+  // A completion beside it is learned.
+  EXPECT_EQ(Parsed(R"({"prompt": "a", "completion": "d", "chosen": "b", "rejected": "c"})").shape,
+            "prompt_completion");
+}
+
+TEST(Shapes, TablesHaveListsAsText) {
+  const std::string list =
+      R"("[{\"role\": \"user\", \"content\": \"Add.\\n\\n2 and 2\"}, {\"role\": \"assistant\", \"content\": \"4\"}]")";
+  EXPECT_EQ(Parsed("{\"messages\": " + list + "}").content, kConversation);
+  const Row row = Parsed(
+      R"({"conversations": "[{\"from\": \"human\", \"value\": \"a\"}, {\"from\": \"gpt\", \"value\": \"b\"}]"})");
+  EXPECT_EQ(row.shape, "conversations");
+  EXPECT_THAT(Refused(R"({"messages": "[{\"role\":"})"), HasSubstr("messages: not valid JSON"));
+  EXPECT_THAT(Refused(R"({"messages": "hello"})"), HasSubstr("messages must be an array"));
+}
+
+TEST(Mapping, NamesColumns) {
+  const Mapping mapping = MappingOf({{"prompt", "question"}, {"completion", "answer"}});
+  const Row row =
+      Parsed(R"({"text": "no", "question": "2+2?", "answer": 4, "label": "sum", "id": 7})", false,
+             &mapping);
+  EXPECT_EQ(row.content, R"({"completion":"4","prompt":"2+2?"})");
+  EXPECT_EQ(row.shape, "prompt_completion");
+  EXPECT_EQ(row.metadata.at("label"), "sum");
+  EXPECT_THAT(row.ignored_keys, ElementsAre("text", "id"));
+}
+
+TEST(Mapping, MakesTextsOfColumns) {
+  const Mapping mapping =
+      MappingOf({{"prompt", "{context}\n\n{question}"}, {"completion", "{{{answer}}}"}});
+  EXPECT_EQ(
+      Parsed(R"({"context": null, "question": "ok?", "answer": true})", false, &mapping).content,
+      R"({"completion":"{true}","prompt":"\n\nok?"})");
+  EXPECT_THAT(Refused(R"({"context": [1], "question": "ok?", "answer": "y"})", false, &mapping),
+              HasSubstr("'context' is a list or an object"));
+}
+
+TEST(Mapping, TakesListsAsTheyAre) {
+  const Mapping mapping = MappingOf({{"messages", "dialog"}});
+  const Row row = Parsed(
+      R"({"dialog": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}], "tools": "[]", "messages": 3})",
+      false, &mapping);
+  EXPECT_EQ(row.kind, RowKind::kMessages);
+  EXPECT_THAT(row.content, HasSubstr("tools"));
+  EXPECT_THAT(row.ignored_keys, ElementsAre("messages"));
+}
+
+TEST(Mapping, KeepsWhatIsOfTheShapeAndNotMapped) {
+  const Mapping chosen = MappingOf({{"completion", "chosen"}});
+  EXPECT_EQ(Parsed(R"({"prompt": "a", "chosen": "b", "rejected": "c"})", false, &chosen).content,
+            R"({"completion":"b","prompt":"a"})");
+  const Mapping swapped = MappingOf({{"prompt", "completion"}, {"completion", "prompt"}});
+  const Row row = Parsed(R"({"prompt": "a", "completion": "b"})", false, &swapped);
+  EXPECT_EQ(row.content, R"({"completion":"a","prompt":"b"})");
+  EXPECT_TRUE(row.ignored_keys.empty());
+  const Mapping label = MappingOf({{"label", "mood"}});
+  EXPECT_EQ(Parsed(R"({"text": "a", "mood": 1})", false, &label).metadata.at("label"), "1");
+}
+
+TEST(Mapping, AMissingColumnIsNamedWithThoseThatAreThere) {
+  const Mapping mapping = MappingOf({{"text", "body"}});
+  EXPECT_EQ(Refused(R"({"title": "a", "content": "b"})", false, &mapping),
+            "has no column 'body', which is mapped; it has: title, content");
+  // A null is there, and nothing.
+  EXPECT_THAT(Refused(R"({"body": null})", false, &mapping), HasSubstr("has none of"));
+}
+
+}  // namespace
+}  // namespace attune::datasets
