@@ -436,6 +436,7 @@ CoordinatorServer::~CoordinatorServer() {
     const grpc::Status leaving(grpc::StatusCode::UNAVAILABLE, "the coordinator shuts down");
     parts.telemetry->SetHealth(nullptr);
     parts.pump.Shutdown();
+    parts.dataset_service->Shutdown();
     parts.worker_streams.hub().CloseAll(leaving);
     parts.trainer_streams.hub().CloseAll(leaving);
     parts.server->Shutdown(std::chrono::system_clock::now() + kShutdownTime);

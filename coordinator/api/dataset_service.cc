@@ -4,6 +4,7 @@
 
 #include "common/rpc/rpc.h"
 #include "coordinator/api/answer.h"
+#include "coordinator/objects/matching.h"
 
 namespace attune {
 namespace {
@@ -36,6 +37,21 @@ Status ReadChunks(grpc::ServerReader<v1::ImportDatasetRequest>* reader, datasets
 
 }  // namespace
 
+Status DatasetService::ReadSources(grpc::ServerContext* context,
+                                   grpc::ServerReader<v1::ImportDatasetRequest>* reader,
+                                   const v1::ImportDatasetRequest::Header& header,
+                                   datasets::Import* import) {
+  ATTUNE_RETURN_IF_ERROR(ReadChunks(reader, import));
+  for (const std::string& uri : header.uris()) {
+    ATTUNE_RETURN_IF_ERROR(objects::ReadMatching(
+        patience_, uri, [&](const std::string& file, std::string_view bytes) -> Status {
+          if (context->IsCancelled()) return Cancelled("nobody waits for the import any more");
+          return import->Append(file, bytes);
+        }));
+  }
+  return Status();
+}
+
 grpc::Status DatasetService::ImportDataset(grpc::ServerContext* context,
                                            grpc::ServerReader<v1::ImportDatasetRequest>* reader,
                                            v1::DatasetVersion* response) {
@@ -46,10 +62,12 @@ grpc::Status DatasetService::ImportDataset(grpc::ServerContext* context,
   if (!first.has_header()) {
     return rpc::ToGrpc(InvalidArgument("the first message must be the header"));
   }
-  Result<std::unique_ptr<datasets::Import>> import = catalog_->StartImport(first.header());
+  const v1::ImportDatasetRequest::Header header = first.header();
+  Result<std::unique_ptr<datasets::Import>> import = catalog_->StartImport(
+      header, datasets::LikelyAnswers::kRejected, [context] { return context->IsCancelled(); });
   if (!import.ok()) return rpc::ToGrpc(import.status());
   if (!(*import)->already_done()) {
-    Status read = ReadChunks(reader, import->get());
+    Status read = ReadSources(context, reader, header, import->get());
     if (!read.ok()) return rpc::ToGrpc(read);
   }
   return Answer((*import)->Finish(), response);

@@ -254,28 +254,43 @@ void AddDatasetCommands(std::vector<Command>* commands) {
   commands->push_back(
       {.noun = "dataset",
        .verb = "import",
-       .summary = "make a data set version from JSONL files",
+       .summary = "make a data set version from JSONL, CSV or Parquet files",
        .details =
-           "A line is an example: `messages` (a chat, with `tools` if it has some), `prompt` "
-           "and `completion` (two texts or two lists of messages), `conversations` "
-           "(ShareGPT) or `text`; docs/datasets.md says what is learned of each. The new "
+           "A row is an example: `messages` (a chat, with `tools` if it has some), `prompt` "
+           "and `completion` (two texts or two lists of messages), `instruction`, `input` and "
+           "`output`, `conversations` (ShareGPT) or `text`; docs/datasets.md says what is learned "
+           "of each. Format and gzip or zstd are recognised, and shown. The new "
            "version "
            "is immutable and checksummed; exact duplicates are kept once; the split follows "
            "from each "
-           "example's content, so no example can be on both sides. Rejected lines are "
+           "example's content, so no example can be on both sides. Rejected rows are "
            "reported with file "
-           "and line. A row's `metadata` (and source, language, tenant, timestamp, label) is kept "
+           "and line (of Parquet, the row). A row's `metadata` (and source, language, tenant, "
+           "timestamp, label) is kept "
            "beside it.",
        .arguments = {{.name = "NAME",
                       .doc = "The data set's name; a new version if it exists.",
                       .required = true,
                       .completes = Completes::kDataset},
                      {.name = "FILES",
-                      .doc = "JSONL files; - is standard input.",
+                      .doc = "Files, patterns ('data/**/*.jsonl'), s3://BUCKET/KEY or a pattern of "
+                             "it, which the coordinator reads; - is standard input.",
                       .required = true,
                       .repeated = true,
                       .completes = Completes::kFile}},
-       .options = {{.name = "--validation",
+       .options = {{.name = "--spec",
+                    .value = "FILE",
+                    .doc = "An import spec in YAML: format and mapping (`attune dataset explain`).",
+                    .completes = Completes::kFile},
+                   {.name = "--format",
+                    .value = "FORMAT",
+                    .doc = "What all files are, in place of what each begins with.",
+                    .words = {"jsonl", "csv", "parquet"}},
+                   {.name = "--map",
+                    .value = "KEY=COLUMN",
+                    .doc = "Which column a key of the row is, or a text with columns in braces.",
+                    .repeated = true},
+                   {.name = "--validation",
                     .value = "SHARE",
                     .doc =
                         "Share of the examples kept apart to measure on, 0 to 0.9. Default 0.05.",
@@ -288,8 +303,16 @@ void AddDatasetCommands(std::vector<Command>* commands) {
                            "are rejected."}},
        .examples = {"attune dataset import stdlib-docs docs/*.jsonl",
                     "attune dataset import chats - < chats.jsonl",
-                    "attune dataset import chats chats/more.jsonl --append"},
+                    "attune dataset import chats chats/more.jsonl --append",
+                    "attune dataset import faq faq.csv --map prompt=question --map "
+                    "completion=answer",
+                    "attune dataset import chats 's3://data/chats/**/*.parquet'"},
        .run = RunDatasetImport});
+  commands->push_back(
+      {.noun = "dataset",
+       .verb = "explain",
+       .summary = "describe the keys of an import spec, as docs/import-spec.md does",
+       .run = RunDatasetExplain});
   commands->push_back({.noun = "dataset",
                        .verb = "list",
                        .summary = "list data sets",

@@ -1,7 +1,12 @@
+#include "common/base/files.h"
+#include "common/spec/import_keys.h"
+#include "common/spec/import_spec.h"
 #include "common/spec/json.h"
+#include "common/yaml/document.h"
 #include "tools/cli/dataset_view.h"
 #include "tools/cli/format.h"
 #include "tools/cli/handlers.h"
+#include "tools/cli/import_files.h"
 #include "tools/cli/upload.h"
 
 namespace attune::cli {
@@ -13,11 +18,33 @@ ViewOptions View(Session& session) {
           .color = session.printer().color()};
 }
 
+// --spec, with what --format and --map say in its place.
+Result<v1::ImportSpec> SpecOf(const Arguments& arguments) {
+  v1::ImportSpec spec;
+  if (arguments.Has("--spec")) {
+    const std::string file = arguments.Get("--spec");
+    auto text = ReadFile(file, yaml::kMaxBytes);
+    if (!text.ok()) {
+      return text.status().code() == StatusCode::kNotFound ? NotFound("there is no file " + file)
+                                                           : text.status();
+    }
+    ATTUNE_ASSIGN_OR_RETURN(spec, spec::ParseImportSpec(*std::move(text), file));
+  }
+  if (arguments.Has("--format")) spec.set_format(arguments.Get("--format"));
+  if (arguments.Has("--map")) {
+    for (const std::string& assignment : arguments.All("--map")) {
+      ATTUNE_RETURN_IF_ERROR(spec::SetMapping(assignment, &spec));
+    }
+  }
+  ATTUNE_RETURN_IF_ERROR(spec::ValidateImportSpec(spec));
+  return spec;
+}
+
 }  // namespace
 
 Result<int> RunDatasetImport(Session& session, const Arguments& arguments) {
-  const auto& files = arguments.All("FILES");
-  ATTUNE_RETURN_IF_ERROR(CheckUploadFiles(files));
+  ATTUNE_ASSIGN_OR_RETURN(const ImportFiles found, FindImportFiles(arguments.All("FILES")));
+  ATTUNE_RETURN_IF_ERROR(CheckUploadFiles(found.files));
   v1::ImportDatasetRequest header;
   header.mutable_header()->set_request_id(NewId("req"));
   header.mutable_header()->set_name(arguments.Get("NAME"));
@@ -29,9 +56,11 @@ Result<int> RunDatasetImport(Session& session, const Arguments& arguments) {
   }
   header.mutable_header()->set_append(arguments.Has("--append"));
   header.mutable_header()->set_allow_unlabelled(arguments.Has("--allow-unlabelled"));
+  header.mutable_header()->mutable_uris()->Assign(found.uris.begin(), found.uris.end());
+  ATTUNE_ASSIGN_OR_RETURN(*header.mutable_header()->mutable_spec(), SpecOf(arguments));
   ATTUNE_ASSIGN_OR_RETURN(Client * client, session.client());
   FileUpload<v1::ImportDatasetRequest, v1::DatasetVersion> upload(
-      &session, files, "importing", "checking and splitting",
+      &session, found.files, "importing", "checking and splitting",
       [client](grpc::ClientContext* context, v1::DatasetVersion* response) {
         return client->datasets().ImportDataset(context, response);
       });
@@ -88,6 +117,11 @@ Result<int> RunDatasetShow(Session& session, const Arguments& arguments) {
       client->Call(client->datasets(), &v1::DatasetService::Stub::GetDataset, request));
   session.printer().Object(spec::ToJson(dataset), DatasetReference(dataset),
                            DatasetCard(dataset, View(session)));
+  return kExitOk;
+}
+
+Result<int> RunDatasetExplain(Session& session, const Arguments&) {
+  session.printer().out() << spec::ImportMarkdown();
   return kExitOk;
 }
 

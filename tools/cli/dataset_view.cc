@@ -1,7 +1,9 @@
 #include "tools/cli/dataset_view.h"
 
+#include <algorithm>
 #include <map>
 
+#include "common/base/text.h"
 #include "tools/cli/format.h"
 
 namespace attune::cli {
@@ -22,6 +24,30 @@ std::string Counts(const google::protobuf::Map<std::string, uint64_t>& counts,
 std::string Listed(const google::protobuf::RepeatedPtrField<std::string>& names) {
   std::string text;
   for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+constexpr int kFilesShown = 20;
+
+// "docs.csv.gz: csv, gzip, 300 rows of prompt_completion, 1.2 MiB, sha256 0123456789ab...".
+std::string FileLine(const v1::SourceFile& file) {
+  std::string line = file.name() + ": " + file.format();
+  if (!file.compression().empty()) line += ", " + file.compression();
+  line += ", " + CountOf(file.rows(), "row");
+  if (!file.shape().empty()) line += " of " + file.shape();
+  return line + ", " + FormatBytes(static_cast<double>(file.bytes())) + ", sha256 " +
+         file.sha256().substr(0, 12) + "...";
+}
+
+// Versions from before files were described have their names.
+std::string From(const v1::DatasetVersion& dataset) {
+  if (dataset.source_files_size() == 0) return Listed(dataset.sources());
+  std::string text;
+  for (int i = 0; i < std::min(dataset.source_files_size(), kFilesShown); ++i) {
+    text += (i == 0 ? "" : "\n") + FileLine(dataset.source_files(i));
+  }
+  const int more = dataset.source_files_size() - kFilesShown;
+  if (more > 0) text += "\n... and " + std::to_string(more) + " more (-o json has all)";
   return text;
 }
 
@@ -67,7 +93,7 @@ std::string DatasetCard(const v1::DatasetVersion& dataset, const ViewOptions& op
     card.Row("Duplicates", std::to_string(dataset.duplicates()) + ", each kept once");
   if (dataset.rejected() > 0) {
     std::string rejected =
-        std::to_string(dataset.rejected()) + (dataset.rejected() == 1 ? " line" : " lines");
+        std::to_string(dataset.rejected()) + (dataset.rejected() == 1 ? " row" : " rows");
     for (const auto& row : dataset.rejected_rows()) {
       rejected += "\n" + row.file() + ":" + std::to_string(row.line()) + ": " + row.reason();
     }
@@ -79,7 +105,7 @@ std::string DatasetCard(const v1::DatasetVersion& dataset, const ViewOptions& op
   card.Row("Metadata", Counts(dataset.metadata_keys(), "example"));
   card.Row("Appended to", dataset.appended_to());
   card.Row("Composed of", Listed(dataset.composed_of()));
-  card.Row("From", Listed(dataset.sources()));
+  card.Row("From", From(dataset));
   card.Row("Checksum", dataset.checksum());
   card.Row("Created", FormatLocalTime(dataset.created()));
   card.Row("Folder", dataset.path());

@@ -42,6 +42,7 @@ Result<int> RunJobLedger(Session&, const Arguments&);
 Result<int> RunDatasetImport(Session&, const Arguments&);
 Result<int> RunDatasetList(Session&, const Arguments&);
 Result<int> RunDatasetShow(Session&, const Arguments&);
+Result<int> RunDatasetExplain(Session&, const Arguments&);
 // dataset_versions.cc
 void AddDatasetVersionCommands(std::vector<Command>* commands);  // a part of the command table
 // model_commands.cc

@@ -79,6 +79,45 @@ TEST_F(RegistryTest, DatasetImportChecksItsInput) {
   EXPECT_EQ(cli_.Run({"dataset", "import", "docs", file, "--validation", "1.5"}), kExitUsage);
 }
 
+TEST_F(RegistryTest, DatasetImportExpandsPatternsAndSendsEachFileOnce) {
+  std::filesystem::create_directories(folder_.path() / "sub/.hidden");
+  const std::string a = folder_.Write("a.jsonl", "a\n");
+  folder_.Write("b.csv", "b\n");
+  folder_.Write("sub/c.jsonl", "c\n");
+  folder_.Write("sub/.hidden/d.jsonl", "d\n");
+  const std::string folder = folder_.path();
+  ASSERT_EQ(cli_.Run({"dataset", "import", "docs", folder + "/**/*.jsonl", a}), kExitOk)
+      << cli_.err();
+  EXPECT_EQ(fake_.uploaded(), "a\nc\n");
+  ASSERT_EQ(cli_.Run({"dataset", "import", "docs", folder + "/*.[jc]s*"}), kExitOk) << cli_.err();
+  EXPECT_EQ(fake_.uploaded(), "a\nb\n");
+  EXPECT_EQ(cli_.Run({"dataset", "import", "docs", folder + "/*.xml"}), kExitNotFound);
+  // A name that looks like a pattern is a name first.
+  const std::string odd = folder_.Write("[x].jsonl", "odd\n");
+  ASSERT_EQ(cli_.Run({"dataset", "import", "docs", odd}), kExitOk) << cli_.err();
+  EXPECT_EQ(fake_.uploaded(), "odd\n");
+}
+
+TEST_F(RegistryTest, DatasetImportSendsSpecAndBuckets) {
+  const std::string spec =
+      folder_.Write("import.yaml", "format: csv\nmapping: {prompt: q, completion: a}\n");
+  ASSERT_EQ(cli_.Run({"dataset", "import", "docs", "s3://live/in/*.csv", "--spec", spec, "--map",
+                      "completion={b}", "--format", "jsonl"}),
+            kExitOk)
+      << cli_.err();
+  const auto& header = fake_.import_header();
+  ASSERT_EQ(header.uris_size(), 1);
+  EXPECT_EQ(header.uris(0), "s3://live/in/*.csv");
+  EXPECT_EQ(fake_.uploaded(), "");
+  EXPECT_EQ(header.spec().format(), "jsonl");
+  EXPECT_EQ(header.spec().mapping().at("prompt"), "q");
+  EXPECT_EQ(header.spec().mapping().at("completion"), "{b}");
+  EXPECT_EQ(cli_.Run({"dataset", "import", "docs", "s3://a/b", "--map", "promt=q"}), kExitUsage);
+  EXPECT_THAT(cli_.err(), HasSubstr("did you mean 'prompt'?"));
+  EXPECT_EQ(cli_.Run({"dataset", "import", "docs", "s3://a/b", "--spec", spec + "x"}),
+            kExitNotFound);
+}
+
 TEST_F(RegistryTest, ModelImportSendsAnAbsolutePath) {
   std::string file = folder_.Write("m.gguf", "x");
   std::filesystem::path here = std::filesystem::current_path();
