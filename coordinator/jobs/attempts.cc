@@ -179,8 +179,7 @@ void Controller::Advance(const std::string& job_id) {
       if (trainers.size() < record.job.ranks()) return;
       return NeedsPrepare(record.job.kind()) ? StartPreparing(*job) : StartWork(*job);
     case Phase::kPreparing:
-      if (done == PrepareTaskId(record)) StartWork(*job);
-      return;
+      return IsPrepared(record) ? StartWork(*job) : void();
     case Phase::kWorking:
       if (done == MainTaskId(record)) {
         if (record.job.kind() == v1::Job::TRAIN && !record.output_path.empty()) {
@@ -220,23 +219,13 @@ Controller::Change Controller::IntoPhase(const JobRecord& record, Phase phase, T
   return change;
 }
 
-void Controller::StartPreparing(OpenJob& job) {
-  Change change = IntoPhase(job.record, Phase::kPreparing, ports_.clock->Now());
-  change.record.job.set_reason("prepares the data");
-  change.events.push_back({"preparing", "all trainers are there; rank 0 prepares the data"});
-  if (!Commit(std::move(change)).ok()) return;
-  job.task_since = Now();
-  for (Trainer* trainer : TrainersOf(job.record)) {
-    if (trainer->record.rank == 0) return SendTask(job, *trainer);
-  }
-}
-
 void Controller::StartWork(OpenJob& job) {
   Change change = IntoPhase(job.record, Phase::kWorking, ports_.clock->Now());
   // Which checkpoint that is, rank 0 finds out: it may have written one that we never heard of.
   const bool again = job.record.checkpoint_step > 0;
   const std::string message = again ? "resumes from the newest checkpoint" : "starts";
   change.record.job.set_reason(message);
+  change.record.job.clear_progress();
   change.events.push_back({"started", message});
   const std::string id = job.record.job.id();
   if (!Commit(std::move(change)).ok()) return;
@@ -286,7 +275,6 @@ void Controller::SendTask(OpenJob& job, Trainer& trainer) {
   const JobRecord& record = job.record;
   const bool preparing = record.phase == Phase::kPreparing;
   if (!preparing && record.phase != Phase::kWorking) return;
-  if (preparing && trainer.record.rank != 0) return;
   const std::string task_id = preparing ? PrepareTaskId(record) : MainTaskId(record);
   if (trainer.record.done_task_id == task_id) return;
   auto files = ResolveFiles(record.job);
@@ -301,8 +289,8 @@ void Controller::SendTask(OpenJob& job, Trainer& trainer) {
   }
   v1::TrainerCommand command;
   const std::string storage = options_.storage.string();
-  *command.mutable_task() = preparing ? MakePrepareTask(record, *files, storage)
-                                      : MakeMainTask(record, *files, storage, trainer.record.rank);
+  const auto make = preparing ? MakePrepareTask : MakeMainTask;
+  *command.mutable_task() = make(record, *files, storage, trainer.record.rank);
   ports_.trainers->Send(trainer.record.id, command);
 }
 

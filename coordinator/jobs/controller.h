@@ -119,6 +119,7 @@ class Controller {
     Time at{};
     std::string phase;  // empty: nothing yet
     uint32_t step = 0;
+    double done = 0, own = 0, total = 0;  // as TaskProgress
   };
   struct Trainer {
     TrainerRecord record;
@@ -141,6 +142,9 @@ class Controller {
     Time register_at{};           // not before
     std::optional<Time> output_failing_since;
     std::string shown_phase;               // of rank 0's progress
+    std::optional<Time> prepare_since;     // the first progress of preparing that was seen, and
+    double prepare_from = 0;               // what was done by then
+    Time prepare_shown{};                  // its progress was committed last
     std::optional<scheduling::Wait> wait;  // why it was not placed last time
   };
   struct Report {
@@ -211,7 +215,6 @@ class Controller {
   void Advance(const std::string& job_id);
   // The record moved into the phase, still to be committed.
   static Change IntoPhase(const JobRecord& record, Phase phase, TimePoint now);
-  void StartPreparing(OpenJob& job);
   void StartWork(OpenJob& job);
   void StartRegistering(OpenJob& job);
   void FinishRegistering(const std::string& job_id, Result<models::PreparedOutput> output);
@@ -220,6 +223,11 @@ class Controller {
   void SendTask(OpenJob& job, Trainer& trainer);
   Result<TaskFiles> ResolveFiles(const v1::Job& job);
   std::filesystem::path CheckpointFolder(const JobRecord& record) const;
+
+  // preparing.cc
+  void StartPreparing(OpenJob& job);
+  bool IsPrepared(const JobRecord& record);
+  void ShowPrepared(OpenJob& job);
 
   // endings.cc
   Status EndAttempt(OpenJob& job, Ending ending);

@@ -70,6 +70,7 @@ Status Controller::EndAttempt(OpenJob& job, Ending ending) {
   change.record = job.record;
   JobRecord& record = change.record;
   ATTUNE_RETURN_IF_ERROR(ApplyEvent(&record, ending.event, ending.reason));
+  record.job.clear_progress();
   record.not_before = ending.not_before;
   record.pause_cause = ending.pause_cause;
   if (ending.incident && ending.event == JobEvent::kRequeued && !job.record.pause_requested) {

@@ -17,7 +17,7 @@ namespace attune::jobs {
 enum class Phase {
   kNone = 0,
   kAttaching = 1,    // trainers are started; not all have dialled in
-  kPreparing = 2,    // rank 0 tokenizes
+  kPreparing = 2,    // the ranks tokenize
   kWorking = 3,      // every rank has the main task
   kRegistering = 4,  // the trainers are done; the output becomes a model version
 };

@@ -183,6 +183,9 @@ void Controller::NoteProgress(Trainer& trainer, const v1::TrainerMessage& messag
   if (!message.has_progress()) return;
   trainer.progress.phase = Shorten(message.progress().phase(), kPhaseBytesMax);
   trainer.progress.step = message.progress().step();
+  trainer.progress.done = message.progress().done();
+  trainer.progress.own = message.progress().own();
+  trainer.progress.total = message.progress().total();
 }
 
 // A new phase of rank 0 becomes the job's reason; the numbers within it are not worth a commit.
@@ -190,6 +193,7 @@ void Controller::OnProgress(const std::string& trainer_id, const v1::TaskProgres
   Trainer* trainer = FindTrainer(trainer_id);
   OpenJob* job = trainer == nullptr ? nullptr : FindOpenJob(trainer->record.job_id);
   if (job == nullptr || !IsOfCurrentAttempt(trainer->record, *job)) return;
+  if (job->record.phase == Phase::kPreparing) return ShowPrepared(*job);
   if (trainer->record.rank != 0 || job->record.pause_requested) return;
   const bool planned =
       progress.total_steps() > 0 && progress.total_steps() != job->record.job.total_steps();

@@ -56,8 +56,8 @@ std::string MainTaskId(const JobRecord& record) {
 }
 
 v1::TrainerTask MakePrepareTask(const JobRecord& record, const TaskFiles& files,
-                                const std::string& storage) {
-  v1::TrainerTask task = MakeTask(record, files, storage, 0, PrepareTaskId(record));
+                                const std::string& storage, uint32_t rank) {
+  v1::TrainerTask task = MakeTask(record, files, storage, rank, PrepareTaskId(record));
   task.mutable_prepare();
   return task;
 }

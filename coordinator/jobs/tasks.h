@@ -21,7 +21,7 @@ std::string PrepareTaskId(const JobRecord& record);
 std::string MainTaskId(const JobRecord& record);
 
 v1::TrainerTask MakePrepareTask(const JobRecord& record, const TaskFiles& files,
-                                const std::string& storage);
+                                const std::string& storage, uint32_t rank);
 v1::TrainerTask MakeMainTask(const JobRecord& record, const TaskFiles& files,
                              const std::string& storage, uint32_t rank);
 

@@ -219,15 +219,14 @@ bool Controller::PeerIsAway(const OpenJob& job) {
   return false;
 }
 
-// Only rank 0 has a task while the data is prepared.
 Controller::Silence Controller::SilenceOf(const OpenJob& job) {
   Silence silence{job.task_since, nullptr, {}};
-  const bool preparing = job.record.phase == Phase::kPreparing;
+  const std::string task_id =
+      job.record.phase == Phase::kPreparing ? PrepareTaskId(job.record) : MainTaskId(job.record);
   for (const Trainer* trainer : TrainersOf(job.record)) {
     const Time since = std::max(job.task_since, trainer->progress.at);
     silence.since = std::max(silence.since, since);
-    const bool has_task = preparing ? trainer->record.rank == 0
-                                    : trainer->record.done_task_id != MainTaskId(job.record);
+    const bool has_task = trainer->record.done_task_id != task_id;
     if (!has_task || (silence.first != nullptr && silence.first_since <= since)) continue;
     silence.first = trainer;
     silence.first_since = since;

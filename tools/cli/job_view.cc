@@ -1,6 +1,7 @@
 #include "tools/cli/job_view.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "tools/cli/format.h"
 
@@ -64,6 +65,13 @@ std::string PlacementText(const v1::Job& job) {
 }
 
 void AddProgress(const v1::Job& job, const ViewOptions& options, Card* card) {
+  if (job.progress().total() > 0) {
+    const double share = job.progress().done() / job.progress().total();
+    const std::string eta = EtaText(job.progress());
+    card->Row("Prepared", PreparedText(job.progress()) + "  " + Bar(share, 20, true) + " " +
+                              std::to_string(static_cast<int>(share * 100)) + "%" +
+                              (eta.empty() ? "" : "  " + eta));
+  }
   if (!StepText(job).empty() && job.total_steps() > 0) {
     double share = static_cast<double>(job.step()) / job.total_steps();
     card->Row("Step", StepText(job) + "  " + Bar(share, 20, true) + " " +
@@ -92,6 +100,15 @@ void AddIncidents(const v1::Job& job, const ViewOptions& options, Card* card) {
 }
 
 }  // namespace
+
+std::string PreparedText(const v1::JobProgress& progress) {
+  return std::to_string(std::llround(progress.done())) + "/" +
+         std::to_string(std::llround(progress.total())) + " examples";
+}
+
+std::string EtaText(const v1::JobProgress& progress) {
+  return progress.has_seconds_left() ? "ETA " + FormatSeconds(progress.seconds_left()) : "";
+}
 
 bool IsFinal(v1::Job::State state) {
   return state == v1::Job::SUCCEEDED || state == v1::Job::FAILED || state == v1::Job::CANCELLED;

@@ -14,6 +14,9 @@ namespace attune::cli {
 
 bool IsFinal(v1::Job::State state);
 std::string StateName(const v1::Job& job);
+// "120000/200000 examples" and "ETA 20s"; without a rate the latter is empty.
+std::string PreparedText(const v1::JobProgress& progress);
+std::string EtaText(const v1::JobProgress& progress);
 
 Table JobTable(const std::vector<v1::Job>& jobs, TimePoint now);
 

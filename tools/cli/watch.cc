@@ -213,6 +213,11 @@ std::string ProgressView::Drawn(const v1::Job& job, double now, int width, bool 
     if (!speed.empty()) parts.push_back(speed + " tok/s");
     if (job.ranks() > 0)
       parts.push_back(std::to_string(job.ranks()) + (job.ranks() == 1 ? " rank" : " ranks"));
+  } else if (job.state() == v1::Job::PREPARING && job.progress().total() > 0) {
+    parts.push_back(
+        Bar(job.progress().done() / job.progress().total(), width >= 100 ? 24 : 8, true));
+    parts.back() += " " + job.progress().phase() + " " + PreparedText(job.progress());
+    if (job.progress().has_seconds_left()) parts.push_back(EtaText(job.progress()));
   } else {
     parts.push_back(FormatSeconds(std::max(0.0, now - state_since_)));
     if (!job.reason().empty()) parts.push_back(job.reason());
@@ -231,6 +236,11 @@ std::string ProgressView::Drawn(const v1::Job& job, double now, int width, bool 
 
 std::string ProgressView::Plain(const v1::Job& job) const {
   std::string out = job.name() + " " + StateName(job);
+  if (job.state() == v1::Job::PREPARING && job.progress().total() > 0) {
+    const std::string eta = EtaText(job.progress());
+    return out + ": " + job.progress().phase() + " " + PreparedText(job.progress()) +
+           (eta.empty() ? "" : ", " + eta);
+  }
   if (job.state() != v1::Job::RUNNING || job.total_steps() == 0) {
     return job.reason().empty() ? out : out + ": " + job.reason();
   }

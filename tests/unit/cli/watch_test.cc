@@ -8,6 +8,7 @@
 #include "tests/unit/cli/cli_runner.h"
 #include "tests/unit/cli/fake_coordinator.h"
 #include "tools/cli/format.h"
+#include "tools/cli/job_view.h"
 
 namespace attune::cli {
 namespace {
@@ -136,6 +137,24 @@ TEST(ProgressView, ARestartDoesNotSpoilTheEstimate) {
   again.set_step(21);
   view.Observe(again, 1001);
   EXPECT_NEAR(view.SecondsLeft(again), 19, 1e-9);
+}
+
+TEST(ProgressView, SaysHowFarTheDataIsPrepared) {
+  v1::Job job = JobAt(0, v1::Job::PREPARING);
+  job.mutable_progress()->set_phase("tokenizing");
+  job.mutable_progress()->set_done(1'200'000);
+  job.mutable_progress()->set_total(2'000'000);
+  ProgressView view;
+  EXPECT_EQ(view.Plain(job), "docs PREPARING: tokenizing 1200000/2000000 examples");
+  job.mutable_progress()->set_seconds_left(80);
+  EXPECT_EQ(view.Plain(job), "docs PREPARING: tokenizing 1200000/2000000 examples, ETA 1m20s");
+  for (int width : {40, 79, 119}) {
+    EXPECT_LE(DisplayWidth(view.Drawn(job, 20, width, false)), static_cast<size_t>(width));
+  }
+  EXPECT_THAT(view.Drawn(job, 20, 119, false), HasSubstr("tokenizing 1200000/2000000 examples"));
+  EXPECT_THAT(view.Drawn(job, 20, 119, false), HasSubstr("ETA 1m20s"));
+  EXPECT_THAT(JobCard(job, {}), HasSubstr("1200000/2000000 examples"));
+  EXPECT_THAT(JobCard(job, {}), HasSubstr("60%  ETA 1m20s"));
 }
 
 TEST(ProgressView, DrawnLineFitsAnyWidth) {
