@@ -106,6 +106,14 @@ grpc::Status DatasetService::DiffDatasets(grpc::ServerContext* context,
   return Answer(catalog_->Diff(*request), response);
 }
 
+grpc::Status DatasetService::ListFindings(grpc::ServerContext* context,
+                                          const v1::ListFindingsRequest* request,
+                                          v1::ListFindingsResponse* response) {
+  grpc::Status allowed = authenticator_->CheckUser(*context);
+  if (!allowed.ok()) return allowed;
+  return Answer(catalog_->ListFindings(*request), response);
+}
+
 grpc::Status DatasetService::SampleDataset(grpc::ServerContext* context,
                                            const v1::SampleDatasetRequest* request,
                                            grpc::ServerWriter<v1::DatasetLines>* writer) {

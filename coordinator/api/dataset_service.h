@@ -36,6 +36,9 @@ class DatasetService final : public v1::DatasetService::Service {
   grpc::Status SampleDataset(grpc::ServerContext* context, const v1::SampleDatasetRequest* request,
                              grpc::ServerWriter<v1::DatasetLines>* writer) override;
 
+  grpc::Status ListFindings(grpc::ServerContext* context, const v1::ListFindingsRequest* request,
+                            v1::ListFindingsResponse* response) override;
+
  private:
   // All of an import's bytes: what the client sends, then the objects that the header names.
   Status ReadSources(grpc::ServerContext* context,

@@ -24,7 +24,7 @@ void AddCompared(uint32_t example, std::vector<uint32_t>* examples) {
 
 }  // namespace
 
-ClusterDecision::ClusterDecision(const ClusterFacts& facts) : first_(facts.first) {
+ClusterDecision::ClusterDecision(ClusterFacts facts) : first_(std::move(facts.first)) {
   FindClusters(facts);
   FindMembers(facts);
   FindLosses(facts);

@@ -42,7 +42,7 @@ struct Loss {
 
 class ClusterDecision {
  public:
-  explicit ClusterDecision(const ClusterFacts& facts);
+  explicit ClusterDecision(ClusterFacts facts);
 
   // The example on whose side this one belongs, at most its own number: of its cluster the first
   // that validation has, else the first that train has, else the first. Of a template its own.

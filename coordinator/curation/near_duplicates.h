@@ -26,7 +26,7 @@ namespace attune::curation {
 struct NearDuplicateOptions {
   std::filesystem::path folder;  // for scratch files
   double threshold = kThresholdDefault;
-  uint64_t buffer_bytes = 256 << 20;
+  uint64_t buffer_bytes = 64 << 20;
   // Stored rows are not compared with each other: they were, when they were added. So an append
   // costs little more than a look at each stored signature.
   bool stored_are_compared = false;

@@ -3,6 +3,8 @@
 #include <bit>
 #include <cstring>
 
+#include "common/base/hash.h"
+
 namespace attune::curation {
 namespace {
 
@@ -23,8 +25,8 @@ constexpr char kMagic[] = "attuneMH";
 
 }  // namespace
 
-Status WriteSignatureFile(const std::filesystem::path& path, std::string_view shard_sha256,
-                          std::span<const Signature> signatures) {
+std::string FormatSignatureFile(std::string_view shard_sha256,
+                                std::span<const Signature> signatures) {
   ATTUNE_CHECK(shard_sha256.size() == kDigits);
   Header header{};
   std::memcpy(header.magic, kMagic, sizeof header.magic);
@@ -32,14 +34,11 @@ Status WriteSignatureFile(const std::filesystem::path& path, std::string_view sh
   header.permutations = kPermutations;
   header.rows = signatures.size();
   std::memcpy(header.shard, shard_sha256.data(), kDigits);
-  ATTUNE_ASSIGN_OR_RETURN(AtomicFileWriter file, AtomicFileWriter::Create(path));
-  Sha256 hash;
-  hash.Update(&header, sizeof header);
-  hash.Update(signatures.data(), signatures.size_bytes());
-  ATTUNE_RETURN_IF_ERROR(file.Append(&header, sizeof header));
-  ATTUNE_RETURN_IF_ERROR(file.Append(signatures.data(), signatures.size_bytes()));
-  ATTUNE_RETURN_IF_ERROR(file.Append(hash.Hex()));
-  return file.Commit();
+  std::string bytes;
+  bytes.reserve(sizeof header + signatures.size_bytes() + kDigits);
+  bytes.append(reinterpret_cast<const char*>(&header), sizeof header);
+  bytes.append(reinterpret_cast<const char*>(signatures.data()), signatures.size_bytes());
+  return bytes.append(Sha256Hex(bytes));
 }
 
 Result<std::span<const Signature>> ParseSignatureFile(std::span<const std::byte> bytes,

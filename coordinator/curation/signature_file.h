@@ -9,13 +9,10 @@
 // all that (64 hexadecimal digits).
 
 #include <cstddef>
-#include <filesystem>
 #include <span>
 #include <string>
 #include <string_view>
 
-#include "common/base/files.h"
-#include "common/base/hash.h"
 #include "common/base/status.h"
 #include "coordinator/curation/signature.h"
 
@@ -24,9 +21,9 @@ namespace attune::curation {
 // Changes when SignatureOf gives other bytes for any text.
 inline constexpr uint32_t kSignatureVersion = 1;
 
-// Synced; it appears under its name whole or not at all.
-Status WriteSignatureFile(const std::filesystem::path& path, std::string_view shard_sha256,
-                          std::span<const Signature> signatures);
+// shard_sha256: 64 hexadecimal digits.
+std::string FormatSignatureFile(std::string_view shard_sha256,
+                                std::span<const Signature> signatures);
 
 // Of the bytes of such a file: the signatures, as a view of them. kDataLoss when it is not the
 // file of this shard or of another version, or is damaged.

@@ -37,6 +37,12 @@ Status BaseVersion::Load(ExampleTable* table) {
   return Status();
 }
 
+Status BaseVersion::ForEachShard(
+    const std::function<Status(const Shard&, uint32_t examples)>& take) const {
+  for (const Part& part : parts_) ATTUNE_RETURN_IF_ERROR(take(part.shard, part.examples));
+  return Status();
+}
+
 size_t BaseVersion::PartOf(uint32_t number) const {
   auto next = std::ranges::upper_bound(parts_, number, {}, &Part::first);
   return static_cast<size_t>(next - parts_.begin()) - 1;

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string_view>
 #include <vector>
@@ -38,6 +39,12 @@ class BaseVersion {
 
   uint32_t size() const { return static_cast<uint32_t>(states_.size()); }  // examples
   std::string_view SplitOf(uint32_t number) const;
+  // Whether the new version has the example, as its own line or the row's.
+  bool IsPresent(uint32_t number) const { return states_[number] != State::kUnseen; }
+  // The new version is not to have it after all.
+  void LeaveOut(uint32_t number) { states_[number] = State::kUnseen; }
+  // In the order of the table; the first error of take is returned.
+  Status ForEachShard(const std::function<Status(const Shard&, uint32_t examples)>& take) const;
   // Whether the new version has, on this side, any example of this one.
   bool Has(std::string_view split) const;
 

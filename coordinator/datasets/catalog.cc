@@ -181,6 +181,8 @@ Result<std::unique_ptr<Import>> Catalog::StartImport(const v1::ImportDatasetRequ
     ATTUNE_ASSIGN_OR_RETURN(v1::DatasetVersion version, ParseRecord(*earlier));
     return std::unique_ptr<Import>(new DoneImport(std::move(version)));
   }
+  ATTUNE_ASSIGN_OR_RETURN(const v1::CurationSpec curation, CurationOf(header));
+  ATTUNE_ASSIGN_OR_RETURN(const std::shared_ptr<const Curator> curator, CuratorFor(curation));
   ATTUNE_ASSIGN_OR_RETURN(std::optional<Held> held, NewestFor(header));
   std::optional<v1::DatasetVersion> newest;
   if (held) newest = held->version;
@@ -192,6 +194,8 @@ Result<std::unique_ptr<Import>> Catalog::StartImport(const v1::ImportDatasetRequ
                         .allow_unlabelled = header.allow_unlabelled(),
                         .likely_answers = likely_answers,
                         .shard_bytes = shard_bytes_,
+                        .curation = curation,
+                        .curator = curator,
                         .cancelled = std::move(cancelled)};
   ATTUNE_ASSIGN_OR_RETURN(options.format, ParseFormat(header.spec().format()));
   ATTUNE_ASSIGN_OR_RETURN(options.mapping, Mapping::Make(header.spec()));

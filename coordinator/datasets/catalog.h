@@ -17,6 +17,7 @@
 
 #include "attune/v1/datasets.pb.h"
 #include "common/base/status.h"
+#include "coordinator/datasets/curator.h"
 #include "coordinator/datasets/leases.h"
 #include "coordinator/datasets/row.h"
 #include "coordinator/datasets/shard.h"
@@ -109,6 +110,10 @@ class Catalog {
   Status Sample(const v1::SampleDatasetRequest& request,
                 const std::function<Status(std::string_view line)>& take);
 
+  // What curation left out of a version, or found in it; a page. kDataLoss when the list of it is
+  // damaged.
+  Result<v1::ListFindingsResponse> ListFindings(const v1::ListFindingsRequest& request);
+
   // Ids (32 hexadecimal digits) of a split ("train", "validation", "unlabelled"), in the shards'
   // order. kDataLoss, which may come after the last id, means that they cannot be relied on.
   Status ForEachId(const std::string& reference, const std::string& split,
@@ -126,6 +131,9 @@ class Catalog {
     Leases::Lease lease;
   };
   Result<Held> Hold(const std::string& reference);
+  // By the header's curation, with every default; data sets that it names are those of a version.
+  Result<v1::CurationSpec> CurationOf(const v1::ImportDatasetRequest::Header& header);
+  Result<std::shared_ptr<const Curator>> CuratorFor(const v1::CurationSpec& spec);
   // The version that an import begins with, if there is one; checks the header against it.
   Result<std::optional<Held>> NewestFor(const v1::ImportDatasetRequest::Header& header);
 

@@ -49,8 +49,8 @@ Result<v1::DatasetVersion> CommitVersion(Database* database,
     record.set_path(path.string());
     *record.mutable_created() =
         google::protobuf::util::TimeUtil::MicrosecondsToTimestamp(ToMicros(now));
-    ATTUNE_RETURN_IF_ERROR(WriteFileAtomically(folder.path() / "manifest.json",
-                                               ManifestJson(record, imported.shards)));
+    ATTUNE_RETURN_IF_ERROR(
+        WriteFileAtomically(folder.path() / "manifest.json", ManifestJson(record, imported)));
     return record.SerializeAsString();
   };
   ATTUNE_ASSIGN_OR_RETURN(std::string record, versions::Commit(database, DatasetTable(), folder,

@@ -1,34 +1,58 @@
 #include "coordinator/datasets/importer.h"
 
 #include <algorithm>
+#include <array>
+#include <cstdio>
 
+#include "common/base/text.h"
+#include "common/base/utf8.h"
 #include "common/log/log.h"
+#include "common/spec/curation_spec.h"
+#include "coordinator/curation/reading_text.h"
+#include "coordinator/datasets/row_json.h"
 
 namespace attune::datasets {
 namespace {
 
 constexpr int kReasonsInMessage = 3;
 
+ImportOptions Filled(ImportOptions options) {
+  spec::FillDefaults(&options.curation);
+  return options;
+}
+
+bool SeeksNearDuplicates(const ImportOptions& options) {
+  return options.curation.near_duplicates().action() != "off";
+}
+
 }  // namespace
 
 Importer::Importer(const std::filesystem::path& folder, const ImportOptions& options)
-    : options_(options),
+    : options_(Filled(options)),
       sources_({.folder = folder,
                 .format = options.format,
                 .row_bytes_max = kLineBytesMax,
                 .cancelled = options.cancelled},
                [this](const SourceRow& row) { return AddRow(row); }),
-      batch_(options.allow_unlabelled, &options_.mapping, options.threads),
+      batch_({.allow_unlabelled = options.allow_unlabelled,
+              .mapping = &options_.mapping,
+              .threads = options.threads,
+              .curator = options.curator,
+              .signatures = SeeksNearDuplicates(options)}),
       spool_(folder),
-      writer_(folder, options.shard_bytes) {
+      writer_(folder, options.shard_bytes),
+      folder_(folder),
+      findings_(folder) {
   report_.set_validation_fraction(options.validation_fraction);
+  *report_.mutable_curation() = options_.curation;
 }
 
 Status Importer::Begin(const v1::DatasetVersion& newest, BaseVersion::Use use) {
   Result<std::unique_ptr<BaseVersion>> base = BaseVersion::Open(newest, use, &examples_);
   if (base.ok()) {
     base_ = *std::move(base);
-    return Status();
+    base_report_ = newest;
+    return BeginNearDuplicates(use);
   }
   const bool damaged = base.status().code() == StatusCode::kDataLoss;
   if (use == BaseVersion::Use::kAppend || !damaged) return base.status();
@@ -36,6 +60,16 @@ Status Importer::Begin(const v1::DatasetVersion& newest, BaseVersion::Use use) {
                newest.name());
   examples_ = ExampleTable();
   return Status();
+}
+
+Status Importer::BeginNearDuplicates(BaseVersion::Use use) {
+  if (near_ != nullptr || !SeeksNearDuplicates(options_)) return Status();
+  ATTUNE_ASSIGN_OR_RETURN(
+      near_, NearDuplicatePass::Create(folder_, options_.curation.near_duplicates(), use));
+  if (base_ == nullptr) return Status();
+  return base_->ForEachShard([&](const Shard& shard, uint32_t examples) {
+    return near_->AddBase(base_report_, shard, examples);
+  });
 }
 
 Status Importer::Append(const std::string& file, std::string_view bytes) {
@@ -48,6 +82,7 @@ Status Importer::AddRow(const SourceRow& row) {
 }
 
 Status Importer::ReadBatch() {
+  ATTUNE_RETURN_IF_ERROR(BeginNearDuplicates(BaseVersion::Use::kReplace));
   return batch_.Take([this](ReadRow& read) { return TakeRow(read); });
 }
 
@@ -64,7 +99,21 @@ Status Importer::TakeRow(ReadRow& read) {
   ++usable_;
   sources_.NoteShape(read.file, read.row->shape);
   CountIgnoredKeys(*read.row);
-  return AddExample(read);
+  if (!read.verdict.dropped) return AddExample(read);
+  if (dropped_.Insert(ParseExampleId(read.verdict.findings.front().id)).added) {
+    return AddFindings(read);
+  }
+  report_.set_duplicates(report_.duplicates() + 1);
+  return Status();
+}
+
+Status Importer::AddFindings(const ReadRow& read) {
+  for (curation::Finding finding : read.verdict.findings) {
+    finding.file = sources_.files()[read.file].name();
+    finding.line = read.line;
+    ATTUNE_RETURN_IF_ERROR(findings_.Add(finding));
+  }
+  return Status();
 }
 
 Status Importer::AddExample(const ReadRow& read) {
@@ -74,16 +123,18 @@ Status Importer::AddExample(const ReadRow& read) {
   if (place.added) {
     ATTUNE_RETURN_IF_ERROR(CheckExamples(examples_.size()));
     unlabelled_.push_back(facts.kind == RowKind::kPrompt);
+    if (near_ != nullptr) ATTUNE_RETURN_IF_ERROR(near_->Add(read.signature));
   } else {
     const bool in_base = base_ != nullptr && place.number < base_->size();
     answer = in_base ? base_->Take(place.number, facts.hash) : BaseVersion::Answer::kDuplicate;
   }
-  if (answer == BaseVersion::Answer::kStays) return Status();
-  if (answer == BaseVersion::Answer::kReplaced) {
-    return spool_.Append({place.number, facts, read.shard_line});
+  if (answer == BaseVersion::Answer::kDuplicate) {
+    report_.set_duplicates(report_.duplicates() + 1);
+    return Status();
   }
-  report_.set_duplicates(report_.duplicates() + 1);
-  return Status();
+  ATTUNE_RETURN_IF_ERROR(AddFindings(read));
+  if (answer == BaseVersion::Answer::kStays) return Status();
+  return spool_.Append({place.number, read.file, read.line, facts, read.shard_line});
 }
 
 void Importer::Reject(const ReadRow& read, const std::string& reason) {
@@ -113,18 +164,102 @@ Status Importer::NothingUsable() const {
   return InvalidArgument(message);
 }
 
+Status Importer::DecideNearDuplicates() {
+  if (near_ == nullptr) return Status();
+  ATTUNE_RETURN_IF_ERROR(near_->Decide(base_.get(), unlabelled_));
+  writer_.set_on_shard([this](const Shard& shard, const ShardIndex& index) {
+    return WriteSignatures(shard, index);
+  });
+  return LoseBaseExamples();
+}
+
+// What is left out of the version that this one begins with.
+Status Importer::LoseBaseExamples() {
+  for (uint32_t number = 0; base_ != nullptr && number < base_->size(); ++number) {
+    const std::optional<curation::Loss> loss = near_->decision().LossOf(number);
+    if (!loss) continue;
+    base_->LeaveOut(number);
+    ATTUNE_RETURN_IF_ERROR(findings_.Add(FindingOf(number, *loss)));
+  }
+  return Status();
+}
+
+// Of an example of base_ whose row came again, it was counted before.
+Status Importer::LoseRow(const SpooledRow& row, const curation::Loss& loss) {
+  if (base_ != nullptr && row.number < base_->size()) return Status();
+  curation::Finding finding = FindingOf(row.number, loss);
+  finding.file = sources_.files()[row.file].name();
+  finding.line = row.file_line;
+  const RowJson json = RowJson::parse(row.line, nullptr, /*allow_exceptions=*/false);
+  const std::string text = json.is_object() ? curation::ReadingText(json) : std::string();
+  finding.words = options_.curator != nullptr ? options_.curator->FirstWords(text)
+                                              : Shorten(text, curation::kFirstWordsBytesMax);
+  return findings_.Add(finding);
+}
+
+curation::Finding Importer::FindingOf(uint32_t number, const curation::Loss& loss) const {
+  std::array<char, 16> similarity;
+  std::snprintf(similarity.data(), similarity.size(), "%.2f", loss.similarity);
+  return {loss.near_validation ? "near_validation" : "near_duplicate",
+          "drop",
+          "",
+          0,
+          FormatExampleId(examples_.id(number)),
+          std::string(similarity.data()) + " like " + FormatExampleId(examples_.id(loss.of)),
+          ""};
+}
+
+Status Importer::WriteSignatures(const Shard& shard, const ShardIndex& index) const {
+  std::vector<uint32_t> numbers;
+  numbers.reserve(index.lines.size());
+  for (const IndexedLine& line : index.lines) numbers.push_back(*examples_.Find(line.id));
+  return near_->WriteFile(folder_, shard, numbers);
+}
+
 Status Importer::WriteShards() {
+  ATTUNE_RETURN_IF_ERROR(DecideNearDuplicates());
+  RepresentativeOf representative;
+  if (near_ != nullptr) {
+    representative = [this](uint32_t number) { return near_->decision().Representative(number); };
+  }
   const SplitDecision split({.examples = &examples_,
                              .base = base_.get(),
                              .unlabelled = &unlabelled_,
                              .validation_fraction = options_.validation_fraction,
-                             .representative = nullptr});
+                             .representative = representative});
   if (base_ != nullptr) {
     ATTUNE_RETURN_IF_ERROR(base_->WriteStaying(split.counts(), options_.shard_bytes, &writer_));
   }
-  return spool_.Drain([&](const SpooledRow& row) {
+  return spool_.Drain([&](const SpooledRow& row) -> Status {
+    if (near_ != nullptr) {
+      if (auto loss = near_->decision().LossOf(row.number)) return LoseRow(row, *loss);
+    }
     return writer_.Add(split.Of(row.number), row.facts, row.line);
   });
+}
+
+Status Importer::FillFindings(Imported* imported) {
+  ATTUNE_ASSIGN_OR_RETURN(imported->findings_sha256, findings_.Finish());
+  report_.mutable_dropped()->insert(findings_.dropped().begin(), findings_.dropped().end());
+  report_.mutable_found()->insert(findings_.kept().begin(), findings_.kept().end());
+  if (near_ == nullptr) return Status();
+  const curation::ClusterDecision& decision = near_->decision();
+  if (decision.joined() > 0) (*report_.mutable_found())["near_duplicate"] = decision.joined();
+  if (decision.of_templates() > 0) (*report_.mutable_found())["template"] = decision.of_templates();
+  return near_->Finish();
+}
+
+// kInvalidArgument when no example is left.
+Status Importer::CheckAnyLeft(const Imported& imported) const {
+  for (const auto& [split, examples] : imported.report.examples()) {
+    if (examples > 0) return Status();
+  }
+  std::string reasons;
+  for (const auto& [reason, examples] : findings_.dropped()) {
+    reasons += (reasons.empty() ? "" : ", ") + reason + " (" + std::to_string(examples) + ")";
+  }
+  return InvalidArgument("curation leaves none of the " + CountOf(usable_, "usable row") +
+                         " over: " + reasons);
 }
 
 Result<Imported> Importer::Finish() {
@@ -137,6 +272,8 @@ Result<Imported> Importer::Finish() {
   if (usable_ == 0) return NothingUsable();
   ATTUNE_RETURN_IF_ERROR(WriteShards());
   ATTUNE_ASSIGN_OR_RETURN(Imported imported, writer_.Finish());
+  ATTUNE_RETURN_IF_ERROR(CheckAnyLeft(imported));
+  ATTUNE_RETURN_IF_ERROR(FillFindings(&imported));
   imported.report.MergeFrom(report_);
   return imported;
 }

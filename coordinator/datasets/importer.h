@@ -3,8 +3,9 @@
 // Turns the bytes of files into shards and a report, in two passes: rows are read,
 // identified, deduplicated and spooled as their bytes arrive; once all are known, Finish decides on
 // which side each goes and writes the shards. Memory: at most 40 bytes a distinct row (of the
-// version that the new one begins with, too) and a fixed part (RowBatch, VersionWriter), whatever
-// the rows' size.
+// version that the new one begins with, too), 20 more for near-duplicates, whose signatures (128
+// bytes a row) are mapped, and a fixed part (RowBatch, VersionWriter, the bands of
+// near-duplicates), whatever the rows' size.
 
 #include <cstdint>
 #include <filesystem>
@@ -15,10 +16,14 @@
 #include <string_view>
 #include <vector>
 
+#include "attune/v1/curation.pb.h"
 #include "attune/v1/datasets.pb.h"
 #include "common/base/status.h"
+#include "coordinator/curation/findings.h"
 #include "coordinator/datasets/base_version.h"
+#include "coordinator/datasets/curator.h"
 #include "coordinator/datasets/example_table.h"
+#include "coordinator/datasets/near_duplicate_pass.h"
 #include "coordinator/datasets/row.h"
 #include "coordinator/datasets/row_batch.h"
 #include "coordinator/datasets/row_spool.h"
@@ -37,6 +42,9 @@ struct ImportOptions {
   bool allow_unlabelled = false;  // rows without an answer are kept apart, else rejected
   LikelyAnswers likely_answers = LikelyAnswers::kRejected;
   uint64_t shard_bytes = kShardBytes;
+  v1::CurationSpec curation = {};  // what is not set has its default
+  // Made by it; null: rows are taken as they are.
+  std::shared_ptr<const Curator> curator = nullptr;
   int threads = 0;                              // that read rows; 0: as many as the machine has
   std::optional<Format> format = std::nullopt;  // of all files; else each by what it begins with
   Mapping mapping = {};
@@ -64,7 +72,17 @@ class Importer {
   Status ReadBatch();
   Status TakeRow(ReadRow& read);
   Status AddExample(const ReadRow& read);
+  // What near-duplicates decide, which takes all examples.
+  Status DecideNearDuplicates();
+  Status LoseBaseExamples();
+  Status BeginNearDuplicates(BaseVersion::Use use);
+  curation::Finding FindingOf(uint32_t number, const curation::Loss& loss) const;
+  Status CheckAnyLeft(const Imported& imported) const;
+  Status LoseRow(const SpooledRow& row, const curation::Loss& loss);
   Status WriteShards();
+  Status WriteSignatures(const Shard& shard, const ShardIndex& index) const;
+  Status AddFindings(const ReadRow& read);
+  Status FillFindings(Imported* imported);
   void Reject(const ReadRow& read, const std::string& reason);
   void CountIgnoredKeys(const Row& row);
   Status NothingUsable() const;
@@ -77,6 +95,11 @@ class Importer {
   std::vector<bool> unlabelled_;       // of the examples after base_'s
   RowSpool spool_;
   VersionWriter writer_;
+  const std::filesystem::path folder_;
+  curation::FindingsWriter findings_;
+  ExampleTable dropped_;                     // what was dropped row by row
+  std::unique_ptr<NearDuplicatePass> near_;  // null: they are not looked for
+  v1::DatasetVersion base_report_;           // of base_
   uint64_t rows_ = 0, usable_ = 0;
   v1::DatasetVersion report_;  // of the files
 };

@@ -4,6 +4,7 @@
 
 #include "common/base/hash.h"
 #include "common/base/utf8.h"
+#include "coordinator/curation/reading_text.h"
 #include "coordinator/datasets/instruction.h"
 #include "coordinator/datasets/messages.h"
 #include "coordinator/datasets/row_json.h"
@@ -275,6 +276,7 @@ Result<Row> ParseRow(std::string_view line, bool allow_unlabelled, const Mapping
   ATTUNE_RETURN_IF_ERROR(CheckContent(content, allow_unlabelled, &row));
   if (row.kind == RowKind::kPrompt) row.likely_answer = LikelyAnswer(json);
   row.metadata = ReadMetadata(json, &row.ignored_keys);
+  row.reading_text = curation::ReadingText(content);
   row.content = DumpRowJson(content);
   // With sorted keys, so that the order of a row's keys does not make another example.
   row.id = Sha256Hex(DumpSortedRowJson(content)).substr(0, kIdDigits);

@@ -35,6 +35,7 @@ struct Row {
   uint64_t characters = 0;  // Unicode code points that a model would read
   Metadata metadata;
   std::vector<std::string> ignored_keys;  // keys that are part of neither content nor metadata
+  std::string reading_text;               // what it says, as curation compares it (reading_text.h)
   std::string likely_answer;  // of a kPrompt: an ignored key that looks like its answer, or ""
 };
 

@@ -21,8 +21,7 @@ int ThreadsOf(int threads) {
 
 }  // namespace
 
-RowBatch::RowBatch(bool allow_unlabelled, const Mapping* mapping, int threads)
-    : allow_unlabelled_(allow_unlabelled), mapping_(mapping), threads_(ThreadsOf(threads)) {}
+RowBatch::RowBatch(Options options) : options_(std::move(options)) {}
 
 void RowBatch::Add(const SourceRow& row) {
   entries_.push_back(
@@ -36,11 +35,21 @@ bool RowBatch::full() const {
 
 ReadRow RowBatch::Read(const Entry& entry) const {
   const auto text = std::string_view(text_).substr(entry.begin, entry.size);
-  ReadRow read{entry.file, entry.line,
-               entry.problem.empty() ? ParseRow(text, allow_unlabelled_, mapping_)
+  ReadRow read{entry.file,
+               entry.line,
+               entry.problem.empty() ? ParseRow(text, options_.allow_unlabelled, options_.mapping)
                                      : InvalidArgument(entry.problem),
-               "", 0};
+               "",
+               0,
+               {}};
   if (!read.row.ok()) return read;
+  if (options_.curator != nullptr) {
+    read.verdict = options_.curator->Curate(&*read.row, options_.allow_unlabelled);
+  }
+  if (options_.signatures && !read.verdict.dropped) {
+    read.signature = curation::SignatureOf(read.row->reading_text);
+  }
+  read.row->reading_text = std::string();
   read.shard_line = ShardLine(*read.row);
   read.hash = HashOfLine(std::string_view(read.shard_line).substr(0, read.shard_line.size() - 1));
   return read;
@@ -49,7 +58,7 @@ ReadRow RowBatch::Read(const Entry& entry) const {
 Status RowBatch::Take(const std::function<Status(ReadRow&)>& take) {
   std::vector<std::optional<ReadRow>> rows(entries_.size());
   const size_t pieces = (rows.size() + kRowsATime - 1) / kRowsATime;
-  ATTUNE_RETURN_IF_ERROR(ParallelFor(pieces, threads_, [&](size_t piece) {
+  ATTUNE_RETURN_IF_ERROR(ParallelFor(pieces, ThreadsOf(options_.threads), [&](size_t piece) {
     const size_t end = std::min(rows.size(), (piece + 1) * kRowsATime);
     for (size_t i = piece * kRowsATime; i < end; ++i) rows[i].emplace(Read(entries_[i]));
     return Status();

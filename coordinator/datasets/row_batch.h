@@ -5,27 +5,38 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "common/base/status.h"
+#include "coordinator/curation/signature.h"
+#include "coordinator/datasets/curator.h"
 #include "coordinator/datasets/row.h"
 #include "coordinator/datasets/sources/source_row.h"
 
 namespace attune::datasets {
 
 struct ReadRow {
-  size_t file = 0;         // the number of the file that it is from
-  uint64_t line = 0;       // in that file, from 1
-  Result<Row> row;         // or what is wrong with it
-  std::string shard_line;  // with its end; empty when something is wrong
-  uint64_t hash = 0;       // HashOfLine of it
+  size_t file = 0;                  // the number of the file that it is from
+  uint64_t line = 0;                // in that file, from 1
+  Result<Row> row;                  // or what is wrong with it
+  std::string shard_line;           // with its end; empty when something is wrong
+  uint64_t hash = 0;                // HashOfLine of it
+  Curator::Verdict verdict;         // of a usable row
+  curation::Signature signature{};  // of one that is not dropped, if signatures are wanted
 };
 
 class RowBatch {
  public:
-  // mapping outlives the batch. threads: 0 for as many as the machine has.
-  RowBatch(bool allow_unlabelled, const Mapping* mapping, int threads);
+  struct Options {
+    bool allow_unlabelled = false;
+    const Mapping* mapping = nullptr;        // outlives the batch
+    int threads = 0;                         // 0: as many as the machine has
+    std::shared_ptr<const Curator> curator;  // null: rows are taken as they are
+    bool signatures = false;
+  };
+  explicit RowBatch(Options options);
 
   void Add(const SourceRow& row);
   bool full() const;
@@ -41,9 +52,7 @@ class RowBatch {
   };
   ReadRow Read(const Entry& entry) const;
 
-  const bool allow_unlabelled_;
-  const Mapping* const mapping_;
-  const int threads_;
+  const Options options_;
   std::string text_;
   std::vector<Entry> entries_;
 };

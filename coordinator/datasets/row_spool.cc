@@ -13,7 +13,8 @@ namespace {
 
 // In front of each line; never read by another process than the one that wrote it.
 struct Header {
-  uint64_t line_bytes;
+  uint64_t line_bytes, file_line;
+  uint64_t file;
   uint32_t number;
   LineFacts facts;
 };
@@ -37,7 +38,7 @@ Status RowSpool::Append(const SpooledRow& row) {
   }
   Header header;
   std::memset(static_cast<void*>(&header), 0, sizeof header);
-  header = {row.line.size(), row.number, row.facts};
+  header = {row.line.size(), row.file_line, row.file, row.number, row.facts};
   ATTUNE_RETURN_IF_ERROR(file_->Append({reinterpret_cast<const char*>(&header), sizeof header}));
   ATTUNE_RETURN_IF_ERROR(file_->Append(row.line));
   return file_->size() < file_bytes_ ? Status() : CloseFile();
@@ -71,7 +72,8 @@ Status RowSpool::DrainFile(size_t number, const std::function<Status(const Spool
     std::memcpy(static_cast<void*>(&header), rest.data(), sizeof header);
     rest.remove_prefix(sizeof header);
     if (rest.size() < header.line_bytes) return DataLoss(FileOf(number).string() + " is cut off");
-    ATTUNE_RETURN_IF_ERROR(take({header.number, header.facts, rest.substr(0, header.line_bytes)}));
+    ATTUNE_RETURN_IF_ERROR(take({header.number, header.file, header.file_line, header.facts,
+                                 rest.substr(0, header.line_bytes)}));
     rest.remove_prefix(header.line_bytes);
   }
   return Status();

@@ -20,6 +20,8 @@ inline constexpr uint64_t kSpoolFileBytes = 32 << 20;
 
 struct SpooledRow {
   uint32_t number = 0;  // of its example
+  size_t file = 0;      // the number of the file that it is from
+  uint64_t file_line = 0;
   LineFacts facts;
   std::string_view line;  // valid during the call
 };

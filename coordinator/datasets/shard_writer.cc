@@ -68,6 +68,7 @@ Status ShardWriter::Share(const v1::DatasetVersion& version, const Shard& shard,
                                       UnnamedFile::Sync::kNone));
   }
   examples_ += shard.examples;
+  if (on_shard_) ATTUNE_RETURN_IF_ERROR(on_shard_(shared, index));
   shards_.push_back(std::move(shared));
   return Status();
 }
@@ -111,6 +112,7 @@ Status ShardWriter::Close() {
   ATTUNE_RETURN_IF_ERROR(WriteNamed(folder_ / IndexFileOf(current_), FormatShardIndex(index_),
                                     UnnamedFile::Sync::kNone));
   stored_bytes_ += current_.bytes;
+  if (on_shard_) ATTUNE_RETURN_IF_ERROR(on_shard_(current_, index_));
   shards_.push_back(current_);
   file_.reset();
   hash_.reset();

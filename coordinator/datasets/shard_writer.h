@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -23,6 +24,8 @@ namespace attune::datasets {
 
 class ShardWriter {
  public:
+  // Called with each shard once it has its name.
+  using OnShard = std::function<Status(const Shard&, const ShardIndex&)>;
   // A shard is closed once it has shard_bytes. keys outlives the writer.
   ShardWriter(std::filesystem::path folder, std::string split, uint64_t shard_bytes,
               const MetadataKeys* keys)
@@ -31,6 +34,7 @@ class ShardWriter {
         shard_bytes_(shard_bytes),
         keys_(keys) {}
 
+  void set_on_shard(OnShard on_shard) { on_shard_ = std::move(on_shard); }
   // line: with its line feed.
   Status Append(const LineFacts& facts, std::string_view line);
   // A shard of another version as a whole: by a hard link, so that it is stored once, or as a copy
@@ -53,6 +57,7 @@ class ShardWriter {
   const std::string split_;
   const uint64_t shard_bytes_;
   const MetadataKeys* const keys_;
+  OnShard on_shard_;  // may be null
   std::vector<Shard> shards_;
   uint64_t examples_ = 0, stored_bytes_ = 0;
   // Of the open shard.

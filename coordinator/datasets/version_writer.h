@@ -22,8 +22,9 @@ namespace attune::datasets {
 inline constexpr uint64_t kExamplesMax = 200'000'000;
 
 struct Imported {
-  v1::DatasetVersion report;  // all but name, version, created and path
-  std::vector<Shard> shards;  // train first, then validation and unlabelled
+  v1::DatasetVersion report;    // all but name, version, created and path
+  std::vector<Shard> shards;    // train first, then validation and unlabelled
+  std::string findings_sha256;  // of what curation found, in a file beside them; empty: nothing
 };
 
 // kResourceExhausted beyond kExamplesMax.
@@ -39,6 +40,9 @@ class VersionWriter {
   VersionWriter& operator=(const VersionWriter&) = delete;
 
   MetadataKeys* metadata_keys() { return &keys_; }
+  void set_on_shard(const ShardWriter::OnShard& on_shard) {
+    for (ShardWriter& split : splits_) split.set_on_shard(on_shard);
+  }
   // An example that the version has not yet, with its shard line; split is one of kSplits.
   Status Add(std::string_view split, const LineFacts& facts, std::string_view line);
   // A shard of another version, none of whose examples this one has. index: that shard's.
@@ -66,6 +70,6 @@ class VersionWriter {
 std::string ChecksumOf(const std::vector<Shard>& shards);
 
 // The content of manifest.json.
-std::string ManifestJson(const v1::DatasetVersion& version, const std::vector<Shard>& shards);
+std::string ManifestJson(const v1::DatasetVersion& version, const Imported& imported);
 
 }  // namespace attune::datasets

@@ -327,6 +327,7 @@ void AddDatasetCommands(std::vector<Command>* commands) {
                                       .completes = Completes::kDataset}},
                        .run = RunDatasetShow});
   AddDatasetVersionCommands(commands);
+  AddDatasetDroppedCommand(commands);
 }
 
 void AddModelCommands(std::vector<Command>* commands) {

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "common/base/text.h"
+#include "tools/cli/dataset_curation.h"
 #include "tools/cli/format.h"
 
 namespace attune::cli {
@@ -101,6 +102,9 @@ std::string DatasetCard(const v1::DatasetVersion& dataset, const ViewOptions& op
       rejected += "\n...";
     card.Row("Rejected", rejected, Style::kYellow);
   }
+  card.Row("Left out", LeftOut(dataset), Style::kYellow);
+  card.Row("Found", FoundIn(dataset));
+  card.Row("Curated by", CuratedBy(dataset));
   card.Row("Ignored", Counts(dataset.ignored_keys(), "row"));
   card.Row("Metadata", Counts(dataset.metadata_keys(), "example"));
   card.Row("Appended to", dataset.appended_to());

@@ -38,6 +38,8 @@ Result<int> RunJobMetrics(Session&, const Arguments&);
 Result<int> RunJobLogs(Session&, const Arguments&);
 // job_ledger.cc
 Result<int> RunJobLedger(Session&, const Arguments&);
+// dataset_dropped.cc
+void AddDatasetDroppedCommand(std::vector<Command>* commands);  // a part of the command table
 // dataset_commands.cc
 Result<int> RunDatasetImport(Session&, const Arguments&);
 Result<int> RunDatasetList(Session&, const Arguments&);

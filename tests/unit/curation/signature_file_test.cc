@@ -2,7 +2,7 @@
 
 #include <gmock/gmock.h>
 
-#include "tests/support/temporary_folder.h"
+#include "common/base/hash.h"
 
 namespace attune::curation {
 namespace {
@@ -13,15 +13,12 @@ class SignatureFileTest : public ::testing::Test {
  protected:
   void SetUp() override {
     for (const char* text : {"one", "two", "three"}) signatures_.push_back(SignatureOf(text));
-    ASSERT_TRUE(WriteSignatureFile(path_, shard_, signatures_).ok());
-    bytes_ = *ReadFile(path_);
+    bytes_ = FormatSignatureFile(shard_, signatures_);
   }
   Result<std::span<const Signature>> Parse(const std::string& bytes) const {
     return ParseSignatureFile(std::as_bytes(std::span(bytes)), shard_);
   }
 
-  const TemporaryFolder folder_;
-  const std::filesystem::path path_ = folder_.path() / "signatures";
   const std::string shard_ = Sha256Hex("a shard");
   std::vector<Signature> signatures_;
   std::string bytes_;
@@ -31,8 +28,7 @@ TEST_F(SignatureFileTest, GivesBackWhatWasWritten) {
   Result<std::span<const Signature>> read = Parse(bytes_);
   ASSERT_TRUE(read.ok()) << read.status().ToString();
   EXPECT_EQ(std::vector<Signature>(read->begin(), read->end()), signatures_);
-  ASSERT_TRUE(WriteSignatureFile(path_, shard_, {}).ok());
-  const std::string empty = *ReadFile(path_);
+  const std::string empty = FormatSignatureFile(shard_, {});
   EXPECT_EQ(Parse(empty)->size(), 0u);
 }
 

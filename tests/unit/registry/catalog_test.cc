@@ -43,10 +43,12 @@ TEST_F(CatalogTest, ImportWritesShardsManifestAndReport) {
   EXPECT_EQ(version->bytes(), bytes);
   EXPECT_EQ(version->checksum(), Sha256Hex(sums));
   EXPECT_EQ(version->checksum(), manifest["checksum"].get<std::string>());
-  EXPECT_THAT(Files("datasets"), ::testing::UnorderedElementsAre(
-                                     "docs", "docs/1", "docs/1/manifest.json",
-                                     "docs/1/train-HASH.jsonl", "docs/1/train-HASH.ids",
-                                     "docs/1/validation-HASH.jsonl", "docs/1/validation-HASH.ids"));
+  EXPECT_THAT(
+      Files("datasets"),
+      ::testing::UnorderedElementsAre(
+          "docs", "docs/1", "docs/1/manifest.json", "docs/1/train-HASH.jsonl",
+          "docs/1/train-HASH.ids", "docs/1/train-HASH.minhash", "docs/1/validation-HASH.jsonl",
+          "docs/1/validation-HASH.ids", "docs/1/validation-HASH.minhash"));
 }
 
 TEST_F(CatalogTest, NothingUsableLeavesNothing) {
@@ -145,8 +147,9 @@ TEST_F(CatalogTest, ReconcileRemovesLeftoversOnly) {
   EXPECT_THAT(Files("datasets"),
               ::testing::UnorderedElementsAre(
                   "docs", "docs/1", "docs/1/manifest.json", "docs/1/train-HASH.jsonl",
-                  "docs/1/train-HASH.ids", "docs/1/validation-HASH.jsonl",
-                  "docs/1/validation-HASH.ids", "docs/9", "docs/9/manifest.json"));
+                  "docs/1/train-HASH.ids", "docs/1/train-HASH.minhash",
+                  "docs/1/validation-HASH.jsonl", "docs/1/validation-HASH.ids",
+                  "docs/1/validation-HASH.minhash", "docs/9", "docs/9/manifest.json"));
   EXPECT_EQ(catalog.Get("docs")->version(), 1u);
   for (uint32_t next : {2u, 3u, 4u, 5u, 6u, 7u, 8u, 10u}) {
     EXPECT_EQ(ImportText(catalog, Header("docs"), TextRows(0, 10))->version(), next);

@@ -108,9 +108,10 @@ TEST_F(CatalogTest, UnlabelledRowsLieInASplitOfTheirOwn) {
   EXPECT_EQ(version.rejected(), 0u);
   EXPECT_EQ(version.shape(), "text");
   EXPECT_THAT(Files("datasets/docs/1"),
-              UnorderedElementsAre("manifest.json", "train-HASH.jsonl", "train-HASH.ids",
-                                   "unlabelled-HASH.jsonl", "unlabelled-HASH.ids",
-                                   "validation-HASH.jsonl", "validation-HASH.ids"));
+              UnorderedElementsAre(
+                  "manifest.json", "train-HASH.jsonl", "train-HASH.ids", "train-HASH.minhash",
+                  "unlabelled-HASH.jsonl", "unlabelled-HASH.ids", "unlabelled-HASH.minhash",
+                  "validation-HASH.jsonl", "validation-HASH.ids", "validation-HASH.minhash"));
   auto manifest =
       nlohmann::json::parse(*ReadFile(storage_.path() / "datasets/docs/1/manifest.json"));
   EXPECT_EQ(manifest["shards"][2]["split"], "unlabelled");
