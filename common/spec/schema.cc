@@ -175,6 +175,11 @@ const std::vector<Field>& Table() {
        .fallback = "false",
        .doc =
            "Recompute activations in the backward pass: much less memory, about a third slower."},
+      {.path = "train.require_end",
+       .type = "true or false",
+       .fallback = "true",
+       .doc = "Refuse data of which no example teaches the model to stop: what is learned ends with "
+              "no token that ends a generation. `attune dataset check` shows how many do."},
       {.path = "optimizer.name",
        .type = "string",
        .fallback = "adamw",

@@ -594,6 +594,7 @@ const std::vector<Command>& Commands() {
     AddJobViews(out);
     AddJobActions(out);
     AddDatasetCommands(out);
+    AddDataCheckCommand(out);
     AddModelCommands(out);
     AddGateCommands(out);
     AddRegistryCommands(out);

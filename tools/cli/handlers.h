@@ -47,6 +47,8 @@ Result<int> RunDatasetShow(Session&, const Arguments&);
 Result<int> RunDatasetExplain(Session&, const Arguments&);
 // dataset_versions.cc
 void AddDatasetVersionCommands(std::vector<Command>* commands);  // a part of the command table
+// data_check.cc
+void AddDataCheckCommand(std::vector<Command>* commands);  // a part of the command table
 // model_commands.cc
 Result<int> RunModelImport(Session&, const Arguments&);
 Result<int> RunModelList(Session&, const Arguments&);

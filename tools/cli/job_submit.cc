@@ -12,24 +12,9 @@
 namespace attune::cli {
 namespace {
 
-Result<std::string> ReadSpecText(Session& session, const std::string& file) {
-  if (file == "-") {
-    return std::string(std::istreambuf_iterator<char>(*session.io().in),
-                       std::istreambuf_iterator<char>());
-  }
-  auto text = ReadFile(file, yaml::kMaxBytes);
-  if (!text.ok() && text.status().code() == StatusCode::kNotFound) {
-    return NotFound("there is no file " + file);
-  }
-  return text;
-}
-
 Result<int> RunPlan(Session& session, v1::SubmitJobRequest request) {
-  request.set_kind(v1::Job::PLAN);
-  v1::JobSpec spec = request.spec();
-  ATTUNE_ASSIGN_OR_RETURN(std::string output, RunTaskJob(session, std::move(request)));
-  auto plan = nlohmann::ordered_json::parse(output, nullptr, false);
-  if (!plan.is_object()) return Internal("the plan is not a JSON object: " + output.substr(0, 200));
+  const v1::JobSpec spec = request.spec();
+  ATTUNE_ASSIGN_OR_RETURN(const auto plan, PlanJob(session, std::move(request)));
   session.printer().Object(plan, spec.name(),
                            PlanCard(plan, spec,
                                     {.now = session.io().clock->Now(),
@@ -40,14 +25,29 @@ Result<int> RunPlan(Session& session, v1::SubmitJobRequest request) {
 
 }  // namespace
 
-Result<int> RunJobSubmit(Session& session, const Arguments& arguments) {
-  std::string file = arguments.Get("FILE");
-  ATTUNE_ASSIGN_OR_RETURN(std::string text, ReadSpecText(session, file));
+Result<v1::SubmitJobRequest> ReadJobSpec(Session& session, const std::string& file,
+                                         const std::vector<std::string>& settings) {
+  std::string text;
+  if (file == "-") {
+    text.assign(std::istreambuf_iterator<char>(*session.io().in), std::istreambuf_iterator<char>());
+  } else {
+    auto read = ReadFile(file, yaml::kMaxBytes);
+    if (!read.ok() && read.status().code() == StatusCode::kNotFound) {
+      return NotFound("there is no file " + file);
+    }
+    ATTUNE_ASSIGN_OR_RETURN(text, std::move(read));
+  }
   v1::SubmitJobRequest request;
-  request.set_spec_source(text);
   ATTUNE_ASSIGN_OR_RETURN(
       *request.mutable_spec(),
-      spec::ParseJobSpec(text, file == "-" ? "standard input" : file, arguments.All("--set")));
+      spec::ParseJobSpec(text, file == "-" ? "standard input" : file, settings));
+  request.set_spec_source(std::move(text));
+  return request;
+}
+
+Result<int> RunJobSubmit(Session& session, const Arguments& arguments) {
+  ATTUNE_ASSIGN_OR_RETURN(v1::SubmitJobRequest request,
+                          ReadJobSpec(session, arguments.Get("FILE"), arguments.All("--set")));
   if (arguments.Has("--dry-run")) return RunPlan(session, std::move(request));
 
   ATTUNE_ASSIGN_OR_RETURN(Client * client, session.client());

@@ -68,4 +68,12 @@ Result<std::string> RunTaskJob(Session& session, v1::SubmitJobRequest request) {
   return ReadOutput(*client, job.id());
 }
 
+Result<nlohmann::ordered_json> PlanJob(Session& session, v1::SubmitJobRequest request) {
+  request.set_kind(v1::Job::PLAN);
+  ATTUNE_ASSIGN_OR_RETURN(const std::string output, RunTaskJob(session, std::move(request)));
+  auto plan = nlohmann::ordered_json::parse(output, nullptr, /*allow_exceptions=*/false);
+  if (!plan.is_object()) return Internal("the plan is not a JSON object: " + output.substr(0, 200));
+  return plan;
+}
+
 }  // namespace attune::cli

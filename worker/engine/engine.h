@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "common/base/status.h"
+#include "worker/engine/data_check.h"
 
 namespace attune::engine {
 
@@ -81,6 +82,7 @@ struct TrainOptions {
   std::string loss_on = "targets";  // or "all"
   int threads = 0;                  // 0: torch's default
   bool activation_checkpointing = false;
+  bool require_end = false;  // see CheckTeaches
 };
 
 struct OptimizerOptions {
@@ -197,6 +199,10 @@ struct PrepareResult {
 // take more than 5 % of a dataset's examples. Progress comes on any thread, one call at a time.
 Result<PrepareResult> Prepare(const PrepareTask& task, Observer& observer);
 
+// kInvalidArgument when prepared data cannot teach what it is meant to: with require_end, when no
+// example that is whole teaches the model to stop.
+Status CheckTeaches(const PrepareTask& task);
+
 struct TrainTask {
   PrepareTask data;  // must be prepared
   Method method;
@@ -238,6 +244,7 @@ struct PlanResult {
   int64_t parameters = 0, trainable_parameters = 0;
   MemoryPrediction memory;
   std::vector<DatasetCounts> datasets;
+  DataCheck check;
   std::vector<std::string> warnings;  // what a person should know before training so
 };
 // What Train would do, without doing it.

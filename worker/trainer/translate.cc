@@ -31,6 +31,7 @@ engine::TrainOptions ToTrainOptions(const v1::TrainSpec& spec, const Place& plac
   out.loss_on = spec.loss_on();
   out.threads = spec.threads() > 0 ? static_cast<int>(spec.threads()) : place.threads;
   out.activation_checkpointing = spec.activation_checkpointing();
+  out.require_end = spec.require_end();
   return out;
 }
 
@@ -82,6 +83,35 @@ nlohmann::ordered_json ToJson(const engine::DatasetCounts& dataset) {
   return {{"reference", dataset.reference}, {"weight", dataset.weight},
           {"share", dataset.share},         {"examples_an_epoch", dataset.examples_an_epoch},
           {"train", ToJson(dataset.train)}, {"validation", ToJson(dataset.validation)}};
+}
+
+nlohmann::ordered_json ToJson(const engine::DataCheck& check) {
+  nlohmann::ordered_json lengths = nlohmann::ordered_json::array();
+  for (const engine::LengthBin& bin : check.lengths) {
+    lengths.push_back({{"from", bin.from}, {"to", bin.to}, {"examples", bin.examples}});
+  }
+  nlohmann::ordered_json samples = nlohmann::ordered_json::array();
+  for (const engine::MaskedExample& sample : check.samples) {
+    nlohmann::ordered_json pieces = nlohmann::ordered_json::array();
+    for (const engine::MaskedText& piece : sample.pieces) {
+      pieces.push_back({{"text", piece.text}, {"learned", piece.learned}});
+    }
+    samples.push_back({{"id", sample.id}, {"pieces", pieces}});
+  }
+  return {{"whole", check.whole},
+          {"ends_learned", check.ends_learned},
+          {"leaked", check.leaked},
+          {"leaked_ids", check.leaked_ids},
+          {"compared", check.compared},
+          {"served_otherwise", check.served_otherwise},
+          {"lengths", lengths},
+          {"step_tokens",
+           {{"min", check.step_tokens_min},
+            {"median", check.step_tokens_median},
+            {"max", check.step_tokens_max}}},
+          {"samples", samples},
+          {"problems", check.problems},
+          {"warnings", check.warnings}};
 }
 
 engine::DatasetFiles ToDatasetFiles(const v1::DatasetFiles& dataset) {
@@ -290,6 +320,7 @@ std::string ToPlanJson(const engine::PlanResult& plan, int ranks) {
         {"overhead", memory.overhead},
         {"total", memory.total()}}},
       {"datasets", datasets},
+      {"check", ToJson(plan.check)},
       {"warnings", plan.warnings},
   };
   return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);

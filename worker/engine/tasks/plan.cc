@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "worker/engine/batches/batch.h"
+#include "worker/engine/data/inspect.h"
 #include "worker/engine/data/prepare.h"
 #include "worker/engine/formats/weights.h"
 #include "worker/engine/tasks/check.h"
@@ -68,6 +69,7 @@ Result<PlanResult> Plan(const TrainTask& task, int world_size) {
     const std::string warmup = WarmupWarning(task, plan->steps());
     if (!warmup.empty()) result.warnings.push_back(warmup);
     const MicroBatchShape largest = CountSteps(task, *data.train, *plan, world_size, result);
+    ATTUNE_ASSIGN_OR_RETURN(result.check, Inspect(task.data, data, *plan));
     const double room = static_cast<double>(result.sequences) * task.data.train.sequence_length;
     result.fill = room > 0 ? static_cast<double>(result.tokens) / room : 0;
     result.fill_limit = FillLimit(*data.train, *plan, task.data.train.sequence_length);

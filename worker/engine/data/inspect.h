@@ -1,0 +1,28 @@
+#pragma once
+
+// Whether a job's data can teach what it is meant to, told from its tokens and from a few of its
+// rows. No torch here.
+
+#include <string>
+
+#include "common/base/status.h"
+#include "worker/engine/data/plan.h"
+#include "worker/engine/data/prepare.h"
+#include "worker/engine/data_check.h"
+
+namespace attune::engine {
+
+// All that is told of prepared data and its plan. Reads ids and targets of every example.
+Result<DataCheck> Inspect(const PrepareTask& task, const PreparedData& data, const StepPlan& plan);
+
+struct EndCounts {
+  int64_t whole = 0, learned = 0;  // as DataCheck has them
+};
+// end_ids: tokens that end a generation.
+EndCounts CountEnds(const TokenShard& shard, const std::vector<uint32_t>& end_ids,
+                    int sequence_length);
+
+// Why a job with such data is refused; empty when it is not.
+std::string EndProblem(const EndCounts& ends, const TrainOptions& train);
+
+}  // namespace attune::engine
