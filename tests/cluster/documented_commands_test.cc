@@ -167,6 +167,8 @@ TEST_F(DocumentedCommandsTest, ExamplesOfTheCommandLine) {
 }
 
 TEST_F(DocumentedCommandsTest, RowsAreAddedToADataSet) {
+  Succeeds("attune model import smollm2 ./SmolLM2-135M-Instruct");
+  cluster_.Write("work/job.yaml", "base: smollm2\ndataset: questions\nmethod: full\n");
   for (const Block& block : Blocks("docs/datasets.md")) {
     if (block.language != "sh") continue;
     for (const std::string& line : Lines(block.text)) Succeeds(line);
@@ -182,7 +184,6 @@ TEST_F(DocumentedCommandsTest, RowsAreAddedToADataSet) {
   };
   EXPECT_EQ(labelled(second), labelled(first) + 1);
   // A job trains on what has answers, and on nothing else.
-  Succeeds("attune model import smollm2 ./SmolLM2-135M-Instruct");
   const std::string spec = "base: smollm2\ndataset: DATA\nmethod: full\nranks: 1\n";
   cluster_.Write("work/all.yaml", std::regex_replace(spec, std::regex("DATA"), "questions"));
   cluster_.Write("work/none.yaml", std::regex_replace(spec, std::regex("DATA"), "prompts"));
