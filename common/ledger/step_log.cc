@@ -107,6 +107,10 @@ Result<StepLog> ParseStepLog(std::span<const std::byte> bytes) {
   for (size_t i = 0; i < records; ++i) {
     const std::byte* record = header + kHeaderBytes + i * kRecordBytes;
     const AppliedStep step{LoadU32(record), {LoadU64(record + 8), LoadU64(record + 16)}};
+    // After a loss of power a file may end in zeros: steps that nothing relied on yet.
+    if (std::all_of(record, header + bytes.size(), [](std::byte b) { return b == std::byte{0}; })) {
+      break;
+    }
     if (LoadU32(record + 4) != CheckOf(attempt.generation, step) || step.step == 0) {
       return DataLoss("record " + std::to_string(i + 1) + " is damaged");
     }

@@ -178,8 +178,9 @@ const std::vector<Field>& Table() {
       {.path = "train.require_end",
        .type = "true or false",
        .fallback = "true",
-       .doc = "Refuse data of which no example teaches the model to stop: what is learned ends with "
-              "no token that ends a generation. `attune dataset check` shows how many do."},
+       .doc =
+           "Refuse data of which no example teaches the model to stop: what is learned ends with "
+           "no token that ends a generation. `attune dataset check` shows how many do."},
       {.path = "optimizer.name",
        .type = "string",
        .fallback = "adamw",

@@ -1,6 +1,7 @@
 #include "coordinator/api/dataset_service.h"
 
 #include <algorithm>
+#include <set>
 
 #include "common/rpc/rpc.h"
 #include "coordinator/api/answer.h"
@@ -42,10 +43,14 @@ Status DatasetService::ReadSources(grpc::ServerContext* context,
                                    const v1::ImportDatasetRequest::Header& header,
                                    datasets::Import* import) {
   ATTUNE_RETURN_IF_ERROR(ReadChunks(reader, import));
+  std::set<std::string> seen;
   for (const std::string& uri : header.uris()) {
+    std::string now;  // what is read of this address
     ATTUNE_RETURN_IF_ERROR(objects::ReadMatching(
         patience_, uri, [&](const std::string& file, std::string_view bytes) -> Status {
           if (context->IsCancelled()) return Cancelled("nobody waits for the import any more");
+          if (file != now && !seen.insert(file).second) return Status();  // of another address, too
+          now = file;
           return import->Append(file, bytes);
         }));
   }

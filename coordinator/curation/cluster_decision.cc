@@ -63,6 +63,13 @@ void ClusterDecision::FindMembers(const ClusterFacts& facts) {
     if (!cluster.validation) cluster.validation = i;
     if (facts.present(i)) AddCompared(i, &cluster.validations);
   }
+  // New ones go to validation with the older one there, and are as much a copy of what is on train.
+  for (uint32_t i = facts.base; i < first_.size(); ++i) {
+    const auto found = clusters_.find(first_[i]);
+    if (found == clusters_.end() || !found->second.validation || found->second.is_template)
+      continue;
+    if (facts.side(i) == Side::kUndecided) AddCompared(i, &found->second.validations);
+  }
 }
 
 std::optional<Loss> ClusterDecision::Judge(const ClusterFacts& facts, uint32_t example,

@@ -60,7 +60,7 @@ class ClusterDecision {
  private:
   struct Cluster {
     std::optional<uint32_t> validation, train;  // the first of the base version
-    std::vector<uint32_t> validations;          // present ones
+    std::vector<uint32_t> validations;          // present ones that are there, or go there
     std::vector<uint32_t> kept;
     uint64_t staying = 0;
     bool is_template = false;

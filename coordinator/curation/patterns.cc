@@ -126,6 +126,15 @@ Result<PatternSet> PatternSet::Make(std::span<const PatternRule> rules) {
   return set;
 }
 
+namespace {
+
+// Whether a cut there would leave invalid UTF-8: an expression may match single bytes (\C).
+bool IsInsideCharacter(std::string_view text, size_t at) {
+  return at < text.size() && (static_cast<unsigned char>(text[at]) & 0xc0) == 0x80;
+}
+
+}  // namespace
+
 void PatternSet::FindAll(size_t rule, std::string_view text,
                          std::vector<PatternMatch>* matches) const {
   const RE2& regex = *compiled_[rule]->regex;
@@ -139,8 +148,10 @@ void PatternSet::FindAll(size_t rule, std::string_view text,
     const auto begin = static_cast<size_t>(part.data() - text.data());
     size_t end = begin + part.size();
     const auto whole_end = static_cast<size_t>(found[0].data() - text.data()) + found[0].size();
-    const bool is = end > begin && (builtin == nullptr || builtin->check == nullptr ||
-                                    builtin->check(text, begin, &end));
+    const bool whole = !IsInsideCharacter(text, begin) && !IsInsideCharacter(text, end);
+    const bool is =
+        whole && end > begin &&
+        (builtin == nullptr || builtin->check == nullptr || builtin->check(text, begin, &end));
     if (is) matches->push_back({rule, begin, end});
     // What a check refuses may hide one that begins within it.
     const bool again = !is && whole_end - begin <= kRetryBytesMax;

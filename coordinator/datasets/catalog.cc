@@ -228,6 +228,8 @@ Result<v1::ListDatasetsResponse> Catalog::List(const v1::ListDatasetsRequest& re
   for (const std::string& record : page.records) {
     ATTUNE_ASSIGN_OR_RETURN(v1::DatasetVersion version, ParseRecord(record));
     version.clear_source_files();  // there may be thousands
+    version.clear_sources();
+    version.clear_rejected_rows();
     *response.add_datasets() = std::move(version);
   }
   response.set_next_page_token(page.next_page_token);

@@ -147,13 +147,14 @@ bool Curator::CheckPatterns(Row* row, bool allow_unlabelled, Verdict* verdict) c
     if (rule.action == Action::kDrop) return true;
   }
   if (!scan.redacted) return false;
-  Result<Row> redacted = ParseRow(content.dump(), allow_unlabelled);
+  Result<Row> redacted = ParseRow(DumpRowJson(content), allow_unlabelled);
   if (!redacted.ok()) {  // what is left is no example, as an expression took a part of its form
     verdict->findings.back().action = "drop";
     verdict->findings.back().evidence = redacted.status().message();
     return true;
   }
   redacted->metadata = std::move(metadata);
+  redacted->shape = row->shape;
   redacted->ignored_keys = std::move(row->ignored_keys);
   redacted->likely_answer = std::move(row->likely_answer);
   *row = *std::move(redacted);

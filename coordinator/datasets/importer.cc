@@ -15,6 +15,7 @@ namespace attune::datasets {
 namespace {
 
 constexpr int kReasonsInMessage = 3;
+constexpr uint32_t kRowsACheck = 1024;  // of whether anybody waits
 
 ImportOptions Filled(ImportOptions options) {
   spec::FillDefaults(&options.curation);
@@ -230,7 +231,10 @@ Status Importer::WriteShards() {
   if (base_ != nullptr) {
     ATTUNE_RETURN_IF_ERROR(base_->WriteStaying(split.counts(), options_.shard_bytes, &writer_));
   }
-  return spool_.Drain([&](const SpooledRow& row) -> Status {
+  return spool_.Drain([&, rows = uint32_t{0}](const SpooledRow& row) mutable -> Status {
+    if (rows++ % kRowsACheck == 0 && options_.cancelled && options_.cancelled()) {
+      return Cancelled("the import was given up");
+    }
     if (near_ != nullptr) {
       if (auto loss = near_->decision().LossOf(row.number)) return LoseRow(row, *loss);
     }

@@ -102,18 +102,20 @@ Status NearDuplicatePass::AddBase(const v1::DatasetVersion& version, const Shard
     if (signatures.size() != examples) return DataLoss("not as many signatures as examples");
     return near_->AddStored(signatures, std::move(file));
   };
+  const uint64_t first = base_examples_;
+  base_examples_ += examples;
   const fs::path kept = fs::path(version.path()) / SignatureFileOf(shard);
   if (add(kept).ok()) {
     kept_.emplace(shard.sha256, kept);
     return Status();
   }
   const fs::path made = scratch_ / SignatureFileOf(shard);
-  ATTUNE_RETURN_IF_ERROR(MakeSignatures(version, shard, examples, made));
+  ATTUNE_RETURN_IF_ERROR(MakeSignatures(version, shard, first, examples, made));
   return add(made);
 }
 
 Status NearDuplicatePass::MakeSignatures(const v1::DatasetVersion& version, const Shard& shard,
-                                         uint64_t examples, const fs::path& file) {
+                                         uint64_t first, uint64_t examples, const fs::path& file) {
   std::vector<curation::Signature> signatures;
   LineBatch batch(&signatures);
   Status read = ReadShard(version, shard, [&](std::string_view line) { return batch.Add(line); });
@@ -123,6 +125,7 @@ Status NearDuplicatePass::MakeSignatures(const v1::DatasetVersion& version, cons
   if (!read.ok()) {
     spdlog::warn("near-duplicates of {} are not looked for: {}", shard.file, read.message());
     signatures.clear();
+    made_up_.push_back({first, examples});
     for (uint64_t i = 0; i < examples; ++i) signatures.push_back(UniqueSignature(shard, i));
   }
   return WriteNamed(file, curation::FormatSignatureFile(shard.sha256, signatures),
@@ -157,6 +160,13 @@ Status NearDuplicatePass::WriteFile(const fs::path& folder, const Shard& shard,
     fs::create_hard_link(kept->second, file, error);
     if (!error) return Status();
   }
+  // The next import makes them of the rows that are sound again.
+  const auto is_made_up = [this](uint32_t example) {
+    return std::ranges::any_of(made_up_, [&](const MadeUp& part) {
+      return example >= part.first && example - part.first < part.examples;
+    });
+  };
+  if (std::ranges::any_of(examples, is_made_up)) return Status();
   std::vector<curation::Signature> signatures;
   signatures.reserve(examples.size());
   for (uint32_t example : examples) signatures.push_back(near_->At(example));

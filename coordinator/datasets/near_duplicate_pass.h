@@ -55,13 +55,20 @@ class NearDuplicatePass {
  private:
   NearDuplicatePass(std::filesystem::path scratch, v1::NearDuplicatesSpec spec,
                     BaseVersion::Use use, curation::NearDuplicates near);
-  Status MakeSignatures(const v1::DatasetVersion& version, const Shard& shard, uint64_t examples,
-                        const std::filesystem::path& file);
+  Status MakeSignatures(const v1::DatasetVersion& version, const Shard& shard, uint64_t first,
+                        uint64_t examples, const std::filesystem::path& file);
 
   const std::filesystem::path scratch_;
   const v1::NearDuplicatesSpec spec_;
   const BaseVersion::Use use_;
+  // Examples from first on, whose signatures only stand for those that cannot be made.
+  struct MadeUp {
+    uint64_t first, examples;
+  };
+
   std::map<std::string, std::filesystem::path> kept_;  // sound files, by their shard's SHA-256
+  uint64_t base_examples_ = 0;
+  std::vector<MadeUp> made_up_;
   std::unique_ptr<curation::NearDuplicates> near_;
   std::unique_ptr<curation::ClusterDecision> decision_;
 };

@@ -16,6 +16,7 @@ using ledger::StepLog;
 
 constexpr uint32_t kPageMax = 10'000;
 constexpr int kReportsAtOnce = 1000;
+constexpr size_t kProblemsMax = 1000;  // told, whatever their kind
 
 Result<PlanFile> OpenPlan(const fs::path& run, const v1::Job& job) {
   if (job.kind() != v1::Job::TRAIN) {
@@ -76,6 +77,10 @@ Status CompareReports(Database* database, std::span<const StepLog> logs, v1::Job
       }
       if (point.examples_digest() == record->second.applied_digest()) {
         out->set_reported_steps(out->reported_steps() + 1);
+        continue;
+      }
+      if (static_cast<size_t>(out->problems_size()) >= kProblemsMax) {
+        out->set_problems_left_out(out->problems_left_out() + 1);
         continue;
       }
       v1::LedgerProblem* problem = out->add_problems();

@@ -59,6 +59,10 @@ v1::TrainerTask MakePrepareTask(const JobRecord& record, const TaskFiles& files,
                                 const std::string& storage, uint32_t rank) {
   v1::TrainerTask task = MakeTask(record, files, storage, rank, PrepareTaskId(record));
   task.mutable_prepare();
+  // Whoever asks for a plan is told what is wrong with the data, all at once.
+  if (record.job.kind() == v1::Job::PLAN) {
+    task.mutable_spec()->mutable_train()->set_require_end(false);
+  }
   return task;
 }
 

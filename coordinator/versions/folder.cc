@@ -190,6 +190,8 @@ Result<std::string> Commit(Database* database, const Table& table, const Tempora
 }
 
 Status MarkRemoved(const fs::path& folder) {
+  std::error_code error;
+  if (!fs::exists(folder, error) && !error) return Status();  // it was lost, and may be forgotten
   return WriteFileAtomically(folder / kUncommittedMark, "");
 }
 

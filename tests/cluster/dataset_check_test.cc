@@ -56,8 +56,8 @@ class DatasetCheckTest : public ::testing::Test {
 };
 
 TEST_F(DatasetCheckTest, SaysWhatIsLearned) {
-  const Finished checked = cluster_.Attune({"dataset", "check", "chats", "--base", "tiny", "--set",
-                                            "train.sequence_length=256"});
+  const Finished checked = cluster_.Attune(
+      {"dataset", "check", "chats", "--base", "tiny", "--set", "train.sequence_length=256"});
   ASSERT_EQ(checked.exit_code, 0) << checked.out << checked.err;
   for (const char* text : {"whole examples teach the model to stop", "none is cut or left out",
                            "no training example is in a validation split", "⟦It is ",
@@ -92,8 +92,8 @@ TEST_F(DatasetCheckTest, DataThatTeachesNoEndIsRefused) {
   EXPECT_THAT(refused["reason"].get<std::string>(), HasSubstr("train.require_end"));
   EXPECT_EQ(refused.value("restarts", 0), 0) << "the user's data is not tried again";
 
-  const Finished allowed = cluster_.Attune({"job", "submit", file, "--set",
-                                            "train.require_end=false", "--watch", "-o", "json"});
+  const Finished allowed = cluster_.Attune(
+      {"job", "submit", file, "--set", "train.require_end=false", "--watch", "-o", "json"});
   EXPECT_EQ(allowed.exit_code, 0) << allowed.err;
 }
 
@@ -101,14 +101,15 @@ TEST_F(DatasetCheckTest, AnExampleOnBothSidesIsNamed) {
   // In one data set all of it is trained on that another holds out.
   std::string rows;
   for (int i = 0; i < 30; ++i) rows += Chat(i, "What is " + std::to_string(i) + "?");
-  const Finished imported = cluster_.Attune(
-      {"dataset", "import", "again", cluster_.Write("in/again.jsonl", rows).string(),
-       "--validation", "0"});
+  const Finished imported =
+      cluster_.Attune({"dataset", "import", "again",
+                       cluster_.Write("in/again.jsonl", rows).string(), "--validation", "0"});
   ASSERT_EQ(imported.exit_code, 0) << imported.err;
   const Json held = cluster_.AttuneJson({"dataset", "show", "chats"});
-  const std::string file = cluster_.Write("both.yaml",
-                                          "base: tiny\ndataset: [chats, again]\nmethod: full\n"
-                                          "train: {sequence_length: 256}\n")
+  const std::string file = cluster_
+                               .Write("both.yaml",
+                                      "base: tiny\ndataset: [chats, again]\nmethod: full\n"
+                                      "train: {sequence_length: 256}\n")
                                .string();
   const Json plan = cluster_.AttuneJson({"dataset", "check", "--job", file});
   EXPECT_EQ(std::to_string(plan["check"]["leaked"].get<int>()),

@@ -37,6 +37,9 @@ Result<int> RunDatasetCheck(Session& session, const Arguments& arguments) {
   ATTUNE_ASSIGN_OR_RETURN(v1::SubmitJobRequest request, ReadRequest(session, arguments));
   const v1::JobSpec spec = request.spec();
   ATTUNE_ASSIGN_OR_RETURN(const auto plan, PlanJob(session, std::move(request)));
+  if (!plan.contains("check")) {
+    return FailedPrecondition("the workers are of an older version, which does not check data");
+  }
   session.printer().Object(plan, spec.name(),
                            DataCheckCard(plan, spec, static_cast<int>(samples),
                                          {.now = session.io().clock->Now(),

@@ -11,7 +11,8 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr int kBarWidth = 40;
-constexpr size_t kSampleLines = 12;  // of each sample; the rest is left out
+// Of each piece of a sample; what is between is left out.
+constexpr size_t kFirstLines = 4, kLastLines = 4;
 
 double NumberAt(const Json& json, const char* key) {
   const auto found = json.is_object() ? json.find(key) : json.end();
@@ -101,21 +102,22 @@ std::string Printable(std::string text) {
   return text;
 }
 
-std::string FirstLines(const std::string& text) {
-  size_t end = 0;
-  for (size_t lines = 0; lines < kSampleLines; ++lines) {
-    end = text.find('\n', end);
-    if (end == std::string::npos) return text;
-    ++end;
+// The first and the last lines.
+std::string Abridged(const std::string& text) {
+  std::vector<size_t> starts = {0};
+  for (size_t end; (end = text.find('\n', starts.back())) != std::string::npos;) {
+    starts.push_back(end + 1);
   }
-  return text.substr(0, end) + "…\n";
+  if (starts.size() <= kFirstLines + kLastLines + 1) return text;
+  return text.substr(0, starts[kFirstLines]) + "…\n" +
+         text.substr(starts[starts.size() - kLastLines]);
 }
 
 std::string SampleText(const Json& sample, bool color) {
   std::string text;
   for (const Json& piece : At(sample, "pieces")) {
     const bool learned = At(piece, "learned") == true;
-    const std::string words = Printable(TextAt(piece, "text"));
+    const std::string words = Abridged(Printable(TextAt(piece, "text")));
     if (color) {
       text += PaintLines(words, learned ? Style::kGreen : Style::kDim, color);
     } else {
@@ -123,8 +125,8 @@ std::string SampleText(const Json& sample, bool color) {
     }
   }
   return "\n" + Paint("Example " + TextAt(sample, "id"), Style::kBold, color) +
-         (color ? " (learned: " + Paint("green", Style::kGreen, color) + ")" : "") + "\n" +
-         FirstLines(text + "\n");
+         (color ? " (learned: " + Paint("green", Style::kGreen, color) + ")" : "") + "\n" + text +
+         "\n";
 }
 
 void AddWords(const Json& list, const char* key, Style style, Card* card) {

@@ -41,6 +41,9 @@ Result<std::vector<std::string>> Expand(const std::string& pattern) {
     if (folder.empty()) path = path.substr(2);  // "./"
     if (!is_folder && MatchesGlob(pattern, path)) files.push_back(std::move(path));
   }
+  if (error && error != std::errc::no_such_file_or_directory) {
+    return ErrnoStatus(error.value(), "list what matches " + pattern);
+  }
   std::ranges::sort(files);
   if (files.empty()) return NotFound("no file matches " + pattern);
   return files;

@@ -122,10 +122,11 @@ class FileUpload {
     Request part;
     part.mutable_chunk()->set_file(file == "-" ? "standard input" : file);
     std::string buffer(kUploadChunk, '\0');
-    while (*going && *in) {
+    // An empty file is sent, too, so that it is known of.
+    for (bool first = true; *going && *in; first = false) {
       in->read(buffer.data(), static_cast<std::streamsize>(buffer.size()));
       const size_t size = static_cast<size_t>(in->gcount());
-      if (size == 0) break;
+      if (size == 0 && !first) break;
       part.mutable_chunk()->set_data(buffer.data(), size);
       *going = writer->Write(part);
       sent_ += size;

@@ -25,9 +25,9 @@ struct MaskedExample {
 // Of what an epoch trains on. The end of an example is looked for where it was surely not cut: in
 // those shorter than the sequence length, and at most in the first million.
 struct DataCheck {
-  int64_t whole = 0;         // examples that are not cut
-  int64_t ends_learned = 0;  // of them: those that teach the model to stop
-  int64_t leaked = 0;        // distinct examples that validation has, too
+  int64_t whole = 0;                    // examples that are not cut
+  int64_t ends_learned = 0;             // of them: those that teach the model to stop
+  int64_t leaked = 0;                   // distinct examples that validation has, too
   std::vector<std::string> leaked_ids;  // the first few
   // Of the first rows of each data set with a question and an answer: those where the tokens that
   // the model is given to answer are not those that its answer followed in training.

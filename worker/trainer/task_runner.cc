@@ -175,7 +175,9 @@ Result<v1::TaskDone> TaskRunner::Execute(const v1::TrainerTask& task, TaskObserv
   switch (task.kind_case()) {
     case v1::TrainerTask::kPrepare: {
       ATTUNE_ASSIGN_OR_RETURN(auto result, engine::Prepare(ToPrepareTask(task, place_), observer));
-      ATTUNE_RETURN_IF_ERROR(engine::CheckTeaches(ToPrepareTask(task, place_)));
+      if (task.rank() == 0) {
+        ATTUNE_RETURN_IF_ERROR(engine::CheckTeaches(ToPrepareTask(task, place_)));
+      }
       return FromPrepareResult(result);
     }
     case v1::TrainerTask::kTrain:

@@ -18,9 +18,10 @@ namespace {
 constexpr int64_t kBufferBytes = 1 << 20;  // of each column's stream
 constexpr int64_t kBatchBytes = 8 << 20;   // aimed at
 constexpr int64_t kBatchRowsMax = 1024;
-constexpr int32_t kThriftStringMax = 8 << 20, kThriftListMax = 200'000;
-constexpr uint64_t kRowOverhead = 64;  // an empty row is work, too
-constexpr int64_t kFooterEnd = 8;      // its length and the magic bytes
+constexpr int32_t kThriftStringMax = 8 << 20,
+                  kThriftListMax = 10'000;  // the schema is walked recursively
+constexpr uint64_t kRowOverhead = 64;       // an empty row is work, too
+constexpr int64_t kFooterEnd = 8;           // its length and the magic bytes
 
 Status FromArrow(const arrow::Status& status) {
   if (status.ok()) return Status();

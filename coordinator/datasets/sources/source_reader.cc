@@ -30,6 +30,11 @@ class AfterByteOrderMark final : public ByteSink {
   bool begun_ = false;
 };
 
+// Of these formats no file is empty; of the others one without rows may be.
+bool HasContentWhenWhole(const std::string& file) {
+  return file.ends_with(".parquet") || file.ends_with(".gz") || file.ends_with(".zst");
+}
+
 }  // namespace
 
 SourceReader::SourceReader(SourceOptions options, RowHandler handler)
@@ -51,6 +56,12 @@ Status SourceReader::Begin(const std::string& file) {
   if (files_.size() == kSourcesMax) {
     return InvalidArgument("more than " + std::to_string(kSourcesMax) + " files in one import");
   }
+  names_bytes_ += file.size();
+  if (names_bytes_ > kNamesBytesMax) {
+    return InvalidArgument("the names of the files have more than " +
+                           std::to_string(kNamesBytesMax >> 20) +
+                           " MiB in all: import them in parts, or as fewer files");
+  }
   file_ = file;
   files_.emplace_back().set_name(Shorten(file, kFileNameBytesMax));
   sha256_ = std::make_unique<Sha256>();
@@ -62,6 +73,9 @@ Status SourceReader::EndFile() {
   if (!sink_) return Status();
   ATTUNE_RETURN_IF_ERROR(Named(sink_->End()));
   sink_.reset();
+  if (files_.back().bytes() == 0 && HasContentWhenWhole(file_)) {
+    return InvalidArgument(file_ + " is empty: it was cut off");
+  }
   files_.back().set_sha256(sha256_->Hex());
   return Status();
 }

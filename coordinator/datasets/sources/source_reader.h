@@ -24,6 +24,8 @@
 namespace attune::datasets {
 
 inline constexpr int kSourcesMax = 10'000;
+// A version's record has them; it must fit into a message.
+inline constexpr size_t kNamesBytesMax = 2 << 20;
 
 struct SourceOptions {
   // Where Parquet files are set aside while they arrive; nothing is left there.
@@ -63,6 +65,7 @@ class SourceReader {
   const SourceOptions options_;
   const RowHandler handler_;
   std::vector<v1::SourceFile> files_;
+  size_t names_bytes_ = 0;
   // Of the file at hand.
   std::string file_;
   std::unique_ptr<ByteSink> sink_;

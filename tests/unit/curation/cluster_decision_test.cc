@@ -80,6 +80,15 @@ TEST(ClusterDecision, TrainLosesWhatValidationHas) {
   EXPECT_FLOAT_EQ(decision.LossOf(0)->similarity, 0.9f);
 }
 
+TEST(ClusterDecision, TrainLosesWhatIsLikeAnExampleThatGoesToValidation) {
+  ClusterFacts facts = Facts("tvn", {0, 0, 0});
+  facts.similarity = [](uint32_t a, uint32_t b) { return a + b == 1 ? 0.7 : 0.9; };
+  const ClusterDecision decision(facts);
+  EXPECT_EQ(decision.Representative(2), 1u);
+  EXPECT_THAT(Lost(decision, 3), ElementsAre(0));
+  EXPECT_EQ(decision.LossOf(0)->of, 2u);
+}
+
 TEST(ClusterDecision, RemovesAllButTheFirst) {
   ClusterFacts facts = Facts("nnnpn", {0, 0, 2, 0, 0});
   facts.remove = true;

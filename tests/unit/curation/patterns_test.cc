@@ -184,6 +184,12 @@ TEST(PatternSet, OfOverlappingMatchesTheStrongerActionWins) {
   EXPECT_EQ(matches[0].pattern, 1u);
 }
 
+TEST(PatternSet, CutsNoCharacterInTwo) {
+  const PatternSet set = Make({{"byte", "a\\C", Action::kRedact}});
+  EXPECT_THAT(set.Find("a\xc3\xa9"), IsEmpty());
+  EXPECT_EQ(set.Find("ab").size(), 1u);
+}
+
 TEST(PatternSet, SaysWhatIsWrongWithARule) {
   const auto error = [](const std::vector<PatternRule>& rules) {
     return PatternSet::Make(rules).status().message();

@@ -44,9 +44,9 @@ TEST(CountEnds, AnEndThatIsLearnedLastCounts) {
 
 TEST(CountEnds, AnEndThatIsMaskedOrOfAnEarlierTurnDoesNot) {
   Shard shard;
-  shard.Add({1, 2, kEnd}, {0, 1, 0});           // the mask leaves it out
-  shard.Add({1, kEnd, 2, 3}, {0, 1, 0, 1});     // the last turn has none
-  shard.Add({1, 2, 3, 4}, {0, 1, 1, 1});        // there is none at all
+  shard.Add({1, 2, kEnd}, {0, 1, 0});        // the mask leaves it out
+  shard.Add({1, kEnd, 2, 3}, {0, 1, 0, 1});  // the last turn has none
+  shard.Add({1, 2, 3, 4}, {0, 1, 1, 1});     // there is none at all
   EXPECT_EQ(Count(shard).whole, 3);
   EXPECT_EQ(Count(shard).learned, 0);
 }

@@ -4,7 +4,6 @@
 #include <array>
 #include <cstdio>
 #include <cstring>
-#include <set>
 
 #include "common/base/utf8.h"
 #include "worker/engine/data/dataset_work.h"
@@ -57,15 +56,16 @@ void FindLeaks(const PreparedData& data, DataCheck* check) {
     held_out.push_back(IdOf(data.validation->Example(i)));
   }
   std::ranges::sort(held_out);
-  std::set<Id> leaked;
+  std::vector<bool> is_leaked(held_out.size(), false);
   for (size_t i = 0; i < data.train->size(); ++i) {
     const Id id = IdOf(data.train->Example(i));
-    if (std::ranges::binary_search(held_out, id)) leaked.insert(id);
-  }
-  check->leaked = static_cast<int64_t>(leaked.size());
-  for (const Id& id : leaked) {
-    if (check->leaked_ids.size() == kIdsNamed) break;
-    check->leaked_ids.push_back(Hex(id));
+    const auto found = std::ranges::lower_bound(held_out, id);
+    if (found == held_out.end() || *found != id) continue;
+    const auto place = static_cast<size_t>(found - held_out.begin());
+    if (is_leaked[place]) continue;
+    is_leaked[place] = true;
+    ++check->leaked;
+    if (check->leaked_ids.size() < kIdsNamed) check->leaked_ids.push_back(Hex(id));
   }
 }
 
@@ -75,7 +75,8 @@ std::vector<LengthBin> Histogram(std::span<const uint32_t> lengths, int sequence
   for (int from = 1; from <= sequence_length; from += width) {
     bins.push_back({from, std::min(from + width - 1, sequence_length), 0});
   }
-  for (const uint32_t length : lengths) ++bins[(length - 1) / static_cast<uint32_t>(width)].examples;
+  for (const uint32_t length : lengths)
+    ++bins[(length - 1) / static_cast<uint32_t>(width)].examples;
   return bins;
 }
 
@@ -127,8 +128,7 @@ std::string Quoted(const text::Tokenizer& tokenizer, std::span<const uint32_t> i
 // Looks at rows as they are trained on and as they are served.
 class RowCheck {
  public:
-  RowCheck(const TokenizeOptions& options, DataCheck* check)
-      : options_(options), check_(check) {}
+  RowCheck(const TokenizeOptions& options, DataCheck* check) : options_(options), check_(check) {}
 
   Status Row(const std::string& line) {
     ATTUNE_ASSIGN_OR_RETURN(const TokenizedExample example, TokenizeExample(line, options_));
@@ -138,8 +138,8 @@ class RowCheck {
     }
     auto prompt = PromptOf(line, options_.assets);
     if (!prompt.ok()) return Status();  // a plain text asks nothing
-    ATTUNE_ASSIGN_OR_RETURN(const text::Encoding served, options_.assets.tokenizer->Encode(
-                                                             prompt->text, prompt->add_special));
+    ATTUNE_ASSIGN_OR_RETURN(const text::Encoding served,
+                            options_.assets.tokenizer->Encode(prompt->text, prompt->add_special));
     if (served.ids.size() >= example.tokens.size()) return Status();  // the answer was cut off
     Compare(example, served.ids);
     return Status();
@@ -178,8 +178,8 @@ std::string Of(int64_t part, int64_t whole) {
   return std::to_string(part) + " of " + std::to_string(whole);
 }
 
-void AddVerdicts(const TrainOptions& train, const std::string& first_difference,
-                 bool model_has_end, DataCheck* check) {
+void AddVerdicts(const TrainOptions& train, const std::string& first_difference, bool model_has_end,
+                 DataCheck* check) {
   const EndCounts ends{check->whole, check->ends_learned};
   if (!model_has_end) {
     check->warnings.push_back(
@@ -209,8 +209,9 @@ void AddVerdicts(const TrainOptions& train, const std::string& first_difference,
 EndCounts CountEnds(const TokenShard& shard, const std::vector<uint32_t>& end_ids,
                     int sequence_length) {
   EndCounts counts;
-  const size_t size = std::min(shard.size(), kEndsLookedAt);
-  for (size_t i = 0; i < size; ++i) {
+  // Of all data sets of a mix, which follow each other.
+  const size_t stride = (shard.size() + kEndsLookedAt - 1) / kEndsLookedAt;
+  for (size_t i = 0; i < shard.size(); i += stride) {
     if (shard.lengths()[i] >= static_cast<uint32_t>(sequence_length)) continue;
     ++counts.whole;
     counts.learned += TeachesEnd(shard.Example(i), end_ids);
@@ -231,8 +232,8 @@ Status CheckTeaches(const PrepareTask& task) {
   ATTUNE_ASSIGN_OR_RETURN(const text::TextAssets assets, LoadModelText(task.base));
   if (assets.end_ids.empty()) return Status();
   ATTUNE_ASSIGN_OR_RETURN(const PreparedData data, OpenPrepared(task));
-  const std::string problem = EndProblem(
-      CountEnds(*data.train, assets.end_ids, task.train.sequence_length), task.train);
+  const std::string problem =
+      EndProblem(CountEnds(*data.train, assets.end_ids, task.train.sequence_length), task.train);
   if (problem.empty()) return Status();
   return InvalidArgument("the data cannot teach the model: " + problem)
       .WithField("train.require_end");
