@@ -15,6 +15,7 @@ import pathlib
 import shutil
 import statistics
 import subprocess
+import sysconfig
 import threading
 import time
 
@@ -151,7 +152,8 @@ def run(options):
     data = WORK / f"rows-{options.rows}.jsonl"
     if not data.exists():
         step(f"writing {options.rows} rows")
-        folders = [path for path in (DEPS / "reference" / "lib", DEPS / "python") if path.exists()]
+        library = pathlib.Path(sysconfig.get_paths()["stdlib"])
+        folders = [path for path in (DEPS / "reference" / "lib", DEPS / "python", library) if path.exists()]
         made = data.with_suffix(".tmp")
         subprocess.run(["python3", ROOT / "tests" / "bench" / "data_rows.py", made, "--rows", str(options.rows), *folders],
                        check=True, stdout=subprocess.DEVNULL)

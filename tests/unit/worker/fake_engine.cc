@@ -11,6 +11,9 @@ FakeEngine& TheFakeEngine() {
 
 namespace attune::engine {
 
+Status CheckTeaches(const PrepareTask&) {
+  return Status();
+}
 Result<PrepareResult> Prepare(const PrepareTask& task, Observer& observer) {
   return attune::testing::TheFakeEngine().prepare(task, observer);
 }
