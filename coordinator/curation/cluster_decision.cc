@@ -12,8 +12,8 @@ std::optional<Loss> Nearest(const ClusterFacts& facts, uint32_t example,
   for (uint32_t other : others) {
     const double similarity = facts.similarity(example, other);
     if (similarity < facts.accepted) continue;
-    if (nearest && similarity <= nearest->similarity) continue;
-    nearest = Loss{near_validation, other, static_cast<float>(similarity)};
+    const Loss loss{near_validation, other, static_cast<float>(similarity)};
+    if (!nearest || loss.similarity > nearest->similarity) nearest = loss;
   }
   return nearest;
 }

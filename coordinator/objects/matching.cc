@@ -53,9 +53,12 @@ Status ReadMatching(const Patience& patience, const std::string& address, const 
   if (names.empty()) return NotFound("there is no object " + parts.folder + "/" + parts.pattern);
   for (const std::string& name : names) {
     const std::string file = ToValidUtf8(parts.folder + "/" + name);
-    ATTUNE_RETURN_IF_ERROR(take(file, ""));  // an empty one is known of, too
-    ATTUNE_RETURN_IF_ERROR(
-        source->Read(name, [&](std::string_view bytes) { return take(file, bytes); }));
+    bool is_empty = true;
+    ATTUNE_RETURN_IF_ERROR(source->Read(name, [&](std::string_view bytes) {
+      is_empty = false;
+      return take(file, bytes);
+    }));
+    if (is_empty) ATTUNE_RETURN_IF_ERROR(take(file, ""));
   }
   return Status();
 }

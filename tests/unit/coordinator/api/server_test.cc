@@ -7,7 +7,9 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <chrono>
 #include <fstream>
+#include <thread>
 
 #include "attune/v1/jobs.grpc.pb.h"
 #include "attune/v1/models.grpc.pb.h"
@@ -224,17 +226,24 @@ TEST_F(ServerTest, TwoProcessesDoNotShareANodesName) {
   EXPECT_THAT(refused.error_message(), HasSubstr("the key 'node'"));
   EXPECT_THAT(refused.error_message(), testing::ContainsRegex("127.0.0.1:.*127.0.0.1:"));
 
-  // The name is free when its stream has ended; the same process may always come back.
-  first->WritesDone();
-  EXPECT_TRUE(first->Finish().ok());
-  for (int i = 0; i < 2; ++i) {
+  const auto comes_in = [&] {
     auto context = Context();
     auto stream = stub->Connect(context.get());
-    ASSERT_TRUE(stream->Write(message));
-    EXPECT_TRUE(stream->Read(&command));
+    const bool taken = stream->Write(message) && stream->Read(&command);
     context->TryCancel();
     (void)stream->Finish();
+    return taken;
+  };
+  // The name is free when its stream has ended, of which the client hears a moment before; the same
+  // process may always come back.
+  first->WritesDone();
+  EXPECT_TRUE(first->Finish().ok());
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (!comes_in()) {
+    ASSERT_LT(std::chrono::steady_clock::now(), deadline);
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
+  EXPECT_TRUE(comes_in());
 }
 
 TEST_F(ServerTest, AnEmptyStorageIsNoClusterUnlessAskedFor) {
