@@ -112,8 +112,8 @@ TEST_F(DatasetCheckTest, AnExampleOnBothSidesIsNamed) {
                                       "train: {sequence_length: 256}\n")
                                .string();
   const Json plan = cluster_.AttuneJson({"dataset", "check", "--job", file});
-  EXPECT_EQ(std::to_string(plan["check"]["leaked"].get<int>()),
-            held["examples"]["validation"].get<std::string>());
+  EXPECT_GT(plan["check"]["leaked"], 0);
+  EXPECT_EQ(plan["check"]["leaked"], held["examples"]["validation"]);
   EXPECT_THAT(plan["check"]["warnings"].dump(), HasSubstr("validation split, too"));
 }
 
