@@ -65,26 +65,24 @@ class CurationTest : public ::testing::Test {
   std::vector<std::string> docs_;
 };
 
-// Each function once more with a comment behind it: nearly the same texts.
+// Each docstring once more with a word behind it: nearly the same texts.
 TEST_F(CurationTest, NearDuplicatesOfRealTextsShareASide) {
   std::string rows;
   for (size_t i = 0; i < 400; ++i) {
     const auto [prompt, completion] = Turns(docs_[i]);
-    rows += RowOf(prompt, completion) + RowOf(prompt + "\n# again", completion);
+    rows += RowOf(prompt, completion) + RowOf(prompt, completion + " Again.");
   }
   cluster_.Write("work/twice.jsonl", rows);
   Succeeds("attune dataset import twice twice.jsonl --validation 0.3");
   const Json version = cluster_.AttuneJson({"dataset", "show", "twice"});
   EXPECT_GT(version["found"]["near_duplicate"].get<int>(), 350);
   EXPECT_THAT(Succeeds("attune dataset show twice"), HasSubstr("on its side of the split"));
-  std::map<std::string, std::set<std::string>> sides;  // by the prompt without the comment
+  std::map<std::string, std::set<std::string>> sides;  // by the prompt
   for (const auto& entry : fs::directory_iterator(version["path"].get<std::string>())) {
     if (entry.path().extension() != ".jsonl") continue;
     const std::string file = entry.path().filename();
     for (const std::string& line : Lines(*ReadFile(entry.path()))) {
-      std::string prompt = Json::parse(line)["prompt"];
-      prompt = prompt.substr(0, prompt.rfind("\n# again"));
-      sides[prompt].insert(file.substr(0, file.find('-')));
+      sides[Json::parse(line)["prompt"]].insert(file.substr(0, file.find('-')));
     }
   }
   int apart = 0, in_validation = 0;
@@ -93,7 +91,7 @@ TEST_F(CurationTest, NearDuplicatesOfRealTextsShareASide) {
     in_validation += splits.contains("validation") ? 1 : 0;
   }
   EXPECT_GE(sides.size(), 390u);
-  EXPECT_LE(apart, 20);  // short ones, of which a comment is much
+  EXPECT_LE(apart, 20);  // the shortest, and what the signatures miss
   EXPECT_GT(in_validation, 60);
 }
 

@@ -92,6 +92,8 @@ TEST_F(DatasetVersionsTest, AnImportGoesOnWhereverItIsKilled) {
     Restart();
     const Finished finished = import.get();
     ASSERT_EQ(finished.exit_code, 0) << finished.err;
+    // Where the import came first, nothing has waited for the new coordinator yet.
+    ASSERT_TRUE(Eventually([&] { return cluster_.Attune({"job", "list"}).exit_code == 0; }));
     const Json version = Show(name);
     EXPECT_EQ(version["version"], 1);
     EXPECT_EQ(Examples(version), kRows);
