@@ -89,13 +89,13 @@ def prepare_with_attune(data):
     try:
         cluster.run("model", "import", "smollm2", GGUF)
         with Peak(is_ours) as peak:
-            imported, version = timed(lambda: cluster.run("dataset", "import", "rows", data, "--validation", "0", "-o", "json"))
+            imported, _ = timed(lambda: cluster.run("dataset", "import", "rows", data, "--validation", "0"))
             planned, plan = timed(lambda: cluster.run("job", "submit", spec, "--dry-run", "-o", "json"))
-        plan, version = json.loads(plan), json.loads(version)
+        plan = json.loads(plan)
     finally:
         cluster.down()
     return {"import": imported, "tokenize": planned, "total": imported + planned, "peak": peak.bytes, "fill": plan["fill"],
-            "rows": int(version["examples"]["train"]), "tokens": plan["tokens"]}
+            "rows": plan["examples"], "tokens": plan["tokens"]}
 
 
 def prepare_with_peer(data):

@@ -60,15 +60,13 @@ def main():
         return {"input_ids": whole[:length], "completion_mask": mask[:length]}
 
     rows = rows.map(tokenize, remove_columns=rows.column_names, num_proc=args.processes)
-    rows = rows.filter(lambda row: any(row["completion_mask"][1:]), num_proc=args.processes)
     lap("tokenize")
 
-    tokens = sum(len(ids) for ids in rows.with_format("arrow")["input_ids"][:].to_pylist()) \
-        if len(rows) < 1000 else sum(rows.data.column("input_ids").combine_chunks().value_lengths().to_pylist())
     kept = len(rows)
     last = time.time()
     packed = pack_dataset(rows, length, strategy="bfd")
     lap("pack")
+    tokens = sum(sum(chunk.value_lengths().to_pylist()) for chunk in packed.data.column("input_ids").chunks)
     print(json.dumps({"seconds": times, "rows": kept, "sequences": len(packed), "tokens": tokens,
                       "fill": tokens / (len(packed) * length)}))
 
