@@ -14,11 +14,6 @@ constexpr int kBarWidth = 40;
 // Of each piece of a sample; what is between is left out.
 constexpr size_t kFirstLines = 4, kLastLines = 4;
 
-double NumberAt(const Json& json, const char* key) {
-  const auto found = json.is_object() ? json.find(key) : json.end();
-  return found != json.end() && found->is_number() ? found->get<double>() : 0;
-}
-
 const Json& At(const Json& json, const char* key) {
   static const Json kNothing;
   const auto found = json.is_object() ? json.find(key) : json.end();

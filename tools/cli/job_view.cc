@@ -265,12 +265,12 @@ std::string ExplanationCard(const v1::JobExplanation& explanation, const ViewOpt
   return card.Render();
 }
 
-namespace {
-
 double NumberAt(const nlohmann::ordered_json& json, const char* key) {
   auto it = json.find(key);
   return it != json.end() && it->is_number() ? it->get<double>() : 0.0;
 }
+
+namespace {
 
 // "live-docs@2: 900 examples an epoch (weight 3)", or "(share 0.3)", a line a data set.
 std::string PlannedData(const nlohmann::ordered_json& plan) {

@@ -27,6 +27,8 @@ struct ViewOptions {
 };
 std::string JobCard(const v1::Job& job, const ViewOptions& options);
 std::string ExplanationCard(const v1::JobExplanation& explanation, const ViewOptions& options);
+// A number of an object; 0 where it is none.
+double NumberAt(const nlohmann::ordered_json& json, const char* key);
 // The JSON object that a PLAN job writes.
 std::string PlanCard(const nlohmann::ordered_json& plan, const v1::JobSpec& spec,
                      const ViewOptions& options);

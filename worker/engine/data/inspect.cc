@@ -164,8 +164,7 @@ class RowCheck {
   std::string first_difference_;
 };
 
-Result<std::string> CheckRows(const PrepareTask& task, DataCheck* check) {
-  ATTUNE_ASSIGN_OR_RETURN(const Work work, MakeWork(task));
+Result<std::string> CheckRows(const Work& work, DataCheck* check) {
   RowCheck rows(work.options, check);
   for (const Part& part : work.parts) {
     ATTUNE_ASSIGN_OR_RETURN(const std::vector<std::string> lines, FirstRows(part.version));
@@ -241,15 +240,16 @@ Status CheckTeaches(const PrepareTask& task) {
 
 Result<DataCheck> Inspect(const PrepareTask& task, const PreparedData& data, const StepPlan& plan) {
   DataCheck check;
-  ATTUNE_ASSIGN_OR_RETURN(const text::TextAssets assets, LoadModelText(task.base));
-  const EndCounts ends = CountEnds(*data.train, assets.end_ids, task.train.sequence_length);
+  ATTUNE_ASSIGN_OR_RETURN(const Work work, MakeWork(task));
+  const std::vector<uint32_t>& end_ids = work.options.assets.end_ids;
+  const EndCounts ends = CountEnds(*data.train, end_ids, task.train.sequence_length);
   check.whole = ends.whole;
   check.ends_learned = ends.learned;
   FindLeaks(data, &check);
   check.lengths = Histogram(data.train->lengths(), task.train.sequence_length);
   CountStepTokens(plan, &check);
-  ATTUNE_ASSIGN_OR_RETURN(const std::string first_difference, CheckRows(task, &check));
-  AddVerdicts(task.train, first_difference, !assets.end_ids.empty(), &check);
+  ATTUNE_ASSIGN_OR_RETURN(const std::string first_difference, CheckRows(work, &check));
+  AddVerdicts(task.train, first_difference, !end_ids.empty(), &check);
   return check;
 }
 
