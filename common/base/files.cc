@@ -8,6 +8,7 @@
 #include <cerrno>
 
 #include "common/base/hash.h"
+#include "common/base/write_all.h"
 
 namespace attune {
 namespace {
@@ -23,19 +24,19 @@ std::filesystem::path FolderOf(const std::filesystem::path& path) {
   return path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
 }
 
-Status WriteAll(int fd, std::string_view bytes, const std::filesystem::path& path) {
+}  // namespace
+
+Status WriteAll(int fd, std::string_view bytes, const std::string& what) {
   while (!bytes.empty()) {
     ssize_t n = write(fd, bytes.data(), bytes.size());
     if (n < 0) {
       if (errno == EINTR) continue;
-      return ErrnoStatus(errno, "write " + path.string());
+      return ErrnoStatus(errno, what);
     }
     bytes.remove_prefix(static_cast<size_t>(n));
   }
   return Status();
 }
-
-}  // namespace
 
 Result<std::string> ReadFile(const std::filesystem::path& path, uint64_t limit) {
   int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
@@ -136,7 +137,7 @@ AtomicFileWriter::~AtomicFileWriter() {
 }
 
 Status AtomicFileWriter::Flush() {
-  ATTUNE_RETURN_IF_ERROR(WriteAll(fd_, buffer_, temporary_));
+  ATTUNE_RETURN_IF_ERROR(WriteAll(fd_, buffer_, "write " + temporary_.string()));
   buffer_.clear();
   return Status();
 }
@@ -145,7 +146,7 @@ Status AtomicFileWriter::Append(std::string_view bytes) {
   size_ += bytes.size();
   if (buffer_.size() + bytes.size() > kWriteBuffer) {
     ATTUNE_RETURN_IF_ERROR(Flush());
-    if (bytes.size() > kWriteBuffer) return WriteAll(fd_, bytes, temporary_);
+    if (bytes.size() > kWriteBuffer) return WriteAll(fd_, bytes, "write " + temporary_.string());
   }
   buffer_.append(bytes);
   return Status();

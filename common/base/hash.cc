@@ -7,19 +7,22 @@
 
 #include <cerrno>
 
-namespace attune {
-namespace {
+#include "common/base/hex.h"
 
-std::string ToHex(const unsigned char* data, size_t size) {
+namespace attune {
+
+std::string ToHex(std::span<const uint8_t> bytes) {
   static constexpr char kDigits[] = "0123456789abcdef";
   std::string out;
-  out.reserve(2 * size);
-  for (size_t i = 0; i < size; ++i) {
-    out += kDigits[data[i] >> 4];
-    out += kDigits[data[i] & 15];
+  out.reserve(2 * bytes.size());
+  for (const uint8_t byte : bytes) {
+    out += kDigits[byte >> 4];
+    out += kDigits[byte & 15];
   }
   return out;
 }
+
+namespace {
 
 void SystemRandom(unsigned char* out, size_t size) {
   ATTUNE_CHECK(getrandom(out, size, 0) == static_cast<ssize_t>(size));
@@ -45,7 +48,7 @@ std::string Sha256::Hex() {
   unsigned char digest[EVP_MAX_MD_SIZE];
   unsigned int size = 0;
   ATTUNE_CHECK(EVP_DigestFinal_ex(state_->context, digest, &size) == 1);
-  return ToHex(digest, size);
+  return ToHex({digest, size});
 }
 
 std::string Sha256Hex(std::string_view bytes) {
@@ -101,7 +104,7 @@ std::string NewId(std::string_view prefix) {
 std::string NewToken() {
   unsigned char bytes[32];
   SystemRandom(bytes, sizeof bytes);
-  return ToHex(bytes, sizeof bytes);
+  return ToHex(bytes);
 }
 
 }  // namespace attune

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <map>
 
+#include "common/base/hex.h"
+
 namespace attune::ledger {
 namespace {
 
@@ -154,16 +156,6 @@ void Comparer::SumEpochs() {
   result_.uses.repeated += unplanned_;
 }
 
-std::string HexOf(std::span<const uint8_t> id) {
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string hex;
-  for (const uint8_t byte : id) {
-    hex += kDigits[byte >> 4];
-    hex += kDigits[byte & 15];
-  }
-  return hex;
-}
-
 }  // namespace
 
 std::vector<KeptSteps> KeptChain(std::span<const StepLog> logs) {
@@ -193,7 +185,7 @@ std::vector<ListedUse> List(const PlanFile& plan, const Comparison& comparison, 
     const uint64_t example = *place % examples;
     const uint32_t step = plan.Step(epoch, example);
     if (step == 0 || comparison.steps[step - 1] != verdict) continue;
-    uses.push_back({HexOf(plan.Id(example)), epoch + 1, step});
+    uses.push_back({ToHex(plan.Id(example)), epoch + 1, step});
   }
   return uses;
 }

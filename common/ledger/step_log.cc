@@ -11,6 +11,7 @@
 
 #include "common/base/files.h"
 #include "common/base/hash.h"
+#include "common/base/write_all.h"
 #include "common/ledger/little_endian.h"
 
 namespace attune::ledger {
@@ -73,13 +74,7 @@ Status StepLogWriter::Add(const AppliedStep& step) {
 }
 
 Status StepLogWriter::Write(const std::string& bytes) {
-  for (size_t done = 0; done < bytes.size();) {
-    const ssize_t n = write(fd_, bytes.data() + done, bytes.size() - done);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return ErrnoStatus(errno, "write " + path_.string());
-    done += static_cast<size_t>(n);
-  }
-  return Status();
+  return WriteAll(fd_, bytes, "write " + path_.string());
 }
 
 Status StepLogWriter::Sync() {

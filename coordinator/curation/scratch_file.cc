@@ -6,21 +6,12 @@
 
 #include <cerrno>
 
+#include "common/base/write_all.h"
+
 namespace attune::curation {
 namespace {
 
 constexpr size_t kBufferBytes = 1 << 20;
-
-Status WriteAll(int fd, const char* data, size_t bytes) {
-  while (bytes > 0) {
-    const ssize_t written = ::write(fd, data, bytes);
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return ErrnoStatus(errno, "write a scratch file");
-    data += written;
-    bytes -= static_cast<size_t>(written);
-  }
-  return Status();
-}
 
 }  // namespace
 
@@ -50,7 +41,7 @@ Status ScratchFile::Append(const void* data, size_t bytes) {
 }
 
 Status ScratchFile::Flush() {
-  Status written = WriteAll(fd_, buffer_.data(), buffer_.size());
+  Status written = WriteAll(fd_, buffer_, "write a scratch file");
   buffer_.clear();
   return written;
 }

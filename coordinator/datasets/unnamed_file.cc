@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "common/base/hash.h"
+#include "common/base/write_all.h"
 
 namespace attune::datasets {
 namespace {
@@ -41,12 +42,7 @@ Status UnnamedFile::Append(std::string_view bytes) {
 }
 
 Status UnnamedFile::Flush() {
-  for (std::string_view rest = buffer_; !rest.empty();) {
-    const ssize_t written = write(fd_, rest.data(), rest.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return ErrnoStatus(errno, "write " + temporary_.string());
-    rest.remove_prefix(static_cast<size_t>(written));
-  }
+  ATTUNE_RETURN_IF_ERROR(WriteAll(fd_, buffer_, "write " + temporary_.string()));
   buffer_.clear();
   return Status();
 }

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "common/base/files.h"
+#include "common/base/write_all.h"
 #include "coordinator/drift/due.h"
 
 namespace attune::drift {
@@ -92,7 +93,7 @@ Status Appender::End(bool full) {
 }
 
 Status Appender::Flush() {
-  ATTUNE_RETURN_IF_ERROR(WriteAll(file_.fd(), out_, path_));
+  ATTUNE_RETURN_IF_ERROR(WriteAll(file_.fd(), out_, "write " + path_.string()));
   out_.clear();
   return Status();
 }

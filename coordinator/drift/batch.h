@@ -2,6 +2,7 @@
 
 // Private to observations: what a batch holds until it is committed.
 
+#include "common/base/write_all.h"
 #include "coordinator/datasets/row.h"
 #include "coordinator/datasets/sources/line_reader.h"
 #include "coordinator/drift/appender.h"
@@ -19,7 +20,7 @@ struct Batch::State {
         lines(datasets::kLineBytesMax, std::move(handler)) {}
 
   Status Flush() {
-    ATTUNE_RETURN_IF_ERROR(WriteAll(staged.file.fd(), buffer, staged.path));
+    ATTUNE_RETURN_IF_ERROR(WriteAll(staged.file.fd(), buffer, "write " + staged.path.string()));
     buffer.clear();
     return Status();
   }

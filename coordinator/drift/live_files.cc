@@ -15,16 +15,6 @@ File::~File() {
   if (fd_ >= 0) close(fd_);
 }
 
-Status WriteAll(int fd, std::string_view bytes, const fs::path& path) {
-  while (!bytes.empty()) {
-    ssize_t written = write(fd, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return ErrnoStatus(errno, "write " + path.string());
-    bytes.remove_prefix(static_cast<size_t>(written));
-  }
-  return Status();
-}
-
 Result<size_t> ReadAt(int fd, char* out, size_t size, uint64_t offset, const fs::path& path) {
   for (;;) {
     ssize_t got = pread(fd, out, size, static_cast<off_t>(offset));

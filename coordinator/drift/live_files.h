@@ -33,7 +33,6 @@ class File {
   int fd_ = -1;
 };
 
-Status WriteAll(int fd, std::string_view bytes, const std::filesystem::path& path);
 // Up to size bytes at offset; fewer at the end of the file.
 Result<size_t> ReadAt(int fd, char* out, size_t size, uint64_t offset,
                       const std::filesystem::path& path);

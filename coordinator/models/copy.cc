@@ -10,6 +10,8 @@
 #include <cstring>
 #include <string>
 
+#include "common/base/write_all.h"
+
 namespace attune::models {
 namespace {
 
@@ -30,17 +32,6 @@ class Descriptor {
   const int fd_;
 };
 
-Status WriteAll(int fd, const char* data, size_t size) {
-  while (size > 0) {
-    ssize_t n = write(fd, data, size);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return ErrnoStatus(errno, "write");
-    data += n;
-    size -= static_cast<size_t>(n);
-  }
-  return Status();
-}
-
 Status Tell(const OnBytes& on_bytes, uint64_t bytes) {
   return on_bytes ? on_bytes(bytes) : Status();
 }
@@ -52,7 +43,8 @@ Status CopyByReading(int from, int to, const OnBytes& on_bytes) {
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return ErrnoStatus(errno, "read");
     if (n == 0) return Status();
-    ATTUNE_RETURN_IF_ERROR(WriteAll(to, piece.data(), static_cast<size_t>(n)));
+    ATTUNE_RETURN_IF_ERROR(
+        WriteAll(to, std::string_view(piece).substr(0, static_cast<size_t>(n)), "write"));
     ATTUNE_RETURN_IF_ERROR(Tell(on_bytes, static_cast<uint64_t>(n)));
   }
 }

@@ -8,6 +8,8 @@
 #include <string>
 #include <utility>
 
+#include "common/base/write_all.h"
+
 namespace attune::datasets {
 
 Spool::~Spool() {
@@ -24,13 +26,7 @@ Status Spool::Open(const std::filesystem::path& folder) {
 }
 
 Status Spool::Append(std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t wrote = write(fd_, bytes.data(), bytes.size());
-    if (wrote < 0 && errno == EINTR) continue;
-    if (wrote < 0) return ErrnoStatus(errno, "write to a file in " + folder_.string());
-    bytes.remove_prefix(static_cast<size_t>(wrote));
-  }
-  return Status();
+  return WriteAll(fd_, bytes, "write to a file in " + folder_.string());
 }
 
 int Spool::Release() {

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
 #include <cstring>
 
+#include "common/base/hex.h"
 #include "common/base/utf8.h"
 #include "worker/engine/data/dataset_work.h"
 #include "worker/engine/data/row_parts.h"
@@ -27,16 +27,6 @@ Id IdOf(const TokenExample& example) {
   Id id{};
   std::memcpy(id.data(), example.id.data(), std::min(id.size(), example.id.size()));
   return id;
-}
-
-std::string Hex(std::span<const uint8_t> id) {
-  std::string text;
-  for (const uint8_t byte : id) {
-    char digits[3];
-    std::snprintf(digits, sizeof digits, "%02x", byte);
-    text += digits;
-  }
-  return text;
 }
 
 // Whether what is learned last holds a token that ends a generation.
@@ -65,7 +55,7 @@ void FindLeaks(const PreparedData& data, DataCheck* check) {
     if (is_leaked[place]) continue;
     is_leaked[place] = true;
     ++check->leaked;
-    if (check->leaked_ids.size() < kIdsNamed) check->leaked_ids.push_back(Hex(id));
+    if (check->leaked_ids.size() < kIdsNamed) check->leaked_ids.push_back(ToHex(id));
   }
 }
 
@@ -106,7 +96,7 @@ Result<std::vector<std::string>> FirstRows(const DatasetVersionFiles& version) {
 }
 
 MaskedExample Masked(const TokenizedExample& example, const text::Tokenizer& tokenizer) {
-  MaskedExample masked{Hex(example.id), {}};
+  MaskedExample masked{ToHex(example.id), {}};
   for (size_t begin = 0, end = 0; begin < example.tokens.size(); begin = end) {
     while (end < example.tokens.size() && example.targets[end] == example.targets[begin]) ++end;
     const std::vector<uint32_t> ids(example.tokens.begin() + static_cast<ptrdiff_t>(begin),
@@ -153,7 +143,7 @@ class RowCheck {
     const auto differ = std::ranges::mismatch(served, example.tokens);
     if (differ.in1 == served.end()) return;
     if (check_->served_otherwise++ > 0) return;
-    first_difference_ = "example " + Hex(example.id) + " was trained on " +
+    first_difference_ = "example " + ToHex(example.id) + " was trained on " +
                         Quoted(*options_.assets.tokenizer, {differ.in2, example.tokens.end()}) +
                         " where it is served " +
                         Quoted(*options_.assets.tokenizer, {differ.in1, served.end()});
