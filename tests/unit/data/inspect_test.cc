@@ -20,7 +20,12 @@ class Shard : public TokenShard {
     targets_.push_back(std::move(targets));
   }
   size_t size() const override { return tokens_.size(); }
-  TokenExample Example(size_t i) const override { return {tokens_[i], targets_[i], id_}; }
+  TokenExample Example(size_t i) const override {
+    most_held_ = std::max(most_held_, ++held_);
+    return {tokens_[i], targets_[i], id_};
+  }
+  void Release() const override { held_ = 0; }
+  int most_held() const { return most_held_; }
   std::span<const uint32_t> lengths() const override { return lengths_; }
   std::span<const uint32_t> target_counts() const override { return counts_; }
 
@@ -28,6 +33,7 @@ class Shard : public TokenShard {
   std::vector<std::vector<uint32_t>> tokens_;
   std::vector<std::vector<uint8_t>> targets_;
   std::vector<uint32_t> lengths_, counts_;
+  mutable int held_ = 0, most_held_ = 0;
   std::vector<uint8_t> id_ = std::vector<uint8_t>(16, 0);
 };
 
@@ -55,6 +61,13 @@ TEST(CountEnds, WhatMayBeCutIsNotAskedForItsEnd) {
   Shard shard;
   shard.Add({1, 2, 3, 4, 5, 6}, {0, 1, 1, 1, 1, 1});
   EXPECT_EQ(Count(shard).whole, 0);
+}
+
+TEST(CountEnds, HoldsThePagesOfFewExamplesAtOnce) {
+  Shard shard;
+  for (int i = 0; i < 3000; ++i) shard.Add({1, kEnd}, {0, 1});
+  EXPECT_EQ(Count(shard).learned, 3000);
+  EXPECT_LE(shard.most_held(), 512);
 }
 
 TEST(EndProblem, IsThereWhenNoWholeExampleTeachesTheEnd) {

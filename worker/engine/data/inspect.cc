@@ -13,6 +13,8 @@ namespace attune::engine {
 namespace {
 
 constexpr size_t kEndsLookedAt = 1'000'000;
+// An example costs the pages around it, 64 KiB or more.
+constexpr int64_t kEndsBetweenReleases = 512;
 // A template may print something behind the end token that is learned, too: "<|im_end|>\n".
 constexpr size_t kAfterEndMax = 4;
 constexpr size_t kIdsNamed = 5;
@@ -202,8 +204,8 @@ EndCounts CountEnds(const TokenShard& shard, const std::vector<uint32_t>& end_id
   const size_t stride = (shard.size() + kEndsLookedAt - 1) / kEndsLookedAt;
   for (size_t i = 0; i < shard.size(); i += stride) {
     if (shard.lengths()[i] >= static_cast<uint32_t>(sequence_length)) continue;
-    ++counts.whole;
     counts.learned += TeachesEnd(shard.Example(i), end_ids);
+    if (++counts.whole % kEndsBetweenReleases == 0) shard.Release();
   }
   return counts;
 }

@@ -33,6 +33,9 @@ class MixedShard : public TokenShard {
   }
   std::span<const uint32_t> lengths() const override { return lengths_; }
   std::span<const uint32_t> target_counts() const override { return target_counts_; }
+  void Release() const override {
+    for (const auto& shard : shards_) shard->Release();
+  }
 
  private:
   struct Place {

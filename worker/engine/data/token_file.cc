@@ -172,6 +172,9 @@ class JoinedTokens : public TokenShard {
   }
   std::span<const uint32_t> lengths() const override { return lengths_; }
   std::span<const uint32_t> target_counts() const override { return target_counts_; }
+  void Release() const override {
+    for (const auto& file : files_) file->Release();
+  }
 
  private:
   std::vector<std::shared_ptr<const TokenFile>> files_;

@@ -23,8 +23,6 @@ class TokenFile : public TokenShard {
                                                        Check check);
   // What its writer put beside the examples.
   virtual std::string_view notes() const = 0;
-  // Gives back the memory of the pages that were read.
-  virtual void Release() const = 0;
 };
 
 // The files' examples, one file after the other. 8 bytes of memory an example.

@@ -31,6 +31,9 @@ class TokenShard {
   virtual std::span<const uint32_t> lengths() const = 0;  // tokens of each example
   virtual std::span<const uint32_t> target_counts()
       const = 0;  // targets of each example, at least 1
+  // Gives back the memory of mapped pages that were read; they are read again where they are
+  // needed.
+  virtual void Release() const {}
 };
 
 }  // namespace attune::engine
