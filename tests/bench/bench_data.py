@@ -7,6 +7,9 @@ trainer starts, tokenizes and plans), on a cluster of one worker. The peer: peer
   seconds   of the commands as a user waits for them; the peer's stages without the start of Python
   peak      the largest sum of the proportional memory (PSS) of all processes, ours with both daemons, looked at 10 times a second
   fill      tokens of the packed sequences by their room
+
+A second table is of near-duplicates alone: an import that removes them against datatrove's MinHash (peer_minhash.py) over the same
+rows. Ours also does all that an import does.
 """
 
 import json
@@ -74,6 +77,15 @@ def is_ours(pid, all_of_them):
     return all_of_them[pid][1].startswith(str(ROOT / "build" / "bin"))
 
 
+def children_of(root):
+    def belongs(pid, all_of_them):
+        while pid in all_of_them and pid != root:
+            pid = all_of_them[pid][0]
+        return pid == root
+
+    return belongs
+
+
 def timed(call):
     began = time.time()
     result = call()
@@ -112,12 +124,7 @@ def prepare_with_peer(data):
                              "--sequence-length", str(SEQUENCE)],
                             env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
-    def is_peers(pid, all_of_them):
-        while pid in all_of_them and pid != peer.pid:
-            pid = all_of_them[pid][0]
-        return pid == peer.pid
-
-    with Peak(is_peers) as peak:
+    with Peak(children_of(peer.pid)) as peak:
         output, errors = peer.communicate()
     lines = [line for line in output.splitlines() if line.startswith('{"seconds"')]
     if peer.returncode != 0 or not lines:
@@ -148,6 +155,43 @@ def result_table(size, ours, peer):
     return table(rows)
 
 
+def remove_near_duplicates(data):
+    cluster = Cluster(1)
+    spec = WORK / "curated.yaml"
+    spec.write_text(json.dumps({"curation": {"near_duplicates": {"action": "remove"}}}))
+    try:
+        with Peak(is_ours) as peak:
+            seconds, _ = timed(lambda: cluster.run("dataset", "import", "rows", data, "--spec", spec, "--validation", "0"))
+        version = json.loads(cluster.run("dataset", "show", "rows", "-o", "json"))
+    finally:
+        cluster.down()
+    return {"total": seconds, "peak": peak.bytes, "rows": sum(map(int, version["examples"].values()))}
+
+
+def remove_with_peer(data):
+    peer = subprocess.Popen([DEPS / "bench" / "bin" / "python", ROOT / "tests" / "bench" / "peer_minhash.py", "--data", data,
+                             "--work", WORK / "peer-minhash"], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    with Peak(children_of(peer.pid)) as peak:
+        output, errors = peer.communicate()
+    lines = [line for line in output.splitlines() if line.startswith('{"seconds"')]
+    if peer.returncode != 0 or not lines:
+        fail(f"the peer failed:\n{errors[-2000:]}")
+    result = json.loads(lines[-1])
+    return {"total": sum(result["seconds"].values()), "peak": peak.bytes, "rows": result["kept"]}
+
+
+def duplicates_table(size, ours, peer):
+    rows = [("near-duplicates by", "seconds", "MB/s", "peak", "rows kept")]
+    for who, run in (("attune, the whole import", ours), ("datatrove", peer)):
+        if run:
+            rows.append((who, f"{run['total']:.1f} s", f"{size / run['total'] / 1e6:.1f}", f"{run['peak'] / 1e9:.2f} GB",
+                         f"{run['rows']:.0f}"))
+    if peer:
+        rows.append(("ratio", f"{ours['total'] / peer['total']:.3f}", f"{peer['total'] / ours['total']:.2f}",
+                     f"{ours['peak'] / peer['peak']:.2f}", ""))
+    return table(rows)
+
+
 def run(options):
     data = WORK / f"rows-{options.rows}.jsonl"
     if not data.exists():
@@ -158,16 +202,22 @@ def run(options):
         subprocess.run(["python3", ROOT / "tests" / "bench" / "data_rows.py", made, "--rows", str(options.rows), *folders],
                        check=True, stdout=subprocess.DEVNULL)
         made.rename(data)
-    ours, peers = [], []
+    ours, peers, our_removals, peer_removals = [], [], [], []
     for turn in range(options.repeat):
         step(f"attune, {turn + 1} of {options.repeat}")
         ours.append(prepare_with_attune(data))
         if options.peers:
             step("datasets, transformers and trl")
             peers.append(prepare_with_peer(data))
+        step("attune, near-duplicates")
+        our_removals.append(remove_near_duplicates(data))
+        if options.peers:
+            step("datatrove")
+            peer_removals.append(remove_with_peer(data))
     size = data.stat().st_size
     what = result_table(size, median_of(ours), median_of(peers) if peers else None)
+    removed = duplicates_table(size, median_of(our_removals), median_of(peer_removals) if peer_removals else None)
     step(machine())
-    print(what)
+    print(what, removed, sep="\n\n")
     if options.write:
-        write_block("data", f"{options.rows} rows of {size / 1e6:.0f} MB, median of {options.repeat}", [what])
+        write_block("data", f"{options.rows} rows of {size / 1e6:.0f} MB, median of {options.repeat}", [what, removed])
