@@ -11,7 +11,14 @@ using Json = nlohmann::ordered_json;
 
 constexpr size_t kNameBytesMax = 1024;
 
-std::string LineOf(const Finding& finding) {
+std::string TextAt(const Json& line, const char* key) {
+  const auto found = line.find(key);
+  return found != line.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+}  // namespace
+
+std::string FormatFinding(const Finding& finding) {
   const Json line = {{"reason", finding.reason},
                      {"action", finding.action},
                      {"file", Shorten(finding.file, kNameBytesMax)},
@@ -22,23 +29,20 @@ std::string LineOf(const Finding& finding) {
   return line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
-std::string TextAt(const Json& line, const char* key) {
-  const auto found = line.find(key);
-  return found != line.end() && found->is_string() ? found->get<std::string>() : std::string();
+bool FindingsWriter::Count(const Finding& finding) {
+  const uint64_t before = (finding.action == "drop" ? dropped_ : kept_)[finding.reason]++;
+  if (before >= kFindingsOfReasonKept || kept_whole_ == kFindingsKept) return false;
+  ++kept_whole_;
+  return true;
 }
 
-}  // namespace
-
-Status FindingsWriter::Add(const Finding& finding) {
-  const uint64_t before = ((finding.action == "drop") ? dropped_ : kept_)[finding.reason]++;
-  if (before >= kFindingsOfReasonKept || written_ == kFindingsKept) return Status();
+Status FindingsWriter::Write(const Finding& finding) {
   if (!file_) {
     ATTUNE_ASSIGN_OR_RETURN(AtomicFileWriter file, AtomicFileWriter::Create(path_));
     file_.emplace(std::move(file));
     hash_.emplace();
   }
-  ++written_;
-  const std::string line = LineOf(finding);
+  const std::string line = FormatFinding(finding);
   hash_->Update(line);
   return file_->Append(line);
 }

@@ -38,7 +38,11 @@ class FindingsWriter {
   // The file appears in the folder when there is a finding.
   explicit FindingsWriter(const std::filesystem::path& folder) : path_(folder / kFindingsFile) {}
 
-  Status Add(const Finding& finding);
+  Status Add(const Finding& finding) { return Count(finding) ? Write(finding) : Status(); }
+  // The two halves of Add, for whoever fills in a finding only if it is one of those that are kept.
+  // False: it is not.
+  bool Count(const Finding& finding);
+  Status Write(const Finding& finding);
   // Rows by reason, those that were dropped and the others.
   const std::map<std::string, uint64_t>& dropped() const { return dropped_; }
   const std::map<std::string, uint64_t>& kept() const { return kept_; }
@@ -49,7 +53,7 @@ class FindingsWriter {
  private:
   const std::filesystem::path path_;
   std::map<std::string, uint64_t> dropped_, kept_;
-  uint64_t written_ = 0;
+  uint64_t kept_whole_ = 0;
   std::optional<AtomicFileWriter> file_;
   std::optional<Sha256> hash_;
 };
@@ -59,7 +63,9 @@ class FindingsWriter {
 Status ReadFindings(const std::filesystem::path& folder, const std::string& sha256,
                     const std::function<bool(const Finding&)>& take);
 
-// A line without its end. kDataLoss when it is none.
+// The line of a finding, with its end.
+std::string FormatFinding(const Finding& finding);
+// Of such a line without its end. kDataLoss when it is none.
 Result<Finding> ParseFinding(std::string_view line);
 
 }  // namespace attune::curation

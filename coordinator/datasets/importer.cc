@@ -1,15 +1,10 @@
 #include "coordinator/datasets/importer.h"
 
 #include <algorithm>
-#include <array>
-#include <cstdio>
 
 #include "common/base/text.h"
-#include "common/base/utf8.h"
 #include "common/log/log.h"
 #include "common/spec/curation_spec.h"
-#include "coordinator/curation/reading_text.h"
-#include "coordinator/datasets/row_json.h"
 
 namespace attune::datasets {
 namespace {
@@ -43,7 +38,8 @@ Importer::Importer(const std::filesystem::path& folder, const ImportOptions& opt
       spool_(folder),
       writer_(folder, options.shard_bytes),
       folder_(folder),
-      findings_(folder) {
+      findings_(folder),
+      losses_(&examples_, options_.curator.get(), &findings_) {
   report_.set_validation_fraction(options.validation_fraction);
   *report_.mutable_curation() = options_.curation;
 }
@@ -52,6 +48,7 @@ Status Importer::Begin(const v1::DatasetVersion& newest, BaseVersion::Use use) {
   Result<std::unique_ptr<BaseVersion>> base = BaseVersion::Open(newest, use, &examples_);
   if (base.ok()) {
     base_ = *std::move(base);
+    base_use_ = use;
     base_report_ = newest;
     return BeginNearDuplicates(use);
   }
@@ -102,17 +99,29 @@ Status Importer::TakeRow(ReadRow& read) {
   CountIgnoredKeys(*read.row);
   if (!read.verdict.dropped) return AddExample(read);
   if (dropped_.Insert(ParseExampleId(read.verdict.findings.front().id)).added) {
-    return AddFindings(read);
+    return AddFindings(FindingsOf(read));
   }
   report_.set_duplicates(report_.duplicates() + 1);
   return Status();
 }
 
-Status Importer::AddFindings(const ReadRow& read) {
+std::string Importer::FindingsOf(const ReadRow& read) const {
+  std::string lines;
   for (curation::Finding finding : read.verdict.findings) {
     finding.file = sources_.files()[read.file].name();
     finding.line = read.line;
+    lines += curation::FormatFinding(finding);
+  }
+  return lines;
+}
+
+Status Importer::AddFindings(std::string_view lines) {
+  while (!lines.empty()) {
+    const size_t end = lines.find('\n');
+    ATTUNE_ASSIGN_OR_RETURN(const curation::Finding finding,
+                            curation::ParseFinding(lines.substr(0, end)));
     ATTUNE_RETURN_IF_ERROR(findings_.Add(finding));
+    lines.remove_prefix(end + 1);
   }
   return Status();
 }
@@ -133,9 +142,9 @@ Status Importer::AddExample(const ReadRow& read) {
     report_.set_duplicates(report_.duplicates() + 1);
     return Status();
   }
-  ATTUNE_RETURN_IF_ERROR(AddFindings(read));
-  if (answer == BaseVersion::Answer::kStays) return Status();
-  return spool_.Append({place.number, read.file, read.line, facts, read.shard_line});
+  const bool stays = answer == BaseVersion::Answer::kStays;
+  return spool_.Append({place.number, read.file, read.line, facts,
+                        stays ? std::string_view() : read.shard_line, FindingsOf(read)});
 }
 
 void Importer::Reject(const ReadRow& read, const std::string& reason) {
@@ -174,40 +183,17 @@ Status Importer::DecideNearDuplicates() {
   return LoseBaseExamples();
 }
 
-// What is left out of the version that this one begins with.
+// What is left out of the version that this one begins with. Those that are replaced came again
+// and are in the spool, which tells where; those of an append did not.
 Status Importer::LoseBaseExamples() {
   for (uint32_t number = 0; base_ != nullptr && number < base_->size(); ++number) {
     const std::optional<curation::Loss> loss = near_->decision().LossOf(number);
     if (!loss) continue;
     base_->LeaveOut(number);
-    ATTUNE_RETURN_IF_ERROR(findings_.Add(FindingOf(number, *loss)));
+    if (base_use_ == BaseVersion::Use::kReplace) continue;
+    ATTUNE_RETURN_IF_ERROR(losses_.Add(number, *loss, {}, {}));
   }
   return Status();
-}
-
-// Of an example of base_ whose row came again, it was counted before.
-Status Importer::LoseRow(const SpooledRow& row, const curation::Loss& loss) {
-  if (base_ != nullptr && row.number < base_->size()) return Status();
-  curation::Finding finding = FindingOf(row.number, loss);
-  finding.file = sources_.files()[row.file].name();
-  finding.line = row.file_line;
-  const RowJson json = RowJson::parse(row.line, nullptr, /*allow_exceptions=*/false);
-  const std::string text = json.is_object() ? curation::ReadingText(json) : std::string();
-  finding.words = options_.curator != nullptr ? options_.curator->FirstWords(text)
-                                              : Shorten(text, curation::kFirstWordsBytesMax);
-  return findings_.Add(finding);
-}
-
-curation::Finding Importer::FindingOf(uint32_t number, const curation::Loss& loss) const {
-  std::array<char, 16> similarity;
-  std::snprintf(similarity.data(), similarity.size(), "%.2f", loss.similarity);
-  return {loss.near_validation ? "near_validation" : "near_duplicate",
-          "drop",
-          "",
-          0,
-          FormatExampleId(examples_.id(number)),
-          std::string(similarity.data()) + " like " + FormatExampleId(examples_.id(loss.of)),
-          ""};
 }
 
 Status Importer::WriteSignatures(const Shard& shard, const ShardIndex& index) const {
@@ -231,15 +217,27 @@ Status Importer::WriteShards() {
   if (base_ != nullptr) {
     ATTUNE_RETURN_IF_ERROR(base_->WriteStaying(split.counts(), options_.shard_bytes, &writer_));
   }
-  return spool_.Drain([&, rows = uint32_t{0}](const SpooledRow& row) mutable -> Status {
-    if (rows++ % kRowsACheck == 0 && options_.cancelled && options_.cancelled()) {
-      return Cancelled("the import was given up");
+  ATTUNE_RETURN_IF_ERROR(
+      spool_.Drain([&, rows = uint32_t{0}](const SpooledRow& row) mutable -> Status {
+        if (rows++ % kRowsACheck == 0 && options_.cancelled && options_.cancelled()) {
+          return Cancelled("the import was given up");
+        }
+        return TakeSpooled(row, split);
+      }));
+  return base_ != nullptr ? losses_.Finish(*base_, base_report_) : Status();
+}
+
+// What was found in a row counts only if the version has it.
+Status Importer::TakeSpooled(const SpooledRow& row, const SplitDecision& split) {
+  if (near_ != nullptr) {
+    if (const auto loss = near_->decision().LossOf(row.number)) {
+      return losses_.Add(row.number, *loss, {sources_.files()[row.file].name(), row.file_line},
+                         row.line);
     }
-    if (near_ != nullptr) {
-      if (auto loss = near_->decision().LossOf(row.number)) return LoseRow(row, *loss);
-    }
-    return writer_.Add(split.Of(row.number), row.facts, row.line);
-  });
+  }
+  ATTUNE_RETURN_IF_ERROR(AddFindings(row.findings));
+  if (row.line.empty()) return Status();
+  return writer_.Add(split.Of(row.number), row.facts, row.line);
 }
 
 Status Importer::FillFindings(Imported* imported) {

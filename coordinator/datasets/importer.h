@@ -23,6 +23,7 @@
 #include "coordinator/datasets/base_version.h"
 #include "coordinator/datasets/curator.h"
 #include "coordinator/datasets/example_table.h"
+#include "coordinator/datasets/loss_report.h"
 #include "coordinator/datasets/near_duplicate_pass.h"
 #include "coordinator/datasets/row.h"
 #include "coordinator/datasets/row_batch.h"
@@ -75,13 +76,14 @@ class Importer {
   // What near-duplicates decide, which takes all examples.
   Status DecideNearDuplicates();
   Status LoseBaseExamples();
+  Status TakeSpooled(const SpooledRow& row, const SplitDecision& split);
   Status BeginNearDuplicates(BaseVersion::Use use);
-  curation::Finding FindingOf(uint32_t number, const curation::Loss& loss) const;
   Status CheckAnyLeft(const Imported& imported) const;
-  Status LoseRow(const SpooledRow& row, const curation::Loss& loss);
   Status WriteShards();
   Status WriteSignatures(const Shard& shard, const ShardIndex& index) const;
-  Status AddFindings(const ReadRow& read);
+  // A line each, with the row's place.
+  std::string FindingsOf(const ReadRow& read) const;
+  Status AddFindings(std::string_view lines);
   Status FillFindings(Imported* imported);
   void Reject(const ReadRow& read, const std::string& reason);
   void CountIgnoredKeys(const Row& row);
@@ -92,11 +94,13 @@ class Importer {
   RowBatch batch_;
   ExampleTable examples_;
   std::unique_ptr<BaseVersion> base_;  // null: there is none
-  std::vector<bool> unlabelled_;       // of the examples after base_'s
+  BaseVersion::Use base_use_ = BaseVersion::Use::kReplace;
+  std::vector<bool> unlabelled_;  // of the examples after base_'s
   RowSpool spool_;
   VersionWriter writer_;
   const std::filesystem::path folder_;
   curation::FindingsWriter findings_;
+  LossReport losses_;
   ExampleTable dropped_;                     // what was dropped row by row
   std::unique_ptr<NearDuplicatePass> near_;  // null: they are not looked for
   v1::DatasetVersion base_report_;           // of base_

@@ -13,7 +13,7 @@ namespace {
 
 // In front of each line; never read by another process than the one that wrote it.
 struct Header {
-  uint64_t line_bytes, file_line;
+  uint64_t line_bytes, findings_bytes, file_line;
   uint64_t file;
   uint32_t number;
   LineFacts facts;
@@ -38,9 +38,10 @@ Status RowSpool::Append(const SpooledRow& row) {
   }
   Header header;
   std::memset(static_cast<void*>(&header), 0, sizeof header);
-  header = {row.line.size(), row.file_line, row.file, row.number, row.facts};
+  header = {row.line.size(), row.findings.size(), row.file_line, row.file, row.number, row.facts};
   ATTUNE_RETURN_IF_ERROR(file_->Append({reinterpret_cast<const char*>(&header), sizeof header}));
   ATTUNE_RETURN_IF_ERROR(file_->Append(row.line));
+  ATTUNE_RETURN_IF_ERROR(file_->Append(row.findings));
   return file_->size() < file_bytes_ ? Status() : CloseFile();
 }
 
@@ -66,15 +67,18 @@ Status RowSpool::Drain(const std::function<Status(const SpooledRow&)>& take) {
 Status RowSpool::DrainFile(size_t number, const std::function<Status(const SpooledRow&)>& take) {
   ATTUNE_ASSIGN_OR_RETURN(std::shared_ptr<MappedFile> file, MappedFile::Open(FileOf(number)));
   std::string_view rest(reinterpret_cast<const char*>(file->bytes().data()), file->bytes().size());
+  const Status cut_off = DataLoss(FileOf(number).string() + " is cut off");
   while (!rest.empty()) {
     Header header;
-    if (rest.size() < sizeof header) return DataLoss(FileOf(number).string() + " is cut off");
+    if (rest.size() < sizeof header) return cut_off;
     std::memcpy(static_cast<void*>(&header), rest.data(), sizeof header);
     rest.remove_prefix(sizeof header);
-    if (rest.size() < header.line_bytes) return DataLoss(FileOf(number).string() + " is cut off");
+    const uint64_t bytes = header.line_bytes + header.findings_bytes;
+    if (rest.size() < bytes) return cut_off;
     ATTUNE_RETURN_IF_ERROR(take({header.number, header.file, header.file_line, header.facts,
-                                 rest.substr(0, header.line_bytes)}));
-    rest.remove_prefix(header.line_bytes);
+                                 rest.substr(0, header.line_bytes),
+                                 rest.substr(header.line_bytes, header.findings_bytes)}));
+    rest.remove_prefix(bytes);
   }
   return Status();
 }

@@ -1,6 +1,7 @@
 #pragma once
 
-// The rows of an import between its passes: lines for shards with what is known of them, in files
+// The rows of an import between its passes: lines for shards with what is known of them, and those
+// rows whose lines another version has, with a place and no line. They lie in files
 // of an import's temporary folder. Each file is removed when it has been read, so that beside the
 // shards at most one more of them takes space. Not synced: after a crash the import is gone anyway.
 
@@ -23,7 +24,8 @@ struct SpooledRow {
   size_t file = 0;      // the number of the file that it is from
   uint64_t file_line = 0;
   LineFacts facts;
-  std::string_view line;  // valid during the call
+  std::string_view line;      // valid during the call, as is
+  std::string_view findings;  // what curation found in it, a line each (FormatFinding)
 };
 
 class RowSpool {

@@ -58,6 +58,21 @@ TEST(Findings, AreBoundedByReasonAndInAll) {
   EXPECT_THAT(writer.dropped(), ::testing::Each(Pair(::testing::_, kFindingsOfReasonKept + 10)));
 }
 
+TEST(Findings, AreCountedBeforeTheyAreWhole) {
+  const TemporaryFolder folder;
+  FindingsWriter writer(folder.path());
+  std::vector<Finding> kept;
+  for (uint64_t i = 0; i < kFindingsOfReasonKept + 1; ++i) {
+    if (writer.Count(Short(i))) kept.push_back(Short(i));
+  }
+  EXPECT_THAT(writer.dropped(), UnorderedElementsAre(Pair("too_short", kFindingsOfReasonKept + 1)));
+  ASSERT_EQ(kept.size(), kFindingsOfReasonKept);
+  ASSERT_TRUE(writer.Write(kept.front()).ok());
+  EXPECT_THAT(writer.dropped(), UnorderedElementsAre(Pair("too_short", kFindingsOfReasonKept + 1)));
+  EXPECT_THAT(FormatFinding(kept.front()), ::testing::EndsWith("\n"));
+  EXPECT_NE(*writer.Finish(), "");
+}
+
 TEST(Findings, WithoutAnyThereIsNoFile) {
   const TemporaryFolder folder;
   FindingsWriter writer(folder.path());

@@ -1,4 +1,6 @@
 #include "common/base/hash.h"
+#include "common/base/utf8.h"
+#include "coordinator/curation/findings.h"
 #include "tests/unit/registry/catalog_fixture.h"
 
 namespace attune::datasets {
@@ -148,6 +150,89 @@ TEST_F(CurationTest, LeavesOutOfTrainWhatValidationHas) {
     if (sides.contains(a) && sides.contains(b)) EXPECT_EQ(sides.at(a), sides.at(b));
   }
   EXPECT_THAT(Findings("docs@2"), SizeIs(apart));
+}
+
+// Rows that the version before has, too, stand in the files of this import all the same: as they
+// did, or with other metadata.
+TEST_F(CurationTest, SaysWhereRowsStoodThatCameAgain) {
+  auto header =
+      Curated([](v1::CurationSpec* spec) { spec->mutable_near_duplicates()->set_action("off"); });
+  header.set_validation_fraction(0);
+  constexpr uint64_t kPairs = curation::kFindingsOfReasonKept + 10;
+  MustImport(header, Stories(0, kPairs, 1) + Stories(0, kPairs, 2));
+  header.mutable_spec()->mutable_curation()->mutable_near_duplicates()->set_action("remove");
+  const std::string other = nlohmann::json{{"text", Story(1, 2)}, {"source", "web"}}.dump() + "\n";
+  const v1::DatasetVersion again =
+      MustImport(header, Stories(0, kPairs, 1) + Row(Story(0, 2)) + other + Stories(2, kPairs, 2));
+  EXPECT_THAT(again.dropped(), UnorderedElementsAre(Pair("near_duplicate", kPairs)));
+  const std::vector<v1::Finding> findings = Findings("docs");
+  EXPECT_THAT(findings, SizeIs(curation::kFindingsOfReasonKept));
+  std::set<uint64_t> lines;
+  for (const v1::Finding& finding : findings) {
+    EXPECT_EQ(finding.file(), "rows.jsonl");
+    ASSERT_GT(finding.line(), kPairs);
+    EXPECT_EQ(finding.words(), Shorten(Story(finding.line() - kPairs - 1, 2), 100));
+    lines.insert(finding.line());
+  }
+  EXPECT_THAT(lines, SizeIs(findings.size()));
+  EXPECT_TRUE(lines.contains(kPairs + 1) && lines.contains(kPairs + 2));
+}
+
+TEST_F(CurationTest, GivesTheWordsOfWhatAnAppendLeavesOut) {
+  auto header =
+      Curated([](v1::CurationSpec* spec) { spec->mutable_near_duplicates()->set_action("off"); });
+  header.set_validation_fraction(0.5);
+  MustImport(header, Stories(0, 40, 1) + Stories(0, 40, 2));
+  // A third of each pair, which joins the one in train with the one in validation.
+  const v1::DatasetVersion appended = MustImport(AppendHeader("docs"), Stories(0, 40, 3));
+  std::set<std::string> words;
+  for (uint64_t i = 0; i < 40; ++i) words.insert(Shorten(Story(i), 100));
+  const std::vector<v1::Finding> findings = Findings("docs");
+  EXPECT_GT(findings.size(), 5u);
+  EXPECT_EQ(findings.size(), appended.dropped().at("near_validation"));
+  for (const v1::Finding& finding : findings) {
+    EXPECT_EQ(finding.file(), "");
+    EXPECT_EQ(words.erase(finding.words()), 1u) << finding.words();
+  }
+}
+
+TEST_F(CurationTest, CountsWhatWasFoundInRowsThatStay) {
+  const auto report = [](v1::CurationSpec* spec) {
+    auto* pattern = spec->add_patterns();
+    pattern->set_name("ipv4");
+    pattern->set_action("report");
+    spec->mutable_near_duplicates()->set_action("remove");
+  };
+  std::string rows;
+  for (int version : {1, 2}) {
+    for (uint64_t i = 0; i < 5; ++i) rows += Row(Story(i, version) + " from 8.8.8.8");
+  }
+  for (const char* reference : {"docs@1", "docs@2"}) {  // new rows, then rows of the version before
+    const v1::DatasetVersion version = MustImport(Curated(report), rows);
+    EXPECT_THAT(version.found(), UnorderedElementsAre(Pair("pattern:ipv4", 5)));
+    EXPECT_THAT(version.dropped(), UnorderedElementsAre(Pair("near_duplicate", 5)));
+    const std::vector<v1::Finding> all = Findings(reference, /*kept=*/true);
+    EXPECT_THAT(all, SizeIs(10));
+    for (const v1::Finding& finding : all) {
+      EXPECT_EQ(finding.line() <= 5, finding.reason() == "pattern:ipv4") << finding.line();
+    }
+  }
+}
+
+TEST_F(CurationTest, DoesNotCountWhatWasFoundInRowsThatLeaveWithTheBase) {
+  auto header =
+      Curated([](v1::CurationSpec* spec) { spec->mutable_near_duplicates()->set_action("off"); });
+  const std::string rows =
+      Row(Story(0, 1) + " from 8.8.8.8") + Row(Story(0, 2) + " from 8.8.8.8") + Stories(1, 4);
+  MustImport(header, rows);
+  auto* curation = header.mutable_spec()->mutable_curation();
+  curation->mutable_near_duplicates()->set_action("remove");
+  auto* pattern = curation->add_patterns();
+  pattern->set_name("ipv4");
+  pattern->set_action("report");
+  const v1::DatasetVersion again = MustImport(header, rows);
+  EXPECT_THAT(again.found(), UnorderedElementsAre(Pair("pattern:ipv4", 1)));
+  EXPECT_THAT(again.dropped(), ::testing::SizeIs(1));
 }
 
 TEST_F(CurationTest, DropsByLengthAndLanguage) {
