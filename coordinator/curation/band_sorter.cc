@@ -13,9 +13,10 @@ constexpr size_t kReadEntriesMin = 4096;
 // Collects the rows of one key after the other.
 class BandSorter::Grouper {
  public:
-  explicit Grouper(const TakeRows& take) : take_(take) {}
+  Grouper(const TakeRows& take, CancelCheck* cancelled) : take_(take), cancelled_(*cancelled) {}
 
   Status Add(const Entry& entry) {
+    ATTUNE_RETURN_IF_ERROR(cancelled_.Step());
     if (!rows_.empty() && entry.key != key_) ATTUNE_RETURN_IF_ERROR(End());
     key_ = entry.key;
     rows_.push_back(entry.row);
@@ -29,6 +30,7 @@ class BandSorter::Grouper {
 
  private:
   const TakeRows& take_;
+  CancelCheck& cancelled_;
   uint64_t key_ = 0;
   std::vector<uint32_t> rows_;
 };
@@ -61,11 +63,13 @@ class BandSorter::RunReader {
   size_t at_ = 0, filled_ = 0;
 };
 
-BandSorter::BandSorter(std::filesystem::path folder, uint64_t buffer_bytes)
+BandSorter::BandSorter(std::filesystem::path folder, uint64_t buffer_bytes, CancelCheck cancelled)
     : folder_(std::move(folder)),
-      capacity_(std::max<size_t>(kReadEntriesMin, buffer_bytes / sizeof(Entry))) {}
+      capacity_(std::max<size_t>(kReadEntriesMin, buffer_bytes / sizeof(Entry))),
+      cancelled_(std::move(cancelled)) {}
 
 Status BandSorter::Add(uint64_t key, uint32_t row) {
+  ATTUNE_RETURN_IF_ERROR(cancelled_.Step());
   if (buffer_.size() == capacity_) ATTUNE_RETURN_IF_ERROR(Spill());
   // Address space; memory only as it is filled.
   if (buffer_.capacity() < capacity_) buffer_.reserve(capacity_);
@@ -91,7 +95,7 @@ Status BandSorter::Spill() {
 }
 
 Status BandSorter::ForEachGroup(const TakeRows& take) {
-  Grouper grouper(take);
+  Grouper grouper(take, &cancelled_);
   if (runs_.empty()) {
     SortBuffer();
     for (const Entry& entry : buffer_) ATTUNE_RETURN_IF_ERROR(grouper.Add(entry));

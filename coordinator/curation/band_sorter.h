@@ -10,6 +10,7 @@
 #include <span>
 #include <vector>
 
+#include "common/base/cancel_check.h"
 #include "common/base/status.h"
 #include "coordinator/curation/scratch_file.h"
 
@@ -18,7 +19,7 @@ namespace attune::curation {
 class BandSorter {
  public:
   // buffer_bytes bounds the memory, of which a merge needs 48 KiB a run.
-  BandSorter(std::filesystem::path folder, uint64_t buffer_bytes);
+  BandSorter(std::filesystem::path folder, uint64_t buffer_bytes, CancelCheck cancelled = {});
 
   Status Add(uint64_t key, uint32_t row);
 
@@ -44,6 +45,7 @@ class BandSorter {
 
   const std::filesystem::path folder_;
   const size_t capacity_;  // entries
+  CancelCheck cancelled_;
   std::vector<Entry> buffer_;
   std::optional<ScratchFile> file_;
   std::vector<Run> runs_;

@@ -24,17 +24,21 @@ void AddCompared(uint32_t example, std::vector<uint32_t>* examples) {
 
 }  // namespace
 
-ClusterDecision::ClusterDecision(ClusterFacts facts) : first_(std::move(facts.first)) {
-  FindClusters(facts);
-  FindMembers(facts);
-  FindLosses(facts);
+Result<ClusterDecision> ClusterDecision::Make(ClusterFacts facts) {
+  ClusterDecision decision;
+  decision.first_ = std::move(facts.first);
+  ATTUNE_RETURN_IF_ERROR(decision.FindClusters(facts));
+  ATTUNE_RETURN_IF_ERROR(decision.FindMembers(facts));
+  ATTUNE_RETURN_IF_ERROR(decision.FindLosses(facts));
+  return decision;
 }
 
 // Of two present labelled examples or more.
-void ClusterDecision::FindClusters(const ClusterFacts& facts) {
+Status ClusterDecision::FindClusters(ClusterFacts& facts) {
   std::vector<uint32_t> sizes(first_.size(), 0);
   uint64_t examples = 0;
   for (uint32_t i = 0; i < first_.size(); ++i) {
+    ATTUNE_RETURN_IF_ERROR(facts.cancelled.Step());
     if (!facts.present(i) || facts.side(i) == Side::kUnlabelled) continue;
     ++sizes[first_[i]];
     ++examples;
@@ -42,6 +46,7 @@ void ClusterDecision::FindClusters(const ClusterFacts& facts) {
   const auto most = std::max<uint64_t>(
       kTemplateExamplesMin, static_cast<uint64_t>(kTemplatePart * static_cast<double>(examples)));
   for (uint32_t i = 0; i < first_.size(); ++i) {
+    ATTUNE_RETURN_IF_ERROR(facts.cancelled.Step());
     // A new example may be alone beside one that only the base version has.
     if (first_[i] == i && sizes[i] < 2) continue;
     if (sizes[first_[i]] < 1) continue;
@@ -50,10 +55,12 @@ void ClusterDecision::FindClusters(const ClusterFacts& facts) {
     cluster.is_template = true;
     if (first_[i] == i) of_templates_ += sizes[i];
   }
+  return Status();
 }
 
-void ClusterDecision::FindMembers(const ClusterFacts& facts) {
+Status ClusterDecision::FindMembers(ClusterFacts& facts) {
   for (uint32_t i = 0; i < facts.base; ++i) {
+    ATTUNE_RETURN_IF_ERROR(facts.cancelled.Step());
     const auto found = clusters_.find(first_[i]);
     if (found == clusters_.end()) continue;
     Cluster& cluster = found->second;
@@ -65,11 +72,13 @@ void ClusterDecision::FindMembers(const ClusterFacts& facts) {
   }
   // New ones go to validation with the older one there, and are as much a copy of what is on train.
   for (uint32_t i = facts.base; i < first_.size(); ++i) {
+    ATTUNE_RETURN_IF_ERROR(facts.cancelled.Step());
     const auto found = clusters_.find(first_[i]);
     if (found == clusters_.end() || !found->second.validation || found->second.is_template)
       continue;
     if (facts.side(i) == Side::kUndecided) AddCompared(i, &found->second.validations);
   }
+  return Status();
 }
 
 std::optional<Loss> ClusterDecision::Judge(const ClusterFacts& facts, uint32_t example,
@@ -84,8 +93,9 @@ std::optional<Loss> ClusterDecision::Judge(const ClusterFacts& facts, uint32_t e
   return Nearest(facts, example, cluster.kept, /*near_validation=*/false);
 }
 
-void ClusterDecision::FindLosses(const ClusterFacts& facts) {
+Status ClusterDecision::FindLosses(ClusterFacts& facts) {
   for (uint32_t i = 0; i < first_.size(); ++i) {
+    ATTUNE_RETURN_IF_ERROR(facts.cancelled.Step());
     const auto found = clusters_.find(first_[i]);
     if (found == clusters_.end()) continue;
     if (!facts.present(i) || facts.side(i) == Side::kUnlabelled) continue;
@@ -97,6 +107,7 @@ void ClusterDecision::FindLosses(const ClusterFacts& facts) {
     AddCompared(i, &cluster.kept);
     if (++cluster.staying > 1) ++joined_;
   }
+  return Status();
 }
 
 uint32_t ClusterDecision::Representative(uint32_t example) const {

@@ -10,6 +10,9 @@
 #include <unordered_map>
 #include <vector>
 
+#include "common/base/cancel_check.h"
+#include "common/base/status.h"
+
 namespace attune::curation {
 
 // A cluster of more than this part of all examples, and of more than so many, is no set of
@@ -29,9 +32,10 @@ struct ClusterFacts {
   std::function<bool(uint32_t)> present;  // in the new version, if nothing is left out
   std::function<Side(uint32_t)> side;     // kUndecided of new ones that are not unlabelled
   std::function<double(uint32_t, uint32_t)> similarity;
-  double accepted = 0;      // similarity from which two are near-duplicates
-  bool remove = false;      // all but the first of near-duplicates are left out
-  bool base_stays = false;  // but none of those of the base version
+  double accepted = 0;                    // similarity from which two are near-duplicates
+  bool remove = false;                    // all but the first of near-duplicates are left out
+  bool base_stays = false;                // but none of those of the base version
+  CancelCheck cancelled = CancelCheck();  // asked now and then
 };
 
 struct Loss {
@@ -42,7 +46,8 @@ struct Loss {
 
 class ClusterDecision {
  public:
-  explicit ClusterDecision(ClusterFacts facts);
+  // kCancelled; no other error.
+  static Result<ClusterDecision> Make(ClusterFacts facts);
 
   // The example on whose side this one belongs, at most its own number: of its cluster the first
   // that validation has, else the first that train has, else the first. Of a template its own.
@@ -66,9 +71,10 @@ class ClusterDecision {
     bool is_template = false;
   };
 
-  void FindClusters(const ClusterFacts& facts);
-  void FindMembers(const ClusterFacts& facts);
-  void FindLosses(const ClusterFacts& facts);
+  ClusterDecision() = default;
+  Status FindClusters(ClusterFacts& facts);
+  Status FindMembers(ClusterFacts& facts);
+  Status FindLosses(ClusterFacts& facts);
   std::optional<Loss> Judge(const ClusterFacts& facts, uint32_t example,
                             const Cluster& cluster) const;
 

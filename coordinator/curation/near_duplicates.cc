@@ -58,7 +58,8 @@ NearDuplicates::NearDuplicates(ScratchFile added, const NearDuplicateOptions& op
       banding_(BandingFor(options.threshold)),
       accepted_(AcceptedSimilarity(options.threshold)),
       added_(std::move(added)),
-      bands_(options.folder, options.buffer_bytes) {}
+      bands_(options.folder, options.buffer_bytes, options.cancelled),
+      cancelled_(options.cancelled) {}
 
 Result<NearDuplicates> NearDuplicates::Create(const NearDuplicateOptions& options) {
   ATTUNE_ASSIGN_OR_RETURN(ScratchFile added, ScratchFile::Create(options.folder));
@@ -84,6 +85,7 @@ Status NearDuplicates::AddKeys(uint64_t first, std::span<const Signature> signat
                                const KeyFilter* filter) {
   std::vector<uint64_t> keys;
   for (size_t i = 0; i < signatures.size(); ++i) {
+    ATTUNE_RETURN_IF_ERROR(cancelled_.Step());
     keys.clear();
     AppendBandKeys(banding_, signatures[i], &keys);
     for (uint64_t key : keys) {
@@ -101,6 +103,7 @@ Status NearDuplicates::AddAllKeys() {
     filter = std::make_unique<KeyFilter>(added.signatures.size() * banding_.bands);
     std::vector<uint64_t> keys;
     for (const Signature& signature : added.signatures) {
+      ATTUNE_RETURN_IF_ERROR(cancelled_.Step());
       keys.clear();
       AppendBandKeys(banding_, signature, &keys);
       for (uint64_t key : keys) filter->Insert(key);
@@ -119,9 +122,10 @@ const Signature& NearDuplicates::At(uint64_t row) const {
   return part.signatures[row - part.first];
 }
 
-void NearDuplicates::Join(std::span<const uint32_t> rows) {
+Status NearDuplicates::Join(std::span<const uint32_t> rows) {
   std::vector<uint32_t> representatives;
   for (uint32_t row : rows) {
+    ATTUNE_RETURN_IF_ERROR(cancelled_.Step());
     const bool joined = std::ranges::any_of(representatives, [&](uint32_t other) {
       if (Find(parents_, row) == Find(parents_, other)) return true;
       if (Similarity(At(row), At(other)) < accepted_) return false;
@@ -130,6 +134,7 @@ void NearDuplicates::Join(std::span<const uint32_t> rows) {
     });
     if (!joined && representatives.size() < kRepresentativesMax) representatives.push_back(row);
   }
+  return Status();
 }
 
 Result<std::vector<uint32_t>> NearDuplicates::Finish() {
@@ -141,10 +146,8 @@ Result<std::vector<uint32_t>> NearDuplicates::Finish() {
   ATTUNE_RETURN_IF_ERROR(AddAllKeys());
   parents_.resize(all);
   std::iota(parents_.begin(), parents_.end(), 0u);
-  ATTUNE_RETURN_IF_ERROR(bands_.ForEachGroup([&](std::span<const uint32_t> group) {
-    Join(group);
-    return Status();
-  }));
+  ATTUNE_RETURN_IF_ERROR(
+      bands_.ForEachGroup([&](std::span<const uint32_t> group) { return Join(group); }));
   // A parent is never after its child, so that it is resolved before.
   for (uint32_t& parent : parents_) parent = parents_[parent];
   return std::move(parents_);

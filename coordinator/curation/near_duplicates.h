@@ -15,6 +15,7 @@
 #include <span>
 #include <vector>
 
+#include "common/base/cancel_check.h"
 #include "common/base/status.h"
 #include "coordinator/curation/band_sorter.h"
 #include "coordinator/curation/banding.h"
@@ -30,6 +31,7 @@ struct NearDuplicateOptions {
   // Stored rows are not compared with each other: they were, when they were added. So an append
   // costs little more than a look at each stored signature.
   bool stored_are_compared = false;
+  CancelCheck cancelled = CancelCheck();  // asked now and then by Finish
 };
 
 class NearDuplicates {
@@ -65,7 +67,7 @@ class NearDuplicates {
   Status AddKeys(uint64_t first, std::span<const Signature> signatures, const KeyFilter* filter);
   Status AddAllKeys();
   // Joins rows that have a band in common.
-  void Join(std::span<const uint32_t> rows);
+  Status Join(std::span<const uint32_t> rows);
 
   const NearDuplicateOptions options_;
   const Banding banding_;
@@ -74,6 +76,7 @@ class NearDuplicates {
   uint64_t stored_rows_ = 0;
   ScratchFile added_;
   BandSorter bands_;
+  CancelCheck cancelled_;
   std::vector<uint32_t> parents_;  // of a union-find, in Finish
 };
 

@@ -196,7 +196,7 @@ Result<std::unique_ptr<Import>> Catalog::StartImport(const v1::ImportDatasetRequ
                         .shard_bytes = shard_bytes_,
                         .curation = curation,
                         .curator = curator,
-                        .cancelled = std::move(cancelled)};
+                        .cancelled = CancelCheck(std::move(cancelled))};
   ATTUNE_ASSIGN_OR_RETURN(options.format, ParseFormat(header.spec().format()));
   ATTUNE_ASSIGN_OR_RETURN(options.mapping, Mapping::Make(header.spec()));
   auto import = std::make_unique<RunningImport>(database_, header.name(), std::move(request),

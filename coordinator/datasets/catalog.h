@@ -72,7 +72,7 @@ class Catalog {
   Status Reconcile();
 
   // Reads the indexes of the newest version's shards before it returns. The header's uris are the
-  // caller's to read. cancelled: asked now and then while rows are made, ends the import. Errors:
+  // caller's to read. cancelled: asked now and then, ends the import. Errors:
   // kInvalidArgument for a bad name, fraction or spec, kDataLoss when the version that is appended
   // to is damaged.
   Result<std::unique_ptr<Import>> StartImport(

@@ -10,7 +10,6 @@ namespace attune::datasets {
 namespace {
 
 constexpr int kReasonsInMessage = 3;
-constexpr uint32_t kRowsACheck = 1024;  // of whether anybody waits
 
 ImportOptions Filled(ImportOptions options) {
   spec::FillDefaults(&options.curation);
@@ -25,6 +24,7 @@ bool SeeksNearDuplicates(const ImportOptions& options) {
 
 Importer::Importer(const std::filesystem::path& folder, const ImportOptions& options)
     : options_(Filled(options)),
+      cancelled_(options.cancelled),
       sources_({.folder = folder,
                 .format = options.format,
                 .row_bytes_max = kLineBytesMax,
@@ -36,7 +36,7 @@ Importer::Importer(const std::filesystem::path& folder, const ImportOptions& opt
               .curator = options.curator,
               .signatures = SeeksNearDuplicates(options)}),
       spool_(folder),
-      writer_(folder, options.shard_bytes),
+      writer_(folder, options.shard_bytes, options.cancelled),
       folder_(folder),
       findings_(folder),
       losses_(&examples_, options_.curator.get(), &findings_) {
@@ -63,7 +63,8 @@ Status Importer::Begin(const v1::DatasetVersion& newest, BaseVersion::Use use) {
 Status Importer::BeginNearDuplicates(BaseVersion::Use use) {
   if (near_ != nullptr || !SeeksNearDuplicates(options_)) return Status();
   ATTUNE_ASSIGN_OR_RETURN(
-      near_, NearDuplicatePass::Create(folder_, options_.curation.near_duplicates(), use));
+      near_, NearDuplicatePass::Create(folder_, options_.curation.near_duplicates(), use,
+                                       options_.cancelled));
   if (base_ == nullptr) return Status();
   return base_->ForEachShard([&](const Shard& shard, uint32_t examples) {
     return near_->AddBase(base_report_, shard, examples);
@@ -187,6 +188,7 @@ Status Importer::DecideNearDuplicates() {
 // and are in the spool, which tells where; those of an append did not.
 Status Importer::LoseBaseExamples() {
   for (uint32_t number = 0; base_ != nullptr && number < base_->size(); ++number) {
+    ATTUNE_RETURN_IF_ERROR(cancelled_.Step());
     const std::optional<curation::Loss> loss = near_->decision().LossOf(number);
     if (!loss) continue;
     base_->LeaveOut(number);
@@ -209,26 +211,24 @@ Status Importer::WriteShards() {
   if (near_ != nullptr) {
     representative = [this](uint32_t number) { return near_->decision().Representative(number); };
   }
-  const SplitDecision split({.examples = &examples_,
-                             .base = base_.get(),
-                             .unlabelled = &unlabelled_,
-                             .validation_fraction = options_.validation_fraction,
-                             .representative = representative});
+  ATTUNE_ASSIGN_OR_RETURN(const SplitDecision split,
+                          SplitDecision::Make({.examples = &examples_,
+                                               .base = base_.get(),
+                                               .unlabelled = &unlabelled_,
+                                               .validation_fraction = options_.validation_fraction,
+                                               .representative = representative,
+                                               .cancelled = options_.cancelled}));
   if (base_ != nullptr) {
     ATTUNE_RETURN_IF_ERROR(base_->WriteStaying(split.counts(), options_.shard_bytes, &writer_));
   }
   ATTUNE_RETURN_IF_ERROR(
-      spool_.Drain([&, rows = uint32_t{0}](const SpooledRow& row) mutable -> Status {
-        if (rows++ % kRowsACheck == 0 && options_.cancelled && options_.cancelled()) {
-          return Cancelled("the import was given up");
-        }
-        return TakeSpooled(row, split);
-      }));
-  return base_ != nullptr ? losses_.Finish(*base_, base_report_) : Status();
+      spool_.Drain([&](const SpooledRow& row) { return TakeSpooled(row, split); }));
+  return base_ != nullptr ? losses_.Finish(*base_, base_report_, cancelled_) : Status();
 }
 
 // What was found in a row counts only if the version has it.
 Status Importer::TakeSpooled(const SpooledRow& row, const SplitDecision& split) {
+  ATTUNE_RETURN_IF_ERROR(cancelled_.Step());
   if (near_ != nullptr) {
     if (const auto loss = near_->decision().LossOf(row.number)) {
       return losses_.Add(row.number, *loss, {sources_.files()[row.file].name(), row.file_line},

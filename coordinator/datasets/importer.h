@@ -9,7 +9,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,6 +17,7 @@
 
 #include "attune/v1/curation.pb.h"
 #include "attune/v1/datasets.pb.h"
+#include "common/base/cancel_check.h"
 #include "common/base/status.h"
 #include "coordinator/curation/findings.h"
 #include "coordinator/datasets/base_version.h"
@@ -49,7 +49,7 @@ struct ImportOptions {
   int threads = 0;                              // that read rows; 0: as many as the machine has
   std::optional<Format> format = std::nullopt;  // of all files; else each by what it begins with
   Mapping mapping = {};
-  std::function<bool()> cancelled = nullptr;  // asked now and then; may be null
+  CancelCheck cancelled = CancelCheck();  // asked now and then, in both passes
 };
 
 class Importer {
@@ -90,6 +90,7 @@ class Importer {
   Status NothingUsable() const;
 
   const ImportOptions options_;
+  CancelCheck cancelled_;
   SourceReader sources_;
   RowBatch batch_;
   ExampleTable examples_;

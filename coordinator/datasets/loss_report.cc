@@ -32,7 +32,8 @@ Status LossReport::Add(uint32_t number, const curation::Loss& loss, Place place,
   return findings_.Write(finding);
 }
 
-Status LossReport::Finish(const BaseVersion& base, const v1::DatasetVersion& version) {
+Status LossReport::Finish(const BaseVersion& base, const v1::DatasetVersion& version,
+                          const CancelCheck& cancelled) {
   std::ranges::sort(wordless_, {}, &Wordless::number);
   auto next = wordless_.begin();
   uint32_t first = 0;
@@ -44,6 +45,7 @@ Status LossReport::Finish(const BaseVersion& base, const v1::DatasetVersion& ver
     }
     first += examples;
     if (lines.empty()) return Status();
+    ATTUNE_RETURN_IF_ERROR(cancelled.Now());
     return ReadShardLinesAt(version, shard, lines, [&](uint64_t, std::string_view line) {
       next->finding.words = Words(line);
       return findings_.Write((next++)->finding);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "attune/v1/datasets.pb.h"
+#include "common/base/cancel_check.h"
 #include "common/base/status.h"
 #include "coordinator/curation/cluster_decision.h"
 #include "coordinator/curation/findings.h"
@@ -33,7 +34,8 @@ class LossReport {
   // An example that is left out. row: its shard line; empty: a shard of that version has it.
   Status Add(uint32_t number, const curation::Loss& loss, Place place, std::string_view row);
   // Reads the words that are not known yet. base: what the first examples are of.
-  Status Finish(const BaseVersion& base, const v1::DatasetVersion& version);
+  Status Finish(const BaseVersion& base, const v1::DatasetVersion& version,
+                const CancelCheck& cancelled);
 
  private:
   struct Wordless {

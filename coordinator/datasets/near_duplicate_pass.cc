@@ -69,10 +69,12 @@ std::string SignatureFileOf(const Shard& shard) {
 }
 
 NearDuplicatePass::NearDuplicatePass(fs::path scratch, v1::NearDuplicatesSpec spec,
-                                     BaseVersion::Use use, curation::NearDuplicates near)
+                                     BaseVersion::Use use, CancelCheck cancelled,
+                                     curation::NearDuplicates near)
     : scratch_(std::move(scratch)),
       spec_(std::move(spec)),
       use_(use),
+      cancelled_(std::move(cancelled)),
       near_(std::make_unique<curation::NearDuplicates>(std::move(near))) {}
 
 NearDuplicatePass::~NearDuplicatePass() {
@@ -81,20 +83,23 @@ NearDuplicatePass::~NearDuplicatePass() {
 }
 
 Result<std::unique_ptr<NearDuplicatePass>> NearDuplicatePass::Create(
-    const fs::path& folder, const v1::NearDuplicatesSpec& spec, BaseVersion::Use use) {
+    const fs::path& folder, const v1::NearDuplicatesSpec& spec, BaseVersion::Use use,
+    CancelCheck cancelled) {
   const fs::path scratch = folder / kScratchFolder;
   ATTUNE_RETURN_IF_ERROR(CreateFolders(scratch));
   const curation::NearDuplicateOptions options{
       .folder = scratch,
       .threshold = spec.threshold(),
-      .stored_are_compared = use == BaseVersion::Use::kReplace};
+      .stored_are_compared = use == BaseVersion::Use::kReplace,
+      .cancelled = cancelled};
   ATTUNE_ASSIGN_OR_RETURN(curation::NearDuplicates near, curation::NearDuplicates::Create(options));
   return std::unique_ptr<NearDuplicatePass>(
-      new NearDuplicatePass(scratch, spec, use, std::move(near)));
+      new NearDuplicatePass(scratch, spec, use, std::move(cancelled), std::move(near)));
 }
 
 Status NearDuplicatePass::AddBase(const v1::DatasetVersion& version, const Shard& shard,
                                   uint64_t examples) {
+  ATTUNE_RETURN_IF_ERROR(cancelled_.Now());
   const auto add = [&](const fs::path& path) -> Status {
     ATTUNE_ASSIGN_OR_RETURN(std::shared_ptr<MappedFile> file, MappedFile::Open(path));
     ATTUNE_ASSIGN_OR_RETURN(const std::span<const curation::Signature> signatures,
@@ -118,7 +123,10 @@ Status NearDuplicatePass::MakeSignatures(const v1::DatasetVersion& version, cons
                                          uint64_t first, uint64_t examples, const fs::path& file) {
   std::vector<curation::Signature> signatures;
   LineBatch batch(&signatures);
-  Status read = ReadShard(version, shard, [&](std::string_view line) { return batch.Add(line); });
+  Status read = ReadShard(version, shard, [&](std::string_view line) -> Status {
+    ATTUNE_RETURN_IF_ERROR(cancelled_.Step());
+    return batch.Add(line);
+  });
   if (read.ok()) read = batch.Flush();
   if (read.ok() && signatures.size() != examples) read = DataLoss("not as many lines as examples");
   if (!read.ok() && read.code() != StatusCode::kDataLoss) return read;
@@ -148,7 +156,10 @@ Status NearDuplicatePass::Decide(const BaseVersion* base, const std::vector<bool
   facts.accepted = near_->accepted();
   facts.remove = spec_.action() == "remove";
   facts.base_stays = use_ == BaseVersion::Use::kAppend;
-  decision_ = std::make_unique<curation::ClusterDecision>(std::move(facts));
+  facts.cancelled = cancelled_;
+  ATTUNE_ASSIGN_OR_RETURN(curation::ClusterDecision decision,
+                          curation::ClusterDecision::Make(std::move(facts)));
+  decision_ = std::make_unique<curation::ClusterDecision>(std::move(decision));
   return Status();
 }
 

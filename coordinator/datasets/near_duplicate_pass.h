@@ -14,6 +14,7 @@
 
 #include "attune/v1/curation.pb.h"
 #include "attune/v1/datasets.pb.h"
+#include "common/base/cancel_check.h"
 #include "common/base/status.h"
 #include "coordinator/curation/cluster_decision.h"
 #include "coordinator/curation/near_duplicates.h"
@@ -31,7 +32,8 @@ class NearDuplicatePass {
   // spec: filled in, and not off.
   static Result<std::unique_ptr<NearDuplicatePass>> Create(const std::filesystem::path& folder,
                                                            const v1::NearDuplicatesSpec& spec,
-                                                           BaseVersion::Use use);
+                                                           BaseVersion::Use use,
+                                                           CancelCheck cancelled = {});
   ~NearDuplicatePass();
 
   // A shard of the version that it begins with, in the table's order; examples: lines of it. Makes
@@ -54,13 +56,14 @@ class NearDuplicatePass {
 
  private:
   NearDuplicatePass(std::filesystem::path scratch, v1::NearDuplicatesSpec spec,
-                    BaseVersion::Use use, curation::NearDuplicates near);
+                    BaseVersion::Use use, CancelCheck cancelled, curation::NearDuplicates near);
   Status MakeSignatures(const v1::DatasetVersion& version, const Shard& shard, uint64_t first,
                         uint64_t examples, const std::filesystem::path& file);
 
   const std::filesystem::path scratch_;
   const v1::NearDuplicatesSpec spec_;
   const BaseVersion::Use use_;
+  CancelCheck cancelled_;
   // Examples from first on, whose signatures only stand for those that cannot be made.
   struct MadeUp {
     uint64_t first, examples;

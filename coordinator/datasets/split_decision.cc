@@ -6,10 +6,15 @@
 
 namespace attune::datasets {
 
-SplitDecision::SplitDecision(SplitFacts facts) : facts_(std::move(facts)) {
-  Count();
-  const uint64_t validation = counts_[1];
-  if (facts_.validation_fraction > 0 && validation == 0 && !BaseHas("validation")) MoveNearest();
+Result<SplitDecision> SplitDecision::Make(SplitFacts facts) {
+  SplitDecision decision(std::move(facts));
+  ATTUNE_RETURN_IF_ERROR(decision.Count());
+  const uint64_t validation = decision.counts_[1];
+  if (decision.facts_.validation_fraction > 0 && validation == 0 &&
+      !decision.BaseHas("validation")) {
+    ATTUNE_RETURN_IF_ERROR(decision.MoveNearest());
+  }
+  return decision;
 }
 
 std::string_view SplitDecision::Of(uint32_t number) const {
@@ -24,30 +29,33 @@ std::string_view SplitDecision::Of(uint32_t number) const {
   return SplitOf(facts_.examples->id(representative), facts_.validation_fraction);
 }
 
-void SplitDecision::Count() {
+Status SplitDecision::Count() {
   counts_ = {};
   for (uint32_t number = base_size(); number < facts_.examples->size(); ++number) {
+    ATTUNE_RETURN_IF_ERROR(facts_.cancelled.Step());
     const auto split = std::ranges::find(kSplits, Of(number));
     ++counts_[static_cast<size_t>(split - kSplits.begin())];
   }
+  return Status();
 }
 
 bool SplitDecision::BaseHas(std::string_view split) const {
   return facts_.base != nullptr && facts_.base->Has(split);
 }
 
-void SplitDecision::MoveNearest() {
+Status SplitDecision::MoveNearest() {
   std::optional<uint32_t> nearest;
   for (uint32_t number = base_size(); number < facts_.examples->size(); ++number) {
+    ATTUNE_RETURN_IF_ERROR(facts_.cancelled.Step());
     if (IsUnlabelled(number) || Representative(number) != number) continue;
     if (!nearest || facts_.examples->id(number) < facts_.examples->id(*nearest)) nearest = number;
   }
-  if (!nearest) return;
+  if (!nearest) return Status();
   moved_ = nearest;
-  Count();
-  if (counts_[0] > 0 || BaseHas("train")) return;
+  ATTUNE_RETURN_IF_ERROR(Count());
+  if (counts_[0] > 0 || BaseHas("train")) return Status();
   moved_.reset();
-  Count();
+  return Count();
 }
 
 }  // namespace attune::datasets

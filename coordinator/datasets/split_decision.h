@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "common/base/cancel_check.h"
+#include "common/base/status.h"
 #include "coordinator/datasets/base_version.h"
 #include "coordinator/datasets/example_table.h"
 
@@ -24,15 +26,16 @@ struct SplitFacts {
   const BaseVersion* base = nullptr;              // null: there is none
   const std::vector<bool>* unlabelled = nullptr;  // of those after the base version's
   double validation_fraction = 0;
-  RepresentativeOf representative;  // null: each is its own
+  RepresentativeOf representative;        // null: each is its own
+  CancelCheck cancelled = CancelCheck();  // asked now and then by Make
 };
 
 class SplitDecision {
  public:
-  // The facts outlive the decision. When no example would be on the side of validation although the
-  // fraction is above zero, the new cluster whose representative is nearest to the border (the
-  // lowest id) is moved there, unless train would be left without any.
-  explicit SplitDecision(SplitFacts facts);
+  // The facts outlive the decision; the only error is kCancelled. When no example would be on the
+  // side of validation although the fraction is above zero, the new cluster whose representative is
+  // nearest to the border (the lowest id) is moved there, unless train would be left without any.
+  static Result<SplitDecision> Make(SplitFacts facts);
 
   // One of kSplits.
   std::string_view Of(uint32_t number) const;
@@ -40,16 +43,17 @@ class SplitDecision {
   const SplitCounts& counts() const { return counts_; }
 
  private:
+  explicit SplitDecision(SplitFacts facts) : facts_(std::move(facts)) {}
   uint32_t base_size() const { return facts_.base == nullptr ? 0 : facts_.base->size(); }
   bool IsUnlabelled(uint32_t number) const { return (*facts_.unlabelled)[number - base_size()]; }
   uint32_t Representative(uint32_t number) const {
     return facts_.representative ? facts_.representative(number) : number;
   }
-  void Count();
+  Status Count();
   bool BaseHas(std::string_view split) const;
-  void MoveNearest();
+  Status MoveNearest();
 
-  const SplitFacts facts_;
+  SplitFacts facts_;
   std::optional<uint32_t> moved_;  // the representative of what goes to validation all the same
   SplitCounts counts_{};
 };

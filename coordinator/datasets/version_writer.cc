@@ -19,8 +19,10 @@ Status CheckSplit(const v1::DatasetVersion& version, const Shard& shard) {
                   "\" is not known");
 }
 
-VersionWriter::VersionWriter(const std::filesystem::path& folder, uint64_t shard_bytes)
-    : splits_{ShardWriter(folder, std::string(kSplits[0]), shard_bytes, &keys_),
+VersionWriter::VersionWriter(const std::filesystem::path& folder, uint64_t shard_bytes,
+                             CancelCheck cancelled)
+    : cancelled_(std::move(cancelled)),
+      splits_{ShardWriter(folder, std::string(kSplits[0]), shard_bytes, &keys_),
               ShardWriter(folder, std::string(kSplits[1]), shard_bytes, &keys_),
               ShardWriter(folder, std::string(kSplits[2]), shard_bytes, &keys_)} {}
 
@@ -41,6 +43,7 @@ Status VersionWriter::Add(std::string_view split, const LineFacts& facts, std::s
 
 Status VersionWriter::Share(const v1::DatasetVersion& version, const Shard& shard,
                             const ShardIndex& index) {
+  ATTUNE_RETURN_IF_ERROR(cancelled_.Now());
   ATTUNE_RETURN_IF_ERROR(CheckSplit(version, shard));
   ATTUNE_RETURN_IF_ERROR(CheckShardSize(version, shard));
   for (size_t kind = 0; kind < kRowKinds; ++kind) kinds_[kind] += index.kinds[kind];
@@ -57,6 +60,7 @@ Status VersionWriter::Copy(const v1::DatasetVersion& version, const Shard& shard
   ATTUNE_RETURN_IF_ERROR(CheckSplit(version, shard));
   size_t number = 0;
   return ReadShard(version, shard, [&](std::string_view line) -> Status {
+    ATTUNE_RETURN_IF_ERROR(cancelled_.Step());
     const size_t i = number++;
     if (i >= index.lines.size()) {
       return DataLoss(version.path() + "/" + shard.file + ": more lines than it had");

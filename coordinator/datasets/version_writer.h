@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "attune/v1/datasets.pb.h"
+#include "common/base/cancel_check.h"
 #include "common/base/status.h"
 #include "coordinator/datasets/line_facts.h"
 #include "coordinator/datasets/row.h"
@@ -35,7 +36,9 @@ Status CheckSplit(const v1::DatasetVersion& version, const Shard& shard);
 
 class VersionWriter {
  public:
-  explicit VersionWriter(const std::filesystem::path& folder, uint64_t shard_bytes = kShardBytes);
+  // cancelled: asked now and then by Share and Copy.
+  explicit VersionWriter(const std::filesystem::path& folder, uint64_t shard_bytes = kShardBytes,
+                         CancelCheck cancelled = {});
   VersionWriter(const VersionWriter&) = delete;
   VersionWriter& operator=(const VersionWriter&) = delete;
 
@@ -58,6 +61,7 @@ class VersionWriter {
   ShardWriter* Find(std::string_view split);
   void FillReport();
 
+  CancelCheck cancelled_;
   MetadataKeys keys_;
   std::array<ShardWriter, kSplits.size()> splits_;
   LengthCounts lengths_;

@@ -52,7 +52,7 @@ Status CheckFooter(arrow::io::RandomAccessFile* file, int64_t bytes) {
 // One file while it is read. Nothing in here throws or returns Arrow's status.
 class Reading {
  public:
-  Reading(size_t row_bytes_max, const std::function<bool()>& cancelled, const RowHandler& handler,
+  Reading(size_t row_bytes_max, const CancelCheck& cancelled, const RowHandler& handler,
           uint64_t bytes)
       : row_bytes_max_(row_bytes_max), cancelled_(cancelled), handler_(handler), bytes_(bytes) {}
 
@@ -107,7 +107,7 @@ class Reading {
       std::shared_ptr<arrow::RecordBatch> batch;
       ATTUNE_RETURN_IF_ERROR(FromArrow((*batches)->ReadNext(&batch)));
       if (batch == nullptr) return Status();
-      if (cancelled_ && cancelled_()) return Cancelled("the import was given up");
+      ATTUNE_RETURN_IF_ERROR(cancelled_.Now());
       for (int64_t i = 0; i < batch->num_rows(); ++i) {
         ATTUNE_RETURN_IF_ERROR(TakeRow(columns, *batch, i));
       }
@@ -126,7 +126,7 @@ class Reading {
   }
 
   const size_t row_bytes_max_;
-  const std::function<bool()>& cancelled_;
+  const CancelCheck& cancelled_;
   const RowHandler& handler_;
   const uint64_t bytes_;
   // What this file takes, and no more; the readers below go first.
@@ -140,7 +140,7 @@ class Reading {
 }  // namespace
 
 ParquetReader::ParquetReader(std::filesystem::path folder, size_t row_bytes_max,
-                             std::function<bool()> cancelled, RowHandler handler)
+                             CancelCheck cancelled, RowHandler handler)
     : folder_(std::move(folder)),
       row_bytes_max_(row_bytes_max),
       cancelled_(std::move(cancelled)),

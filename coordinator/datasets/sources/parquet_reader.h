@@ -6,8 +6,8 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 
+#include "common/base/cancel_check.h"
 #include "coordinator/datasets/sources/byte_sink.h"
 #include "coordinator/datasets/sources/source_row.h"
 #include "coordinator/datasets/sources/spool.h"
@@ -20,8 +20,8 @@ inline constexpr int kParquetColumnsMax = 4096;
 
 class ParquetReader final : public ByteSink {
  public:
-  // cancelled: asked between batches; may be null.
-  ParquetReader(std::filesystem::path folder, size_t row_bytes_max, std::function<bool()> cancelled,
+  // cancelled: asked between batches.
+  ParquetReader(std::filesystem::path folder, size_t row_bytes_max, CancelCheck cancelled,
                 RowHandler handler);
 
   Status Append(std::string_view bytes) override;
@@ -31,7 +31,7 @@ class ParquetReader final : public ByteSink {
  private:
   const std::filesystem::path folder_;
   const size_t row_bytes_max_;
-  const std::function<bool()> cancelled_;
+  const CancelCheck cancelled_;
   const RowHandler handler_;
   Spool spool_;
   uint64_t bytes_ = 0;

@@ -43,7 +43,7 @@ SourceReader::SourceReader(SourceOptions options, RowHandler handler)
 SourceReader::~SourceReader() = default;
 
 Status SourceReader::Append(const std::string& file, std::string_view bytes) {
-  if (options_.cancelled && options_.cancelled()) return Cancelled("the import was given up");
+  ATTUNE_RETURN_IF_ERROR(options_.cancelled.Now());
   if (!sink_ || file != file_) ATTUNE_RETURN_IF_ERROR(Begin(file));
   sha256_->Update(bytes);
   v1::SourceFile& source = files_.back();

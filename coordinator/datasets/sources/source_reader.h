@@ -7,7 +7,6 @@
 
 #include <cstddef>
 #include <filesystem>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,6 +14,7 @@
 #include <vector>
 
 #include "attune/v1/datasets.pb.h"
+#include "common/base/cancel_check.h"
 #include "common/base/hash.h"
 #include "common/base/status.h"
 #include "coordinator/datasets/sources/byte_sink.h"
@@ -32,8 +32,7 @@ struct SourceOptions {
   std::filesystem::path folder;
   std::optional<Format> format;  // of all files, in place of what is recognised
   size_t row_bytes_max = 8 << 20;
-  // Asked now and then while rows are made; true ends it with kCancelled. May be null.
-  std::function<bool()> cancelled;
+  CancelCheck cancelled = CancelCheck();  // asked now and then while rows are made
 };
 
 class SourceReader {

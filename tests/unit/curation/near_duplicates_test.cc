@@ -111,6 +111,32 @@ TEST_F(NearDuplicatesTest, LeavesNoFileBehind) {
   EXPECT_TRUE(std::filesystem::is_empty(folder_.path()));
 }
 
+// Among what is stored, among the keys of new and stored rows, while they are sorted, and in one
+// large group of equal rows.
+TEST_F(NearDuplicatesTest, EndsWhenNobodyWaitsForIt) {
+  constexpr size_t kRows = 3 * CancelCheck::kStepsAnAsk;
+  const auto stored = std::make_shared<std::vector<Signature>>(kRows, SignatureOf("the same text"));
+  const size_t bands = BandingFor(kThresholdDefault).bands;
+  const size_t steps = kRows + 2 * kRows + 3 * 2 * kRows * bands;  // filter, keys; add, merge, join
+  for (uint32_t gone = 1;; gone += 29) {
+    uint32_t asks = 0;
+    Result<NearDuplicates> found =
+        NearDuplicates::Create({.folder = folder_.path(),
+                                .buffer_bytes = 49'152,
+                                .cancelled = CancelCheck([&] { return ++asks >= gone; })});
+    ASSERT_TRUE(found.ok());
+    ASSERT_TRUE(found->AddStored(*stored, stored).ok());
+    for (const Signature& signature : *stored) ASSERT_TRUE(found->Add(signature).ok());
+    const Status status = found->Finish().status();
+    if (status.ok()) {
+      EXPECT_GE(asks, steps / CancelCheck::kStepsAnAsk);
+      break;
+    }
+    ASSERT_EQ(status.code(), StatusCode::kCancelled);
+    ASSERT_EQ(asks, gone);
+  }
+}
+
 TEST_F(NearDuplicatesTest, SaysThatAFolderIsMissing) {
   EXPECT_EQ(NearDuplicates::Create({.folder = folder_.path() / "none"}).status().code(),
             StatusCode::kNotFound);

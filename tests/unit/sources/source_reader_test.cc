@@ -118,8 +118,9 @@ TEST_F(SourcesTest, WhatTheHandlerSaysEndsIt) {
 
 TEST_F(SourcesTest, WhoGivesItUpEndsIt) {
   bool cancelled = false;
-  SourceReader reader({.folder = folder_.path(), .cancelled = [&] { return cancelled; }},
-                      [](const SourceRow&) { return Status(); });
+  SourceReader reader(
+      {.folder = folder_.path(), .cancelled = CancelCheck([&] { return cancelled; })},
+      [](const SourceRow&) { return Status(); });
   ASSERT_TRUE(reader.Append("rows", ParquetOfRows(kRows)).ok());
   cancelled = true;
   EXPECT_EQ(reader.Finish().code(), StatusCode::kCancelled);
