@@ -23,7 +23,8 @@ inline constexpr uint64_t kFindingsOfReasonKept = 2'000, kFindingsKept = 20'000;
 inline constexpr size_t kFirstWordsBytesMax = 100;
 
 struct Finding {
-  // near_duplicate, near_validation, too_short, too_long, language, contamination, or pattern:NAME.
+  // near_duplicate, near_validation, too_short, too_long, language, contamination, pattern:NAME
+  // or pattern_too_costly:NAME.
   std::string reason;
   std::string action;    // "drop", "redact" or "report"
   std::string file;      // where the row stood; empty: in the version that was appended to

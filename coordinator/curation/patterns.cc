@@ -135,14 +135,23 @@ bool IsInsideCharacter(std::string_view text, size_t at) {
 
 }  // namespace
 
-void PatternSet::FindAll(size_t rule, std::string_view text,
-                         std::vector<PatternMatch>* matches) const {
+void PatternSet::FindAll(size_t rule, std::string_view text, PatternMatches* all) const {
   const RE2& regex = *compiled_[rule]->regex;
   const BuiltinPattern* builtin = compiled_[rule]->builtin;
   const re2::StringPiece piece(text.data(), text.size());
   re2::StringPiece found[2];
   const int groups = std::min(2, regex.NumberOfCapturingGroups() + 1);
+  uint64_t allowance = kLooksAByte * text.size();
   for (size_t at = 0; at < text.size();) {
+    const size_t looks = text.size() - at;
+    if (builtin == nullptr && looks > allowance) {
+      all->too_costly.push_back(rule);
+      return;
+    }
+    if (builtin == nullptr) {
+      allowance -= looks;
+      all->bytes_searched += looks;
+    }
     if (!regex.Match(piece, at, text.size(), RE2::UNANCHORED, found, groups)) return;
     const re2::StringPiece& part = groups == 2 && !found[1].empty() ? found[1] : found[0];
     const auto begin = static_cast<size_t>(part.data() - text.data());
@@ -152,15 +161,15 @@ void PatternSet::FindAll(size_t rule, std::string_view text,
     const bool is =
         whole && end > begin &&
         (builtin == nullptr || builtin->check == nullptr || builtin->check(text, begin, &end));
-    if (is) matches->push_back({rule, begin, end});
+    if (is) all->matches.push_back({rule, begin, end});
     // What a check refuses may hide one that begins within it.
     const bool again = !is && whole_end - begin <= kRetryBytesMax;
     at = std::max(at + 1, is ? end : again ? begin + 1 : whole_end);
   }
 }
 
-std::vector<PatternMatch> PatternSet::Find(std::string_view text) const {
-  std::vector<PatternMatch> all;
+PatternMatches PatternSet::Find(std::string_view text) const {
+  PatternMatches all;
   for (size_t rule = 0; rule < rules_.size(); ++rule) {
     const BuiltinPattern* builtin = compiled_[rule]->builtin;
     if (builtin != nullptr && !builtin->hints.empty() &&
@@ -171,7 +180,8 @@ std::vector<PatternMatch> PatternSet::Find(std::string_view text) const {
     }
     FindAll(rule, text, &all);
   }
-  return WithoutOverlaps(std::move(all), rules_);
+  all.matches = WithoutOverlaps(std::move(all.matches), rules_);
+  return all;
 }
 
 std::string PatternSet::Redact(std::string_view text, std::span<const PatternMatch> matches,

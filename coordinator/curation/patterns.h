@@ -1,9 +1,13 @@
 #pragma once
 
-// Secrets and personal data in texts, by regular expressions of RE2, whose time is linear in the
-// text whatever the expression, and checks of what they find (check digits, reserved addresses).
-// The built-in ones are in builtin_patterns.cc; docs/curation.md lists them. Immutable: any number
-// of threads.
+// Secrets and personal data in texts, by regular expressions of RE2 and checks of what they find
+// (check digits, reserved addresses). The built-in ones are in builtin_patterns.cc;
+// docs/curation.md lists them. Immutable: any number of threads.
+//
+// RE2 finds one match in time linear in the text, whatever the expression. All matches take as many
+// searches, each of which may look at the text to its end before it is sure of a match near by, as
+// those of "(?s)x.*END|x" do. So an own expression has an allowance; the built-in ones are made
+// such that no search looks far behind its match.
 
 #include <cstddef>
 #include <cstdint>
@@ -19,6 +23,10 @@ namespace attune::curation {
 
 inline constexpr size_t kPatternsMax = 200;
 inline constexpr size_t kExpressionBytesMax = 1000;
+// The searches of an own expression may look at so many times the text's bytes, each taken to look
+// at all that is left: thousands of matches in a text of any length, and whatever there are in one
+// of fewer bytes.
+inline constexpr uint64_t kLooksAByte = 4096;
 
 enum class Action {
   kReport,  // counted
@@ -49,6 +57,17 @@ struct PatternMatch {
   size_t begin, end;
 };
 
+struct PatternMatches {
+  // By begin, none within another; of two that overlap the one whose action is the stronger (drop,
+  // redact, report), then the one that begins first, then the longer one.
+  std::vector<PatternMatch> matches;
+  // Of PatternSet::rules(), ascending: those whose allowance ended before the text did, so that
+  // there may be more matches.
+  std::vector<size_t> too_costly;
+  // At most: of own expressions, what kLooksAByte allows.
+  uint64_t bytes_searched = 0;
+};
+
 class PatternSet {
  public:
   // kInvalidArgument, naming the rule, for a name that is not known or there twice, an expression
@@ -59,9 +78,7 @@ class PatternSet {
 
   std::span<const PatternRule> rules() const { return rules_; }
 
-  // By begin, none within another; of two that overlap the one whose action is the stronger (drop,
-  // redact, report), then the one that begins first, then the longer one.
-  std::vector<PatternMatch> Find(std::string_view text) const;
+  PatternMatches Find(std::string_view text) const;
 
   // text with each match whose action is among the actions replaced by [NAME].
   std::string Redact(std::string_view text, std::span<const PatternMatch> matches,
@@ -70,7 +87,7 @@ class PatternSet {
  private:
   struct Compiled;
   PatternSet();
-  void FindAll(size_t rule, std::string_view text, std::vector<PatternMatch>* matches) const;
+  void FindAll(size_t rule, std::string_view text, PatternMatches* found) const;
 
   std::vector<PatternRule> rules_;
   std::vector<std::unique_ptr<Compiled>> compiled_;  // of each rule

@@ -10,13 +10,11 @@ class Scanner {
   Scanner(const PatternSet& patterns, RowScan* scan) : patterns_(patterns), scan_(scan) {}
 
   void ScanText(std::string* text) {
-    const std::vector<PatternMatch> matches = patterns_.Find(*text);
+    const auto [matches, too_costly, searched] = patterns_.Find(*text);
+    for (size_t pattern : too_costly) Note(pattern, &scan_->too_costly);
     bool redact = false;
     for (const PatternMatch& match : matches) {
-      auto place = std::ranges::lower_bound(scan_->found, match.pattern);
-      if (place == scan_->found.end() || *place != match.pattern) {
-        scan_->found.insert(place, match.pattern);
-      }
+      Note(match.pattern, &scan_->found);
       redact |= patterns_.rules()[match.pattern].action == Action::kRedact;
     }
     if (!redact) return;
@@ -39,6 +37,11 @@ class Scanner {
   }
 
  private:
+  static void Note(size_t pattern, std::vector<size_t>* patterns) {
+    const auto place = std::ranges::lower_bound(*patterns, pattern);
+    if (place == patterns->end() || *place != pattern) patterns->insert(place, pattern);
+  }
+
   const PatternSet& patterns_;
   RowScan* const scan_;
 };

@@ -13,7 +13,9 @@ namespace attune::curation {
 
 struct RowScan {
   std::vector<size_t> found;  // patterns (of PatternSet::rules()) that match somewhere, ascending
-  bool redacted = false;      // content or metadata was changed
+  // Those for which some text was too costly to be searched to its end, ascending.
+  std::vector<size_t> too_costly;
+  bool redacted = false;  // content or metadata was changed
 };
 
 // Replaces what is to be redacted within content's strings, but for those under the keys role and

@@ -17,8 +17,9 @@ using curation::Finding;
 using curation::PatternRule;
 
 // Of a text before its first words are redacted, so that a secret which begins within them is seen
-// whole.
-constexpr size_t kWordsContextBytes = 8 << 10;
+// whole. No pattern is too costly for so few.
+constexpr size_t kWordsContextBytes = 8000;
+static_assert((kWordsContextBytes + 1) / 2 <= curation::kLooksAByte);
 
 Action ActionOf(const std::string& word) {
   return word == "drop" ? Action::kDrop : word == "redact" ? Action::kRedact : Action::kReport;
@@ -146,11 +147,21 @@ bool Curator::CheckPatterns(Row* row, bool allow_unlabelled, Verdict* verdict) c
     verdict->findings.push_back({"pattern:" + rule.name, NameOf(rule.action), "", 0, id, "", ""});
     if (rule.action == Action::kDrop) return true;
   }
+  for (size_t pattern : scan.too_costly) {
+    const PatternRule& rule = patterns_->rules()[pattern];
+    // What may still be in it must not be trained on.
+    const bool drop = rule.action != Action::kReport;
+    verdict->findings.push_back(
+        {"pattern_too_costly:" + rule.name, drop ? "drop" : "report", "", 0, id, "", ""});
+    if (drop) return true;
+  }
   if (!scan.redacted) return false;
   Result<Row> redacted = ParseRow(DumpRowJson(content), allow_unlabelled);
   if (!redacted.ok()) {  // what is left is no example, as an expression took a part of its form
-    verdict->findings.back().action = "drop";
-    verdict->findings.back().evidence = redacted.status().message();
+    Finding taken = *std::ranges::find(verdict->findings, "redact", &Finding::action);
+    taken.action = "drop";
+    taken.evidence = redacted.status().message();
+    verdict->findings.push_back(std::move(taken));
     return true;
   }
   redacted->metadata = std::move(metadata);
@@ -165,7 +176,7 @@ std::string Curator::FirstWords(std::string_view text) const {
   std::string start = Shorten(text, kWordsContextBytes);
   if (patterns_) {
     static constexpr Action kAll[] = {Action::kReport, Action::kRedact, Action::kDrop};
-    start = patterns_->Redact(start, patterns_->Find(start), kAll);
+    start = patterns_->Redact(start, patterns_->Find(start).matches, kAll);
   }
   std::ranges::replace_if(
       start, [](char c) { return c == '\n' || c == '\r' || c == '\t'; }, ' ');

@@ -68,7 +68,7 @@ void Measure(const std::vector<std::string>& texts) {
   const PatternSet patterns = AllPatterns();
   size_t matches = 0, known = 0, overlaps = 0;
   print("all built-in patterns", Seconds([&] {
-          for (const std::string& text : texts) matches += patterns.Find(text).size();
+          for (const std::string& text : texts) matches += patterns.Find(text).matches.size();
         }));
   print("language", Seconds([&] {
           for (const std::string& text : texts) known += LanguageOf(text).empty() ? 0 : 1;

@@ -17,7 +17,8 @@ std::vector<PatternRule> Builtin() {
 }
 
 void Check(const PatternSet& set, const std::string& text) {
-  const std::vector<PatternMatch> matches = set.Find(text);
+  const PatternMatches found = set.Find(text);
+  const std::vector<PatternMatch>& matches = found.matches;
   size_t at = 0;
   for (const PatternMatch& match : matches) {
     ATTUNE_CHECK(match.pattern < set.rules().size());
@@ -46,6 +47,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   // RE2 reads its pattern and text as UTF-8 and takes any bytes.
   const std::string rest = text.substr(std::min(line + 1, text.size()));
-  for (const PatternMatch& match : set->Find(rest)) ATTUNE_CHECK(match.end <= rest.size());
+  const PatternMatches found = set->Find(rest);
+  for (const PatternMatch& match : found.matches) ATTUNE_CHECK(match.end <= rest.size());
+  ATTUNE_CHECK(found.bytes_searched <= kLooksAByte * rest.size());
   return 0;
 }

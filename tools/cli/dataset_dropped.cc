@@ -66,7 +66,7 @@ void AddDatasetDroppedCommand(std::vector<Command>* commands) {
        .options = {{.name = "--reason",
                     .value = "REASON",
                     .doc = "Only these: near_duplicate, near_validation, too_short, too_long, "
-                           "language, contamination or pattern:NAME."},
+                           "language, contamination, pattern:NAME or pattern_too_costly:NAME."},
                    {.name = "--kept",
                     .doc = "Also the examples that were kept, in which a pattern was redacted or "
                            "reported, or which overlap an evaluation set."},

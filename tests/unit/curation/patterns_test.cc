@@ -25,7 +25,7 @@ std::vector<std::string> FindAll(const std::string& text) {
   }
   const PatternSet set = Make(rules);
   std::vector<std::string> found;
-  for (const PatternMatch& match : set.Find(text)) {
+  for (const PatternMatch& match : set.Find(text).matches) {
     found.push_back(set.rules()[match.pattern].name + "=" +
                     text.substr(match.begin, match.end - match.begin));
   }
@@ -168,7 +168,7 @@ TEST(PatternSet, Redacts) {
                                {"ticket", "TICKET-\\d+", Action::kReport},
                                {"ipv4", "", Action::kDrop}});
   const std::string text = "a@acme.org wrote TICKET-12 from 8.8.8.8 to b@acme.org";
-  const std::vector<PatternMatch> matches = set.Find(text);
+  const std::vector<PatternMatch> matches = set.Find(text).matches;
   const Action redact[] = {Action::kRedact};
   EXPECT_EQ(set.Redact(text, matches, redact), "[EMAIL] wrote TICKET-12 from 8.8.8.8 to [EMAIL]");
   const Action all[] = {Action::kRedact, Action::kReport, Action::kDrop};
@@ -179,15 +179,15 @@ TEST(PatternSet, Redacts) {
 TEST(PatternSet, OfOverlappingMatchesTheStrongerActionWins) {
   const PatternSet set =
       Make({{"long_one", "a+b+", Action::kReport}, {"drop_it", "b+", Action::kDrop}});
-  const std::vector<PatternMatch> matches = set.Find("aabb");
+  const std::vector<PatternMatch> matches = set.Find("aabb").matches;
   ASSERT_EQ(matches.size(), 1u);
   EXPECT_EQ(matches[0].pattern, 1u);
 }
 
 TEST(PatternSet, CutsNoCharacterInTwo) {
   const PatternSet set = Make({{"byte", "a\\C", Action::kRedact}});
-  EXPECT_THAT(set.Find("a\xc3\xa9"), IsEmpty());
-  EXPECT_EQ(set.Find("ab").size(), 1u);
+  EXPECT_THAT(set.Find("a\xc3\xa9").matches, IsEmpty());
+  EXPECT_EQ(set.Find("ab").matches.size(), 1u);
 }
 
 TEST(PatternSet, SaysWhatIsWrongWithARule) {
@@ -208,12 +208,41 @@ TEST(PatternSet, SaysWhatIsWrongWithARule) {
 // others.
 TEST(PatternSet, TakesLinearTime) {
   const PatternSet set = Make({{"evil", "(a+)+$b", Action::kReport}});
-  EXPECT_THAT(set.Find(Of('a', 200'000)), IsEmpty());
+  EXPECT_THAT(set.Find(Of('a', 200'000)).matches, IsEmpty());
   EXPECT_THAT(FindAll(Of('a', 300'000) + "@example.com"), IsEmpty());
   EXPECT_THAT(FindAll(Of('1', 300'000)), IsEmpty());
   std::string dotted;
   for (int i = 0; i < 100'000; ++i) dotted += "1.";
   EXPECT_THAT(FindAll(dotted), IsEmpty());
+}
+
+// Each search for the next x goes to the end of the text, to see whether there is an END.
+TEST(PatternSet, EndsASearchThatIsTooCostly) {
+  const PatternSet set =
+      Make({{"digits", "[0-9]+", Action::kReport}, {"costly", "(?s)x.*END|x", Action::kRedact}});
+  constexpr int kBytes = 20'000;
+  const PatternMatches found = set.Find(Of('x', kBytes));
+  EXPECT_THAT(found.too_costly, ElementsAre(1));
+  EXPECT_GE(found.matches.size(), kLooksAByte);
+  EXPECT_LE(found.bytes_searched, (kLooksAByte + 1) * kBytes);  // and once for digits
+  const PatternMatches last = set.Find(Of('x', kBytes) + "END");
+  EXPECT_THAT(last.too_costly, IsEmpty());
+  EXPECT_EQ(last.matches.size(), 1u);
+}
+
+TEST(PatternSet, SearchesTextsWholeThatAreShortOrHaveNotTooManyMatches) {
+  const PatternSet set =
+      Make({{"costly", "(?s)x.*END|x", Action::kRedact}, {"email", "", Action::kReport}});
+  EXPECT_EQ(set.Find(Of('x', 8'000)).matches.size(), 8'000u);
+  std::string text;
+  for (int i = 0; i < 4'000; ++i) text += "x --- ";
+  const PatternMatches found = set.Find(text);
+  EXPECT_THAT(found.too_costly, IsEmpty());
+  EXPECT_EQ(found.matches.size(), 4'000u);
+  // Of built-in ones there may be as many as like.
+  std::string addresses;
+  for (int i = 0; i < 20'000; ++i) addresses += "a@acme.org ";
+  EXPECT_EQ(set.Find(addresses).matches.size(), 20'000u);
 }
 
 }  // namespace

@@ -39,6 +39,15 @@ TEST(ScanContent, LeavesTheRowAloneWhereNothingIsToBeRedacted) {
   EXPECT_THAT(ScanContent(Patterns(), &clean).found, IsEmpty());
 }
 
+TEST(ScanContent, SaysWhichPatternsWereTooCostly) {
+  const PatternSet patterns = *PatternSet::Make(std::vector<PatternRule>{
+      {"email", "", Action::kRedact}, {"costly", "(?s)x.*END|x", Action::kReport}});
+  Json content = {{"prompt", std::string(20'000, 'x')}, {"completion", "xxx of a@acme.org"}};
+  const RowScan scan = ScanContent(patterns, &content);
+  EXPECT_THAT(scan.too_costly, ElementsAre(1));
+  EXPECT_THAT(scan.found, ElementsAre(0, 1));
+}
+
 TEST(ScanMetadata, AddsToWhatWasFound) {
   Json content = {{"text", "from 8.8.8.8"}};
   RowScan scan = ScanContent(Patterns(), &content);

@@ -291,6 +291,36 @@ TEST_F(CurationTest, RedactsReportsAndDropsByPatterns) {
   EXPECT_EQ(dropped[0].line(), 4u);
 }
 
+// What may hold more of what is to be redacted is left out; what is only counted stays.
+TEST_F(CurationTest, LeavesOutWhatIsTooCostlyToSearch) {
+  const std::string row = Row(std::string(20'000, 'x'));
+  const std::map<std::string, std::map<std::string, uint64_t>> dropped = {
+      {"report", {}},
+      {"redact", {{"pattern_too_costly:costly", 1}}},
+      {"drop", {{"pattern:costly", 1}}},
+  };
+  for (const auto& [action, reasons] : dropped) {
+    const v1::DatasetVersion version = MustImport(Curated([&](v1::CurationSpec* spec) {
+                                                    auto* pattern = spec->add_patterns();
+                                                    pattern->set_name("costly");
+                                                    pattern->set_expression("(?s)x.*END|x");
+                                                    pattern->set_action(action);
+                                                  }),
+                                                  row + Row("clean"));
+    const std::map<std::string, uint64_t> left_out(version.dropped().begin(),
+                                                   version.dropped().end());
+    EXPECT_EQ(left_out, reasons) << action;
+    if (action != "report") {
+      const std::vector<v1::Finding> findings = Findings("docs");
+      ASSERT_THAT(findings, SizeIs(1));
+      EXPECT_TRUE(findings[0].words().starts_with("[COSTLY][COSTLY]")) << findings[0].words();
+      continue;
+    }
+    EXPECT_THAT(version.found(), UnorderedElementsAre(Pair("pattern:costly", 1),
+                                                      Pair("pattern_too_costly:costly", 1)));
+  }
+}
+
 TEST_F(CurationTest, DropsWhatOverlapsAnEvaluationSet) {
   MustImport(Header("exam"), Stories(0, 5));
   const std::string part = Story(2).substr(0, 150);
