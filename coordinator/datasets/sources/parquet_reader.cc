@@ -18,10 +18,9 @@ namespace {
 constexpr int64_t kBufferBytes = 1 << 20;  // of each column's stream
 constexpr int64_t kBatchBytes = 8 << 20;   // aimed at
 constexpr int64_t kBatchRowsMax = 1024;
-constexpr int32_t kThriftStringMax = 8 << 20,
-                  kThriftListMax = 10'000;  // the schema is walked recursively
-constexpr uint64_t kRowOverhead = 64;       // an empty row is work, too
-constexpr int64_t kFooterEnd = 8;           // its length and the magic bytes
+constexpr int32_t kThriftStringMax = 8 << 20, kThriftListMax = 10'000;
+constexpr uint64_t kRowOverhead = 64;  // an empty row is work, too
+constexpr int64_t kFooterEnd = 8;      // its length and the magic bytes
 
 Status FromArrow(const arrow::Status& status) {
   if (status.ok()) return Status();
@@ -84,6 +83,7 @@ class Reading {
     properties.set_buffer_size(kBufferBytes);
     properties.set_thrift_string_size_limit(kThriftStringMax);
     properties.set_thrift_container_size_limit(kThriftListMax);
+    properties.set_schema_depth_limit(kParquetNestingMax);  // it is walked recursively
     parquet::ArrowReaderProperties columns(/*use_threads=*/false);
     columns.set_pre_buffer(false);  // it would hold whole row groups
     parquet::arrow::FileReaderBuilder builder;

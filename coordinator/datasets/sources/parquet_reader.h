@@ -17,6 +17,8 @@ namespace attune::datasets {
 inline constexpr int64_t kParquetMemoryMax = 512 << 20;  // of columns while they are decoded
 inline constexpr int64_t kParquetFooterMax = 8 << 20;    // in memory it is a hundred times as much
 inline constexpr int kParquetColumnsMax = 4096;
+// Levels of the schema, of which a list has two: more than those of any row that is taken.
+inline constexpr int kParquetNestingMax = 200;
 
 class ParquetReader final : public ByteSink {
  public:

@@ -157,6 +157,36 @@ TEST_F(ParquetTest, NoChangedByteCrashesIt) {
   EXPECT_TRUE(std::filesystem::is_empty(folder_.path()));
 }
 
+// A file without rows whose only column lies within so many groups. Its index is Thrift's compact
+// protocol: a byte for a field's distance and type (5: i32, 6: i64, 8: text, 9: list, 12: struct),
+// whole numbers doubled.
+std::string NestedFile(uint32_t groups) {
+  const auto varint = [](uint32_t value) {
+    std::string bytes;
+    for (; value >= 0x80; value >>= 7) bytes += static_cast<char>(value | 0x80);
+    return bytes + static_cast<char>(value);
+  };
+  const auto group = std::string("\x35\x02\x18\x01g\x15\x02", 7) + '\0';  // optional, "g", 1 child
+  const auto leaf = std::string("\x15\x0c\x25\x02\x18\x01x", 7) + '\0';   // bytes, optional, "x"
+  std::string index = std::string("\x15\x02\x19\xfc", 4) + varint(groups + 2);
+  index += std::string("\x48\x06schema\x15\x02", 10) + '\0';
+  for (uint32_t i = 0; i < groups; ++i) index += group;
+  index += leaf + std::string("\x16\x00\x19\x0c\x00", 5);  // no rows, no groups of them
+  std::string size(4, '\0');
+  for (size_t i = 0; i < 4; ++i) size[i] = static_cast<char>(index.size() >> 8 * i);
+  return "PAR1" + index + size + "PAR1";
+}
+
+TEST_F(ParquetTest, ASchemaThatNestsDeepIsRefused) {
+  EXPECT_THAT(Rows("a.parquet", NestedFile(kParquetNestingMax - 2)), SizeIs(0));
+  for (const uint32_t groups : {kParquetNestingMax, 5'000, 9'000}) {
+    EXPECT_THAT(Refused("a.parquet", NestedFile(groups)),
+                HasSubstr("Parquet schema too deeply nested"));
+  }
+  // More elements than are read.
+  EXPECT_THAT(Refused("a.parquet", NestedFile(800'000)), HasSubstr("damaged, or no Parquet"));
+}
+
 TEST_F(ParquetTest, TwoColumnsOfOneNameAreRefused) {
   auto x = arrow::field("x", arrow::utf8());
   auto column = Column(arrow::utf8(), R"(["a"])");
