@@ -102,7 +102,7 @@ def self_test():
 
 def main():
     self_test()
-    root = pathlib.Path(sys.argv[1])
+    root = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else ".")
     files = failures = 0
     for top in ("common", "coordinator", "worker", "tools"):
         for path in sorted((root / top).rglob("*")):
