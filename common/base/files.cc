@@ -24,6 +24,10 @@ std::filesystem::path FolderOf(const std::filesystem::path& path) {
   return path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
 }
 
+bool MeansNoHardLinks(int error) {
+  return error == EPERM || error == EOPNOTSUPP || error == ENOSYS;
+}
+
 }  // namespace
 
 Status WriteAll(int fd, std::string_view bytes, const std::string& what) {
@@ -152,14 +156,32 @@ Status AtomicFileWriter::Append(std::string_view bytes) {
   return Status();
 }
 
-Status AtomicFileWriter::Commit() {
+Status AtomicFileWriter::Sync() {
   ATTUNE_RETURN_IF_ERROR(Flush());
-  if (fsync(fd_) != 0) return ErrnoStatus(errno, "sync " + temporary_.string());
+  return fsync(fd_) == 0 ? Status() : ErrnoStatus(errno, "sync " + temporary_.string());
+}
+
+Status AtomicFileWriter::Close() {
+  close(std::exchange(fd_, -1));
+  return SyncFolder(FolderOf(path_));
+}
+
+Status AtomicFileWriter::Commit() {
+  ATTUNE_RETURN_IF_ERROR(Sync());
   if (rename(temporary_.c_str(), path_.c_str()) != 0) {
     return ErrnoStatus(errno, "rename to " + path_.string());
   }
-  close(std::exchange(fd_, -1));
-  return SyncFolder(FolderOf(path_));
+  return Close();
+}
+
+Status AtomicFileWriter::CommitUnlessThere() {
+  ATTUNE_RETURN_IF_ERROR(Sync());
+  if (link(temporary_.c_str(), path_.c_str()) != 0) {
+    if (MeansNoHardLinks(errno)) return Commit();
+    if (errno != EEXIST) return ErrnoStatus(errno, "link to " + path_.string());
+  }
+  unlink(temporary_.c_str());
+  return Close();
 }
 
 bool IsValidName(std::string_view name) {

@@ -45,7 +45,7 @@ class MappedFile {
   size_t size_;
 };
 
-// Appends to a temporary file beside path and gives it its name in Commit. Without Commit the
+// Appends to a temporary file beside path and gives it its name in the end. Without that the
 // temporary file is removed. Not thread-safe.
 class AtomicFileWriter {
  public:
@@ -59,12 +59,18 @@ class AtomicFileWriter {
     return Append(std::string_view(static_cast<const char*>(data), size));
   }
   uint64_t size() const { return size_; }
+  // Replaces what has the name.
   Status Commit();
+  // Leaves what has the name already, for other hosts that have it open, and drops what was
+  // written. Where the file system has no hard links it is replaced.
+  Status CommitUnlessThere();
 
  private:
   AtomicFileWriter(int fd, std::filesystem::path path, std::filesystem::path temporary)
       : fd_(fd), path_(std::move(path)), temporary_(std::move(temporary)) {}
   Status Flush();
+  Status Sync();
+  Status Close();
   int fd_;
   std::filesystem::path path_, temporary_;
   std::string buffer_;

@@ -43,6 +43,18 @@ TEST_F(FilesTest, WithoutCommitNothingIsLeft) {
   EXPECT_EQ(FilesInFolder(), 1u);
 }
 
+TEST_F(FilesTest, WhatHasTheNameMayStay) {
+  const fs::path path = folder_ / "a";
+  for (const char* content : {"one", "two"}) {
+    auto writer = AtomicFileWriter::Create(path);
+    ASSERT_TRUE(writer.ok());
+    ASSERT_TRUE(writer->Append(std::string_view(content)).ok());
+    EXPECT_TRUE(writer->CommitUnlessThere().ok());
+    EXPECT_EQ(*ReadFile(path), "one");
+    EXPECT_EQ(FilesInFolder(), 1u);
+  }
+}
+
 TEST_F(FilesTest, WritesLargeAndSmallPiecesInOrder) {
   std::string expected;
   auto writer = AtomicFileWriter::Create(folder_ / "a");

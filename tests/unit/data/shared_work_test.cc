@@ -59,6 +59,21 @@ class SharedWorkTest : public PrepareTest {
     return identities;
   }
 
+  // Works on a task's shards with the given ones said to be damaged.
+  static Status Mend(const PrepareTask& task, const std::set<std::string>& damaged,
+                     milliseconds silence_max = milliseconds(60'000)) {
+    auto work = MakeWork(task);
+    if (!work.ok()) return work.status();
+    const TokenCache cache(task.token_cache, work->options);
+    SharedWork shared(cache, InOrder(*work), damaged, {.threads = 1, .silence_max = silence_max},
+                      [](uint64_t, const DatasetShard*, const ShardCounts&) { return Status(); });
+    return shared.Run();
+  }
+
+  static void Age(const fs::path& file, std::chrono::minutes age) {
+    fs::last_write_time(file, fs::last_write_time(file) - age);
+  }
+
   // Where the cache would lock the shard of a token file.
   static fs::path LockOf(fs::path tokens) { return tokens.replace_extension(".lock"); }
 
@@ -161,15 +176,57 @@ TEST_F(SharedWorkTest, AShardWhoseMakerHangsIsMadeWithoutItsLock) {
   fs::remove(files[1]);
   auto hangs = FileLock::Try(LockOf(files[1]));
   ASSERT_TRUE(hangs.ok());
-  auto work = MakeWork(task);
-  ASSERT_TRUE(work.ok());
-  const TokenCache cache(task.token_cache, work->options);
-  SharedWork shared(cache, InOrder(*work), {.threads = 1, .silence_max = milliseconds(50)},
-                    [](uint64_t, const DatasetShard*, const ShardCounts&) { return Status(); });
-  Status status = shared.Run();
+  const Status status = Mend(task, {}, milliseconds(50));
   EXPECT_TRUE(status.ok()) << status.ToString();
   EXPECT_TRUE(fs::exists(files[1]));
   EXPECT_TRUE(OpenPrepared(task).ok());
+}
+
+TEST_F(SharedWorkTest, ADamagedFileThatAnotherHasMadeAnewMeanwhileStays) {
+  const PrepareTask task = Task({WriteShards("data", MakeShards(1))});
+  ASSERT_TRUE(Prepare(task, observer_).ok());
+  const auto before = Identities();
+  const fs::path damaged = CacheFiles()[0], whole = CacheFiles()[1];
+  fs::resize_file(damaged, 50);
+  ASSERT_TRUE(Mend(task, {damaged.stem(), whole.stem()}).ok());
+  EXPECT_EQ(Identities()[whole.filename()], before.at(whole.filename()));
+  EXPECT_TRUE(OpenPrepared(task).ok());
+}
+
+TEST_F(SharedWorkTest, ADamagedFileIsRemovedByNoOtherThanTheHolderOfItsLock) {
+  const PrepareTask task = Task({WriteShards("data", MakeShards(1))});
+  ASSERT_TRUE(Prepare(task, observer_).ok());
+  const fs::path file = CacheFiles()[0];
+  fs::resize_file(file, 50);
+  {
+    const auto held = FileLock::Try(LockOf(file));
+    ASSERT_TRUE(held.ok());
+    observer_.stop = StopRequest::kStop;
+    EXPECT_EQ(Prepare(task, observer_).status().code(), StatusCode::kCancelled);
+    EXPECT_EQ(fs::file_size(file), 50u);
+  }
+  observer_.stop = StopRequest::kNone;
+  ASSERT_TRUE(Prepare(task, observer_).ok());
+  EXPECT_TRUE(OpenPrepared(task).ok());
+}
+
+// As on two hosts whose locks do not reach each other.
+TEST_F(SharedWorkTest, AShardThatIsMadeTwiceKeepsItsFirstFile) {
+  const PrepareTask task = Task({WriteShards("data", MakeShards(0))});
+  auto work = MakeWork(task);
+  ASSERT_TRUE(work.ok());
+  const TokenCache cache(task.token_cache, work->options);
+  const DatasetShard& shard = *InOrder(*work)[0];
+  std::map<std::string, Identity> first;
+  const Status made = cache.Make(shard, 1, [&](const ShardCounts&) {
+    const Status other = cache.Make(shard, 1, [](const ShardCounts&) { return Status(); });
+    first = Identities();
+    return other;
+  });
+  ASSERT_TRUE(made.ok()) << made.ToString();
+  ASSERT_THAT(CacheFiles(), SizeIs(1));
+  const std::string name = CacheFiles()[0].filename();
+  EXPECT_EQ(Identities()[name].first, first.at(name).first);
 }
 
 TEST_F(SharedWorkTest, AnUnfinishedFileThatIsTakenAwayIsMadeAgain) {
@@ -200,9 +257,11 @@ TEST_F(SharedWorkTest, WhatTheDeadHaveLeftIsRemoved) {
                                   LockOf(files[0]).filename().string(), other + ".lock",
                                   other + ".tokens.tmp.0123456789abcdef"}) {
     ASSERT_TRUE(WriteFileAtomically(folder / name, "half").ok());
+    Age(folder / name, std::chrono::minutes(11));
   }
   const fs::path alive = folder / (std::string(32, 'b') + ".tokens.tmp.0123456789abcdef");
   ASSERT_TRUE(WriteFileAtomically(alive, "in the making").ok());
+  Age(alive, std::chrono::minutes(11));
   auto lock =
       std::make_unique<Result<FileLock>>(FileLock::Try(folder / (std::string(32, 'b') + ".lock")));
   ASSERT_TRUE(lock->ok());
@@ -212,6 +271,20 @@ TEST_F(SharedWorkTest, WhatTheDeadHaveLeftIsRemoved) {
   lock.reset();
   ASSERT_TRUE(Prepare(task, observer_).ok());
   EXPECT_EQ(CacheFiles(), files);
+}
+
+// Whose lock may not be seen from here.
+TEST_F(SharedWorkTest, WhatAnotherHostIsWritingStays) {
+  PrepareTask task = Task({WriteShards("data", MakeShards(1))});
+  ASSERT_TRUE(Prepare(task, observer_).ok());
+  const fs::path made = CacheFiles()[0];
+  const fs::path others[] = {
+      made.string() + ".tmp.0123456789abcdef",
+      made.parent_path() / (std::string(32, 'a') + ".tokens.tmp.0123456789abcdef")};
+  for (const fs::path& file : others) ASSERT_TRUE(WriteFileAtomically(file, "half").ok());
+  fs::remove(made);
+  ASSERT_TRUE(Prepare(task, observer_).ok());
+  for (const fs::path& file : others) EXPECT_TRUE(fs::exists(file)) << file;
 }
 
 TEST_F(SharedWorkTest, FoldersOfTheFormatBeforeAreKeptForADay) {

@@ -27,14 +27,14 @@ Result<PartTokens> JoinPart(const Part& part, size_t sequence_length, const Cach
 }  // namespace
 
 Status OpenShards(const TokenCache& cache, const Shards& shards, TokenFile::Check check,
-                  bool remove_damaged, CachedShards* cached) {
+                  CachedShards* cached, std::set<std::string>* damaged) {
   for (const auto& [name, shard] : shards) {
     if (cached->contains(name)) continue;
     auto opened = cache.Open(*shard, check);
     if (opened.ok()) {
       cached->emplace(name, std::move(*opened));
-    } else if (opened.status().code() == StatusCode::kDataLoss && remove_damaged) {
-      ATTUNE_RETURN_IF_ERROR(cache.Remove(*shard));
+    } else if (opened.status().code() == StatusCode::kDataLoss && damaged != nullptr) {
+      damaged->insert(name);
     } else if (opened.status().code() != StatusCode::kNotFound) {
       return opened.status();
     }

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -17,9 +18,10 @@ namespace attune::engine {
 
 using CachedShards = std::map<std::string, CachedShard>;
 
-// Adds those that are there and not open yet. What is damaged is removed, or else an error.
+// Adds those that are there and not open yet. damaged: gets the names of those that are damaged;
+// null: that is an error.
 Status OpenShards(const TokenCache& cache, const Shards& shards, TokenFile::Check check,
-                  bool remove_damaged, CachedShards* cached);
+                  CachedShards* cached, std::set<std::string>* damaged);
 
 // A dataset's tokens.
 struct PartTokens {

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <map>
 #include <optional>
+#include <set>
 #include <thread>
 #include <utility>
 
@@ -100,14 +101,14 @@ SharedWorkOptions MakeSharedWorkOptions(const PrepareTask& task) {
 }
 
 Status MakeMissing(const PrepareTask& task, const Work& work, const TokenCache& cache,
-                   Observer& observer) {
+                   std::set<std::string> damaged, Observer& observer) {
   uint64_t total = 0;
   const std::vector<const DatasetShard*> shards = InOrder(work);
   for (const DatasetShard* shard : shards) total += shard->examples;
   Reporter reporter(&observer, total);
   TemplateCheck check(work);
   SharedWork shared(
-      cache, shards, MakeSharedWorkOptions(task),
+      cache, shards, std::move(damaged), MakeSharedWorkOptions(task),
       [&](uint64_t done, const DatasetShard* shard, const ShardCounts& so_far) -> Status {
         ATTUNE_RETURN_IF_ERROR(check.Look(shard, so_far));
         return reporter(done);
@@ -121,17 +122,17 @@ Result<CachedShards> MakeAll(const PrepareTask& task, const Work& work, const To
                              bool* all_cached, Observer& observer) {
   const Shards shards = ShardsOf(work);
   CachedShards cached;
+  std::set<std::string> damaged;
   // What an earlier task has made is read whole once, here.
-  ATTUNE_RETURN_IF_ERROR(
-      OpenShards(cache, shards, TokenFile::Check::kWhole, /*remove_damaged=*/true, &cached));
+  ATTUNE_RETURN_IF_ERROR(OpenShards(cache, shards, TokenFile::Check::kWhole, &cached, &damaged));
   *all_cached = cached.size() == shards.size();
   for (int round = 0; cached.size() < shards.size(); ++round) {
     if (round == kRoundsMax) {
       return DataLoss("what is written to the token cache " + task.token_cache.string() +
                       " comes back damaged");
     }
-    ATTUNE_RETURN_IF_ERROR(MakeMissing(task, work, cache, observer));
-    ATTUNE_RETURN_IF_ERROR(OpenShards(cache, shards, TokenFile::Check::kIndex, true, &cached));
+    ATTUNE_RETURN_IF_ERROR(MakeMissing(task, work, cache, std::exchange(damaged, {}), observer));
+    ATTUNE_RETURN_IF_ERROR(OpenShards(cache, shards, TokenFile::Check::kIndex, &cached, &damaged));
   }
   return cached;
 }

@@ -73,12 +73,12 @@ Result<PreparedData> Combine(const Work& work, const std::vector<PartTokens>& ca
 }  // namespace
 
 Result<PrepareResult> Prepare(const PrepareTask& task, Observer& observer) {
+  SweepTokenCache(task.token_cache);  // first, as its space may be needed
   ATTUNE_ASSIGN_OR_RETURN(const Work work, MakeWork(task));
   const TokenCache cache(task.token_cache, work.options);
   bool all_cached = false;
   ATTUNE_ASSIGN_OR_RETURN(const CachedShards cached,
                           MakeAll(task, work, cache, &all_cached, observer));
-  SweepTokenCache(task.token_cache);
   ATTUNE_ASSIGN_OR_RETURN(const std::vector<PartTokens> parts, JoinParts(work, cached));
   ATTUNE_ASSIGN_OR_RETURN(PreparedData data, Combine(work, parts, task.train.seed));
   for (const std::string& warning : DataWarnings(data.counts, task.train)) {
@@ -103,7 +103,7 @@ Result<PreparedData> OpenPrepared(const PrepareTask& task) {
   const TokenCache cache(task.token_cache, work.options);
   CachedShards cached;
   ATTUNE_RETURN_IF_ERROR(
-      OpenShards(cache, ShardsOf(work), TokenFile::Check::kIndex, false, &cached));
+      OpenShards(cache, ShardsOf(work), TokenFile::Check::kIndex, &cached, nullptr));
   ATTUNE_ASSIGN_OR_RETURN(const std::vector<PartTokens> parts, JoinParts(work, cached));
   auto data = Combine(work, parts, task.train.seed);
   if (data.ok()) data->counts.cached = true;

@@ -58,7 +58,7 @@ Status ShardWriter::Commit(std::string_view notes) {
   ATTUNE_RETURN_IF_ERROR(Write(numbers, sizeof numbers));
   ATTUNE_RETURN_IF_ERROR(Write(examples_hash.data(), examples_hash.size()));
   ATTUNE_RETURN_IF_ERROR(file_.Append(hash_->Hex()));
-  return file_.Commit();
+  return file_.CommitUnlessThere();
 }
 
 }  // namespace attune::engine

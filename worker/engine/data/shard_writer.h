@@ -39,6 +39,7 @@ class ShardWriter {
   // kInvalidArgument when the file would have 16 GiB.
   Status Add(std::span<const uint32_t> tokens, std::span<const uint8_t> targets,
              std::span<const uint8_t> id);
+  // A file that is there already stays: it has the same examples, and others may have it mapped.
   Status Commit(std::string_view notes = "");
 
   uint64_t examples() const { return lengths_.size(); }

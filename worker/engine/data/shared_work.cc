@@ -21,8 +21,13 @@ constexpr int kTriesMax = 5;
 
 // Each process begins at another shard, so that few meet at a lock.
 SharedWork::SharedWork(const TokenCache& cache, std::vector<const DatasetShard*> shards,
-                       const SharedWorkOptions& options, Report report)
-    : cache_(cache), shards_(std::move(shards)), options_(options), report_(std::move(report)) {
+                       std::set<std::string> damaged, const SharedWorkOptions& options,
+                       Report report)
+    : cache_(cache),
+      shards_(std::move(shards)),
+      options_(options),
+      report_(std::move(report)),
+      damaged_(std::move(damaged)) {
   if (shards_.empty()) return;
   const uint64_t random = std::stoull(NewToken().substr(0, 15), nullptr, 16);
   std::ranges::rotate(shards_, shards_.begin() + static_cast<ptrdiff_t>(random % shards_.size()));
@@ -51,10 +56,15 @@ Status SharedWork::Run() {
   return Status();
 }
 
+bool SharedWork::IsThere(const DatasetShard& shard) const {
+  const std::string name = TokenCache::NameOf(shard);
+  return listing_.contains(name) && !damaged_.contains(name);
+}
+
 std::vector<const DatasetShard*> SharedWork::Missing() const {
   std::vector<const DatasetShard*> missing;
   for (const DatasetShard* shard : shards_) {
-    if (!listing_.Has(*shard)) missing.push_back(shard);
+    if (!IsThere(*shard)) missing.push_back(shard);
   }
   return missing;
 }
@@ -64,20 +74,29 @@ void SharedWork::Look() {
   looked_ = steady_clock::now();
   done_ = 0;
   for (const DatasetShard* shard : shards_) {
-    if (listing_.Has(*shard)) done_ += shard->examples;
+    if (IsThere(*shard)) done_ += shard->examples;
   }
+}
+
+// With the lock: whether the shard is there and whole, as far as we know.
+Result<bool> SharedWork::LookAgain(const DatasetShard& shard) {
+  const auto damaged = damaged_.find(TokenCache::NameOf(shard));
+  if (damaged == damaged_.end()) return cache_.Has(shard);
+  ATTUNE_ASSIGN_OR_RETURN(const bool is_whole, cache_.RemoveDamaged(shard));
+  damaged_.erase(damaged);
+  return is_whole;
 }
 
 // False when another makes it.
 Result<bool> SharedWork::TryToMake(const DatasetShard& shard) {
-  if (listing_.Has(shard)) return false;  // another made it meanwhile
+  if (IsThere(shard)) return false;  // another made it meanwhile
   auto lock = cache_.Lock(shard);
   const StatusCode code = lock.status().code();
   if (code == StatusCode::kAlreadyExists && !IsSilent(shard)) return false;
   const bool locks = lock.ok() || code == StatusCode::kAlreadyExists;
   if (!locks && code != StatusCode::kFailedPrecondition) return lock.status();
-  if (cache_.Has(shard)) return true;
-  if (lock.ok()) cache_.RemoveUnfinished(shard, listing_);
+  ATTUNE_ASSIGN_OR_RETURN(const bool is_there, LookAgain(shard));
+  if (is_there) return true;
   ATTUNE_RETURN_IF_ERROR(Make(shard, lock.ok() ? &*lock : nullptr));
   return true;
 }
@@ -101,7 +120,7 @@ Status SharedWork::Make(const DatasetShard& shard, const FileLock* lock) {
     if (cache_.Has(shard)) break;  // by who took our file away
   }
   if (!status.ok() && !cache_.Has(shard)) return status;
-  listing_.shards.insert(TokenCache::NameOf(shard));
+  listing_.insert(TokenCache::NameOf(shard));
   done_ += shard.examples;
   return report_(done_, nullptr, {});
 }

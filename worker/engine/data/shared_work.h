@@ -1,14 +1,15 @@
 #pragma once
 
-// The making of the token files that are missing, together with whoever else makes them at the same
-// time: other ranks of the run on any host, other jobs. Each shard is made by whoever gets its
-// lock; the others go on with the next one. Where the file system has no locks a shard may be made
-// twice, which does no harm. Private to this folder.
+// The making of the token files that are missing or damaged, together with whoever else makes them
+// at the same time: other ranks of the run on any host, other jobs. Each shard is made by whoever
+// gets its lock; the others go on with the next one. Where locks do not reach other hosts, or there
+// are none, a shard may be made twice, which does no harm. Private to this folder.
 
 #include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -32,9 +33,10 @@ class SharedWork {
   using Report =
       std::function<Status(uint64_t done, const DatasetShard* shard, const ShardCounts& so_far)>;
 
-  // shards: all that are wanted, each once. All outlive the object.
+  // shards: all that are wanted, each once; damaged: the names of those of which what is there is
+  // damaged. All that is referred to outlives the object.
   SharedWork(const TokenCache& cache, std::vector<const DatasetShard*> shards,
-             const SharedWorkOptions& options, Report report);
+             std::set<std::string> damaged, const SharedWorkOptions& options, Report report);
 
   // Returns when every shard is there.
   Status Run();
@@ -47,8 +49,10 @@ class SharedWork {
     Time seen;
   };
 
+  bool IsThere(const DatasetShard& shard) const;  // as was seen last
   std::vector<const DatasetShard*> Missing() const;
   void Look();
+  Result<bool> LookAgain(const DatasetShard& shard);
   Result<bool> TryToMake(const DatasetShard& shard);
   Status Make(const DatasetShard& shard, const FileLock* lock);
   bool IsSilent(const DatasetShard& shard);
@@ -57,7 +61,7 @@ class SharedWork {
   std::vector<const DatasetShard*> shards_;
   const SharedWorkOptions options_;
   const Report report_;
-  TokenCache::Listing listing_;
+  std::set<std::string> listing_, damaged_;  // names
   Time looked_{};
   uint64_t done_ = 0;  // examples of shards that are there
   std::map<const DatasetShard*, Holder> holders_;

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
 #include <system_error>
+#include <vector>
 
 #include "common/base/files.h"
 #include "common/base/hash.h"
@@ -38,20 +40,32 @@ void EachName(const fs::path& folder, const Visit& visit) {
   }
 }
 
-bool IsOlder(const fs::path& path, std::chrono::hours age) {
+bool IsOlder(const fs::path& path, std::chrono::seconds age, fs::file_time_type now) {
   std::error_code error;
   const auto written = fs::last_write_time(path, error);
-  return !error && fs::file_time_type::clock::now() - written > age;
+  return !error && now - written > age;
 }
 
-// A shard that nobody works on: what is unfinished of it stays unfinished.
+// Removes what is unfinished of a shard that nobody works on: its lock is free, which another host
+// may not see, and nobody has written to the file for long, by the clock of the file system, which
+// is that of a file just touched there.
 void SweepShard(const fs::path& folder, const std::string& shard,
                 const std::vector<std::string>& unfinished) {
+  constexpr std::chrono::minutes kSilentMax(10);   // a writer's buffers are written far sooner
   constexpr std::chrono::hours kWithoutLocks(48);  // nobody tokenizes one shard for so long
-  std::error_code ignored;
-  const auto lock = FileLock::Try(folder / (shard + std::string(kLock)));
+  const fs::path lock_file = folder / (shard + std::string(kLock));
+  const auto lock = FileLock::Try(lock_file);
+  std::chrono::seconds age = kWithoutLocks;
+  auto now = fs::file_time_type::clock::now();
+  std::error_code error;
+  if (lock.ok()) {
+    lock->Touch();
+    age = kSilentMax;
+    now = fs::last_write_time(lock_file, error);
+    if (error) return;  // another host took the lock's file away
+  }
   for (const std::string& name : unfinished) {
-    if (lock.ok() || IsOlder(folder / name, kWithoutLocks)) fs::remove(folder / name, ignored);
+    if (IsOlder(folder / name, age, now)) fs::remove(folder / name, error);
   }
 }
 
@@ -90,17 +104,13 @@ fs::path TokenCache::LockFile(const DatasetShard& shard) const {
   return folder_ / (NameOf(shard) + std::string(kLock));
 }
 
-TokenCache::Listing TokenCache::List() const {
-  Listing listing;
+std::set<std::string> TokenCache::List() const {
+  std::set<std::string> shards;
   EachName(folder_, [&](const std::string& name) {
     const std::string shard = name.substr(0, kShardDigits);
-    const std::string_view rest = std::string_view(name).substr(shard.size());
-    if (rest == kTokens) listing.shards.insert(shard);
-    if (rest.starts_with(std::string(kTokens) + std::string(kTemporary))) {
-      listing.unfinished[shard].push_back(name);
-    }
+    if (std::string_view(name).substr(shard.size()) == kTokens) shards.insert(shard);
   });
-  return listing;
+  return shards;
 }
 
 Result<CachedShard> TokenCache::Open(const DatasetShard& shard, TokenFile::Check check) const {
@@ -117,22 +127,20 @@ bool TokenCache::Has(const DatasetShard& shard) const {
   return fs::exists(FileOf(shard), error);
 }
 
-Status TokenCache::Remove(const DatasetShard& shard) const {
+Result<bool> TokenCache::RemoveDamaged(const DatasetShard& shard) const {
+  const Status found = Open(shard, TokenFile::Check::kWhole).status();
+  if (found.ok()) return true;
+  if (found.code() == StatusCode::kNotFound) return false;
+  if (found.code() != StatusCode::kDataLoss) return found;
   std::error_code error;
   fs::remove(FileOf(shard), error);
-  return error ? ErrnoStatus(error.value(), "remove " + FileOf(shard).string()) : Status();
+  if (error) return ErrnoStatus(error.value(), "remove " + FileOf(shard).string());
+  return false;
 }
 
 Result<FileLock> TokenCache::Lock(const DatasetShard& shard) const {
   ATTUNE_RETURN_IF_ERROR(CreateFolders(folder_));
   return FileLock::Try(LockFile(shard));
-}
-
-void TokenCache::RemoveUnfinished(const DatasetShard& shard, const Listing& listing) const {
-  auto found = listing.unfinished.find(NameOf(shard));
-  if (found == listing.unfinished.end()) return;
-  std::error_code ignored;
-  for (const std::string& name : found->second) fs::remove(folder_ / name, ignored);
 }
 
 Status TokenCache::Make(const DatasetShard& shard, int threads,
@@ -157,7 +165,7 @@ void SweepTokenCache(const fs::path& root) {
     const bool unfinished = key.filename().string().find(kTemporary) != std::string::npos;
     if (!unfinished && !fs::exists(key / "prepared.json", ignored)) {
       SweepKey(key);
-    } else if (IsOlder(key, kOldFormatKept)) {
+    } else if (IsOlder(key, kOldFormatKept, fs::file_time_type::clock::now())) {
       fs::remove_all(key, ignored);
     }
   }

@@ -8,13 +8,16 @@
 //   KEY/SHARD.tokens           whole: it got its name when it was written and synced
 //   KEY/SHARD.tokens.tmp.XXXX  in the making, or left by a process that died
 //   KEY/SHARD.lock             held by who makes it (flock), so that others make other shards
+//
+// A lock may be good within one host only (NFS with local_lock, some FUSE): it saves work, and what
+// it guards is safe without it. A name is given once and never replaced, so that nobody loses a
+// file that is mapped; an unfinished file is removed when it is old; a damaged one after another
+// look.
 
 #include <filesystem>
-#include <map>
 #include <memory>
 #include <set>
 #include <string>
-#include <vector>
 
 #include "common/base/file_lock.h"
 #include "common/base/status.h"
@@ -39,27 +42,22 @@ class TokenCache {
  public:
   TokenCache(std::filesystem::path root, const TokenizeOptions& options);
 
-  // What lies in the key's folder: a listing, to be asked once for many shards.
-  struct Listing {
-    std::set<std::string> shards;                                // that are there
-    std::map<std::string, std::vector<std::string>> unfinished;  // names of files, by shard
-    bool Has(const DatasetShard& shard) const { return shards.contains(NameOf(shard)); }
-  };
-  Listing List() const;
+  // The names of the shards that are there: a listing, to be asked once for many shards.
+  std::set<std::string> List() const;
 
   // kNotFound when the shard is not there, kDataLoss when it is damaged.
   Result<CachedShard> Open(const DatasetShard& shard, TokenFile::Check check) const;
   bool Has(const DatasetShard& shard) const;
-  Status Remove(const DatasetShard& shard) const;
+  // Of a shard that was found damaged: removes it if it still is, as another may have made it anew.
+  // To be called with its lock, where there are locks. Whether a whole one is there.
+  Result<bool> RemoveDamaged(const DatasetShard& shard) const;
 
   // As FileLock::Try.
   Result<FileLock> Lock(const DatasetShard& shard) const;
   std::filesystem::path LockFile(const DatasetShard& shard) const;
-  // Of the shard, which is locked.
-  void RemoveUnfinished(const DatasetShard& shard, const Listing& listing) const;
 
-  // Makes the shard's file, whole or not at all. kNotFound when another process took our unfinished
-  // file for one that a dead one had left.
+  // Makes the shard's file, whole or not at all; one that another made meanwhile stays. kNotFound
+  // when another process took our unfinished file for one that a dead one had left.
   Status Make(const DatasetShard& shard, int threads, const ShardProgress& progress) const;
 
   // The first 32 digits of the shard's sha256.
