@@ -5,11 +5,11 @@
 //
 // Each function runs one task to its end on the calling thread (rank r of w; the others run the
 // same call in their own process). Errors: kInvalidArgument is the user's input, kNotFound a file
-// of it that is not there, kUnavailable a lost peer, kResourceExhausted a full disk and nothing
-// else, kCancelled a stop as asked, kDataLoss damaged files, kInternal no memory or our fault.
-// kFailedPrecondition is for what would be the same again if it were tried again as it is: data
-// that was not prepared, a checkpoint of another run, ranks with different models, data or
-// settings, a device that this build or machine lacks, or a loss or gradients that are no longer
+// of it that is not there, or data that is not prepared (any more), kUnavailable a lost peer,
+// kResourceExhausted a full disk and nothing else, kCancelled a stop as asked, kDataLoss damaged
+// files, kInternal no memory or our fault. kFailedPrecondition is for what would be the same again
+// if it were tried again as it is: a checkpoint of another run, ranks with different models, data
+// or settings, a device that this build or machine lacks, or a loss or gradients that are no longer
 // finite.
 
 #include <chrono>

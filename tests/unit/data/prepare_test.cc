@@ -100,7 +100,7 @@ TEST_F(PrepareTest, AVersionOfUnlabelledRowsHasNothingToLearn) {
 
 TEST_F(PrepareTest, TheSecondTimeComesFromTheCache) {
   PrepareTask task = Task({WriteDataset("data", {Text("one"), Text("two")})});
-  ASSERT_EQ(OpenPrepared(task).status().code(), StatusCode::kFailedPrecondition);
+  ASSERT_EQ(OpenPrepared(task).status().code(), StatusCode::kNotFound);
   ASSERT_TRUE(Prepare(task, observer_).ok());
   observer_.last = Progress{};
   auto second = Prepare(task, observer_);
@@ -132,6 +132,19 @@ TEST_F(PrepareTest, ADamagedCacheIsMadeAnew) {
   ASSERT_TRUE(Prepare(task, observer_).ok());
   EXPECT_EQ(*ReadFile(tokens), whole);
   EXPECT_TRUE(Prepare(task, observer_)->cached);
+}
+
+// Not the user's fault, and not the same again: the next attempt's Prepare makes it.
+TEST_F(PrepareTest, AShardThatIsGoneIsNotFound) {
+  PrepareTask task = Task({WriteDataset("data", {Text("one")}, {Text("two")})});
+  ASSERT_TRUE(Prepare(task, observer_).ok());
+  ASSERT_EQ(CacheFiles().size(), 2u);
+  fs::remove(CacheFiles()[0]);
+  const Status gone = OpenPrepared(task).status();
+  EXPECT_EQ(gone.code(), StatusCode::kNotFound);
+  EXPECT_THAT(gone.message(), HasSubstr("dataset data@1: the tokens of its shard "));
+  ASSERT_TRUE(Prepare(task, observer_).ok());
+  EXPECT_TRUE(OpenPrepared(task).ok());
 }
 
 TEST_F(PrepareTest, ManyMayPrepareAtOnce) {

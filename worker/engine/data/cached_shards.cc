@@ -12,7 +12,8 @@ Result<PartTokens> JoinPart(const Part& part, size_t sequence_length, const Cach
     if (!IsTokenized(shard)) continue;
     auto found = cached.find(TokenCache::NameOf(shard));
     if (found == cached.end()) {
-      return FailedPrecondition("it is not prepared for this model: run the PREPARE task first");
+      return NotFound("the tokens of its shard " + shard.file.filename().string() +
+                      " are not in the token cache: they are made by preparing it again");
     }
     (shard.split == "train" ? train : validation).push_back(found->second.tokens);
     tokens.counts.Add(shard.split, found->second.counts);

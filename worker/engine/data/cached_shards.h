@@ -29,7 +29,7 @@ struct PartTokens {
   PreparedCounts counts;
 };
 
-// In the order of the parts. kFailedPrecondition when a shard is missing, kInvalidArgument when a
+// In the order of the parts. kNotFound when a shard is missing, kInvalidArgument when a
 // dataset has nothing to learn or the chat template cannot take too many of its examples.
 Result<std::vector<PartTokens>> JoinParts(const Work& work, const CachedShards& cached);
 

@@ -33,8 +33,8 @@ struct PreparedData {
   bool drawn = false;  // some of train
 };
 
-// What an earlier Prepare with the same task made; kFailedPrecondition when it is not there,
-// kDataLoss when it is damaged.
+// What an earlier Prepare with the same task made; kNotFound when some of it is not there (any
+// more), kDataLoss when it is damaged: another Prepare mends both.
 Result<PreparedData> OpenPrepared(const PrepareTask& task);
 
 // What is cut, dropped and left out, in words; empty when nothing is.

@@ -98,6 +98,20 @@ TEST_F(PreparingTest, ALostRankEndsTheAttemptAndTheNextOnePreparesAgain) {
   EXPECT_EQ(cluster_.Job(id_).generation(), 2u);
 }
 
+// Tokens that somebody removed between the tasks: the storage's fault, and mended by preparing.
+TEST_F(PreparingTest, TokensThatAreGoneWhenTrainingStartsAreMadeByTheNextAttempt) {
+  cluster_.steps_flow = true;
+  ASSERT_TRUE(cluster_.RunUntil([&] { return HasTask(0) && Rank(0)->task->has_train(); }));
+  cluster_.steps_flow = false;
+  cluster_.FailTask(TrainerId(id_, 1, 0), v1::TaskFailed::STORAGE, "no tokens");
+  const auto again = [&] { return cluster_.Trainer(TrainerId(id_, 2, 0)); };
+  ASSERT_TRUE(cluster_.RunUntil([&] { return again() != nullptr && again()->task.has_value(); }));
+  EXPECT_TRUE(again()->task->has_prepare());
+  cluster_.steps_flow = true;
+  EXPECT_TRUE(cluster_.RunUntilState(id_, v1::Job::SUCCEEDED));
+  EXPECT_EQ(cluster_.Job(id_).failures_in_row(), 0u);
+}
+
 TEST_F(PreparingTest, ARestartedCoordinatorGivesEachRankItsTaskAgain) {
   Say(0, 60, 10);
   cluster_.StopController();
