@@ -227,6 +227,11 @@ class Controller {
   // preparing.cc
   void StartPreparing(OpenJob& job);
   bool IsPrepared(const JobRecord& record);
+  struct Prepared {
+    std::string phase;
+    double done = 0, total = 0;
+  };
+  Prepared SumPrepared(const JobRecord& record);
   void ShowPrepared(OpenJob& job);
 
   // endings.cc

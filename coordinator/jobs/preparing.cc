@@ -42,41 +42,51 @@ bool Controller::IsPrepared(const JobRecord& record) {
          });
 }
 
-// Each rank counts what all have finished as far as it sees, and its own work in progress.
-void Controller::ShowPrepared(OpenJob& job) {
-  double finished = 0, own = 0, total = 0;
-  std::string phase;
-  for (const Trainer* trainer : TrainersOf(job.record)) {
+// Each rank counts what all have finished as far as it sees, and its own work in progress. They go
+// from phase to phase at about the same time; the first that has something to say names it.
+Controller::Prepared Controller::SumPrepared(const JobRecord& record) {
+  Prepared sum;
+  double finished = 0, own = 0;
+  for (const Trainer* trainer : TrainersOf(record)) {
     const Progress& progress = trainer->progress;
     if (progress.total <= 0) continue;
+    if (sum.phase.empty()) sum.phase = progress.phase;
+    if (progress.phase != sum.phase) continue;
     finished = std::max(finished, progress.done - progress.own);
     own += progress.own;
-    total = std::max(total, progress.total);
-    phase = progress.phase;
+    sum.total = std::max(sum.total, progress.total);
   }
-  if (total <= 0) return;
+  sum.done = std::min(finished + own, sum.total);
+  return sum;
+}
+
+void Controller::ShowPrepared(OpenJob& job) {
+  const Prepared sum = SumPrepared(job.record);
+  if (sum.total <= 0) return;
   const Time now = Now();
   const v1::JobProgress& shown = job.record.job.progress();
-  const double done = std::max(std::min(finished + own, total), shown.done());
-  if (!job.prepare_since) {
+  const bool new_phase = shown.phase() != sum.phase;
+  const double done = new_phase ? sum.done : std::max(sum.done, shown.done());
+  if (new_phase || !job.prepare_since) {
     job.prepare_since = now;
     job.prepare_from = done;
   }
-  const bool news = done > shown.done() || shown.total() != total;
+  const bool news = new_phase || done > shown.done() || shown.total() != sum.total;
   const bool early = job.prepare_shown != Time() && now - job.prepare_shown < kShowEvery;
-  if (!news || (early && done < total)) return;
+  if (!news || (early && !new_phase && done < sum.total)) return;
   Change change;
   change.record = job.record;
   v1::JobProgress* progress = change.record.job.mutable_progress();
-  progress->set_phase(phase);
+  progress->set_phase(sum.phase);
   progress->set_done(done);
-  progress->set_total(total);
+  progress->set_total(sum.total);
+  progress->clear_seconds_left();
   const Duration elapsed = std::chrono::duration_cast<Duration>(now - *job.prepare_since);
   if (elapsed >= kRateAfter && done > job.prepare_from) {
     const double seconds = std::chrono::duration<double>(elapsed).count();
-    progress->set_seconds_left(seconds * (total - done) / (done - job.prepare_from));
+    progress->set_seconds_left(seconds * (sum.total - done) / (done - job.prepare_from));
   }
-  change.record.job.set_reason(phase);
+  change.record.job.set_reason(sum.phase);
   change.events.push_back({"progress", ""});
   job.prepare_shown = now;
   (void)Commit(std::move(change));

@@ -140,6 +140,7 @@ struct EvaluationReport {
 struct Progress {
   std::string phase;  // "loading", "tokenizing", "training", "evaluating", "saving", ...
   double done = 0, total = 0;
+  double own = 0;  // of done: what this process did and the other ranks do not count yet
   int step = 0, total_steps = 0;
 };
 
@@ -171,7 +172,8 @@ struct PrepareTask {
   ModelFiles base;
   std::vector<DatasetFiles> datasets;
   std::filesystem::path token_cache;
-  TrainOptions train;  // sequence_length, loss_on; seed of what is drawn
+  TrainOptions train;            // sequence_length, loss_on; seed of what is drawn
+  int rank = 0, world_size = 1;  // of those who prepare together
 };
 // One split of one dataset version.
 struct SplitCounts {
@@ -195,8 +197,9 @@ struct PrepareResult {
   bool cached = false;  // everything was there
 };
 // Tokenizes what the cache lacks, together with whoever prepares it at the same time, until all is
-// there. Warns of what is cut, dropped and left out. kInvalidArgument when the chat template cannot
-// take more than 5 % of a dataset's examples. Progress comes on any thread, one call at a time.
+// there; then reads the rank's part of it whole, and makes anew what is damaged. Warns of what is
+// cut, dropped and left out. kInvalidArgument when the chat template cannot take more than 5 % of a
+// dataset's examples. Progress comes on any thread, one call at a time.
 Result<PrepareResult> Prepare(const PrepareTask& task, Observer& observer);
 
 // kInvalidArgument when prepared data cannot teach what it is meant to: with require_end, when no

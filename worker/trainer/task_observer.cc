@@ -18,6 +18,7 @@ void TaskObserver::OnProgress(const engine::Progress& progress) {
   message.set_phase(ToValidUtf8(progress.phase));
   message.set_done(progress.done);
   message.set_total(progress.total);
+  message.set_own(progress.own);
   message.set_step(static_cast<uint32_t>(std::max(0, progress.step)));
   message.set_total_steps(static_cast<uint32_t>(std::max(0, progress.total_steps)));
   {

@@ -167,6 +167,9 @@ engine::PrepareTask ToPrepareTask(const v1::TrainerTask& task, const Place& plac
   }
   out.token_cache = task.token_cache();
   out.train = ToTrainOptions(task.spec().train(), place);
+  const engine::Membership membership = ToMembership(task, place);
+  out.rank = membership.rank;
+  out.world_size = membership.world_size;
   return out;
 }
 

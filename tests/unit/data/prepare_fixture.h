@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
@@ -23,13 +24,13 @@ using Json = nlohmann::ordered_json;
 class CountingObserver : public Observer {
  public:
   void OnProgress(const Progress& progress) override {
-    EXPECT_EQ(progress.phase, "tokenizing");
+    EXPECT_LE(progress.own, progress.done);
     EXPECT_LE(progress.done, progress.total);
-    last = progress;
+    last[progress.phase] = progress;
   }
   StopRequest ShouldStop() override { return stop; }
   void OnWarning(const std::string& message) override { warnings.push_back(message); }
-  Progress last;
+  std::map<std::string, Progress> last;  // of each phase
   std::vector<std::string> warnings;
   StopRequest stop = StopRequest::kNone;
 };

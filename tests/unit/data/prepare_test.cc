@@ -62,8 +62,10 @@ TEST_F(PrepareTest, CountsWhatIsCutAndWhatIsDropped) {
                            "data@1, 3 validation examples: 1 is cut at "
                            "train.sequence_length 64"));
   EXPECT_FALSE(result->cached);
-  EXPECT_EQ(observer_.last.done, 8);
-  EXPECT_EQ(observer_.last.total, 8);
+  for (const char* phase : {"tokenizing", "verifying"}) {
+    EXPECT_EQ(observer_.last[phase].done, 8) << phase;
+    EXPECT_EQ(observer_.last[phase].total, 8) << phase;
+  }
   auto data = OpenPrepared(task);
   EXPECT_THAT(data->train->lengths(), testing::Each(testing::Le(64u)));
 }
@@ -82,7 +84,7 @@ TEST_F(PrepareTest, MetadataAndUnlabelledRowsAreNoPartOfWhatIsLearned) {
   ASSERT_TRUE(result.ok()) << result.status().ToString();
   EXPECT_EQ(result->examples, 1);
   EXPECT_EQ(result->validation_examples, 1);
-  EXPECT_EQ(observer_.last.total, 2);
+  EXPECT_EQ(observer_.last["tokenizing"].total, 2);
   auto expected = OpenPrepared(plain), data = OpenPrepared(task);
   for (auto shard : {&PreparedData::train, &PreparedData::validation}) {
     const TokenExample one = ((*data).*shard)->Example(0), other = ((*expected).*shard)->Example(0);
@@ -102,12 +104,13 @@ TEST_F(PrepareTest, TheSecondTimeComesFromTheCache) {
   PrepareTask task = Task({WriteDataset("data", {Text("one"), Text("two")})});
   ASSERT_EQ(OpenPrepared(task).status().code(), StatusCode::kNotFound);
   ASSERT_TRUE(Prepare(task, observer_).ok());
-  observer_.last = Progress{};
+  observer_.last.clear();
   auto second = Prepare(task, observer_);
   ASSERT_TRUE(second.ok());
   EXPECT_TRUE(second->cached);
   EXPECT_EQ(second->examples, 2);
-  EXPECT_EQ(observer_.last.total, 0);
+  EXPECT_FALSE(observer_.last.contains("tokenizing"));
+  EXPECT_EQ(observer_.last["verifying"].done, 2);
   task.train.sequence_length = 100;
   EXPECT_FALSE(Prepare(task, observer_)->cached);
   EXPECT_EQ(CacheFiles().size(), 2u);
@@ -171,6 +174,12 @@ TEST_F(PrepareTest, StopsWhenAsked) {
   observer_.stop = StopRequest::kStop;
   EXPECT_EQ(Prepare(task, observer_).status().code(), StatusCode::kCancelled);
   EXPECT_THAT(CacheFiles(), testing::IsEmpty());
+  observer_.stop = StopRequest::kNone;
+  ASSERT_TRUE(Prepare(task, observer_).ok());
+  observer_.stop = StopRequest::kStop;
+  const Status verifying = Prepare(task, observer_).status();
+  EXPECT_EQ(verifying.code(), StatusCode::kCancelled);
+  EXPECT_THAT(verifying.message(), HasSubstr("verifying"));
 }
 
 TEST_F(PrepareTest, DatasetsAreMixedByWeight) {

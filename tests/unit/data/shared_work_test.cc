@@ -20,15 +20,13 @@ using std::chrono::milliseconds;
 using testing::IsEmpty;
 using testing::SizeIs;
 
-// Progress goes up, to its end.
-class RisingObserver : public Observer {
+// Progress goes up in each phase, to its end.
+class RisingObserver : public CountingObserver {
  public:
   void OnProgress(const Progress& progress) override {
-    EXPECT_GT(progress.done, done);
-    EXPECT_LE(progress.done, progress.total);
-    done = progress.done;
+    if (last.contains(progress.phase)) EXPECT_GT(progress.done, last[progress.phase].done);
+    CountingObserver::OnProgress(progress);
   }
-  double done = -1;
 };
 
 class Thief : public Observer {
@@ -97,7 +95,7 @@ TEST_F(SharedWorkTest, VersionsShareTheTokensOfTheirShards) {
   auto result = Prepare(task, observer_);
   ASSERT_TRUE(result.ok()) << result.status().ToString();
   EXPECT_EQ(result->examples, 5);
-  EXPECT_EQ(observer_.last.done, 6);
+  EXPECT_EQ(observer_.last["tokenizing"].done, 6);
   auto after = Identities();
   EXPECT_THAT(after, SizeIs(5));
   for (const auto& [file, identity] : before) EXPECT_EQ(after[file], identity) << file;
@@ -113,15 +111,24 @@ TEST_F(SharedWorkTest, VersionsShareTheTokensOfTheirShards) {
 TEST_F(SharedWorkTest, RanksShareTheWorkAndAllSeeAllOfIt) {
   const PrepareTask task = Task({WriteShards("data", MakeShards(24))});
   std::vector<Result<PrepareResult>> results(3, Internal("not run"));
+  std::vector<RisingObserver> observers(3);
   std::vector<std::thread> threads;
   for (int rank = 0; rank < 3; ++rank) {
     threads.emplace_back([&, rank] {
-      RisingObserver observer;
-      results[rank] = Prepare(task, observer);
-      EXPECT_EQ(observer.done, 25);
+      PrepareTask mine = task;
+      mine.rank = rank;
+      mine.world_size = 3;
+      results[rank] = Prepare(mine, observers[rank]);
     });
   }
   for (std::thread& thread : threads) thread.join();
+  double verified = 0;
+  for (RisingObserver& observer : observers) {
+    EXPECT_EQ(observer.last["tokenizing"].done, 25);
+    EXPECT_EQ(observer.last["verifying"].total, 25);
+    verified += observer.last["verifying"].own;
+  }
+  EXPECT_EQ(verified, 25);
   for (const auto& result : results) {
     ASSERT_TRUE(result.ok()) << result.status().ToString();
     EXPECT_EQ(result->examples, 24);
@@ -208,6 +215,27 @@ TEST_F(SharedWorkTest, ADamagedFileIsRemovedByNoOtherThanTheHolderOfItsLock) {
   observer_.stop = StopRequest::kNone;
   ASSERT_TRUE(Prepare(task, observer_).ok());
   EXPECT_TRUE(OpenPrepared(task).ok());
+}
+
+TEST_F(SharedWorkTest, EachFileIsReadWholeByOneRank) {
+  PrepareTask task = Task({WriteShards("data", MakeShards(5))});
+  ASSERT_TRUE(Prepare(task, observer_).ok());
+  const fs::path file = CacheFiles()[1];
+  const std::string whole = *ReadFile(file);
+  std::string flipped = whole;
+  flipped[20] ^= 1;  // of an example: the index does not know
+  ASSERT_TRUE(WriteFileAtomically(file, flipped).ok());
+  task.world_size = 3;
+  for (int rank = 0; rank < 3; ++rank) {
+    task.rank = rank;
+    CountingObserver observer;
+    const auto result = Prepare(task, observer);
+    ASSERT_TRUE(result.ok()) << result.status().ToString();
+    EXPECT_EQ(observer.last["verifying"].own, 2) << rank;
+    EXPECT_EQ(observer.last["verifying"].total, 6) << rank;
+    EXPECT_EQ(result->cached, rank != 1) << rank;
+    EXPECT_EQ(*ReadFile(file), rank == 0 ? flipped : whole) << rank;
+  }
 }
 
 // As on two hosts whose locks do not reach each other.

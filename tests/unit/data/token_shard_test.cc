@@ -156,13 +156,14 @@ TEST(TokenFile, IsReadWholeOnlyWhenAskedAndKeepsNotes) {
   const Example e = MakeExample(5, 1);
   ASSERT_TRUE(writer->Add(e.tokens, e.targets, e.id).ok());
   ASSERT_TRUE(writer->Commit("to whom it concerns").ok());
-  EXPECT_EQ(TokenFile::Open(file, TokenFile::Check::kIndex).value()->notes(),
-            "to whom it concerns");
+  EXPECT_EQ(TokenFile::Open(file).value()->notes(), "to whom it concerns");
+  EXPECT_TRUE(TokenFile::Open(file).value()->CheckExamples().ok());
   std::string changed = Content(file);
   changed[kShardHeaderBytes] ^= 1;
   std::ofstream(file, std::ios::binary) << changed;
-  EXPECT_TRUE(TokenFile::Open(file, TokenFile::Check::kIndex).ok());
-  EXPECT_EQ(TokenFile::Open(file, TokenFile::Check::kWhole).status().code(), StatusCode::kDataLoss);
+  const auto opened = TokenFile::Open(file);
+  ASSERT_TRUE(opened.ok());
+  EXPECT_EQ((*opened)->CheckExamples().code(), StatusCode::kDataLoss);
 }
 
 TEST(Join, ShowsFilesAsOne) {
@@ -173,7 +174,7 @@ TEST(Join, ShowsFilesAsOne) {
   for (size_t i = 0; i < parts.size(); ++i) {
     const auto file = folder.path() / std::to_string(i);
     WriteShard(file, parts[i]);
-    files.push_back(TokenFile::Open(file, TokenFile::Check::kIndex).value());
+    files.push_back(TokenFile::Open(file).value());
   }
   const auto joined = Join(files).value();
   EXPECT_THAT(joined->lengths(), testing::ElementsAre(2, 5, 8));

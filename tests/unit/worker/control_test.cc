@@ -298,7 +298,7 @@ TEST_F(ControlTest, AnEscapedExceptionIsReported) {
 TEST_F(ControlTest, ProgressIsTheLatest) {
   TheFakeEngine().prepare = [this](const auto&,
                                    engine::Observer& observer) -> Result<engine::PrepareResult> {
-    for (int i = 1; i <= 1000; ++i) observer.OnProgress({"tokenizing", double(i), 1000});
+    for (int i = 1; i <= 1000; ++i) observer.OnProgress({"tokenizing", double(i), 1000, 5});
     while (!release_) std::this_thread::sleep_for(milliseconds(1));
     return engine::PrepareResult{.examples = 7};
   };
@@ -308,6 +308,7 @@ TEST_F(ControlTest, ProgressIsTheLatest) {
   Give(task);
   EXPECT_TRUE(coordinator_.peer.Await(
       [](const Messages& m) { return !m.empty() && m.back().progress().done() == 1000; }));
+  EXPECT_EQ(coordinator_.peer.received().back().progress().own(), 5);
   EXPECT_LT(coordinator_.peer.received().size(), 1000u);
   release_ = true;
   auto done = AwaitReport(v1::TrainerMessage::kDone);

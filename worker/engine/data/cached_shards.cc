@@ -27,11 +27,11 @@ Result<PartTokens> JoinPart(const Part& part, size_t sequence_length, const Cach
 
 }  // namespace
 
-Status OpenShards(const TokenCache& cache, const Shards& shards, TokenFile::Check check,
-                  CachedShards* cached, std::set<std::string>* damaged) {
+Status OpenShards(const TokenCache& cache, const Shards& shards, CachedShards* cached,
+                  std::set<std::string>* damaged) {
   for (const auto& [name, shard] : shards) {
     if (cached->contains(name)) continue;
-    auto opened = cache.Open(*shard, check);
+    auto opened = cache.Open(*shard);
     if (opened.ok()) {
       cached->emplace(name, std::move(*opened));
     } else if (opened.status().code() == StatusCode::kDataLoss && damaged != nullptr) {

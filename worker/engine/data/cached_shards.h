@@ -20,8 +20,8 @@ using CachedShards = std::map<std::string, CachedShard>;
 
 // Adds those that are there and not open yet. damaged: gets the names of those that are damaged;
 // null: that is an error.
-Status OpenShards(const TokenCache& cache, const Shards& shards, TokenFile::Check check,
-                  CachedShards* cached, std::set<std::string>* damaged);
+Status OpenShards(const TokenCache& cache, const Shards& shards, CachedShards* cached,
+                  std::set<std::string>* damaged);
 
 // A dataset's tokens.
 struct PartTokens {

@@ -1,14 +1,14 @@
 #include "worker/engine/data/make_shards.h"
 
 #include <algorithm>
-#include <chrono>
 #include <map>
-#include <optional>
 #include <set>
 #include <thread>
 #include <utility>
 
+#include "worker/engine/data/phase_report.h"
 #include "worker/engine/data/shared_work.h"
+#include "worker/engine/data/verification.h"
 
 namespace attune::engine {
 namespace {
@@ -62,35 +62,6 @@ class TemplateCheck {
   ShardCounts so_far_;
 };
 
-// Tells the observer what is new, and turns its wish to stop into an error.
-class Reporter {
- public:
-  Reporter(Observer* observer, uint64_t total) : observer_(observer), total_(total) {}
-
-  Status operator()(uint64_t done) {
-    if (observer_->ShouldStop() != StopRequest::kNone) return Cancelled("stopped while tokenizing");
-    // Nothing new is not told: by the silence of all a coordinator finds out that they hang.
-    if (told_ && done <= *told_) return Status();
-    const auto now = std::chrono::steady_clock::now();
-    if (told_ && done < total_ && now < next_) return Status();
-    next_ = now + kTellEvery;
-    told_ = done;
-    Progress report;
-    report.phase = "tokenizing";
-    report.done = static_cast<double>(done);
-    report.total = static_cast<double>(total_);
-    observer_->OnProgress(report);
-    return Status();
-  }
-
- private:
-  static constexpr std::chrono::milliseconds kTellEvery{100};
-  Observer* const observer_;
-  const uint64_t total_;
-  std::optional<uint64_t> told_;
-  std::chrono::steady_clock::time_point next_{};
-};
-
 SharedWorkOptions MakeSharedWorkOptions(const PrepareTask& task) {
   SharedWorkOptions options;
   options.threads = task.train.threads;
@@ -105,13 +76,13 @@ Status MakeMissing(const PrepareTask& task, const Work& work, const TokenCache& 
   uint64_t total = 0;
   const std::vector<const DatasetShard*> shards = InOrder(work);
   for (const DatasetShard* shard : shards) total += shard->examples;
-  Reporter reporter(&observer, total);
+  PhaseReport report("tokenizing", total, total, &observer);
   TemplateCheck check(work);
   SharedWork shared(
       cache, shards, std::move(damaged), MakeSharedWorkOptions(task),
       [&](uint64_t done, const DatasetShard* shard, const ShardCounts& so_far) -> Status {
         ATTUNE_RETURN_IF_ERROR(check.Look(shard, so_far));
-        return reporter(done);
+        return report(done, shard == nullptr ? 0 : static_cast<uint64_t>(so_far.counts.examples));
       });
   return shared.Run();
 }
@@ -122,19 +93,22 @@ Result<CachedShards> MakeAll(const PrepareTask& task, const Work& work, const To
                              bool* all_cached, Observer& observer) {
   const Shards shards = ShardsOf(work);
   CachedShards cached;
-  std::set<std::string> damaged;
-  // What an earlier task has made is read whole once, here.
-  ATTUNE_RETURN_IF_ERROR(OpenShards(cache, shards, TokenFile::Check::kWhole, &cached, &damaged));
-  *all_cached = cached.size() == shards.size();
-  for (int round = 0; cached.size() < shards.size(); ++round) {
+  Verification verification(task, shards, &observer);
+  *all_cached = true;
+  for (int round = 0;; ++round) {
+    std::set<std::string> damaged;
+    ATTUNE_RETURN_IF_ERROR(OpenShards(cache, shards, &cached, &damaged));
+    // Only then, which is at the same time on all ranks: so their progress adds up.
+    const bool all_there = cached.size() == shards.size();
+    if (all_there) ATTUNE_RETURN_IF_ERROR(verification.Run(&cached, &damaged));
+    if (all_there && damaged.empty()) return cached;
+    *all_cached = false;
     if (round == kRoundsMax) {
       return DataLoss("what is written to the token cache " + task.token_cache.string() +
                       " comes back damaged");
     }
-    ATTUNE_RETURN_IF_ERROR(MakeMissing(task, work, cache, std::exchange(damaged, {}), observer));
-    ATTUNE_RETURN_IF_ERROR(OpenShards(cache, shards, TokenFile::Check::kIndex, &cached, &damaged));
+    ATTUNE_RETURN_IF_ERROR(MakeMissing(task, work, cache, std::move(damaged), observer));
   }
-  return cached;
 }
 
 }  // namespace attune::engine

@@ -10,8 +10,8 @@
 
 namespace attune::engine {
 
-// Makes what the cache lacks, together with whoever else does, until all is there and can be
-// opened. *all_cached: nothing was missing.
+// Makes what the cache lacks, together with whoever else does, until all is there and this rank's
+// part of it was read whole. *all_cached: nothing was missing or damaged.
 Result<CachedShards> MakeAll(const PrepareTask& task, const Work& work, const TokenCache& cache,
                              bool* all_cached, Observer& observer);
 

@@ -102,8 +102,7 @@ Result<PreparedData> OpenPrepared(const PrepareTask& task) {
   ATTUNE_ASSIGN_OR_RETURN(const Work work, MakeWork(task));
   const TokenCache cache(task.token_cache, work.options);
   CachedShards cached;
-  ATTUNE_RETURN_IF_ERROR(
-      OpenShards(cache, ShardsOf(work), TokenFile::Check::kIndex, &cached, nullptr));
+  ATTUNE_RETURN_IF_ERROR(OpenShards(cache, ShardsOf(work), &cached, nullptr));
   ATTUNE_ASSIGN_OR_RETURN(const std::vector<PartTokens> parts, JoinParts(work, cached));
   auto data = Combine(work, parts, task.train.seed);
   if (data.ok()) data->counts.cached = true;

@@ -113,9 +113,9 @@ std::set<std::string> TokenCache::List() const {
   return shards;
 }
 
-Result<CachedShard> TokenCache::Open(const DatasetShard& shard, TokenFile::Check check) const {
+Result<CachedShard> TokenCache::Open(const DatasetShard& shard) const {
   CachedShard cached;
-  ATTUNE_ASSIGN_OR_RETURN(cached.tokens, TokenFile::Open(FileOf(shard), check));
+  ATTUNE_ASSIGN_OR_RETURN(cached.tokens, TokenFile::Open(FileOf(shard)));
   auto counts = ReadShardNotes(cached.tokens->notes(), shard.sha256);
   if (!counts.ok()) return counts.status().WithContext(FileOf(shard).string());
   cached.counts = std::move(*counts);
@@ -128,7 +128,8 @@ bool TokenCache::Has(const DatasetShard& shard) const {
 }
 
 Result<bool> TokenCache::RemoveDamaged(const DatasetShard& shard) const {
-  const Status found = Open(shard, TokenFile::Check::kWhole).status();
+  const auto opened = Open(shard);
+  const Status found = opened.ok() ? opened->tokens->CheckExamples() : opened.status();
   if (found.ok()) return true;
   if (found.code() == StatusCode::kNotFound) return false;
   if (found.code() != StatusCode::kDataLoss) return found;

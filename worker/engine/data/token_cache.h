@@ -45,8 +45,8 @@ class TokenCache {
   // The names of the shards that are there: a listing, to be asked once for many shards.
   std::set<std::string> List() const;
 
-  // kNotFound when the shard is not there, kDataLoss when it is damaged.
-  Result<CachedShard> Open(const DatasetShard& shard, TokenFile::Check check) const;
+  // As TokenFile::Open. kNotFound when the shard is not there.
+  Result<CachedShard> Open(const DatasetShard& shard) const;
   bool Has(const DatasetShard& shard) const;
   // Of a shard that was found damaged: removes it if it still is, as another may have made it anew.
   // To be called with its lock, where there are locks. Whether a whole one is there.

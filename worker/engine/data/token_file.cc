@@ -38,7 +38,8 @@ class MappedTokens : public TokenFile {
  public:
   explicit MappedTokens(std::shared_ptr<MappedFile> map) : map_(std::move(map)) {}
 
-  Status Verify(Check how);
+  Status Verify();
+  Status CheckExamples() const override;
 
   size_t size() const override { return lengths_.size(); }
   TokenExample Example(size_t i) const override {
@@ -60,7 +61,7 @@ class MappedTokens : public TokenFile {
  private:
   Status CheckSizes(const Footer& footer);
   Status CheckIndex(const Footer& footer);
-  Status CheckExamples(const Footer& footer);
+  Footer ReadFooter() const;
 
   std::shared_ptr<MappedFile> map_;
   std::span<const uint32_t> lengths_, target_counts_, starts_;
@@ -68,7 +69,13 @@ class MappedTokens : public TokenFile {
   std::string_view notes_;
 };
 
-Status MappedTokens::Verify(Check how) {
+Footer MappedTokens::ReadFooter() const {
+  Footer footer;
+  std::memcpy(&footer, map_->bytes().data() + map_->bytes().size() - sizeof footer, sizeof footer);
+  return footer;
+}
+
+Status MappedTokens::Verify() {
   std::span<const std::byte> bytes = map_->bytes();
   if (bytes.size() < kShardHeaderBytes + kShardFooterBytes)
     return DataLoss("the file is too short");
@@ -80,14 +87,12 @@ Status MappedTokens::Verify(Check how) {
   if (version != kShardVersion) {
     return DataLoss("version " + std::to_string(version) + " of the format is not supported");
   }
-  Footer footer;
-  std::memcpy(&footer, bytes.data() + bytes.size() - sizeof footer, sizeof footer);
+  const Footer footer = ReadFooter();
   ATTUNE_RETURN_IF_ERROR(CheckSizes(footer));
   const size_t index_bytes = bytes.size() - sizeof footer.index_sha256 - footer.index_start;
   ATTUNE_RETURN_IF_ERROR(
       CheckHash(bytes.subspan(footer.index_start, index_bytes), footer.index_sha256));
-  ATTUNE_RETURN_IF_ERROR(CheckIndex(footer));
-  return how == Check::kWhole ? CheckExamples(footer) : Status();
+  return CheckIndex(footer);
 }
 
 Status MappedTokens::CheckSizes(const Footer& footer) {
@@ -129,7 +134,8 @@ Status MappedTokens::CheckIndex(const Footer& footer) {
   return Status();
 }
 
-Status MappedTokens::CheckExamples(const Footer& footer) {
+Status MappedTokens::CheckExamples() const {
+  const Footer footer = ReadFooter();
   ATTUNE_RETURN_IF_ERROR(
       CheckHash(map_->bytes().first(footer.index_start), footer.examples_sha256));
   for (size_t i = 0; i < size(); ++i) {
@@ -184,17 +190,19 @@ class JoinedTokens : public TokenShard {
 
 }  // namespace
 
-Result<std::shared_ptr<const TokenFile>> TokenFile::Open(const std::filesystem::path& file,
-                                                         Check check) {
+Result<std::shared_ptr<const TokenFile>> TokenFile::Open(const std::filesystem::path& file) {
   ATTUNE_ASSIGN_OR_RETURN(std::shared_ptr<MappedFile> map, MappedFile::Open(file));
   auto tokens = std::make_shared<MappedTokens>(std::move(map));
-  if (Status status = tokens->Verify(check); !status.ok()) return status.WithContext(file.string());
+  if (Status status = tokens->Verify(); !status.ok()) return status.WithContext(file.string());
   tokens->Release();
   return std::shared_ptr<const TokenFile>(std::move(tokens));
 }
 
 Result<std::shared_ptr<const TokenShard>> TokenShard::Open(const std::filesystem::path& file) {
-  ATTUNE_ASSIGN_OR_RETURN(auto tokens, TokenFile::Open(file, TokenFile::Check::kWhole));
+  ATTUNE_ASSIGN_OR_RETURN(auto tokens, TokenFile::Open(file));
+  if (Status status = tokens->CheckExamples(); !status.ok()) {
+    return status.WithContext(file.string());
+  }
   return std::shared_ptr<const TokenShard>(std::move(tokens));
 }
 

@@ -15,12 +15,11 @@ namespace attune::engine {
 // One file of the cache, of which only pages are in memory, and only while they are used.
 class TokenFile : public TokenShard {
  public:
-  // kIndex: what says where each example lies, so that no later call can read outside the file.
-  // kWhole: also the examples, which are read for it.
-  enum class Check { kIndex, kWhole };
+  // Checks what says where each example lies, so that no later call can read outside the file.
   // kDataLoss when the file is damaged or of another format.
-  static Result<std::shared_ptr<const TokenFile>> Open(const std::filesystem::path& file,
-                                                       Check check);
+  static Result<std::shared_ptr<const TokenFile>> Open(const std::filesystem::path& file);
+  // Reads the examples for it. kDataLoss when they are damaged.
+  virtual Status CheckExamples() const = 0;
   // What its writer put beside the examples.
   virtual std::string_view notes() const = 0;
 };

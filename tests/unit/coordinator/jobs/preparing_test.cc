@@ -23,9 +23,9 @@ class PreparingTest : public ::testing::Test {
   }
   bool HasTask(uint32_t rank) { return Rank(rank) != nullptr && Rank(rank)->task.has_value(); }
 
-  void Say(uint32_t rank, double done, double own) {
+  void Say(uint32_t rank, double done, double own, const std::string& phase = "tokenizing") {
     v1::TrainerMessage message;
-    message.mutable_progress()->set_phase("tokenizing");
+    message.mutable_progress()->set_phase(phase);
     message.mutable_progress()->set_done(done);
     message.mutable_progress()->set_own(own);
     message.mutable_progress()->set_total(100);
@@ -77,6 +77,23 @@ TEST_F(PreparingTest, ProgressIsOneNumberOfAllRanksThatDoesNotFall) {
   cluster_.steps_flow = true;
   ASSERT_TRUE(cluster_.RunUntilState(id_, v1::Job::RUNNING));
   EXPECT_FALSE(cluster_.Job(id_).has_progress());
+}
+
+// Ranks tokenize together, then each verifies a part: what they did adds up.
+TEST_F(PreparingTest, EachPhaseBeginsAnewAndCountsTheRanksThatAreInIt) {
+  Say(0, 100, 10);
+  Say(1, 100, 0);
+  EXPECT_EQ(Done(), 100);
+  Say(1, 5, 5, "verifying");
+  EXPECT_EQ(cluster_.Job(id_).progress().phase(), "tokenizing");
+  Say(0, 10, 10, "verifying");
+  EXPECT_EQ(cluster_.Job(id_).progress().phase(), "verifying");
+  EXPECT_EQ(Done(), 15);
+  EXPECT_FALSE(cluster_.Job(id_).progress().has_seconds_left());
+  PassSeconds(2);
+  Say(0, 20, 20, "verifying");
+  EXPECT_EQ(Done(), 25);
+  EXPECT_NEAR(cluster_.Job(id_).progress().seconds_left(), 2.0 * 75 / 10, 1);
 }
 
 TEST_F(PreparingTest, AWatchIsNotFlooded) {
