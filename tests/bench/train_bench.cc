@@ -167,9 +167,7 @@ int Run(const fs::path& folder, const Flags& flags) {
   const TrainTask task = Task(folder, flags);
   const bool discard = flags.Number("discard", 0) != 0;
   Timer observer(discard ? task.data.train.max_steps - 1 : 0);
-  const auto prepared = Prepare(task.data, observer);
-  if (!prepared.ok()) return Fail(prepared.status());
-  const auto plan = Plan(task, 1);
+  const auto plan = Plan(task, 1, observer);
   if (!plan.ok()) return Fail(plan.status());
   observer.Lap();
   const auto trained = Train(task, {.device = flags.Text("device", "cpu")}, nullptr, observer);

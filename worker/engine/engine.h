@@ -246,12 +246,12 @@ struct PlanResult {
   double fill_limit = 0;
   int64_t parameters = 0, trainable_parameters = 0;
   MemoryPrediction memory;
-  std::vector<DatasetCounts> datasets;
+  PrepareResult data;
   DataCheck check;
   std::vector<std::string> warnings;  // what a person should know before training so
 };
-// What Train would do, without doing it.
-Result<PlanResult> Plan(const TrainTask& task, int world_size);
+// Prepares the data, and says what Train would do with it on so many ranks.
+Result<PlanResult> Plan(const TrainTask& task, int world_size, Observer& observer);
 
 // A text, or a conversation that the chat template renders.
 struct Prompt {

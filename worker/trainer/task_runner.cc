@@ -217,11 +217,10 @@ Result<v1::TaskDone> TaskRunner::Train(const v1::TrainerTask& task, TaskObserver
 }
 
 Result<v1::TaskDone> TaskRunner::Plan(const v1::TrainerTask& task, TaskObserver& observer) {
-  ATTUNE_ASSIGN_OR_RETURN(auto prepared, engine::Prepare(ToPrepareTask(task, place_), observer));
   const int ranks = std::max(1, static_cast<int>(task.plan().ranks()));
-  ATTUNE_ASSIGN_OR_RETURN(auto plan, engine::Plan(ToTrainTask(task, place_), ranks));
+  ATTUNE_ASSIGN_OR_RETURN(auto plan, engine::Plan(ToTrainTask(task, place_), ranks, observer));
   observer.OnOutput(ToPlanJson(plan, ranks));
-  v1::TaskDone done = FromPrepareResult(prepared);
+  v1::TaskDone done = FromPrepareResult(plan.data);
   done.set_total_steps(static_cast<uint32_t>(plan.steps));
   return done;
 }

@@ -302,7 +302,8 @@ v1::MetricPoint ToMetricPoint(const engine::EvaluationReport& evaluation,
 std::string ToPlanJson(const engine::PlanResult& plan, int ranks) {
   const engine::MemoryPrediction& memory = plan.memory;
   nlohmann::ordered_json datasets = nlohmann::ordered_json::array();
-  for (const engine::DatasetCounts& dataset : plan.datasets) datasets.push_back(ToJson(dataset));
+  for (const engine::DatasetCounts& dataset : plan.data.datasets)
+    datasets.push_back(ToJson(dataset));
   nlohmann::ordered_json json = {
       {"ranks", ranks},
       {"steps", plan.steps},

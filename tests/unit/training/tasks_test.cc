@@ -34,18 +34,23 @@ TEST(Guarded, MemoryThatCannotBeHadIsNoFullDisk) {
 
 TEST_F(TasksTest, PlanSaysWhatTrainDoes) {
   const TrainTask task = Task("lora", "run");
-  const auto plan = Plan(task, 2);
+  Recorder observer;
+  const auto plan = Plan(task, 2, observer);
   ASSERT_TRUE(plan.ok()) << plan.status().ToString();
   const auto ranks = TrainOn(2, task);
   ASSERT_TRUE(ranks[0].result.ok());
   EXPECT_EQ(plan->steps, ranks[0].result->steps);
   int64_t tokens = 0, target_tokens = 0;
+  std::vector<int64_t> step_tokens;
   for (const StepReport& report : ranks[0].observer.steps) {
+    step_tokens.push_back(report.tokens);
     tokens += report.tokens;
     target_tokens += report.target_tokens;
   }
   EXPECT_EQ(plan->tokens, tokens);
   EXPECT_EQ(plan->target_tokens, target_tokens);
+  EXPECT_EQ(plan->check.step_tokens_min, *std::ranges::min_element(step_tokens));
+  EXPECT_EQ(plan->check.step_tokens_max, *std::ranges::max_element(step_tokens));
   EXPECT_EQ(plan->sequences, 40);
   EXPECT_GT(plan->fill, 0.7);
   EXPECT_LE(plan->fill, 1.0);
@@ -61,14 +66,13 @@ TEST_F(TasksTest, PlanAndTrainSayWhatAPersonShouldKnow) {
   task.data.train.sequence_length = 12;
   task.data.datasets[0].weight = 0.5;
   Recorder observer;
-  const auto prepared = Prepare(task.data, observer);
-  ASSERT_TRUE(prepared.ok()) << prepared.status().ToString();
-  const auto plan = Plan(task, 1);
+  const auto plan = Plan(task, 1, observer);
   ASSERT_TRUE(plan.ok()) << plan.status().ToString();
-  ASSERT_EQ(plan->datasets.size(), 1u);
-  EXPECT_EQ(plan->datasets[0].train.examples, 120);
-  EXPECT_GT(plan->datasets[0].train.truncated, 0);
-  EXPECT_EQ(plan->datasets[0].examples_an_epoch, prepared->examples);
+  EXPECT_FALSE(plan->data.cached) << "it prepares what is missing";
+  ASSERT_EQ(plan->data.datasets.size(), 1u);
+  EXPECT_EQ(plan->data.datasets[0].train.examples, 120);
+  EXPECT_GT(plan->data.datasets[0].train.truncated, 0);
+  EXPECT_EQ(plan->data.datasets[0].examples_an_epoch, plan->data.examples);
   // Both splits have examples that are cut.
   ASSERT_EQ(plan->warnings.size(), 3u);
   EXPECT_THAT(plan->warnings[0], HasSubstr("cut at train.sequence_length 12"));
@@ -82,7 +86,8 @@ TEST_F(TasksTest, PlanAndTrainSayWhatAPersonShouldKnow) {
 }
 
 TEST_F(TasksTest, PlanRefusesWhatTrainRefuses) {
-  EXPECT_EQ(Plan(Task("lora", "run"), 5).status().field(), "ranks");
+  Recorder observer;
+  EXPECT_EQ(Plan(Task("lora", "run"), 5, observer).status().field(), "ranks");
 }
 
 TEST_F(TasksTest, GenerateAnswersEachPromptTheSameWayTwice) {

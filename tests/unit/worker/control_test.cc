@@ -316,6 +316,23 @@ TEST_F(ControlTest, ProgressIsTheLatest) {
   EXPECT_DOUBLE_EQ(done->done().metrics().at("examples"), 7);
 }
 
+TEST_F(ControlTest, APlanIsMadeOfWhatItHasPreparedItself) {
+  TheFakeEngine().plan = [](const auto&, int ranks, auto&) -> Result<engine::PlanResult> {
+    engine::PlanResult plan;
+    plan.steps = 10 * ranks;
+    plan.data.examples = 7;
+    return plan;
+  };
+  StartTrainer();
+  auto task = TrainTask();
+  task.mutable_plan()->set_ranks(2);
+  Give(task);
+  auto done = AwaitReport(v1::TrainerMessage::kDone);
+  ASSERT_TRUE(done);
+  EXPECT_EQ(done->done().total_steps(), 20u);
+  EXPECT_DOUBLE_EQ(done->done().metrics().at("examples"), 7);
+}
+
 TEST_F(ControlTest, WarningsAreReportedByTheFirstRank) {
   TheFakeEngine().prepare = [](const auto& prepare,
                                engine::Observer& observer) -> Result<engine::PrepareResult> {

@@ -21,8 +21,8 @@ Result<TrainResult> Train(const TrainTask& task, const Membership& membership, K
                           Observer& observer) {
   return attune::testing::TheFakeEngine().train(task, membership, store, observer);
 }
-Result<PlanResult> Plan(const TrainTask& task, int world_size) {
-  return attune::testing::TheFakeEngine().plan(task, world_size);
+Result<PlanResult> Plan(const TrainTask& task, int world_size, Observer& observer) {
+  return attune::testing::TheFakeEngine().plan(task, world_size, observer);
 }
 Status Generate(const GenerateTask& task, Observer& observer) {
   return attune::testing::TheFakeEngine().generate(task, observer);

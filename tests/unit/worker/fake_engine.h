@@ -15,7 +15,7 @@ struct FakeEngine {
   std::function<Result<engine::TrainResult>(const engine::TrainTask&, const engine::Membership&,
                                             engine::KeyValueStore*, engine::Observer&)>
       train;
-  std::function<Result<engine::PlanResult>(const engine::TrainTask&, int)> plan;
+  std::function<Result<engine::PlanResult>(const engine::TrainTask&, int, engine::Observer&)> plan;
   std::function<Status(const engine::GenerateTask&, engine::Observer&)> generate;
   std::function<Status(const engine::ExportTask&, engine::Observer&)> export_model;
   std::function<Status(const engine::EvaluateTask&, engine::Observer&)> evaluate;

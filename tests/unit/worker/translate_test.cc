@@ -214,7 +214,8 @@ TEST(ToPlanJson, IsOneObject) {
   plan.memory.weights = 5;
   plan.memory.regularize = 3;
   plan.memory.overhead = 2;
-  plan.datasets = {{"docs@1", 3, 0.25, {.examples = 10, .truncated = 2}, {.unusable = 1}, 30, {}}};
+  plan.data.datasets = {
+      {"docs@1", 3, 0.25, {.examples = 10, .truncated = 2}, {.unusable = 1}, 30, {}}};
   plan.warnings = {"mind this"};
   const auto json = nlohmann::json::parse(ToPlanJson(plan, 2));
   EXPECT_EQ(json["steps"], 40);

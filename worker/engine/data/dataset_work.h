@@ -1,6 +1,7 @@
 #pragma once
 
-// What a task asks to be tokenized: its datasets' versions, and how. Private to this folder.
+// What a task asks to be tokenized: its datasets' versions, and how. Making it reads the model's
+// text and the manifests.
 
 #include <cstdint>
 #include <map>

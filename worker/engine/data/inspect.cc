@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <utility>
 
 #include "common/base/hex.h"
 #include "common/base/utf8.h"
-#include "worker/engine/data/dataset_work.h"
 #include "worker/engine/data/row_parts.h"
 
 namespace attune::engine {
@@ -72,9 +72,7 @@ std::vector<LengthBin> Histogram(std::span<const uint32_t> lengths, int sequence
   return bins;
 }
 
-void CountStepTokens(const StepPlan& plan, DataCheck* check) {
-  std::vector<int64_t> tokens;
-  for (int s = 0; s < plan.steps(); ++s) tokens.push_back(plan.Step(s).tokens);
+void CountStepTokens(std::vector<int64_t> tokens, DataCheck* check) {
   const auto middle = tokens.begin() + static_cast<ptrdiff_t>(tokens.size() / 2);
   std::ranges::nth_element(tokens, middle);
   check->step_tokens_median = *middle;
@@ -230,16 +228,16 @@ Status CheckTeaches(const PrepareTask& task) {
       .WithField("train.require_end");
 }
 
-Result<DataCheck> Inspect(const PrepareTask& task, const PreparedData& data, const StepPlan& plan) {
+Result<DataCheck> Inspect(const PrepareTask& task, const Work& work, const PreparedData& data,
+                          std::vector<int64_t> step_tokens) {
   DataCheck check;
-  ATTUNE_ASSIGN_OR_RETURN(const Work work, MakeWork(task));
   const std::vector<uint32_t>& end_ids = work.options.assets.end_ids;
   const EndCounts ends = CountEnds(*data.train, end_ids, task.train.sequence_length);
   check.whole = ends.whole;
   check.ends_learned = ends.learned;
   FindLeaks(data, &check);
   check.lengths = Histogram(data.train->lengths(), task.train.sequence_length);
-  CountStepTokens(plan, &check);
+  CountStepTokens(std::move(step_tokens), &check);
   ATTUNE_ASSIGN_OR_RETURN(const std::string first_difference, CheckRows(work, &check));
   AddVerdicts(task.train, first_difference, !end_ids.empty(), &check);
   return check;

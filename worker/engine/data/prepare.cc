@@ -72,9 +72,8 @@ Result<PreparedData> Combine(const Work& work, const std::vector<PartTokens>& ca
 
 }  // namespace
 
-Result<PrepareResult> Prepare(const PrepareTask& task, Observer& observer) {
+Result<PreparedData> PrepareWork(const PrepareTask& task, const Work& work, Observer& observer) {
   SweepTokenCache(task.token_cache);  // first, as its space may be needed
-  ATTUNE_ASSIGN_OR_RETURN(const Work work, MakeWork(task));
   const TokenCache cache(task.token_cache, work.options);
   bool all_cached = false;
   ATTUNE_ASSIGN_OR_RETURN(const CachedShards cached,
@@ -85,6 +84,12 @@ Result<PrepareResult> Prepare(const PrepareTask& task, Observer& observer) {
     observer.OnWarning(warning);
   }
   data.counts.cached = all_cached;
+  return data;
+}
+
+Result<PrepareResult> Prepare(const PrepareTask& task, Observer& observer) {
+  ATTUNE_ASSIGN_OR_RETURN(const Work work, MakeWork(task));
+  ATTUNE_ASSIGN_OR_RETURN(const PreparedData data, PrepareWork(task, work, observer));
   return data.counts;
 }
 

@@ -33,6 +33,11 @@ struct PreparedData {
   bool drawn = false;  // some of train
 };
 
+struct Work;  // dataset_work.h
+
+// Prepare, and what is there then. work: of the task.
+Result<PreparedData> PrepareWork(const PrepareTask& task, const Work& work, Observer& observer);
+
 // What an earlier Prepare with the same task made; kNotFound when some of it is not there (any
 // more), kDataLoss when it is damaged: another Prepare mends both.
 Result<PreparedData> OpenPrepared(const PrepareTask& task);

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <utility>
 
 #include "worker/engine/batches/batch.h"
 #include "worker/engine/data/inspect.h"
@@ -23,30 +24,42 @@ MicroBatchShape Measure(const TokenShard& shard, std::span<const Sequence> seque
   return shape;
 }
 
-// Counts the plan's contents; returns the largest micro-batch of any rank.
-MicroBatchShape CountSteps(const TrainTask& task, const TokenShard& shard, const StepPlan& plan,
-                           int world_size, PlanResult& result) {
-  MicroBatchShape largest;
+// The largest micro-batch of any rank so far, with a step more.
+void MeasureStep(const TrainTask& task, const TokenShard& shard, const PlannedStep& step,
+                 int world_size, MicroBatchShape* largest) {
+  for (int rank = 0; rank < world_size; ++rank) {
+    const std::vector<Sequence> part = RankPart(step, shard.lengths(), rank, world_size);
+    const auto micro_batches = MicroBatches(part, task.data.train.micro_batch);
+    largest->micro_batches_max =
+        std::max(largest->micro_batches_max, static_cast<int64_t>(micro_batches.size()));
+    for (const auto micro_batch : micro_batches) {
+      const MicroBatchShape shape = Measure(shard, micro_batch);
+      largest->tokens = std::max(largest->tokens, shape.tokens);
+      largest->targets = std::max(largest->targets, shape.targets);
+    }
+  }
+}
+
+struct StepCounts {
+  MicroBatchShape largest;      // micro-batch of any rank
+  std::vector<int64_t> tokens;  // of each step
+};
+
+// Counts the plan's contents. All that is to be known of each step: making them takes its time.
+StepCounts CountSteps(const TrainTask& task, const TokenShard& shard, const StepPlan& plan,
+                      int world_size, PlanResult& result) {
+  StepCounts counts;
   for (int s = 0; s < plan.steps(); ++s) {
     const PlannedStep step = plan.Step(s);
+    counts.tokens.push_back(step.tokens);
     result.sequences += static_cast<int64_t>(step.sequences.size());
     result.tokens += step.tokens;
     result.target_tokens += step.target_tokens;
     for (const Sequence& sequence : step.sequences)
       result.examples += static_cast<int64_t>(sequence.size());
-    for (int rank = 0; rank < world_size; ++rank) {
-      const std::vector<Sequence> part = RankPart(step, shard.lengths(), rank, world_size);
-      const auto micro_batches = MicroBatches(part, task.data.train.micro_batch);
-      largest.micro_batches_max =
-          std::max(largest.micro_batches_max, static_cast<int64_t>(micro_batches.size()));
-      for (const auto micro_batch : micro_batches) {
-        const MicroBatchShape shape = Measure(shard, micro_batch);
-        largest.tokens = std::max(largest.tokens, shape.tokens);
-        largest.targets = std::max(largest.targets, shape.targets);
-      }
-    }
+    MeasureStep(task, shard, step, world_size, &counts.largest);
   }
-  return largest;
+  return counts;
 }
 
 double FillLimit(const TokenShard& shard, const StepPlan& plan, int sequence_length) {
@@ -58,18 +71,19 @@ double FillLimit(const TokenShard& shard, const StepPlan& plan, int sequence_len
 
 }  // namespace
 
-Result<PlanResult> Plan(const TrainTask& task, int world_size) {
+Result<PlanResult> Plan(const TrainTask& task, int world_size, Observer& observer) {
   ATTUNE_RETURN_IF_ERROR(CheckTrainTask(task, world_size));
   return Guarded([&]() -> Result<PlanResult> {
-    ATTUNE_ASSIGN_OR_RETURN(const PreparedData data, OpenPrepared(task.data));
+    ATTUNE_ASSIGN_OR_RETURN(const Work work, MakeWork(task.data));
+    ATTUNE_ASSIGN_OR_RETURN(const PreparedData data, PrepareWork(task.data, work, observer));
     ATTUNE_ASSIGN_OR_RETURN(const std::shared_ptr<const StepPlan> plan, MakePlan(task, data));
     PlanResult result{.steps = plan->steps(),
-                      .datasets = data.counts.datasets,
+                      .data = data.counts,
                       .warnings = DataWarnings(data.counts, task.data.train)};
     const std::string warmup = WarmupWarning(task, plan->steps());
     if (!warmup.empty()) result.warnings.push_back(warmup);
-    const MicroBatchShape largest = CountSteps(task, *data.train, *plan, world_size, result);
-    ATTUNE_ASSIGN_OR_RETURN(result.check, Inspect(task.data, data, *plan));
+    StepCounts steps = CountSteps(task, *data.train, *plan, world_size, result);
+    ATTUNE_ASSIGN_OR_RETURN(result.check, Inspect(task.data, work, data, std::move(steps.tokens)));
     const double room = static_cast<double>(result.sequences) * task.data.train.sequence_length;
     result.fill = room > 0 ? static_cast<double>(result.tokens) / room : 0;
     result.fill_limit = FillLimit(*data.train, *plan, task.data.train.sequence_length);
@@ -82,7 +96,7 @@ Result<PlanResult> Plan(const TrainTask& task, int world_size) {
                             ShapeOf(weights->tensors(), config, task.method));
     result.parameters = model.parameters;
     result.trainable_parameters = model.trainable_parameters;
-    result.memory = PredictMemory(model, largest, task);
+    result.memory = PredictMemory(model, steps.largest, task);
     return result;
   });
 }
