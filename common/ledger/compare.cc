@@ -47,6 +47,7 @@ class Comparer {
     for (const StepLog& log : logs_) Take(log);
     JudgeSteps();
     SumEpochs();
+    result_.planned = std::move(planned_);
     return std::move(result_);
   }
 
@@ -69,7 +70,7 @@ class Comparer {
   const PlanFile& plan_;
   const std::span<const StepLog> logs_;
   const bool finished_;
-  const std::vector<ExampleSum> planned_;
+  std::vector<ExampleSum> planned_;
   std::vector<KeptSteps> chain_;
   std::vector<uint32_t> times_;  // each step was applied by the final model's attempts
   uint64_t unplanned_ = 0;

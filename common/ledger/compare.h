@@ -62,7 +62,8 @@ struct Comparison {
   std::vector<StepSpan> spans;        // by generation and step
   std::vector<StepProblem> problems;  // by step, the first of them
   uint64_t problems_left_out = 0;
-  std::vector<StepVerdict> steps;  // of step i + 1
+  std::vector<StepVerdict> steps;   // of step i + 1
+  std::vector<ExampleSum> planned;  // for step i + 1
 };
 
 // logs: by generation; the last one's model is the final one. finished: the run has reached its

@@ -1,7 +1,6 @@
 #include "coordinator/api/job_service.h"
 
 #include "common/rpc/rpc.h"
-#include "coordinator/jobs/ledger.h"
 #include "coordinator/jobs/repository.h"
 
 namespace attune {
@@ -64,7 +63,7 @@ grpc::Status JobService::GetLedger(grpc::ServerContext* context,
   if (!allowed.ok()) return allowed;
   auto job = Find(request->id());
   if (!job.ok()) return rpc::ToGrpc(job.status());
-  auto ledger = jobs::ReadLedger(ports_.database, ports_.storage, *job, *request);
+  auto ledger = ledgers_.Read(*job, *request);
   if (ledger.ok()) *response = std::move(*ledger);
   return rpc::ToGrpc(ledger.status());
 }

@@ -7,6 +7,7 @@
 #include "coordinator/api/log_store.h"
 #include "coordinator/api/pull_stream.h"
 #include "coordinator/jobs/control_loop.h"
+#include "coordinator/jobs/ledger.h"
 #include "coordinator/store/database.h"
 
 namespace attune {
@@ -29,7 +30,8 @@ using JobServiceBase = v1::JobService::WithCallbackMethod_WatchJob<
 
 class JobService final : public JobServiceBase {
  public:
-  explicit JobService(JobServicePorts ports) : ports_(std::move(ports)) {}
+  explicit JobService(JobServicePorts ports)
+      : ports_(std::move(ports)), ledgers_(ports_.database, ports_.storage) {}
 
   grpc::Status SubmitJob(grpc::ServerContext* context, const v1::SubmitJobRequest* request,
                          v1::Job* response) override;
@@ -64,6 +66,7 @@ class JobService final : public JobServiceBase {
                       Result<v1::Job> (jobs::Controller::*method)(const Request&));
 
   const JobServicePorts ports_;
+  jobs::LedgerReader ledgers_;
 };
 
 }  // namespace attune

@@ -1,6 +1,10 @@
 #include "coordinator/jobs/ledger.h"
 
+#include <sys/stat.h>
+
+#include <algorithm>
 #include <charconv>
+#include <map>
 
 #include "common/ledger/compare.h"
 #include "coordinator/jobs/checkpoints.h"
@@ -17,6 +21,7 @@ using ledger::StepLog;
 constexpr uint32_t kPageMax = 10'000;
 constexpr int kReportsAtOnce = 1000;
 constexpr size_t kProblemsMax = 1000;  // told, whatever their kind
+constexpr size_t kJobsKept = 8;
 
 Result<PlanFile> OpenPlan(const fs::path& run, const v1::Job& job) {
   if (job.kind() != v1::Job::TRAIN) {
@@ -39,8 +44,31 @@ Result<std::vector<StepLog>> ReadLogs(const fs::path& run, const v1::Job& job) {
   return logs;
 }
 
-// The records of the steps that the model descends from, by step.
-std::map<uint32_t, v1::LedgerProblem> KeptRecords(std::span<const StepLog> logs) {
+// Another one when a file of the ledger changes, or what is asked of them.
+std::string StampOf(const fs::path& run, const v1::Job& job) {
+  std::string stamp = std::to_string(job.state()) + " " + std::to_string(job.generation());
+  std::error_code error;
+  std::vector<fs::path> files;
+  for (fs::directory_iterator it(run / "ledger", error), end; !error && it != end;
+       it.increment(error)) {
+    files.push_back(it->path());
+  }
+  std::ranges::sort(files);
+  for (const fs::path& file : files) {
+    struct stat info {};
+    if (stat(file.c_str(), &info) != 0) continue;
+    stamp += "\n" + file.filename().string();
+    for (const int64_t number : {static_cast<int64_t>(info.st_ino), int64_t{info.st_size},
+                                 int64_t{info.st_mtim.tv_sec}, int64_t{info.st_mtim.tv_nsec}}) {
+      stamp += " " + std::to_string(number);
+    }
+  }
+  return stamp;
+}
+
+// The records of the steps that the model descends from, by step, as they would be told of.
+std::map<uint32_t, v1::LedgerProblem> KeptRecords(std::span<const StepLog> logs,
+                                                  const std::vector<ledger::ExampleSum>& planned) {
   std::map<uint32_t, v1::LedgerProblem> kept;
   for (const ledger::KeptSteps& part : ledger::KeptChain(logs)) {
     for (const StepLog& log : logs) {
@@ -52,43 +80,13 @@ std::map<uint32_t, v1::LedgerProblem> KeptRecords(std::span<const StepLog> logs)
         record.set_generation(part.generation);
         record.set_applied_examples(applied.sum.examples);
         record.set_applied_digest(ledger::DigestText(applied.sum.digest));
+        if (applied.step > planned.size()) continue;
+        record.set_planned_examples(planned[applied.step - 1].examples);
+        record.set_planned_digest(ledger::DigestText(planned[applied.step - 1].digest));
       }
     }
   }
   return kept;
-}
-
-// A report is a second witness of a step's record: it came another way.
-Status CompareReports(Database* database, std::span<const StepLog> logs, v1::JobLedger* out) {
-  std::map<uint32_t, v1::LedgerProblem> kept = KeptRecords(logs);
-  MetricPosition position;
-  for (bool more = true; more;) {
-    std::vector<v1::MetricPoint> points;
-    ATTUNE_RETURN_IF_ERROR(database->Read([&](Transaction& transaction) {
-      points = ReadMetrics(transaction, out->job_id(), &position, kReportsAtOnce);
-      return Status();
-    }));
-    more = !points.empty();
-    for (const v1::MetricPoint& point : points) {
-      const auto record = kept.find(point.step());
-      if (!point.has_examples_digest() || record == kept.end() ||
-          point.generation() != record->second.generation()) {
-        continue;
-      }
-      if (point.examples_digest() == record->second.applied_digest()) {
-        out->set_reported_steps(out->reported_steps() + 1);
-        continue;
-      }
-      if (static_cast<size_t>(out->problems_size()) >= kProblemsMax) {
-        out->set_problems_left_out(out->problems_left_out() + 1);
-        continue;
-      }
-      v1::LedgerProblem* problem = out->add_problems();
-      *problem = record->second;
-      problem->set_kind(v1::LedgerProblem::REPORTED_OTHERWISE);
-    }
-  }
-  return Status();
 }
 
 v1::LedgerProblem::Kind KindOf(ledger::StepProblem::Kind kind) {
@@ -183,29 +181,101 @@ Status AddUses(const v1::GetLedgerRequest& request, const PlanFile& plan,
 
 }  // namespace
 
-Result<v1::JobLedger> ReadLedger(Database* database, const fs::path& storage, const v1::Job& job,
-                                 const v1::GetLedgerRequest& request) {
-  const fs::path run = RunFolder(storage, job.id());
-  ATTUNE_ASSIGN_OR_RETURN(const PlanFile plan, OpenPlan(run, job));
+// What follows from a job's files alone.
+struct LedgerReader::Compared {
+  PlanFile plan;
+  Comparison comparison;
+  std::map<uint32_t, v1::LedgerProblem> records;  // KeptRecords
+};
+
+LedgerReader::LedgerReader(Database* database, fs::path storage)
+    : database_(database), storage_(std::move(storage)) {}
+
+LedgerReader::~LedgerReader() = default;
+
+uint64_t LedgerReader::files_read() const {
+  MutexLock lock(&mutex_);
+  return files_read_;
+}
+
+Result<std::shared_ptr<const LedgerReader::Compared>> LedgerReader::Compare(const fs::path& run,
+                                                                            const v1::Job& job) {
+  const std::string stamp = StampOf(run, job);  // before they are read: then they may go on
+  {
+    MutexLock lock(&mutex_);
+    const auto found = std::ranges::find(kept_, job.id(), &Kept::job_id);
+    if (found != kept_.end() && found->stamp == stamp) {
+      std::rotate(kept_.begin(), found, found + 1);
+      return kept_.front().compared;
+    }
+    ++files_read_;
+  }
+  ATTUNE_ASSIGN_OR_RETURN(PlanFile plan, OpenPlan(run, job));
   ATTUNE_ASSIGN_OR_RETURN(const std::vector<StepLog> logs, ReadLogs(run, job));
-  const Comparison comparison =
+  Comparison comparison =
       ledger::Compare(plan, logs, /*finished=*/job.state() == v1::Job::SUCCEEDED);
-  std::map<uint32_t, AttemptRow> attempts;
-  ATTUNE_RETURN_IF_ERROR(database->Read([&](Transaction& transaction) {
-    attempts = LoadAttempts(transaction, job.id());
-    return Status();
-  }));
+  auto records = KeptRecords(logs, comparison.planned);
+  auto compared = std::make_shared<const Compared>(
+      Compared{std::move(plan), std::move(comparison), std::move(records)});
+  MutexLock lock(&mutex_);
+  std::erase_if(kept_, [&](const Kept& kept) { return kept.job_id == job.id(); });
+  kept_.push_front({job.id(), stamp, compared});
+  if (kept_.size() > kJobsKept) kept_.pop_back();
+  return compared;
+}
+
+// A report is a second witness of a step's record: it came another way.
+Status LedgerReader::CompareReports(const Compared& compared, v1::JobLedger* out) const {
+  MetricPosition position;
+  for (bool more = true; more;) {
+    std::vector<v1::MetricPoint> points;
+    ATTUNE_RETURN_IF_ERROR(database_->Read([&](Transaction& transaction) {
+      points = ReadMetrics(transaction, out->job_id(), &position, kReportsAtOnce);
+      return Status();
+    }));
+    more = !points.empty();
+    for (const v1::MetricPoint& point : points) {
+      const auto record = compared.records.find(point.step());
+      if (!point.has_examples_digest() || record == compared.records.end() ||
+          point.generation() != record->second.generation()) {
+        continue;
+      }
+      if (point.examples_digest() == record->second.applied_digest()) {
+        out->set_reported_steps(out->reported_steps() + 1);
+        continue;
+      }
+      if (static_cast<size_t>(out->problems_size()) >= kProblemsMax) {
+        out->set_problems_left_out(out->problems_left_out() + 1);
+        continue;
+      }
+      v1::LedgerProblem* problem = out->add_problems();
+      *problem = record->second;
+      problem->set_kind(v1::LedgerProblem::REPORTED_OTHERWISE);
+    }
+  }
+  return Status();
+}
+
+Result<v1::JobLedger> LedgerReader::Read(const v1::Job& job, const v1::GetLedgerRequest& request) {
+  const fs::path run = RunFolder(storage_, job.id());
+  ATTUNE_ASSIGN_OR_RETURN(const std::shared_ptr<const Compared> compared, Compare(run, job));
+  const Comparison& comparison = compared->comparison;
   v1::JobLedger out;
   out.set_job_id(job.id());
   out.set_state(job.state());
   out.set_plan_file(ledger::PlanPath(run).string());
-  AddCounts(plan, comparison, &out);
-  ATTUNE_RETURN_IF_ERROR(AddUses(request, plan, comparison, &out));
+  AddCounts(compared->plan, comparison, &out);
+  ATTUNE_RETURN_IF_ERROR(AddUses(request, compared->plan, comparison, &out));
   if (!request.page_token().empty()) return out;  // the rest came with the first page
+  std::map<uint32_t, AttemptRow> attempts;
+  ATTUNE_RETURN_IF_ERROR(database_->Read([&](Transaction& transaction) {
+    attempts = LoadAttempts(transaction, job.id());
+    return Status();
+  }));
   for (const ledger::EpochUses& epoch : comparison.epochs) AddEpoch(epoch, &out);
   for (const ledger::StepSpan& span : comparison.spans) AddSpan(span, attempts, &out);
   for (const ledger::StepProblem& problem : comparison.problems) AddProblem(problem, &out);
-  ATTUNE_RETURN_IF_ERROR(CompareReports(database, logs, &out));
+  ATTUNE_RETURN_IF_ERROR(CompareReports(*compared, &out));
   return out;
 }
 

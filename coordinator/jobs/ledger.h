@@ -3,18 +3,50 @@
 // A job's ledger: its plan, what its attempts recorded and what trainers reported, held against
 // each other (common/ledger/compare.h).
 
+#include <cstdint>
+#include <deque>
 #include <filesystem>
+#include <memory>
+#include <string>
 
 #include "attune/v1/jobs.pb.h"
+#include "common/base/mutex.h"
 #include "common/base/status.h"
 #include "coordinator/store/database.h"
 
 namespace attune::jobs {
 
-// Thread-safe; reads files of the size of the plan. kInvalidArgument for a job that trains nothing
-// or a bad page token, kNotFound when the job has no ledger, kDataLoss when a file of it is
-// damaged.
-Result<v1::JobLedger> ReadLedger(Database* database, const std::filesystem::path& storage,
-                                 const v1::Job& job, const v1::GetLedgerRequest& request);
+// Thread-safe. What follows from a job's files is kept for the pages after the first, of the few
+// jobs that were asked for last, until one of the files changes.
+class LedgerReader {
+ public:
+  LedgerReader(Database* database, std::filesystem::path storage);
+  ~LedgerReader();
+
+  // The first page reads files of the size of the plan. kInvalidArgument for a job that trains
+  // nothing or a bad page token, kNotFound when the job has no ledger, kDataLoss when a file of it
+  // is damaged.
+  Result<v1::JobLedger> Read(const v1::Job& job, const v1::GetLedgerRequest& request)
+      EXCLUDES(mutex_);
+
+  // How often a job's files were read.
+  uint64_t files_read() const EXCLUDES(mutex_);
+
+ private:
+  struct Compared;
+  struct Kept {
+    std::string job_id, stamp;
+    std::shared_ptr<const Compared> compared;
+  };
+  Result<std::shared_ptr<const Compared>> Compare(const std::filesystem::path& run,
+                                                  const v1::Job& job) EXCLUDES(mutex_);
+  Status CompareReports(const Compared& compared, v1::JobLedger* out) const;
+
+  Database* const database_;
+  const std::filesystem::path storage_;
+  mutable Mutex mutex_;
+  std::deque<Kept> kept_ GUARDED_BY(mutex_);  // the one asked for last is the first
+  uint64_t files_read_ GUARDED_BY(mutex_) = 0;
+};
 
 }  // namespace attune::jobs

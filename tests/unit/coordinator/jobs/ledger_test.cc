@@ -23,6 +23,7 @@ class LedgerTest : public testing::Test {
     auto database = Database::Open(folder_.path() / "attune.db", Migrations(), &clock_);
     ASSERT_TRUE(database.ok()) << database.status().ToString();
     database_ = std::move(*database);
+    reader_ = std::make_unique<LedgerReader>(database_.get(), folder_.path());
     job_.set_id("job-1");
     job_.set_kind(v1::Job::TRAIN);
     job_.set_state(v1::Job::SUCCEEDED);
@@ -65,15 +66,16 @@ class LedgerTest : public testing::Test {
   }
 
   v1::JobLedger Ledger(const v1::GetLedgerRequest& request = {}) {
-    auto read = ReadLedger(database_.get(), folder_.path(), job_, request);
+    auto read = reader_->Read(job_, request);
     EXPECT_TRUE(read.ok()) << read.status().ToString();
     return read.ok() ? *read : v1::JobLedger();
   }
-  Status Refused() { return ReadLedger(database_.get(), folder_.path(), job_, {}).status(); }
+  Status Refused() { return reader_->Read(job_, {}).status(); }
 
   TemporaryFolder folder_;
   FakeClock clock_{TimePoint(std::chrono::seconds(1000))};
   std::unique_ptr<Database> database_;
+  std::unique_ptr<LedgerReader> reader_;
   v1::Job job_;
 };
 
@@ -111,6 +113,9 @@ TEST_F(LedgerTest, AReportThatSaysOtherwiseIsAProblem) {
   ASSERT_EQ(ledger.problems_size(), 1);
   EXPECT_EQ(ledger.problems(0).kind(), v1::LedgerProblem::REPORTED_OTHERWISE);
   EXPECT_EQ(ledger.problems(0).step(), 4u);
+  EXPECT_EQ(ledger.problems(0).planned_examples(), Planned(4).examples);
+  EXPECT_EQ(ledger.problems(0).planned_digest(), DigestText(Planned(4).digest));
+  EXPECT_EQ(ledger.problems(0).applied_digest(), DigestText(Planned(4).digest));
 }
 
 TEST_F(LedgerTest, WhatIsMissingIsListedPageByPage) {
@@ -130,9 +135,36 @@ TEST_F(LedgerTest, WhatIsMissingIsListedPageByPage) {
     request.set_page_token(page.next_page_token());
   } while (!request.page_token().empty());
   EXPECT_THAT(ids, testing::ElementsAre("11", "33"));
+  EXPECT_EQ(reader_->files_read(), 1u);
   request.set_page_token("x");
-  EXPECT_EQ(ReadLedger(database_.get(), folder_.path(), job_, request).status().field(),
-            "page_token");
+  EXPECT_EQ(reader_->Read(job_, request).status().field(), "page_token");
+}
+
+TEST_F(LedgerTest, FilesAreReadAgainWhenOneOfThemHasChanged) {
+  EXPECT_EQ(Ledger().used(), 8u);
+  EXPECT_EQ(Ledger().used(), 8u);
+  EXPECT_EQ(reader_->files_read(), 1u);
+  Record({2, 1, 2, 1, ledger::kDigest}, {3, 5});
+  EXPECT_EQ(Ledger().used(), 6u);
+  EXPECT_EQ(reader_->files_read(), 2u);
+  job_.set_state(v1::Job::FAILED);
+  EXPECT_EQ(Ledger().missing(), 2u);
+  EXPECT_EQ(reader_->files_read(), 3u);
+}
+
+TEST_F(LedgerTest, OfFewJobsIsKeptWhatWasRead) {
+  const std::string first = job_.id();
+  for (int i = 0; i < 9; ++i) {
+    job_.set_id("copy-" + std::to_string(i));
+    fs::copy(RunFolder(folder_.path(), first), RunFolder(folder_.path(), job_.id()),
+             fs::copy_options::recursive);
+    EXPECT_EQ(Ledger().used(), 8u);
+    EXPECT_EQ(Ledger().used(), 8u);
+  }
+  EXPECT_EQ(reader_->files_read(), 9u);
+  job_.set_id("copy-0");
+  EXPECT_EQ(Ledger().used(), 8u);
+  EXPECT_EQ(reader_->files_read(), 10u);
 }
 
 TEST_F(LedgerTest, WhatIsNotThereIsSaid) {
