@@ -17,7 +17,10 @@ std::string ShortName(const std::string& module) {
 
 bool Matches(const std::string& module, const std::string& target) {
   if (target == "all-linear") return true;
-  if (target == "attention") return module.find(".self_attn.") != std::string::npos;
+  if (target == "attention") {
+    return module.find(".self_attn.") != std::string::npos ||
+           module.find(".attn.") != std::string::npos;
+  }
   if (target == "mlp") return module.find(".mlp.") != std::string::npos;
   return module == target || (module.size() > target.size() && module.ends_with(target) &&
                               module[module.size() - target.size() - 1] == '.');
@@ -136,10 +139,10 @@ Status CheckFeatures(const Json& root, const std::string& where) {
         .WithField("modules_to_save");
   }
   for (const char* key :
-       {"use_dora", "rank_pattern", "alpha_pattern", "fan_in_fan_out", "layers_to_transform",
-        "layer_replication", "lora_bias", "trainable_token_indices", "target_parameters",
-        "exclude_modules", "bias", "alora_invocation_tokens", "use_qalora", "use_bdlora",
-        "arrow_config", "kasa_config", "monteclora_config"}) {
+       {"use_dora", "rank_pattern", "alpha_pattern", "layers_to_transform", "layer_replication",
+        "lora_bias", "trainable_token_indices", "target_parameters", "exclude_modules", "bias",
+        "alora_invocation_tokens", "use_qalora", "use_bdlora", "arrow_config", "kasa_config",
+        "monteclora_config"}) {
     if (IsSet(root, key)) {
       return InvalidArgument(where + ": " + key + " = " + Shown(root[key]) + " is not supported")
           .WithField(key);
@@ -200,7 +203,7 @@ Result<LoraConfig> ParseAdapterConfig(const std::string& json,
 }
 
 std::string AdapterConfigJson(const LoraConfig& config, const std::vector<std::string>& modules,
-                              const std::string& base) {
+                              bool transposed, const std::string& base) {
   const std::set<std::string> adapted(config.modules.begin(), config.modules.end());
   std::set<std::string> names;
   for (const std::string& module : config.modules) names.insert(ShortName(module));
@@ -220,7 +223,7 @@ std::string AdapterConfigJson(const LoraConfig& config, const std::vector<std::s
       {"use_rslora", config.rank_stabilized},
       {"use_dora", false},
       {"bias", "none"},
-      {"fan_in_fan_out", false},
+      {"fan_in_fan_out", transposed},
       {"inference_mode", true},
       {"init_lora_weights", true},
       {"modules_to_save", nullptr},

@@ -35,9 +35,10 @@ Result<LoraConfig> ParseAdapterConfig(const std::string& json,
                                       const std::vector<std::string>& modules,
                                       const std::string& where);
 
-// base: what peft calls base_model_name_or_path, a folder or a name on the Hub.
+// modules and transposed: the model's linear layers, and whether their weights are stored [in,
+// out]. base: what peft calls base_model_name_or_path, a folder or a name on the Hub.
 std::string AdapterConfigJson(const LoraConfig& config, const std::vector<std::string>& modules,
-                              const std::string& base);
+                              bool transposed, const std::string& base);
 
 // "base_model.model.<module>.lora_A.weight"
 std::string LoraTensorName(const std::string& module, char matrix);

@@ -1,48 +1,66 @@
 #include "common/model/tensors.h"
 
+#include <numeric>
+#include <utility>
+
 #include "common/gguf/types.h"
 #include "common/safetensors/header.h"
 
 namespace attune {
 namespace {
 
+constexpr ProjectionKind kProjectionKinds[] = {ProjectionKind::kQkv, ProjectionKind::kAttentionOut,
+                                               ProjectionKind::kMlpIn, ProjectionKind::kMlpOut};
+
 using Shape = std::vector<int64_t>;
 using Shapes = std::map<std::string, Shape>;
 
-struct Linear {
-  const char* name;  // within its layer
-  int64_t out, in;
-  bool bias;
-};
-
-std::vector<Linear> LinearsOf(const LlamaConfig& c) {
-  return {{"self_attn.q_proj", c.q_size(), c.hidden_size, c.attention_bias},
-          {"self_attn.k_proj", c.kv_size(), c.hidden_size, c.attention_bias},
-          {"self_attn.v_proj", c.kv_size(), c.hidden_size, c.attention_bias},
-          {"self_attn.o_proj", c.hidden_size, c.q_size(), c.attention_bias},
-          {"mlp.gate_proj", c.intermediate_size, c.hidden_size, c.mlp_bias},
-          {"mlp.up_proj", c.intermediate_size, c.hidden_size, c.mlp_bias},
-          {"mlp.down_proj", c.hidden_size, c.intermediate_size, c.mlp_bias}};
+std::string LayerPrefix(const ModelConfig& config, int64_t layer) {
+  return config.names.layer + std::to_string(layer) + ".";
 }
 
-std::string LayerPrefix(int64_t layer) {
-  return "model.layers." + std::to_string(layer) + ".";
+// The sizes of what the names of one projection stand for: all in one, or each by itself.
+std::vector<int64_t> PartSizes(const std::vector<std::string>& names, std::vector<int64_t> sizes) {
+  if (names.size() > 1) return sizes;
+  return {std::accumulate(sizes.begin(), sizes.end(), int64_t{0})};
 }
 
-Shapes LlamaShapes(const LlamaConfig& config) {
-  const Shape embedding = {config.vocabulary_size, config.hidden_size};
-  Shapes shapes = {{"model.embed_tokens.weight", embedding},
-                   {"model.norm.weight", {config.hidden_size}}};
-  if (!config.tied_embeddings) shapes["lm_head.weight"] = embedding;
-  for (int64_t layer = 0; layer < config.layers; ++layer) {
-    const std::string prefix = LayerPrefix(layer);
-    for (const Linear& linear : LinearsOf(config)) {
-      shapes[prefix + linear.name + ".weight"] = {linear.out, linear.in};
-      if (linear.bias) shapes[prefix + linear.name + ".bias"] = {linear.out};
-    }
-    shapes[prefix + "input_layernorm.weight"] = {config.hidden_size};
-    shapes[prefix + "post_attention_layernorm.weight"] = {config.hidden_size};
+void AddNorm(const ModelConfig& config, const std::string& name, int64_t size, Shapes* shapes) {
+  (*shapes)[name + ".weight"] = {size};
+  if (config.norm == NormKind::kLayer) (*shapes)[name + ".bias"] = {size};
+}
+
+void AddLinear(const ModelConfig& config, const LinearInfo& linear, Shapes* shapes) {
+  (*shapes)[linear.name + ".weight"] =
+      config.transposed_linears ? Shape{linear.in, linear.out} : Shape{linear.out, linear.in};
+  if (linear.bias) (*shapes)[linear.name + ".bias"] = {linear.out};
+}
+
+void AddLayer(const ModelConfig& config, int64_t layer, Shapes* shapes) {
+  const std::string prefix = LayerPrefix(config, layer);
+  for (ProjectionKind kind : kProjectionKinds) {
+    for (const LinearInfo& linear : LinearsOf(config, layer, kind))
+      AddLinear(config, linear, shapes);
   }
+  const ModelNames& names = config.names;
+  for (const std::string& norm :
+       {names.attention_norm, names.mlp_norm, names.attention_after_norm, names.mlp_after_norm}) {
+    if (!norm.empty()) AddNorm(config, prefix + norm, config.hidden_size, shapes);
+  }
+  for (const std::string& norm : {names.query_norm, names.key_norm}) {
+    if (!norm.empty()) AddNorm(config, prefix + norm, config.head_dim, shapes);
+  }
+}
+
+Shapes ShapesOf(const ModelConfig& config) {
+  const Shape embedding = {config.vocabulary_size, config.hidden_size};
+  Shapes shapes = {{config.names.embedding + ".weight", embedding}};
+  if (config.learned_positions()) {
+    shapes[config.names.positions + ".weight"] = {config.max_positions, config.hidden_size};
+  }
+  AddNorm(config, config.names.norm, config.hidden_size, &shapes);
+  if (!config.tied_embeddings) shapes[config.names.head + ".weight"] = embedding;
+  for (int64_t layer = 0; layer < config.layers; ++layer) AddLayer(config, layer, &shapes);
   return shapes;
 }
 
@@ -91,18 +109,46 @@ std::string ShapeText(const std::vector<int64_t>& shape) {
   return text + "]";
 }
 
-std::vector<std::string> LinearModules(const LlamaConfig& config) {
+std::vector<LinearInfo> LinearsOf(const ModelConfig& c, int64_t layer, ProjectionKind kind) {
+  const std::string prefix = LayerPrefix(c, layer);
+  const auto linears = [&](const std::vector<std::string>& names, std::vector<int64_t> sizes,
+                           int64_t in, bool bias) {
+    sizes = PartSizes(names, std::move(sizes));
+    std::vector<LinearInfo> all;
+    for (size_t i = 0; i < names.size(); ++i)
+      all.push_back({prefix + names[i], sizes[i], in, bias});
+    return all;
+  };
+  switch (kind) {
+    case ProjectionKind::kQkv:
+      return linears(c.names.qkv, {c.q_size(), c.kv_size(), c.kv_size()}, c.hidden_size,
+                     c.qkv_bias);
+    case ProjectionKind::kAttentionOut:
+      return linears({c.names.attention_out}, {c.hidden_size}, c.q_size(), c.attention_out_bias);
+    case ProjectionKind::kMlpIn:
+      return linears(c.names.mlp_in,
+                     c.gated ? std::vector<int64_t>{c.intermediate_size, c.intermediate_size}
+                             : std::vector<int64_t>{c.intermediate_size},
+                     c.hidden_size, c.mlp_bias);
+    case ProjectionKind::kMlpOut:
+      return linears({c.names.mlp_out}, {c.hidden_size}, c.intermediate_size, c.mlp_bias);
+  }
+  return {};
+}
+
+std::vector<std::string> LinearModules(const ModelConfig& config) {
   std::vector<std::string> names;
   for (int64_t layer = 0; layer < config.layers; ++layer) {
-    for (const Linear& linear : LinearsOf(config))
-      names.push_back(LayerPrefix(layer) + linear.name);
+    for (ProjectionKind kind : kProjectionKinds) {
+      for (const LinearInfo& linear : LinearsOf(config, layer, kind)) names.push_back(linear.name);
+    }
   }
   return names;
 }
 
-std::vector<std::string> LlamaTensorNames(const LlamaConfig& config) {
+std::vector<std::string> TensorNames(const ModelConfig& config) {
   std::vector<std::string> names;
-  for (const auto& [name, shape] : LlamaShapes(config)) names.push_back(name);
+  for (const auto& [name, shape] : ShapesOf(config)) names.push_back(name);
   return names;
 }
 
@@ -116,23 +162,24 @@ std::string DtypeOf(const TensorInfos& tensors) {
   return common == "BF16" ? "bfloat16" : common == "F16" ? "float16" : "float32";
 }
 
-Status CheckLlamaTensors(const LlamaConfig& config, const TensorInfos& found,
+Status CheckModelTensors(const ModelConfig& config, const TensorInfos& found,
                          const std::string& where) {
-  if (!config.tied_embeddings) return CheckTensors(LlamaShapes(config), found, where);
+  if (!config.tied_embeddings) return CheckTensors(ShapesOf(config), found, where);
   // Some exporters write a tied output projection too; the embeddings are what transformers uses.
   TensorInfos used = found;
-  used.erase("lm_head.weight");
-  return CheckTensors(LlamaShapes(config), used, where);
+  used.erase(config.names.head + ".weight");
+  return CheckTensors(ShapesOf(config), used, where);
 }
 
-Status CheckLoraTensors(const LlamaConfig& config, const LoraConfig& lora, const TensorInfos& found,
+Status CheckLoraTensors(const ModelConfig& config, const LoraConfig& lora, const TensorInfos& found,
                         const std::string& where) {
-  const Shapes base = LlamaShapes(config);
+  const Shapes base = ShapesOf(config);
   Shapes expected;
   for (const std::string& module : lora.modules) {
     const Shape& weight = base.at(module + ".weight");
-    expected[LoraTensorName(module, 'A')] = {lora.rank, weight[1]};
-    expected[LoraTensorName(module, 'B')] = {weight[0], lora.rank};
+    const size_t out = config.transposed_linears ? 1 : 0;
+    expected[LoraTensorName(module, 'A')] = {lora.rank, weight[1 - out]};
+    expected[LoraTensorName(module, 'B')] = {weight[out], lora.rank};
   }
   return CheckTensors(expected, found, where);
 }

@@ -1,7 +1,7 @@
 #pragma once
 
-// Which tensors a model of the Llama family, or a LoRA adapter on it, has: names as in Hugging
-// Face checkpoints, and shapes as torch has them.
+// Which tensors a model, or a LoRA adapter on it, has: names as in Hugging Face checkpoints, and
+// shapes as torch has them.
 
 #include <cstdint>
 #include <map>
@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "common/base/status.h"
-#include "common/model/llama_config.h"
 #include "common/model/lora_config.h"
+#include "common/model/model_config.h"
 
 namespace attune {
 
@@ -26,12 +26,23 @@ using TensorInfos = std::map<std::string, TensorInfo>;
 // A shape for messages: "[2, 3]".
 std::string ShapeText(const std::vector<int64_t>& shape);
 
+// A linear layer of a block, as checkpoints have it.
+struct LinearInfo {
+  std::string name;  // "model.layers.0.self_attn.q_proj"
+  int64_t out = 0, in = 0;
+  bool bias = false;
+};
+// Of each projection of a layer its linear layers, in the order of the model: what reads the
+// normalised input of attention, what attention's output goes through, and the same of the MLP.
+enum class ProjectionKind { kQkv, kAttentionOut, kMlpIn, kMlpOut };
+std::vector<LinearInfo> LinearsOf(const ModelConfig& config, int64_t layer, ProjectionKind kind);
+
 // The linear layers that can have an adapter ("model.layers.0.self_attn.q_proj"), in the order of
 // the model.
-std::vector<std::string> LinearModules(const LlamaConfig& config);
+std::vector<std::string> LinearModules(const ModelConfig& config);
 
 // The parameters' names; a tied output projection is not one.
-std::vector<std::string> LlamaTensorNames(const LlamaConfig& config);
+std::vector<std::string> TensorNames(const ModelConfig& config);
 
 // The narrowest of float32, bfloat16 and float16 that a copy of the tensors needs: what all
 // matrices are stored in, else float32. (In GGUF files of 16 bits the norms are float32, made from
@@ -41,10 +52,10 @@ std::string DtypeOf(const TensorInfos& tensors);
 // kInvalidArgument names a tensor that is missing, has another shape than the configuration wants,
 // a type that cannot be read as weights, or no place in the configuration. `where` is the file or
 // folder, for messages.
-Status CheckLlamaTensors(const LlamaConfig& config, const TensorInfos& found,
+Status CheckModelTensors(const ModelConfig& config, const TensorInfos& found,
                          const std::string& where);
 // The same for an adapter's tensors, under their peft names.
-Status CheckLoraTensors(const LlamaConfig& config, const LoraConfig& lora, const TensorInfos& found,
+Status CheckLoraTensors(const ModelConfig& config, const LoraConfig& lora, const TensorInfos& found,
                         const std::string& where);
 
 }  // namespace attune

@@ -94,22 +94,22 @@ Status KeepIndexed(const fs::path& path, TensorInfos* tensors) {
 }
 
 // The configuration as transformers would read it.
-Result<LlamaConfig> ConfigOf(const fs::path& folder) {
+Result<ModelConfig> ConfigOf(const fs::path& folder) {
   std::error_code error;
   fs::path path = folder / "model.gguf";
   if (fs::exists(path, error)) {
     ATTUNE_ASSIGN_OR_RETURN(std::shared_ptr<const gguf::File> file, gguf::File::Open(path));
     auto config = LlamaConfigOf(*file);
     if (!config.ok()) return config.status().WithContext(path.string());
-    return ParseLlamaConfig(config->dump(), path.string());
+    return ParseModelConfig(config->dump(), path.string());
   }
   path = folder / "config.json";
   ATTUNE_ASSIGN_OR_RETURN(nlohmann::json config, ReadJsonObject(path));
-  return ParseLlamaConfig(config.dump(), path.string());
+  return ParseModelConfig(config.dump(), path.string());
 }
 
 Result<Inspection> InspectHuggingFace(const fs::path& folder) {
-  ATTUNE_ASSIGN_OR_RETURN(LlamaConfig config, ConfigOf(folder));
+  ATTUNE_ASSIGN_OR_RETURN(ModelConfig config, ConfigOf(folder));
   std::error_code error;
   if (fs::exists(folder / "tokenizer.json", error)) {
     ATTUNE_ASSIGN_OR_RETURN(nlohmann::json tokenizer, ReadJsonObject(folder / "tokenizer.json"));
@@ -127,9 +127,9 @@ Result<Inspection> InspectHuggingFace(const fs::path& folder) {
     ATTUNE_RETURN_IF_ERROR(ReadSafetensors(folder / shard, &tensors));
   }
   if (sharded) ATTUNE_RETURN_IF_ERROR(KeepIndexed(index, &tensors));
-  ATTUNE_RETURN_IF_ERROR(CheckLlamaTensors(
+  ATTUNE_RETURN_IF_ERROR(CheckModelTensors(
       config, tensors, (folder / (sharded ? index.filename() : fs::path(shards[0]))).string()));
-  return Inspection{kHuggingFace, "llama", CountParameters(tensors), ""};
+  return Inspection{kHuggingFace, config.family, CountParameters(tensors), ""};
 }
 
 Result<Inspection> InspectAdapter(const fs::path& folder) {
@@ -140,7 +140,7 @@ Result<Inspection> InspectAdapter(const fs::path& folder) {
                     StringAt(config, "base_model_name_or_path")};
 }
 
-Status CheckGgufTensors(const gguf::File& file, const LlamaConfig& config, const fs::path& path) {
+Status CheckGgufTensors(const gguf::File& file, const ModelConfig& config, const fs::path& path) {
   auto found = LlamaTensorsOf(file);
   if (!found.ok()) return found.status().WithContext(path.string());
   TensorInfos tensors;
@@ -149,7 +149,7 @@ Status CheckGgufTensors(const gguf::File& file, const LlamaConfig& config, const
     tensors.emplace(name, TensorInfo{std::string(tensor.type->name),
                                      {tensor.dimensions.rbegin(), tensor.dimensions.rend()}});
   }
-  return CheckLlamaTensors(config, tensors, path.string());
+  return CheckModelTensors(config, tensors, path.string());
 }
 
 Status CheckGgufVocabulary(const fs::path& path, const gguf::File& file) {
@@ -168,9 +168,9 @@ Result<Inspection> InspectGguf(const fs::path& path) {
     return InvalidArgument(path.string() + " has no tokenizer (tokenizer.ggml.tokens is missing)");
   }
   ATTUNE_RETURN_IF_ERROR(CheckGgufVocabulary(path, *file));
-  ATTUNE_ASSIGN_OR_RETURN(LlamaConfig config, ConfigOf(path.parent_path()));
+  ATTUNE_ASSIGN_OR_RETURN(ModelConfig config, ConfigOf(path.parent_path()));
   ATTUNE_RETURN_IF_ERROR(CheckGgufTensors(*file, config, path));
-  Inspection inspection{kGguf, "llama", 0, ""};
+  Inspection inspection{kGguf, config.family, 0, ""};
   for (const auto& [name, tensor] : file->tensors()) inspection.parameters += tensor.elements;
   return inspection;
 }
@@ -187,7 +187,7 @@ Result<Inspection> Inspect(const fs::path& folder) {
 Status CheckAdapterFits(const fs::path& adapter, const fs::path& base) {
   const fs::path config_path = adapter / "adapter_config.json";
   const fs::path tensors_path = adapter / "adapter_model.safetensors";
-  ATTUNE_ASSIGN_OR_RETURN(LlamaConfig model, ConfigOf(base));
+  ATTUNE_ASSIGN_OR_RETURN(ModelConfig model, ConfigOf(base));
   ATTUNE_ASSIGN_OR_RETURN(nlohmann::json config, ReadJsonObject(config_path));
   ATTUNE_ASSIGN_OR_RETURN(LoraConfig lora, ParseAdapterConfig(config.dump(), LinearModules(model),
                                                               config_path.string()));

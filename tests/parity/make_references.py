@@ -43,6 +43,31 @@ CASES = {
         rope_type="yarn", rope_theta=1000.0, factor=4.0, original_max_position_embeddings=8,
         beta_fast=16.0, beta_slow=2.0, mscale=1.2, mscale_all_dim=0.7, truncate=False)),
 }
+# Of each family a small model, on examples longer than its window.
+SHARED = dict(BASE, max_position_embeddings=64, head_dim=16)
+GEMMA = dict(SHARED, sliding_window=8, query_pre_attn_scalar=24, num_hidden_layers=3)
+FAMILIES = {
+    "mistral": ("Mistral", dict(SHARED, sliding_window=8)),
+    "qwen2": ("Qwen2", dict(BASE, max_position_embeddings=64, tie_word_embeddings=True)),
+    "qwen2-window": ("Qwen2", dict(BASE, max_position_embeddings=64, use_sliding_window=True, sliding_window=8,
+                                   max_window_layers=1)),
+    "qwen3": ("Qwen3", dict(SHARED)),
+    "gemma2": ("Gemma2", dict(GEMMA, attn_logit_softcapping=2.0, final_logit_softcapping=3.0,
+                              tie_word_embeddings=True)),
+    "gemma3": ("Gemma3Text", dict(GEMMA, sliding_window_pattern=2, rope_parameters=dict(
+        full_attention=dict(rope_type="linear", rope_theta=1000.0, factor=2.0),
+        sliding_attention=dict(rope_type="default", rope_theta=100.0)))),
+    "phi3": ("Phi3", dict(BASE, max_position_embeddings=64, pad_token_id=0, sliding_window=8)),
+    "phi3-partial": ("Phi3", dict(BASE, max_position_embeddings=64, pad_token_id=0, hidden_size=64,
+                                  rope_parameters=dict(rope_type="default", rope_theta=1000.0,
+                                                       partial_rotary_factor=0.75))),
+    "phi3-longrope": ("Phi3", dict(BASE, max_position_embeddings=64, pad_token_id=0,
+                                   original_max_position_embeddings=16, rope_parameters=dict(
+                                       rope_type="longrope", rope_theta=1000.0, short_factor=[1.0, 1.1, 1.3, 1.5],
+                                       long_factor=[1.0, 2.0, 3.0, 4.5]))),
+    "gpt2": ("GPT2", dict(vocab_size=VOCABULARY, n_embd=32, n_layer=2, n_head=4, n_positions=64, n_inner=56,
+                          bos_token_id=1, eos_token_id=2)),
+}
 LORA = dict(r=4, lora_alpha=8, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM")
 TRAINING = dict(learning_rate=3e-3, beta1=0.9, beta2=0.999, epsilon=1e-8, weight_decay=0.5,
                 clip_norm=1.0, schedule="constant", seed=20)
@@ -57,12 +82,14 @@ PROMPTS = (
 def make_model(config):
     """A model with random weights that are large enough for attention and losses to be far from uniform."""
     generator = torch.Generator().manual_seed(7)
-    model = transformers.LlamaForCausalLM(config).float().eval()
+    # eager: the other attentions leave Gemma 2's cap of scores out
+    model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager").float().eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            scale = 0.1 if "norm" in name or name.endswith("bias") else 0.25
+            is_norm = "norm" in name or ".ln_" in name
+            scale = 0.1 if is_norm or name.endswith("bias") else 0.25
             parameter.copy_(torch.randn(parameter.shape, generator=generator) * scale)
-            if "norm" in name:
+            if is_norm and not name.endswith("bias") and "gemma" not in config.model_type:
                 parameter.add_(1.0)
     return model
 
@@ -83,9 +110,10 @@ def make_examples(seed, lengths, vocabulary=VOCABULARY):
 def forward(model, example):
     """Logits [L, V] and the sum of negative log likelihoods of the targets."""
     inner = model.get_base_model() if isinstance(model, peft.PeftModel) else model
-    rotary = inner.model.rotary_emb  # dynamic scaling remembers earlier calls
-    rotary.inv_freq = rotary.original_inv_freq.clone()
-    rotary.max_seq_len_cached = rotary.original_max_seq_len
+    rotary = getattr(inner.base_model, "rotary_emb", None)
+    if hasattr(rotary, "inv_freq"):  # dynamic scaling remembers earlier calls
+        rotary.inv_freq = rotary.original_inv_freq.clone()
+        rotary.max_seq_len_cached = rotary.original_max_seq_len
     tokens = torch.tensor(example["tokens"])
     logits = model(input_ids=tokens[None], use_cache=False).logits[0].float()
     targets = torch.tensor(example["targets"], dtype=torch.bool)[1:]
@@ -196,6 +224,26 @@ def make_small(output):
         model.save_pretrained(folder)
         (folder / "generation_config.json").unlink(missing_ok=True)
         write_expected(folder, model, examples)
+
+
+def make_families(output):
+    """Each family's model and an adapter on it, as the Llama models, and 20 steps of training of both."""
+    examples = make_examples(3, LENGTHS)
+    batches = [make_examples(100 + step, (18, 9, 31)) for step in range(20)]
+    for name, (family, options) in FAMILIES.items():
+        make = lambda: make_model(getattr(transformers, family + "Config")(**options))  # noqa: E731
+        folder = output / name
+        model = make()
+        model.save_pretrained(folder)
+        (folder / "generation_config.json").unlink(missing_ok=True)
+        write_expected(folder, model, examples)
+        adapted = attach_lora(model)
+        folder = output / f"{name}-lora"
+        adapted.save_pretrained(folder)
+        (folder / "README.md").unlink(missing_ok=True)
+        write_expected(folder, adapted, examples)
+        write_json(folder / "training.json", dict(options=TRAINING, batches=batches, full=train(make(), batches),
+                                                  lora=train(attach_lora(make()), batches)))
 
 
 def make_lora(output):
@@ -317,6 +365,7 @@ def main():
         made.mkdir()
         make_small(made)
         make_lora(made)
+        make_families(made)
         make_training(made)
         make_regularized(made)
         make_smollm2(made, arguments.smollm2)

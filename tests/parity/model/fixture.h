@@ -73,7 +73,11 @@ inline ModelFiles FilesOf(const std::string& name) {
   files.format = "huggingface";
   if (name.ends_with("lora")) {
     files.format = "peft-adapter";
-    files.base = std::make_shared<ModelFiles>(FilesOf(name == "lora" ? "default" : "trained/base"));
+    const size_t dash = name.rfind("-lora");
+    files.base =
+        std::make_shared<ModelFiles>(FilesOf(dash != std::string::npos ? name.substr(0, dash)
+                                             : name == "lora"          ? "default"
+                                                                       : "trained/base"));
   }
   return files;
 }

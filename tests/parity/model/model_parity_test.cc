@@ -1,9 +1,9 @@
-// Logits, losses and gradients equal to those of transformers and peft, for every RoPE scaling,
-// grouped heads, biases, tied and untied embeddings, and for LoRA.
+// Logits, losses and gradients equal to those of transformers and peft, for every family, every
+// RoPE scaling, grouped heads, biases, tied and untied embeddings, and for LoRA on each.
 
 #include "tests/parity/model/fixture.h"
 #include "worker/engine/adapters/merged_weights.h"
-#include "worker/engine/model/llama.h"
+#include "worker/engine/model/transformer.h"
 
 namespace attune::engine {
 namespace {
@@ -92,6 +92,11 @@ TEST_P(ModelParity, ScaledLossScalesGradients) {
 std::vector<std::string> Cases() {
   std::vector<std::string> cases = {"default", "tied-bias", "head-dim",    "linear", "dynamic",
                                     "llama3",  "yarn",      "yarn-mscale", "lora"};
+  for (const char* family : {"mistral", "qwen2", "qwen2-window", "qwen3", "gemma2", "gemma3",
+                             "phi3", "phi3-partial", "phi3-longrope", "gpt2"}) {
+    cases.push_back(family);
+    cases.push_back(std::string(family) + "-lora");
+  }
   if (std::getenv("ATTUNE_PARITY_DIR") != nullptr)
     cases.insert(cases.end(), {"trained/full", "trained/lora", "trained/merged"});
   return cases;
@@ -108,13 +113,13 @@ INSTANTIATE_TEST_SUITE_P(Transformers, ModelParity, testing::ValuesIn(Cases()),
 TEST(LoraParity, MergedWeightsGiveTheAdaptedLogits) {
   const ModelFiles files = FilesOf("lora");
   const std::string text = ReadModelConfig(files.base->path).value();
-  const LlamaConfig config = ParseLlamaConfig(text, "config.json").value();
+  const ModelConfig config = ParseModelConfig(text, "config.json").value();
   const std::string adapter = ReadFile(files.path / "adapter_config.json").value();
   const LoraConfig lora = ParseAdapterConfig(adapter, LinearModules(config), "lora").value();
   const auto merged =
       MergeWeights(OpenWeights(files.base->path).value(), lora, *OpenWeights(files.path).value());
   ASSERT_TRUE(merged.ok()) << merged.status().ToString();
-  Llama base(config, {});
+  Transformer base(config, {});
   const Status loaded = base.LoadWeights(**merged, "merged");
   ASSERT_TRUE(loaded.ok()) << loaded.ToString();
   const PackedBatch batch = Pack(Examples("lora"));

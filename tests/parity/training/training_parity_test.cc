@@ -56,13 +56,17 @@ void AddBatches(const json& batches, testing::StepInput& input) {
   input.plan = std::move(plan);
 }
 
-testing::StepInput Input(const json& reference, const std::string& method) {
+testing::StepInput Input(const json& reference, const std::string& method,
+                         const std::string& model = "default",
+                         const std::string& adapter = "lora") {
   testing::StepInput input;
-  input.model = {.reference = "default@1", .path = kFixtures / "default", .format = "huggingface"};
+  input.model = {.reference = model + "@1", .path = kFixtures / model, .format = "huggingface"};
   if (method == "lora") {
     auto base = std::make_shared<ModelFiles>(input.model);
-    input.model = {
-        .reference = "lora@1", .path = kFixtures / "lora", .format = "peft-adapter", .base = base};
+    input.model = {.reference = adapter + "@1",
+                   .path = kFixtures / adapter,
+                   .format = "peft-adapter",
+                   .base = base};
   }
   AddBatches(reference.at("batches"), input);
   input.task.method.type = method;
@@ -80,11 +84,7 @@ testing::StepInput Input(const json& reference, const std::string& method) {
 
 class TrainingParity : public ::testing::TestWithParam<std::tuple<std::string, int>> {};
 
-TEST_P(TrainingParity, LossesOfTwentySteps) {
-  const auto& [method, ranks] = GetParam();
-  const json reference = json::parse(ReadFile(kFixtures / "training.json").value());
-  const testing::StepRun run = RunSteps(Input(reference, method), ranks, 20);
-  const json& expected = reference.at(method);
+void ExpectTwentySteps(const testing::StepRun& run, const json& expected) {
   ASSERT_EQ(run.reports.size(), 20u);
   for (size_t i = 0; i < 20; ++i) {
     EXPECT_NEAR(run.reports[i].loss, expected.at("losses")[i].get<double>(), 1e-4)
@@ -93,6 +93,34 @@ TEST_P(TrainingParity, LossesOfTwentySteps) {
     EXPECT_NEAR(run.reports[i].grad_norm, norm, 1e-3 * norm) << "step " << i + 1;
   }
 }
+
+TEST_P(TrainingParity, LossesOfTwentySteps) {
+  const auto& [method, ranks] = GetParam();
+  const json reference = json::parse(ReadFile(kFixtures / "training.json").value());
+  ExpectTwentySteps(RunSteps(Input(reference, method), ranks, 20), reference.at(method));
+}
+
+class FamilyTrainingParity : public ::testing::TestWithParam<std::tuple<std::string, std::string>> {
+};
+
+TEST_P(FamilyTrainingParity, LossesOfTwentySteps) {
+  const auto& [family, method] = GetParam();
+  const std::string adapter = family + "-lora";
+  const json reference = json::parse(ReadFile(kFixtures / adapter / "training.json").value());
+  ExpectTwentySteps(RunSteps(Input(reference, method, family, adapter), 2, 20),
+                    reference.at(method));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Families, FamilyTrainingParity,
+    ::testing::Combine(::testing::Values("mistral", "qwen2", "qwen2-window", "qwen3", "gemma2",
+                                         "gemma3", "phi3", "phi3-partial", "phi3-longrope", "gpt2"),
+                       ::testing::Values("full", "lora")),
+    [](const auto& info) {
+      std::string name = std::get<0>(info.param) + "_" + std::get<1>(info.param);
+      std::ranges::replace(name, '-', '_');
+      return name;
+    });
 
 INSTANTIATE_TEST_SUITE_P(Methods, TrainingParity,
                          ::testing::Combine(::testing::Values("full", "lora"),

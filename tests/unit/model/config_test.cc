@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "common/model/llama_config.h"
+#include "common/model/model_config.h"
 #include "worker/engine/adapters/resolve.h"
 #include "worker/engine/model/rope.h"
 
@@ -18,27 +18,27 @@ std::string Config(const std::string& more) {
          more + "}";
 }
 
-TEST(LlamaConfig, MissingFieldsHaveTransformersDefaults) {
-  const Result<LlamaConfig> config = ParseLlamaConfig(Config(""), "m");
+TEST(ModelConfig, MissingFieldsHaveTransformersDefaults) {
+  const Result<ModelConfig> config = ParseModelConfig(Config(""), "m");
   ASSERT_TRUE(config.ok()) << config.status().ToString();
   EXPECT_EQ(config->kv_heads, 4);
   EXPECT_EQ(config->head_dim, 16);
   EXPECT_EQ(config->vocabulary_size, 32000);
-  EXPECT_DOUBLE_EQ(config->rms_norm_eps, 1e-6);
+  EXPECT_DOUBLE_EQ(config->norm_eps, 1e-6);
   EXPECT_FALSE(config->tied_embeddings);
-  EXPECT_EQ(config->rope.type, "default");
-  EXPECT_DOUBLE_EQ(config->rope.theta, 10000);
+  EXPECT_EQ(config->ropes[0].type, "default");
+  EXPECT_DOUBLE_EQ(config->ropes[0].theta, 10000);
 }
 
-TEST(LlamaConfig, ReadsOldAndNewRopeFields) {
+TEST(ModelConfig, ReadsOldAndNewRopeFields) {
   for (const char* text :
        {R"(, "rope_theta": 5e5, "rope_scaling": {"type": "linear", "factor": 2})",
         R"(, "rope_parameters": {"rope_type": "linear", "factor": 2.0, "rope_theta": 5e5})"}) {
-    const Result<LlamaConfig> config = ParseLlamaConfig(Config(text), "m");
+    const Result<ModelConfig> config = ParseModelConfig(Config(text), "m");
     ASSERT_TRUE(config.ok()) << config.status().ToString();
-    EXPECT_EQ(config->rope.type, "linear");
-    EXPECT_DOUBLE_EQ(config->rope.theta, 5e5);
-    EXPECT_DOUBLE_EQ(config->rope.factor, 2);
+    EXPECT_EQ(config->ropes[0].type, "linear");
+    EXPECT_DOUBLE_EQ(config->ropes[0].theta, 5e5);
+    EXPECT_DOUBLE_EQ(config->ropes[0].factor, 2);
   }
 }
 
@@ -48,12 +48,13 @@ struct BadConfig {
   const char* message;
 };
 
-TEST(LlamaConfig, RefusesWhatItCannotRun) {
+TEST(ModelConfig, RefusesWhatItCannotRun) {
   const BadConfig cases[] = {
-      {R"(, "architectures": ["GPT2LMHeadModel"])", "architectures", "supported: LlamaForCausalLM"},
-      {R"(, "hidden_act": "gelu")", "hidden_act", "supported: silu"},
-      {R"(, "rope_scaling": {"rope_type": "longrope", "factor": 2})", "rope_type",
-       "supported: default, linear, dynamic, llama3, yarn"},
+      {R"(, "architectures": ["OPTForCausalLM"])", "architectures",
+       "supported: LlamaForCausalLM, MistralForCausalLM"},
+      {R"(, "hidden_act": "mish")", "hidden_act", "supported: silu, gelu"},
+      {R"(, "rope_scaling": {"rope_type": "mrope", "factor": 2})", "rope_type",
+       "supported: default, linear, dynamic, llama3, yarn, longrope"},
       {R"(, "rope_scaling": {"rope_type": "linear"})", "factor", "is missing"},
       {R"(, "rope_scaling": {"rope_type": "llama3", "factor": 8, "low_freq_factor": 4, "high_freq_factor": 1})",
        "high_freq_factor", "more than low_freq_factor"},
@@ -67,7 +68,7 @@ TEST(LlamaConfig, RefusesWhatItCannotRun) {
       {R"(, "tie_word_embeddings": "yes")", "tie_word_embeddings", "true or false"},
   };
   for (const BadConfig& bad : cases) {
-    const Result<LlamaConfig> config = ParseLlamaConfig(Config(bad.text), "model/config.json");
+    const Result<ModelConfig> config = ParseModelConfig(Config(bad.text), "model/config.json");
     ASSERT_FALSE(config.ok()) << bad.text;
     EXPECT_EQ(config.status().code(), StatusCode::kInvalidArgument);
     EXPECT_EQ(config.status().field(), bad.field);
@@ -75,24 +76,26 @@ TEST(LlamaConfig, RefusesWhatItCannotRun) {
     EXPECT_THAT(config.status().message(), HasSubstr("model/config.json"));
   }
   for (const char* text : {"", "[]", "{", "null", "{\"architectures\": 3}"}) {
-    EXPECT_FALSE(ParseLlamaConfig(text, "m").ok()) << text;
+    EXPECT_FALSE(ParseModelConfig(text, "m").ok()) << text;
   }
 }
 
 TEST(Rope, DynamicScalesOnlyBeyondTheTrainedLength) {
-  const LlamaConfig config =
-      ParseLlamaConfig(Config(R"(, "rope_scaling": {"rope_type": "dynamic", "factor": 2.0})"), "m")
+  const ModelConfig config =
+      ParseModelConfig(Config(R"(, "rope_scaling": {"rope_type": "dynamic", "factor": 2.0})"), "m")
           .value();
-  const LlamaConfig plain = ParseLlamaConfig(Config(""), "m").value();
-  EXPECT_EQ(ComputeRope(config, 128).inverse, ComputeRope(plain, 128).inverse);
-  EXPECT_LT(ComputeRope(config, 129).inverse[1], ComputeRope(plain, 129).inverse[1]);
+  const ModelConfig plain = ParseModelConfig(Config(""), "m").value();
+  EXPECT_EQ(ComputeRope(config.ropes[0], 128).inverse, ComputeRope(plain.ropes[0], 128).inverse);
+  EXPECT_LT(ComputeRope(config.ropes[0], 129).inverse[1],
+            ComputeRope(plain.ropes[0], 129).inverse[1]);
 }
 
 TEST(Rope, YarnScalesAttentionByTheLogOfTheFactor) {
-  const LlamaConfig config =
-      ParseLlamaConfig(Config(R"(, "rope_scaling": {"rope_type": "yarn", "factor": 4.0})"), "m")
+  const ModelConfig config =
+      ParseModelConfig(Config(R"(, "rope_scaling": {"rope_type": "yarn", "factor": 4.0})"), "m")
           .value();
-  EXPECT_FLOAT_EQ(ComputeRope(config, 1).scaling, static_cast<float>(0.1 * std::log(4.0) + 1));
+  EXPECT_FLOAT_EQ(ComputeRope(config.ropes[0], 1).scaling,
+                  static_cast<float>(0.1 * std::log(4.0) + 1));
 }
 
 const std::vector<std::string> kModules = {
@@ -153,7 +156,7 @@ TEST(AdapterConfig, RoundTrips) {
   method.dropout = 0.1;
   method.target_modules = {"q_proj", "layers.1.mlp.up_proj"};
   const LoraConfig config = ResolveLora(method, kModules).value();
-  const std::string json = AdapterConfigJson(config, kModules, "base@1");
+  const std::string json = AdapterConfigJson(config, kModules, false, "base@1");
   EXPECT_THAT(json, HasSubstr("\"base_model_name_or_path\": \"base@1\""));
   const Result<LoraConfig> again = ParseAdapterConfig(json, kModules, "a");
   ASSERT_TRUE(again.ok()) << again.status().ToString();

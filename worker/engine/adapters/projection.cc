@@ -33,20 +33,33 @@ at::Tensor Scratch(const at::Tensor& x) {
 
 }  // namespace
 
-Projection::Projection(int64_t in, const std::vector<std::pair<std::string, int64_t>>& parts,
-                       bool bias, const at::TensorOptions& weights) {
-  TORCH_CHECK(parts.size() <= kPartsMost, "a projection has at most ", kPartsMost, " parts");
+Projection::Projection(const std::vector<LinearInfo>& linears, bool transposed,
+                       const at::TensorOptions& weights)
+    : transposed_(transposed) {
+  TORCH_CHECK(linears.size() <= kPartsMost, "a projection has at most ", kPartsMost, " parts");
+  TORCH_CHECK(!transposed || linears.size() == 1, "a transposed projection has one part");
+  const int64_t in = linears[0].in;
   int64_t out = 0;
-  for (const auto& [name, rows] : parts) out += rows;
-  weight_ = at::empty({out, in}, weights);
-  if (bias) bias_ = at::empty({out}, weights);
-  int64_t begin = 0;
-  for (const auto& [name, rows] : parts) {
-    Part part{name, begin, rows, {}, {}, {}, {}};
-    part.weight = weight_.narrow(0, begin, rows);
-    if (bias) part.bias = bias_.narrow(0, begin, rows);
-    parts_.push_back(std::move(part));
-    begin += rows;
+  for (const LinearInfo& linear : linears) {
+    parts_.push_back({linear.name, out, linear.out, {}, {}, {}, {}});
+    out += linear.out;
+  }
+  weight_ = transposed ? at::empty({in, out}, weights).t() : at::empty({out, in}, weights);
+  if (linears[0].bias) bias_ = at::empty({out}, weights);
+  Slice();
+}
+
+void Projection::Slice() {
+  for (Part& part : parts_) {
+    part.weight = transposed_ ? weight_.t() : weight_.narrow(0, part.begin, part.rows);
+    if (bias_.defined()) part.bias = bias_.narrow(0, part.begin, part.rows);
+  }
+}
+
+void Projection::AppendTo(NamedTensors* named) const {
+  for (const Part& part : parts_) {
+    named->emplace_back(part.name + ".weight", part.weight);
+    if (part.bias.defined()) named->emplace_back(part.name + ".bias", part.bias);
   }
 }
 
@@ -80,10 +93,7 @@ void Projection::StoreFrozenAs(at::ScalarType dtype) {
   if (train_base_) return;
   weight_ = weight_.to(dtype);
   if (bias_.defined()) bias_ = bias_.to(dtype);
-  for (Part& part : parts_) {
-    part.weight = weight_.narrow(0, part.begin, part.rows);
-    if (bias_.defined()) part.bias = bias_.narrow(0, part.begin, part.rows);
-  }
+  Slice();
 }
 
 at::Tensor Projection::Forward(const at::Tensor& x, const at::Tensor& residual, const Call& call,
@@ -137,7 +147,7 @@ at::Tensor Projection::Backward(const at::Tensor& dy, const at::Tensor& x, const
                                 std::vector<at::Tensor>& gradients) const {
   at::Tensor dx, weight_gradient, bias_gradient;
   if (train_base_) {
-    weight_gradient = MatMulToFloat(dy.t(), x);
+    weight_gradient = transposed_ ? MatMulToFloat(x.t(), dy) : MatMulToFloat(dy.t(), x);
     if (bias_.defined()) bias_gradient = dy.sum(0, /*keepdim=*/false, at::kFloat);
   }
   if (want_dx) dx = MatMul(dy, weight_.to(x.scalar_type()));
@@ -147,7 +157,8 @@ at::Tensor Projection::Backward(const at::Tensor& dy, const at::Tensor& x, const
   for (size_t i = 0; i < parts_.size(); ++i) {
     const Part& part = parts_[i];
     if (train_base_) {
-      gradients.push_back(weight_gradient.narrow(0, part.begin, part.rows));
+      gradients.push_back(transposed_ ? weight_gradient
+                                      : weight_gradient.narrow(0, part.begin, part.rows));
       if (part.bias.defined()) gradients.push_back(bias_gradient.narrow(0, part.begin, part.rows));
     }
     if (part.lora_a.defined()) {

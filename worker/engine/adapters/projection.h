@@ -2,7 +2,7 @@
 
 // Linear layers that share their input, as one matrix product, with or without LoRA. The layers
 // keep their own names and parameters, which are slices of common storage. Forward and backward
-// without autograd: the decoder layer is one autograd node and calls these.
+// without autograd: the parts of a model are autograd's nodes and call these (parts/linear.h).
 
 #include <ATen/core/Tensor.h>
 
@@ -12,6 +12,8 @@
 #include <vector>
 
 #include "common/model/lora_config.h"
+#include "common/model/tensors.h"
+#include "worker/engine/adapters/named_tensors.h"
 #include "worker/engine/kernels/pointwise.h"
 
 namespace attune::engine {
@@ -21,7 +23,8 @@ class Projection {
   struct Part {
     std::string name;  // "model.layers.0.self_attn.q_proj"
     int64_t begin = 0, rows = 0;
-    at::Tensor weight, bias;    // slices of the common ones; bias may be undefined
+    at::Tensor weight, bias;    // slices of the common ones, as checkpoints have them; bias may be
+                                // undefined
     at::Tensor lora_a, lora_b;  // float32 [rank, in], [rows, rank]; undefined without an adapter
   };
   static constexpr uint32_t kPartsMost = 4;
@@ -34,8 +37,9 @@ class Projection {
   };
 
   Projection() = default;
-  // Uninitialised weights of this type and device.
-  Projection(int64_t in, const std::vector<std::pair<std::string, int64_t>>& parts, bool bias,
+  // Uninitialised weights of this type and device, of layers with the same input. transposed: the
+  // parameter is [in, out], as GPT-2's Conv1D stores it; then there is one layer.
+  Projection(const std::vector<LinearInfo>& linears, bool transposed,
              const at::TensorOptions& weights);
 
   // Whether the base trains (every weight and bias of it) or is frozen, as at first.
@@ -59,10 +63,15 @@ class Projection {
   // In a fixed order: of each part its weight and bias, or its A and B.
   std::vector<at::Tensor> Trainable() const;
 
+  // Weights and biases of the base under their names in checkpoints.
+  void AppendTo(NamedTensors* named) const;
+
   const std::vector<Part>& parts() const { return parts_; }
 
  private:
   bool Drops(const Call& call) const { return dropout_ > 0 && call.places != nullptr; }
+  // Cuts the parameters of the parts out of the common ones.
+  void Slice();
   kernels::DropoutMask Mask(const Call& call, size_t part) const;
   // Returns scale * drop(x) A^T, [T, adapted parts * rank].
   at::Tensor LoraForward(const at::Tensor& x, const Call& call, const at::Tensor& out) const;
@@ -70,14 +79,14 @@ class Projection {
                     const at::Tensor& scaled, const at::Tensor& dx, std::vector<at::Tensor>& a,
                     std::vector<at::Tensor>& b) const;
 
-  at::Tensor weight_;  // [out, in]
+  at::Tensor weight_;  // [out, in]; a view of [in, out] when transposed
   at::Tensor bias_;    // [out] or undefined
   at::Tensor lora_a_;  // [adapted parts * rank, in]
   std::vector<Part> parts_;
   std::vector<size_t> adapted_;  // indices of parts with an adapter
   int64_t rank_ = 0;
   double scale_ = 0, dropout_ = 0;
-  bool train_base_ = false;
+  bool train_base_ = false, transposed_ = false;
 };
 
 }  // namespace attune::engine

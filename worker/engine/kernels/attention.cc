@@ -84,14 +84,28 @@ at::Tensor OnCpuBackward(const at::Tensor& dout, const at::Tensor& qkv, const At
   return gradient.to(qkv.scalar_type());
 }
 
-at::Tensor Probabilities(const at::Tensor& q, const at::Tensor& k, double scale,
-                         const at::Tensor& logsumexp) {
-  at::Tensor scores = at::matmul(q, k.transpose(-1, -2)).to(at::kFloat) * scale;
-  const int64_t length = q.size(-2);
-  const at::Tensor later = at::ones({length, length}, scores.options().dtype(at::kBool)).triu(1);
-  scores.masked_fill_(later, -INFINITY);
-  if (logsumexp.defined()) return (scores - logsumexp.unsqueeze(-1)).exp();
+// [L, L]: which keys (columns) a query (row) may not see.
+at::Tensor Hidden(int64_t length, const AttentionShape& shape, const at::Tensor& like) {
+  const at::Tensor ones = at::ones({length, length}, like.options().dtype(at::kBool));
+  at::Tensor hidden = shape.causal ? ones.triu(1) : at::zeros_like(ones);
+  if (shape.Windowed(length)) hidden = hidden.logical_or(ones.tril(-shape.window));
+  return hidden;
+}
+
+// Scores before and after the cap; without one they are the same tensor.
+struct Scores {
+  at::Tensor scaled, capped;
+};
+Scores ScoresOf(const at::Tensor& q, const at::Tensor& k, const AttentionShape& shape) {
+  Scores scores;
+  scores.scaled = at::matmul(q, k.transpose(-1, -2)).to(at::kFloat) * shape.Scale();
+  scores.capped =
+      shape.softcap > 0 ? (scores.scaled / shape.softcap).tanh() * shape.softcap : scores.scaled;
   return scores;
+}
+
+at::Tensor Masked(const at::Tensor& scores, const AttentionShape& shape) {
+  return scores.masked_fill(Hidden(scores.size(-1), shape, scores), -INFINITY);
 }
 
 }  // namespace
@@ -106,15 +120,14 @@ ExampleSpans::ExampleSpans(std::vector<int64_t> from, const at::Device& where)
 
 Attended Attention(const at::Tensor& qkv, const ExampleSpans& spans, const AttentionShape& shape) {
   if (UseLoops(qkv)) return OnCpu(qkv, spans.offsets, shape);
-  if (const auto fused = gpu::FusedFor(qkv, shape); fused != gpu::FusedAttention::kNone) {
+  if (const auto fused = gpu::FusedFor(qkv, spans, shape); fused != gpu::FusedAttention::kNone) {
     return gpu::Attention(fused, qkv, spans, shape);
   }
   const int64_t rows = qkv.size(0);
-  const double scale = 1 / std::sqrt(static_cast<double>(shape.dim));
   Attended result{at::empty({rows, shape.heads * shape.dim}, qkv.options()),
                   at::empty({shape.heads, rows}, qkv.options().dtype(at::kFloat))};
   ForEachExample(qkv, spans.offsets, shape, [&](int64_t begin, int64_t length, const Heads& heads) {
-    const at::Tensor scores = Probabilities(heads.q, heads.k, scale, {});
+    const at::Tensor scores = Masked(ScoresOf(heads.q, heads.k, shape).capped, shape);
     const at::Tensor logsumexp = scores.logsumexp(-1);
     const at::Tensor out =
         at::matmul((scores - logsumexp.unsqueeze(-1)).exp().to(heads.v.scalar_type()), heads.v);
@@ -129,10 +142,9 @@ Attended Attention(const at::Tensor& qkv, const ExampleSpans& spans, const Atten
 at::Tensor AttentionBackward(const at::Tensor& dout, const at::Tensor& qkv, const Attended& forward,
                              const ExampleSpans& spans, const AttentionShape& shape) {
   if (UseLoops(qkv)) return OnCpuBackward(dout, qkv, forward, spans.offsets, shape);
-  if (const auto fused = gpu::FusedFor(qkv, shape); fused != gpu::FusedAttention::kNone) {
+  if (const auto fused = gpu::FusedFor(qkv, spans, shape); fused != gpu::FusedAttention::kNone) {
     return gpu::AttentionBackward(fused, dout, qkv, forward, spans, shape);
   }
-  const double scale = 1 / std::sqrt(static_cast<double>(shape.dim));
   at::Tensor gradient = at::empty_like(qkv);
   ForEachExample(qkv, spans.offsets, shape, [&](int64_t begin, int64_t length, const Heads& heads) {
     const auto& [q, k, v] = heads;
@@ -141,10 +153,13 @@ at::Tensor AttentionBackward(const at::Tensor& dout, const at::Tensor& qkv, cons
     };
     const at::Tensor d = by_head(dout), out = by_head(forward.out);
     const at::Tensor logsumexp = forward.logsumexp.narrow(1, begin, length).unsqueeze(0);
-    const at::Tensor p = Probabilities(q, k, scale, logsumexp);
+    const Scores scores = ScoresOf(q, k, shape);
+    const at::Tensor p = (Masked(scores.capped, shape) - logsumexp.unsqueeze(-1)).exp();
     const at::Tensor pull = (d * out).to(at::kFloat).sum(-1, /*keepdim=*/true);
-    const at::Tensor ds = (p * (at::matmul(d, v.transpose(-1, -2)).to(at::kFloat) - pull) * scale)
-                              .to(q.scalar_type());
+    at::Tensor wide =
+        p * (at::matmul(d, v.transpose(-1, -2)).to(at::kFloat) - pull) * shape.Scale();
+    if (shape.softcap > 0) wide = wide * (1 - (scores.capped / shape.softcap).square());
+    const at::Tensor ds = wide.to(q.scalar_type());
     const Heads to = Split(gradient, begin, length, shape);
     to.q.copy_(at::matmul(ds, k).squeeze(0));
     to.k.copy_(SumGroups(at::matmul(ds.transpose(-1, -2), q), shape.kv_heads));

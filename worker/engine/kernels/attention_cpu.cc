@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 #include <functional>
+#include <numeric>
 
 #include "worker/engine/kernels/cpu_kernels.h"
 #include "worker/engine/kernels/parallel.h"
@@ -91,10 +92,50 @@ struct Group {
   }
 };
 
+// The keys that some query of the block [first, first + count) may see: [begin, end), begin where
+// both the packed panels of keys and values and the blocks of their gradients can be cut.
+struct Keys {
+  int64_t begin, end;
+  int64_t diagonal;  // column j sees rows up to diagonal + j, from `begin` on
+};
+
+Keys KeysOf(const Group& group, int64_t first, int64_t count) {
+  const AttentionShape& shape = group.shape;
+  if (!shape.causal) return {0, group.length, group.length};
+  int64_t begin = 0;
+  if (shape.Windowed(group.length)) {
+    const int64_t cut = std::lcm(Cpu().tile_rows, Cpu().tile_cols);
+    begin = std::max<int64_t>(0, first - shape.window + 1) / cut * cut;
+  }
+  return {begin, first + count, first - begin};
+}
+
+// Hides from each query of the block what lies before its window. softmax_columns makes such scores
+// probabilities of 0.
+void HideBeforeWindow(const Group& group, int64_t first, const Keys& keys, float* scores) {
+  if (!group.shape.Windowed(group.length)) return;
+  constexpr float kLowest = -3.0e38f;
+  const int64_t cols = Cpu().tile_cols;
+  for (int64_t j = 0; j < cols; ++j) {
+    const int64_t sees_from = std::min(first + j - group.shape.window + 1, keys.end);
+    for (int64_t row = keys.begin; row < sees_from; ++row) {
+      scores[(row - keys.begin) * cols + j] = kLowest;
+    }
+  }
+}
+
+// factors: null, or of each score the derivative of its cap.
+void Cap(const Group& group, const Keys& keys, float* scores, float* factors) {
+  if (group.shape.softcap == 0) return;
+  Cpu().softcap(scores, factors, (keys.end - keys.begin) * Cpu().tile_cols, group.scale,
+                static_cast<float>(group.shape.softcap));
+}
+
 struct ForwardScratch {
   float *keys, *values, *query, *scores, *out, *sums, *logsumexp;
 
-  ForwardScratch(Pieces& pieces, int64_t length, int64_t dim) {
+  ForwardScratch(Pieces& pieces, const AttentionShape& shape, int64_t length) {
+    const int64_t dim = shape.dim;
     const CpuKernels& cpu = Cpu();
     const int64_t rows = RoundUp(length, cpu.tile_rows), deep = RoundUp(dim, cpu.tile_rows);
     keys = pieces.Take(rows * dim);
@@ -114,18 +155,22 @@ void ForwardGroup(const Group& group, const ForwardScratch& scratch, float* out,
   PackColumns(group.Value(), length, dim, scratch.values);
   for (int64_t i = 0; i < group.heads; ++i) {
     for (int64_t first = 0; first < length; first += cpu.tile_cols) {
-      const int64_t count = std::min<int64_t>(cpu.tile_cols, length - first),
-                    visible = first + count;
+      const int64_t count = std::min<int64_t>(cpu.tile_cols, length - first);
+      const Keys keys = KeysOf(group, first, count);
+      const int64_t visible = keys.end - keys.begin;
       PackBlock(group.Query(i), first, count, dim, scratch.query);
-      MultiplyPanels(visible, dim, scratch.keys, scratch.query, scratch.scores, false);
-      cpu.softmax_columns(scratch.scores, visible, first, group.scale, scratch.sums,
+      MultiplyPanels(visible, dim, scratch.keys + keys.begin * dim, scratch.query, scratch.scores,
+                     false);
+      Cap(group, keys, scratch.scores, nullptr);
+      HideBeforeWindow(group, first, keys, scratch.scores);
+      cpu.softmax_columns(scratch.scores, visible, keys.diagonal, group.scale, scratch.sums,
                           scratch.logsumexp);
       std::memcpy(logsumexp + group.head(i) * group.rows_total + group.first_row + first,
                   scratch.logsumexp, static_cast<size_t>(count) * sizeof(float));
       // Only `visible` of the panel's `length` rows take part.
       for (int64_t d = 0; d < dim; d += cpu.tile_rows) {
-        cpu.multiply(visible, scratch.values + d * length, scratch.scores,
-                     scratch.out + d * cpu.tile_cols, cpu.tile_cols, false);
+        cpu.multiply(visible, scratch.values + d * length + keys.begin * cpu.tile_rows,
+                     scratch.scores, scratch.out + d * cpu.tile_cols, cpu.tile_cols, false);
       }
       cpu.divide_columns(scratch.out, dim, scratch.sums);
       cpu.transpose(scratch.out, cpu.tile_cols, dim, count,
@@ -136,9 +181,10 @@ void ForwardGroup(const Group& group, const ForwardScratch& scratch, float* out,
 
 struct BackwardScratch {
   float *key_rows, *value_rows, *key_columns, *query, *dout, *query_columns, *dout_columns;
-  float *scores, *dscores, *turned, *block, *dkeys, *dvalues, *logsumexp, *delta;
+  float *scores, *dscores, *turned, *block, *dkeys, *dvalues, *logsumexp, *delta, *caps;
 
-  BackwardScratch(Pieces& pieces, int64_t length, int64_t dim) {
+  BackwardScratch(Pieces& pieces, const AttentionShape& shape, int64_t length) {
+    const int64_t dim = shape.dim;
     const CpuKernels& cpu = Cpu();
     const int64_t rows = RoundUp(length, cpu.tile_rows), deep = RoundUp(dim, cpu.tile_rows);
     for (float** piece : {&key_rows, &value_rows}) *piece = pieces.Take(rows * dim);
@@ -147,6 +193,7 @@ struct BackwardScratch {
     for (float** piece : {&query_columns, &dout_columns, &block})
       *piece = pieces.Take(deep * cpu.tile_cols);
     for (float** piece : {&scores, &dscores}) *piece = pieces.Take(rows * cpu.tile_cols);
+    caps = pieces.Take(shape.softcap > 0 ? rows * cpu.tile_cols : 0);
     turned = pieces.Take(int64_t{cpu.tile_cols} * cpu.tile_cols);
     for (float** piece : {&dkeys, &dvalues})
       *piece = pieces.Take(deep * RoundUp(length, cpu.tile_cols));
@@ -155,14 +202,14 @@ struct BackwardScratch {
 };
 
 // to [dim, tile_cols] of each block of keys += left (columns [count][tile_rows] over dim) times the
-// transpose of matrix [visible, tile_cols].
-void AccumulateByKey(const float* matrix, int64_t visible, int64_t count, const float* left,
+// transpose of matrix [keys, tile_cols].
+void AccumulateByKey(const float* matrix, const Keys& keys, int64_t count, const float* left,
                      int64_t dim, float* turned, float* to) {
   const CpuKernels& cpu = Cpu();
   const int64_t deep = RoundUp(dim, cpu.tile_rows);
-  for (int64_t key = 0; key < visible; key += cpu.tile_cols) {
-    cpu.pack(matrix + key * cpu.tile_cols, 1, cpu.tile_cols, count, cpu.tile_cols,
-             std::min<int64_t>(cpu.tile_cols, visible - key), turned);
+  for (int64_t key = keys.begin; key < keys.end; key += cpu.tile_cols) {
+    cpu.pack(matrix + (key - keys.begin) * cpu.tile_cols, 1, cpu.tile_cols, count, cpu.tile_cols,
+             std::min<int64_t>(cpu.tile_cols, keys.end - key), turned);
     MultiplyPanels(dim, count, left, turned, to + key * deep, true);
   }
 }
@@ -175,7 +222,9 @@ void BackwardBlock(const Group& group, int64_t i, int64_t first, const BackwardI
                    const BackwardScratch& s, float* dqkv) {
   const CpuKernels& cpu = Cpu();
   const int64_t length = group.length, dim = group.shape.dim, out_stride = group.shape.heads * dim;
-  const int64_t count = std::min<int64_t>(cpu.tile_cols, length - first), visible = first + count;
+  const int64_t count = std::min<int64_t>(cpu.tile_cols, length - first);
+  const Keys keys = KeysOf(group, first, count);
+  const int64_t visible = keys.end - keys.begin;
   const int64_t place = (group.first_row + first) * out_stride + group.head(i) * dim;
   const Rows query = group.Query(i), dout{input.dout + place, out_stride};
   const float* logsumexp =
@@ -189,20 +238,23 @@ void BackwardBlock(const Group& group, int64_t i, int64_t first, const BackwardI
   }
   PackBlock(query, first, count, dim, s.query);
   PackBlock(dout, 0, count, dim, s.dout);
-  MultiplyPanels(visible, dim, s.key_rows, s.query, s.scores, false);
-  MultiplyPanels(visible, dim, s.value_rows, s.dout, s.dscores, false);
-  cpu.softmax_columns_backward(s.scores, s.dscores, visible, first, group.scale, s.logsumexp,
-                               s.delta);
+  MultiplyPanels(visible, dim, s.key_rows + keys.begin * dim, s.query, s.scores, false);
+  MultiplyPanels(visible, dim, s.value_rows + keys.begin * dim, s.dout, s.dscores, false);
+  Cap(group, keys, s.scores, s.caps);
+  HideBeforeWindow(group, first, keys, s.scores);
+  cpu.softmax_columns_backward(s.scores, s.dscores, visible, keys.diagonal, group.scale,
+                               s.logsumexp, s.delta);
+  if (group.shape.softcap > 0) cpu.scale_by(s.caps, s.dscores, visible * cpu.tile_cols);
   for (int64_t d = 0; d < dim; d += cpu.tile_rows) {
-    cpu.multiply(visible, s.key_columns + d * length, s.dscores, s.block + d * cpu.tile_cols,
-                 cpu.tile_cols, false);
+    cpu.multiply(visible, s.key_columns + d * length + keys.begin * cpu.tile_rows, s.dscores,
+                 s.block + d * cpu.tile_cols, cpu.tile_cols, false);
   }
   cpu.transpose(s.block, cpu.tile_cols, dim, count,
                 dqkv + first * group.stride() + group.head(i) * dim, group.stride());
   PackColumns({query.data + first * query.stride, query.stride}, count, dim, s.query_columns);
   PackColumns(dout, count, dim, s.dout_columns);
-  AccumulateByKey(s.scores, visible, count, s.dout_columns, dim, s.turned, s.dvalues);
-  AccumulateByKey(s.dscores, visible, count, s.query_columns, dim, s.turned, s.dkeys);
+  AccumulateByKey(s.scores, keys, count, s.dout_columns, dim, s.turned, s.dvalues);
+  AccumulateByKey(s.dscores, keys, count, s.query_columns, dim, s.turned, s.dkeys);
 }
 
 // dqkv: the example's first row.
@@ -253,18 +305,18 @@ void ForGroups(const float* qkv, const std::vector<int64_t>& offsets, const Atte
                         task % shape.kv_heads,
                         shape.heads / shape.kv_heads,
                         shape,
-                        1.0f / std::sqrt(static_cast<float>(shape.dim))};
+                        static_cast<float>(shape.Scale())};
       body(group, workspace);
     }
   });
 }
 
 template <typename Scratch>
-Scratch MakeScratch(Workspace& workspace, int64_t length, int64_t dim) {
+Scratch MakeScratch(Workspace& workspace, const AttentionShape& shape, int64_t length) {
   Pieces count(nullptr);
-  Scratch(count, length, dim);
+  Scratch(count, shape, length);
   Pieces pieces(workspace.Get(count.used()));
-  return Scratch(pieces, length, dim);
+  return Scratch(pieces, shape, length);
 }
 
 }  // namespace
@@ -272,7 +324,7 @@ Scratch MakeScratch(Workspace& workspace, int64_t length, int64_t dim) {
 void AttentionCpu(const float* qkv, const std::vector<int64_t>& offsets,
                   const AttentionShape& shape, float* out, float* logsumexp) {
   ForGroups(qkv, offsets, shape, [&](const Group& group, Workspace& workspace) {
-    ForwardGroup(group, MakeScratch<ForwardScratch>(workspace, group.length, shape.dim), out,
+    ForwardGroup(group, MakeScratch<ForwardScratch>(workspace, shape, group.length), out,
                  logsumexp);
   });
 }
@@ -282,7 +334,7 @@ void AttentionCpuBackward(const float* dout, const float* qkv, const float* out,
                           const AttentionShape& shape, float* dqkv) {
   ForGroups(qkv, offsets, shape, [&](const Group& group, Workspace& workspace) {
     BackwardGroup(group, {dout, out, logsumexp},
-                  MakeScratch<BackwardScratch>(workspace, group.length, shape.dim),
+                  MakeScratch<BackwardScratch>(workspace, shape, group.length),
                   dqkv + group.first_row * shape.row_size());
   });
 }

@@ -3,8 +3,6 @@
 #include <ATen/ATen.h>
 #include <ATen/Context.h>
 
-#include <cmath>
-
 #include "worker/engine/kernels/gpu_kernels.h"
 
 namespace attune::engine::kernels::gpu {
@@ -41,10 +39,6 @@ Heads Split(const at::Tensor& qkv, const AttentionShape& shape) {
           heads.narrow(1, shape.heads + shape.kv_heads, shape.kv_heads)};
 }
 
-double Scale(const AttentionShape& shape) {
-  return 1 / std::sqrt(static_cast<double>(shape.dim));
-}
-
 // Efficient attention takes a head of keys for each of queries, and a batch of one.
 Heads Spread(const Heads& heads, const AttentionShape& shape) {
   auto spread = [&](const at::Tensor& x) {
@@ -59,8 +53,10 @@ at::Tensor SumGroups(const at::Tensor& x, const AttentionShape& shape) {
 
 }  // namespace
 
-FusedAttention FusedFor(const at::Tensor& qkv, const AttentionShape& shape) {
-  if (!qkv.is_cuda() || UseAtenOnly() || Gpu() == nullptr) return FusedAttention::kNone;
+FusedAttention FusedFor(const at::Tensor& qkv, const ExampleSpans& spans,
+                        const AttentionShape& shape) {
+  const bool plain = shape.causal && shape.softcap == 0 && !shape.Windowed(spans.longest);
+  if (!plain || !qkv.is_cuda() || UseAtenOnly() || Gpu() == nullptr) return FusedAttention::kNone;
   if (qkv.scalar_type() != at::kBFloat16) {
     return shape.dim % 4 == 0 ? FusedAttention::kEfficient : FusedAttention::kNone;
   }
@@ -77,7 +73,7 @@ Attended Attention(FusedAttention kind, const at::Tensor& qkv, const ExampleSpan
   if (kind == FusedAttention::kFlash) {
     auto result = at::_flash_attention_forward(
         heads.q, heads.k, heads.v, spans.cumulative, spans.cumulative, spans.longest, spans.longest,
-        /*dropout_p=*/0, /*is_causal=*/true, /*return_debug_mask=*/false, Scale(shape),
+        /*dropout_p=*/0, /*is_causal=*/true, /*return_debug_mask=*/false, shape.Scale(),
         /*window_size_left=*/std::nullopt, /*window_size_right=*/std::nullopt);
     out = std::get<0>(result);
     logsumexp = std::get<1>(result);
@@ -86,7 +82,7 @@ Attended Attention(FusedAttention kind, const at::Tensor& qkv, const ExampleSpan
     auto result = at::_efficient_attention_forward(
         spread.q, spread.k, spread.v, /*bias=*/{}, spans.cumulative, spans.cumulative,
         spans.longest, spans.longest, /*dropout_p=*/0, kCausal, /*compute_log_sumexp=*/true,
-        Scale(shape));
+        shape.Scale());
     out = std::get<0>(result);
     logsumexp = std::get<1>(result);
   }
@@ -107,14 +103,14 @@ at::Tensor AttentionBackward(FusedAttention kind, const at::Tensor& dout, const 
     std::tie(dq, dk, dv) = at::_flash_attention_backward(
         d, heads.q, heads.k, heads.v, out, forward.logsumexp, spans.cumulative, spans.cumulative,
         spans.longest, spans.longest, /*dropout_p=*/0, /*is_causal=*/true, no_state, no_state,
-        Scale(shape), /*window_size_left=*/std::nullopt, /*window_size_right=*/std::nullopt);
+        shape.Scale(), /*window_size_left=*/std::nullopt, /*window_size_right=*/std::nullopt);
   } else {
     const Heads spread = Spread(heads, shape);
     const at::Tensor zero = at::zeros({}, at::kLong);
     auto result = at::_efficient_attention_backward(
         d.unsqueeze(0), spread.q, spread.k, spread.v, /*bias=*/{}, out.unsqueeze(0),
         spans.cumulative, spans.cumulative, spans.longest, spans.longest, forward.logsumexp,
-        /*dropout_p=*/0, zero, zero, kCausal, /*bias_requires_grad=*/false, Scale(shape),
+        /*dropout_p=*/0, zero, zero, kCausal, /*bias_requires_grad=*/false, shape.Scale(),
         /*num_splits_key=*/1);  // more would add in any order
     dq = std::get<0>(result).squeeze(0);
     dk = SumGroups(std::get<1>(result), shape);

@@ -72,6 +72,9 @@ struct CpuKernels {
   // unscaled scores.
   void (*softmax_columns_backward)(float* scores, float* dscores, int64_t rows, int64_t diagonal,
                                    float scale, const float* logsumexp, const float* delta);
+  // x -> cap * tanh(scale * x / cap) / scale. factors (may be null): the derivative.
+  void (*softcap)(float* x, float* factors, int64_t count, float scale, float cap);
+  void (*scale_by)(const float* factors, float* x, int64_t count);  // x *= factors
   void (*divide_columns)(float* x, int64_t rows, const float* divisors);
   float (*dot)(const float* x, const float* y, int64_t count);
 };

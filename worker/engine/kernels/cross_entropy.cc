@@ -64,9 +64,13 @@ int64_t LogitRows(int64_t rows, int64_t vocabulary, const at::Device& device) {
   return (rows + chunks - 1) / chunks;
 }
 
+at::Tensor CapLogits(const at::Tensor& logits, double cap) {
+  return cap == 0 ? logits : logits.to(at::kFloat).div_(cap).tanh_().mul_(cap);
+}
+
 HeadLoss LinearCrossEntropy(const at::Tensor& hidden, const at::Tensor& weight,
                             const at::Tensor& targets, bool want_hidden_gradient,
-                            const at::Tensor& weight_gradient) {
+                            const at::Tensor& weight_gradient, double softcap) {
   const int64_t rows = hidden.size(0), vocabulary = weight.size(0);
   const int64_t chunk = LogitRows(rows, vocabulary, hidden.device());  // their buffer is reused
   const bool gradient = want_hidden_gradient || weight_gradient.defined();
@@ -80,10 +84,17 @@ HeadLoss LinearCrossEntropy(const at::Tensor& hidden, const at::Tensor& weight,
     const at::Tensor part = hidden.narrow(0, begin, count);
     at::Tensor logits = buffer.narrow(0, 0, count);
     MatMul(logits, part, weight.t());
+    at::Tensor slope;  // of the cap
+    if (softcap > 0) {
+      logits = CapLogits(logits, softcap);
+      if (gradient) slope = 1 - (logits / softcap).square_();
+    }
     total.add_(ChunkLoss(logits, targets.narrow(0, begin, count), gradient));
     if (!gradient) continue;
+    if (slope.defined()) logits.mul_(slope);
     if (weight_gradient.defined()) {
-      MatMulToFloat(weight_gradient, logits.t(), part, /*accumulate=*/begin > 0);
+      MatMulToFloat(weight_gradient, logits.to(hidden.scalar_type()).t(), part,
+                    /*accumulate=*/begin > 0);
     }
     if (want_hidden_gradient) {
       MatMul(result.hidden_gradient.narrow(0, begin, count), logits.to(hidden.scalar_type()),

@@ -11,15 +11,18 @@ namespace attune::engine::kernels {
 // How many of the rows' logits should exist at once: the length of equal chunks.
 int64_t LogitRows(int64_t rows, int64_t vocabulary, const at::Device& device);
 
+// cap * tanh(logits / cap), in place and in float32; a cap of 0 changes nothing.
+at::Tensor CapLogits(const at::Tensor& logits, double cap);
+
 struct HeadLoss {
   at::Tensor loss;             // float32 scalar: sum of negative log likelihoods
   at::Tensor hidden_gradient;  // [N, H] like hidden; undefined unless asked
 };
 
 // hidden [N, H] and weight [V, H] of one dtype, targets int64 [N] within [0, V). weight_gradient,
-// where defined, is float32 [V, H] and is overwritten.
+// where defined, is float32 [V, H] and is overwritten. softcap: see CapLogits.
 HeadLoss LinearCrossEntropy(const at::Tensor& hidden, const at::Tensor& weight,
                             const at::Tensor& targets, bool want_hidden_gradient,
-                            const at::Tensor& weight_gradient);
+                            const at::Tensor& weight_gradient, double softcap = 0);
 
 }  // namespace attune::engine::kernels

@@ -105,6 +105,14 @@ void RmsNormBackward(const at::Tensor& dy, const at::Tensor& x, const at::Tensor
 
 void Rotate(const at::Tensor& x, int64_t heads, int64_t dim, const at::Tensor& cos,
             const at::Tensor& sin, bool inverse) {
+  if (const int64_t rotated = 2 * cos.size(1); rotated < dim) {
+    const at::Tensor part =
+        x.narrow(1, 0, heads * dim).view({x.size(0), heads, dim}).narrow(2, 0, rotated);
+    const at::Tensor copy = part.reshape({x.size(0), heads * rotated});
+    Rotate(copy, heads, rotated, cos, sin, inverse);
+    part.copy_(copy.view(part.sizes()));
+    return;
+  }
   if (gpu::Takes(x)) return gpu::Rotate(x, heads, dim, cos, sin, inverse);
   const int64_t rows = x.size(0), stride = x.stride(0), half = dim / 2;
   if (IsNarrow(x)) {

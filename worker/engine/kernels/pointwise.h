@@ -25,7 +25,8 @@ void RmsNormBackward(const at::Tensor& dy, const at::Tensor& x, const at::Tensor
                      const at::Tensor& weight_gradient);
 
 // Rotates the first `heads` vectors of `dim` of each row of x [T, >= heads * dim] in place (Llama's
-// half-split layout); cos and sin are float32 [T, dim / 2]. The inverse is also the gradient.
+// half-split layout); cos and sin are float32 [T, dim / 2]. Where they have fewer columns, only so
+// many features of each vector turn, the first ones. The inverse is also the gradient.
 void Rotate(const at::Tensor& x, int64_t heads, int64_t dim, const at::Tensor& cos,
             const at::Tensor& sin, bool inverse);
 

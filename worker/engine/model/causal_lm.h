@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "common/base/status.h"
+#include "worker/engine/adapters/named_tensors.h"
 #include "worker/engine/engine.h"
 
 namespace attune::engine {
@@ -43,8 +44,6 @@ struct LoadOptions {
   // while they are read.
   bool frozen = false;
 };
-
-using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 
 class CausalLM {
  public:

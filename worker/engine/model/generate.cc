@@ -7,9 +7,7 @@
 #include <numeric>
 #include <random>
 
-#include "worker/engine/kernels/matmul.h"
-#include "worker/engine/kernels/pointwise.h"
-#include "worker/engine/model/llama.h"
+#include "worker/engine/model/transformer.h"
 
 namespace attune::engine {
 namespace {
@@ -60,21 +58,19 @@ Status CheckRequest(const std::vector<uint32_t>& prompt, const CausalLM::Generat
 
 }  // namespace
 
-at::Tensor Llama::NextLogits(const std::vector<int64_t>& tokens,
-                             const std::vector<LayerCache>& cache, int64_t length) {
+at::Tensor Transformer::NextLogits(const std::vector<int64_t>& tokens,
+                                   const std::vector<LayerCache>& cache, int64_t length) {
   const auto count = static_cast<int64_t>(tokens.size());
   const at::Tensor positions =
       at::arange(length, length + count, at::TensorOptions(at::kLong).device(device_));
   const std::shared_ptr<ForwardContext> context = MakeContext({0, count}, positions, length);
-  at::Tensor x = Embed(at::tensor(tokens, at::kLong).to(device_), embed_, dtype_, nullptr);
-  for (size_t i = 0; i < layers_.size(); ++i) x = layers_[i].Extend(x, *context, cache[i], length);
-  const at::Tensor last =
-      kernels::RmsNorm(x.narrow(0, count - 1, 1).contiguous(), norm_, config_.rms_norm_eps).value;
-  return kernels::MatMul(last, head().detach().to(dtype_).t()).to(at::kFloat).cpu();
+  at::Tensor x = Inputs(at::tensor(tokens, at::kLong).to(device_), positions, nullptr);
+  for (size_t i = 0; i < layers_.size(); ++i) x = layers_[i].Extend(x, context, cache[i], length);
+  return LogitsOf(norm_.Forward(x.narrow(0, count - 1, 1).contiguous())).cpu();
 }
 
-Status Llama::Generate(const std::vector<uint32_t>& prompt, const GenerateOptions& options,
-                       const std::function<bool(uint32_t)>& on_token) {
+Status Transformer::Generate(const std::vector<uint32_t>& prompt, const GenerateOptions& options,
+                             const std::function<bool(uint32_t)>& on_token) {
   ATTUNE_RETURN_IF_ERROR(CheckRequest(prompt, options, config_.vocabulary_size));
   try {
     at::NoGradGuard no_grad;
@@ -86,7 +82,7 @@ Status Llama::Generate(const std::vector<uint32_t>& prompt, const GenerateOption
                at::empty({capacity, config_.kv_size()}, kind)};
     }
     std::mt19937_64 random(options.seed);
-    std::vector<int64_t> tokens(prompt.begin(), prompt.end());
+    std::vector<int64_t> tokens(prompt.begin(), prompt.end()), all = tokens;
     int64_t length = 0;
     for (int made = 0; made < options.max_tokens; ++made) {
       const at::Tensor logits = NextLogits(tokens, cache, length);
@@ -99,7 +95,14 @@ Status Llama::Generate(const std::vector<uint32_t>& prompt, const GenerateOption
               : Sample(row, config_.vocabulary_size, options.temperature, options.top_p, uniform);
       if (std::ranges::find(options.end_ids, token) != options.end_ids.end()) return {};
       if (!on_token(token)) return {};
+      all.push_back(token);
       tokens = {token};
+      // Then all keys are made again, as transformers does.
+      if (std::ranges::any_of(ropes_,
+                              [&](const RopeTable& r) { return r.SwitchesAfter(length); })) {
+        tokens = all;
+        length = 0;
+      }
     }
   } catch (const std::bad_alloc&) {
     return Internal("not enough memory to generate " + std::to_string(options.max_tokens) +

@@ -9,7 +9,7 @@
 
 #include "common/base/files.h"
 #include "common/model/tensors.h"
-#include "worker/engine/model/llama.h"
+#include "worker/engine/model/transformer.h"
 
 namespace attune::engine {
 namespace {
@@ -50,12 +50,12 @@ Status CheckOptions(const LoadOptions& options) {
   return {};
 }
 
-Result<std::unique_ptr<Llama>> LoadBase(const ModelFiles& files, const LoadOptions& options) {
+Result<std::unique_ptr<Transformer>> LoadBase(const ModelFiles& files, const LoadOptions& options) {
   const std::string where = files.path.string();
   ATTUNE_ASSIGN_OR_RETURN(const std::string json, ReadModelConfig(files.path));
-  ATTUNE_ASSIGN_OR_RETURN(LlamaConfig config, ParseLlamaConfig(json, where + ": config.json"));
+  ATTUNE_ASSIGN_OR_RETURN(ModelConfig config, ParseModelConfig(json, where + ": config.json"));
   ATTUNE_ASSIGN_OR_RETURN(const std::unique_ptr<WeightSource> source, OpenWeights(files.path));
-  auto model = std::make_unique<Llama>(std::move(config), options);
+  auto model = std::make_unique<Transformer>(std::move(config), options);
   ATTUNE_RETURN_IF_ERROR(model->LoadWeights(*source, where));
   return model;
 }
@@ -64,7 +64,7 @@ Result<std::unique_ptr<CausalLM>> LoadAny(const ModelFiles& files, const LoadOpt
   ATTUNE_RETURN_IF_ERROR(CheckOptions(options));
   KeepFreedMemory();
   if (files.format != "peft-adapter") {
-    ATTUNE_ASSIGN_OR_RETURN(std::unique_ptr<Llama> model, LoadBase(files, options));
+    ATTUNE_ASSIGN_OR_RETURN(std::unique_ptr<Transformer> model, LoadBase(files, options));
     return std::unique_ptr<CausalLM>(std::move(model));
   }
   if (files.base == nullptr || files.base->format == "peft-adapter") {
@@ -73,7 +73,7 @@ Result<std::unique_ptr<CausalLM>> LoadAny(const ModelFiles& files, const LoadOpt
   }
   LoadOptions base_options = options;
   base_options.frozen = true;
-  ATTUNE_ASSIGN_OR_RETURN(std::unique_ptr<Llama> model, LoadBase(*files.base, base_options));
+  ATTUNE_ASSIGN_OR_RETURN(std::unique_ptr<Transformer> model, LoadBase(*files.base, base_options));
   const std::filesystem::path config_path = files.path / "adapter_config.json";
   ATTUNE_ASSIGN_OR_RETURN(const std::string json, ReadFile(config_path));
   ATTUNE_ASSIGN_OR_RETURN(const std::unique_ptr<WeightSource> source, OpenWeights(files.path));
@@ -94,17 +94,17 @@ Result<std::unique_ptr<CausalLM>> CausalLM::Load(const ModelFiles& files,
   }
 }
 
-Status Llama::LoadWeights(const WeightSource& source, const std::string& where) {
+Status Transformer::LoadWeights(const WeightSource& source, const std::string& where) {
   at::NoGradGuard no_grad;
-  ATTUNE_RETURN_IF_ERROR(CheckLlamaTensors(config_, source.tensors(), where));
+  ATTUNE_RETURN_IF_ERROR(CheckModelTensors(config_, source.tensors(), where));
   for (const auto& [name, tensor] : BaseParameters()) {
     ATTUNE_RETURN_IF_ERROR(ReadTensor(source, name, tensor));
   }
   return {};
 }
 
-Status Llama::LoadAdapter(const WeightSource& source, const std::string& config_json,
-                          const std::string& where) {
+Status Transformer::LoadAdapter(const WeightSource& source, const std::string& config_json,
+                                const std::string& where) {
   ATTUNE_ASSIGN_OR_RETURN(LoraConfig config,
                           ParseAdapterConfig(config_json, LinearModules(config_), where));
   ATTUNE_RETURN_IF_ERROR(CheckLoraTensors(config_, config, source.tensors(), where));

@@ -4,8 +4,9 @@
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/csrc/autograd/functions/utils.h>
 
+#include <utility>
+
 #include "worker/engine/kernels/cross_entropy.h"
-#include "worker/engine/kernels/pointwise.h"
 
 namespace attune::engine {
 namespace {
@@ -13,15 +14,20 @@ namespace {
 namespace autograd = torch::autograd;
 
 struct EmbedNode : autograd::Node {
-  at::Tensor tokens, weight;
+  at::Tensor tokens;
+  Embedding embedding;  // its weight detached, its scale rounded
   std::shared_ptr<TiedGradient> tied;
 
   autograd::variable_list apply(autograd::variable_list&& gradients) override {
     at::NoGradGuard no_grad;
-    at::Tensor result =
-        tied != nullptr && tied->value.defined() ? std::move(tied->value) : at::zeros_like(weight);
+    at::Tensor result = tied != nullptr && tied->value.defined() ? std::move(tied->value)
+                                                                 : at::zeros_like(embedding.weight);
     if (tied != nullptr) tied->value.reset();
-    const at::Tensor rows = gradients[0].to(result.scalar_type());
+    at::Tensor rows = gradients[0].to(result.scalar_type());
+    if (embedding.scale != 1) rows = rows * embedding.scale;
+    if (embedding.padding) {
+      rows = rows.masked_fill((tokens == *embedding.padding).unsqueeze(1), 0);
+    }
     if (result.is_cpu()) {
       result.index_add_(0, tokens, rows);
     } else {
@@ -34,38 +40,40 @@ struct EmbedNode : autograd::Node {
 };
 
 struct HeadLossNode : autograd::Node {
-  at::Tensor rows, row_index, norm, rstd;  // of the target rows
-  at::Tensor normalized_gradient;          // of the loss, by the norm's output
-  at::Tensor head_gradient;                // float32, undefined when the head is frozen
+  const Norm* norm = nullptr;
+  at::Tensor rows, row_index;      // the target rows
+  Norm::Statistics statistics;     // of them
+  at::Tensor normalized_gradient;  // of the loss, by the norm's output
+  at::Tensor head_gradient;        // float32, undefined when the head is frozen
   std::shared_ptr<TiedGradient> tied;
   int64_t tokens = 0;
-  bool norm_trains = false;
 
-  // Outputs: by x, norm, and head unless it is tied (see TiedGradient).
+  // Outputs: by x, head unless it is tied (see TiedGradient), and norm.
   autograd::variable_list apply(autograd::variable_list&& gradients) override {
     TORCH_CHECK(rows.defined(), "backward ran twice through the loss without retain_graph");
     at::NoGradGuard no_grad;
     const at::Tensor scale = gradients[0];
-    autograd::variable_list result(tied == nullptr ? 3 : 2);
+    autograd::variable_list result(tied == nullptr ? 2 : 1);
     if (head_gradient.defined()) {
       at::Tensor scaled = release_ ? head_gradient.mul_(scale) : head_gradient * scale;
       if (tied != nullptr) {
         tied->value = scaled;
       } else {
-        result[2] = scaled;
+        result[1] = scaled;
       }
       if (release_) head_gradient.reset();
     }
-    if (!normalized_gradient.defined()) return result;
+    if (!normalized_gradient.defined()) {
+      result.resize(num_outputs());
+      return result;
+    }
     const at::Tensor dnormalized =
         normalized_gradient * scale.to(normalized_gradient.scalar_type());
     at::Tensor drows = at::zeros_like(rows);
-    at::Tensor dnorm = norm_trains ? at::zeros_like(norm) : at::Tensor();
-    kernels::RmsNormBackward(dnormalized, rows, norm, rstd, drows, dnorm);
+    norm->Backward(dnormalized, rows, statistics, drows, result);
     if (should_compute_output(0)) {
       result[0] = at::zeros({tokens, rows.size(1)}, rows.options()).index_add_(0, row_index, drows);
     }
-    result[1] = dnorm;
     return result;
   }
   // The engine releases after apply; only then may apply reuse the large gradient in place.
@@ -81,19 +89,23 @@ struct HeadLossNode : autograd::Node {
 
 }  // namespace
 
-at::Tensor Embed(const at::Tensor& tokens, const at::Tensor& weight, at::ScalarType dtype,
+at::Tensor Embed(const at::Tensor& tokens, const Embedding& embedding, at::ScalarType dtype,
                  const std::shared_ptr<TiedGradient>& tied) {
+  Embedding plain = embedding;
+  plain.weight = embedding.weight.detach();
+  plain.scale = at::scalar_tensor(embedding.scale, dtype).item<double>();
   at::Tensor out;
   {
     at::NoGradGuard no_grad;
-    out = weight.detach().index_select(0, tokens).to(dtype);
+    out = plain.weight.index_select(0, tokens).to(dtype);
+    if (plain.scale != 1) out.mul_(plain.scale);
   }
-  if (at::GradMode::is_enabled() && weight.requires_grad()) {
+  if (at::GradMode::is_enabled() && embedding.weight.requires_grad()) {
     auto node = std::shared_ptr<EmbedNode>(new EmbedNode(), autograd::deleteNode);
     node->tokens = tokens;
-    node->weight = weight.detach();
+    node->embedding = std::move(plain);
     node->tied = tied;
-    node->set_next_edges(autograd::collect_next_edges(weight));
+    node->set_next_edges(autograd::collect_next_edges(embedding.weight));
     autograd::set_history(out, node);
   }
   return out;
@@ -106,36 +118,38 @@ void CheckTargets(const PackedBatch& batch, int64_t vocabulary) {
       "a target token is outside the vocabulary of ", vocabulary);
 }
 
-at::Tensor HeadLossSum(const at::Tensor& x, const at::Tensor& norm, double eps,
-                       const at::Tensor& head, const PackedBatch& batch,
+at::Tensor HeadLossSum(const at::Tensor& x, const Norm& norm, const at::Tensor& head,
+                       double softcap, const PackedBatch& batch,
                        const std::shared_ptr<TiedGradient>& tied) {
   CheckTargets(batch, head.size(0));
-  const bool records =
-      at::GradMode::is_enabled() && autograd::any_variable_requires_grad({x, norm, head});
-  const bool wants_hidden = records && autograd::any_variable_requires_grad({x, norm});
+  const std::vector<at::Tensor> norm_parameters = norm.Trainable();
+  autograd::variable_list inputs = {x};
+  if (tied == nullptr) inputs.push_back(head);
+  inputs.insert(inputs.end(), norm_parameters.begin(), norm_parameters.end());
+  const bool records = at::GradMode::is_enabled() &&
+                       (autograd::any_variable_requires_grad(inputs) || head.requires_grad());
+  const bool wants_hidden = records && (x.requires_grad() || !norm_parameters.empty());
   at::NoGradGuard no_grad;
   const at::Tensor rows = x.detach().index_select(0, batch.target_rows);
-  const kernels::Normalized normalized = kernels::RmsNorm(rows, norm, eps);
+  Norm::Statistics statistics;
+  const at::Tensor normalized = norm.Forward(rows, &statistics);
   at::Tensor head_gradient;
   if (records && head.requires_grad()) {
     head_gradient = at::empty(head.sizes(), head.options().dtype(at::kFloat).requires_grad(false));
   }
   kernels::HeadLoss result =
-      kernels::LinearCrossEntropy(normalized.value, head.detach().to(x.scalar_type()),
-                                  batch.targets, wants_hidden, head_gradient);
+      kernels::LinearCrossEntropy(normalized, head.detach().to(x.scalar_type()), batch.targets,
+                                  wants_hidden, head_gradient, softcap);
   if (records) {
     auto node = std::shared_ptr<HeadLossNode>(new HeadLossNode(), autograd::deleteNode);
+    node->norm = &norm;
     node->rows = rows;
     node->row_index = batch.target_rows;
-    node->norm = norm.detach();
-    node->rstd = normalized.rstd;
+    node->statistics = statistics;
     node->normalized_gradient = result.hidden_gradient;
     node->head_gradient = head_gradient;
     node->tied = tied;
     node->tokens = x.size(0);
-    node->norm_trains = norm.requires_grad();
-    autograd::variable_list inputs = {x, norm};
-    if (tied == nullptr) inputs.push_back(head);
     node->set_next_edges(autograd::collect_next_edges(inputs));
     autograd::set_history(result.loss, node);
   }

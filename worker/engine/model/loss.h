@@ -6,8 +6,10 @@
 #include <ATen/core/Tensor.h>
 
 #include <memory>
+#include <optional>
 
 #include "worker/engine/model/causal_lm.h"
+#include "worker/engine/parts/norm.h"
 
 namespace attune::engine {
 
@@ -17,18 +19,23 @@ struct TiedGradient {
   at::Tensor value;
 };
 
+struct Embedding {
+  at::Tensor weight;               // [V, H]
+  double scale = 1;                // of what comes out, rounded to its type
+  std::optional<int64_t> padding;  // gives no gradient
+};
 // tokens int64 [T] -> [T, H] in dtype. tied: null unless the loss uses the same weight and it
 // trains.
-at::Tensor Embed(const at::Tensor& tokens, const at::Tensor& weight, at::ScalarType dtype,
+at::Tensor Embed(const at::Tensor& tokens, const Embedding& embedding, at::ScalarType dtype,
                  const std::shared_ptr<TiedGradient>& tied);
 
 // Throws where a target is outside the vocabulary. Not on a GPU, where looking would make the host
 // wait for all that is queued: MakeBatch has looked.
 void CheckTargets(const PackedBatch& batch, int64_t vocabulary);
 
-// Sum of negative log likelihoods at the batch's target rows of x [T, H].
-at::Tensor HeadLossSum(const at::Tensor& x, const at::Tensor& norm, double eps,
-                       const at::Tensor& head, const PackedBatch& batch,
+// Sum of negative log likelihoods at the batch's target rows of x [T, H]. softcap: of the logits.
+at::Tensor HeadLossSum(const at::Tensor& x, const Norm& norm, const at::Tensor& head,
+                       double softcap, const PackedBatch& batch,
                        const std::shared_ptr<TiedGradient>& tied);
 
 }  // namespace attune::engine

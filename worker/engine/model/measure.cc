@@ -6,19 +6,20 @@
 
 #include "worker/engine/kernels/cross_entropy.h"
 #include "worker/engine/kernels/matmul.h"
-#include "worker/engine/kernels/pointwise.h"
-#include "worker/engine/model/llama.h"
+#include "worker/engine/model/transformer.h"
 
 namespace attune::engine {
 namespace {
 
 // Log probabilities of what may follow some rows, a chunk of rows at a time.
 template <typename Take>
-void ForLogProbabilities(const at::Tensor& rows, const at::Tensor& weight, Take take) {
+void ForLogProbabilities(const at::Tensor& rows, const at::Tensor& weight, double softcap,
+                         Take take) {
   const int64_t chunk = kernels::LogitRows(rows.size(0), weight.size(0), rows.device());
   for (int64_t begin = 0; begin < rows.size(0); begin += chunk) {
     const int64_t count = std::min(chunk, rows.size(0) - begin);
     at::Tensor logits = kernels::MatMul(rows.narrow(0, begin, count), weight.t()).to(at::kFloat);
+    logits = kernels::CapLogits(logits, softcap);
     logits.sub_(at::logsumexp(logits, {1}, /*keepdim=*/true));
     take(begin, count, logits);
   }
@@ -26,12 +27,12 @@ void ForLogProbabilities(const at::Tensor& rows, const at::Tensor& weight, Take 
 
 }  // namespace
 
-Measurement Llama::Measure(const PackedBatch& batch, bool every_row) {
+Measurement Transformer::Measure(const PackedBatch& batch, bool every_row) {
   at::NoGradGuard no_grad;
   CheckTargets(batch, config_.vocabulary_size);
   at::Tensor x = Hidden(batch, nullptr);
   if (!every_row) x = x.index_select(0, batch.target_rows);
-  const at::Tensor rows = kernels::RmsNorm(x, norm_, config_.rms_norm_eps).value;
+  const at::Tensor rows = norm_.Forward(x);
   // The token that each row is to predict; where none is, any: its loss is not taken.
   at::Tensor next = batch.targets;
   if (every_row) {
@@ -46,7 +47,7 @@ Measurement Llama::Measure(const PackedBatch& batch, bool every_row) {
     out.entropies = at::empty({rows.size(0)}, floats);
   }
   ForLogProbabilities(
-      rows, head().detach().to(dtype_),
+      rows, head().detach().to(dtype_), config_.logit_softcap,
       [&](int64_t begin, int64_t count, at::Tensor& log_probability) {
         const at::Tensor index = next.narrow(0, begin, count).unsqueeze(1);
         losses.narrow(0, begin, count).copy_(log_probability.gather(1, index).squeeze(1).neg());

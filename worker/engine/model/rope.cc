@@ -83,16 +83,31 @@ RopeFrequencies Yarn(const RopeConfig& rope, int64_t dim) {
   return result;
 }
 
+RopeFrequencies Longrope(const RopeConfig& rope, int64_t length) {
+  const auto original = static_cast<double>(rope.original_max_positions);
+  const double factor = static_cast<double>(rope.max_positions) / original;
+  RopeFrequencies result;
+  result.scaling = static_cast<float>(rope.attention_factor.value_or(
+      factor <= 1 ? 1.0 : std::sqrt(1 + std::log(factor) / std::log(original))));
+  const bool is_long = length > rope.original_max_positions;
+  const std::vector<double>& factors = is_long ? rope.long_factors : rope.short_factors;
+  result.inverse = Periods(rope.theta, rope.dim);
+  for (size_t i = 0; i < result.inverse.size(); ++i) {
+    result.inverse[i] = 1.0f / (static_cast<float>(factors[i]) * result.inverse[i]);
+  }
+  return result;
+}
+
 }  // namespace
 
-RopeFrequencies ComputeRope(const LlamaConfig& config, int64_t length) {
-  const RopeConfig& rope = config.rope;
-  const int64_t dim = config.head_dim;
+RopeFrequencies ComputeRope(const RopeConfig& rope, int64_t length) {
+  const int64_t dim = rope.dim;
   if (rope.type == "yarn") return Yarn(rope, dim);
+  if (rope.type == "longrope") return Longrope(rope, length);
   double base = rope.theta;
   if (rope.type == "dynamic") {
-    const double stretch = static_cast<double>(std::max(length, config.max_positions)) /
-                           static_cast<double>(config.max_positions);
+    const double stretch = static_cast<double>(std::max(length, rope.max_positions)) /
+                           static_cast<double>(rope.max_positions);
     base *= std::pow(rope.factor * stretch - (rope.factor - 1),
                      static_cast<double>(dim) / static_cast<double>(dim - 2));
   }

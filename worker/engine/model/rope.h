@@ -7,16 +7,17 @@
 #include <span>
 #include <vector>
 
-#include "common/model/llama_config.h"
+#include "common/model/rope_config.h"
 
 namespace attune::engine {
 
 struct RopeFrequencies {
-  std::vector<float> inverse;  // [head_dim / 2]
-  float scaling = 1;           // cos and sin are multiplied by it (yarn)
+  std::vector<float> inverse;  // [dim / 2]
+  float scaling = 1;           // cos and sin are multiplied by it (yarn, longrope)
 };
 
-// For sequences of `length` tokens; only dynamic scaling depends on it, beyond max_positions.
-RopeFrequencies ComputeRope(const LlamaConfig& config, int64_t length);
+// For sequences of `length` tokens; only dynamic and long scaling depend on it, beyond the
+// positions of the model and of its pretraining.
+RopeFrequencies ComputeRope(const RopeConfig& rope, int64_t length);
 
 }  // namespace attune::engine

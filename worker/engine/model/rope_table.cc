@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <utility>
 
 #include "worker/engine/model/rope.h"
 
@@ -12,7 +13,7 @@ namespace attune::engine {
 namespace {
 
 // Of `length` positions from `first` on, in a sequence that ends there.
-void Write(const LlamaConfig& config, int64_t first, int64_t length, float* cos, float* sin) {
+void Write(const RopeConfig& config, int64_t first, int64_t length, float* cos, float* sin) {
   const RopeFrequencies rope = ComputeRope(config, first + length);
   for (int64_t i = 0; i < length; ++i) {
     for (const float inverse : rope.inverse) {
@@ -23,9 +24,9 @@ void Write(const LlamaConfig& config, int64_t first, int64_t length, float* cos,
   }
 }
 
-RopeRows MakeRows(const LlamaConfig& config, const std::vector<int64_t>& offsets, int64_t past,
+RopeRows MakeRows(const RopeConfig& config, const std::vector<int64_t>& offsets, int64_t past,
                   const at::Device& device) {
-  const int64_t half = config.head_dim / 2;
+  const int64_t half = config.dim / 2;
   at::Tensor cos = at::empty({offsets.back(), half}, at::kFloat), sin = at::empty_like(cos);
   for (size_t e = 0; e + 1 < offsets.size(); ++e) {
     Write(config, past, offsets[e + 1] - offsets[e],
@@ -37,12 +38,18 @@ RopeRows MakeRows(const LlamaConfig& config, const std::vector<int64_t>& offsets
 
 }  // namespace
 
-RopeTable::RopeTable(const LlamaConfig& config, const at::Device& device)
-    : device_(device), is_dynamic_(config.rope.type == "dynamic") {}
+RopeTable::RopeTable(RopeConfig config, const at::Device& device)
+    : config_(std::move(config)),
+      device_(device),
+      is_dynamic_(config_.type == "dynamic" || config_.type == "longrope") {}
 
-RopeRows RopeTable::Rows(const LlamaConfig& config, const std::vector<int64_t>& offsets,
-                         int64_t past, const at::Tensor& positions) {
-  if (is_dynamic_) return MakeRows(config, offsets, past, device_);
+bool RopeTable::SwitchesAfter(int64_t past) const {
+  return config_.type == "longrope" && past == config_.original_max_positions;
+}
+
+RopeRows RopeTable::Rows(const std::vector<int64_t>& offsets, int64_t past,
+                         const at::Tensor& positions) {
+  if (is_dynamic_) return MakeRows(config_, offsets, past, device_);
   int64_t longest = 0;
   for (size_t e = 0; e + 1 < offsets.size(); ++e) {
     longest = std::max(longest, past + offsets[e + 1] - offsets[e]);
@@ -50,7 +57,7 @@ RopeRows RopeTable::Rows(const LlamaConfig& config, const std::vector<int64_t>& 
   if (!kept_.cos.defined() || kept_.cos.size(0) < longest) {
     // Generation asks for one more each time.
     const auto rows = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(longest)));
-    kept_ = MakeRows(config, {0, rows}, 0, device_);
+    kept_ = MakeRows(config_, {0, rows}, 0, device_);
   }
   return {kept_.cos.index_select(0, positions), kept_.sin.index_select(0, positions)};
 }

@@ -8,26 +8,28 @@
 #include <cstdint>
 #include <vector>
 
-#include "common/model/llama_config.h"
+#include "common/model/rope_config.h"
+#include "worker/engine/parts/context.h"
 
 namespace attune::engine {
 
-struct RopeRows {
-  at::Tensor cos, sin;  // float32 [T, head_dim / 2]
-};
-
 class RopeTable {
  public:
-  RopeTable(const LlamaConfig& config, const at::Device& device);
+  RopeTable(RopeConfig config, const at::Device& device);
+
+  // Whether a sequence that grows from `past` tokens by one gets other frequencies for good, so
+  // that what was rotated before does not fit any more (longrope).
+  bool SwitchesAfter(int64_t past) const;
 
   // Of rows whose positions begin at `past` in each example; see PackedBatch for offsets.
   // positions: int64 [T], the same numbers on the device.
-  RopeRows Rows(const LlamaConfig& config, const std::vector<int64_t>& offsets, int64_t past,
-                const at::Tensor& positions);
+  RopeRows Rows(const std::vector<int64_t>& offsets, int64_t past, const at::Tensor& positions);
 
  private:
+  RopeConfig config_;
   at::Device device_;
-  // Dynamic scaling: frequencies follow from each example's length, so that nothing can be kept.
+  // Dynamic and long scaling: frequencies follow from each example's length, so that nothing can be
+  // kept.
   bool is_dynamic_;
   RopeRows kept_;  // of positions 0, 1, ...
 };

@@ -29,7 +29,7 @@ Status CheckFolder(const fs::path& folder) {
 
 // A model that is read from its files while it is written: never whole in memory.
 struct Opened {
-  LlamaConfig config;
+  ModelConfig config;
   std::unique_ptr<WeightSource> weights;  // of the base, or merged
   std::unique_ptr<WeightSource> adapter;  // null for a whole model
   LoraConfig lora;
@@ -40,9 +40,9 @@ Result<Opened> OpenModel(const ModelFiles& model) {
   const std::string where = root.path.string();
   Opened opened;
   ATTUNE_ASSIGN_OR_RETURN(const std::string config, ReadModelConfig(root.path));
-  ATTUNE_ASSIGN_OR_RETURN(opened.config, ParseLlamaConfig(config, where + ": config.json"));
+  ATTUNE_ASSIGN_OR_RETURN(opened.config, ParseModelConfig(config, where + ": config.json"));
   ATTUNE_ASSIGN_OR_RETURN(opened.weights, OpenWeights(root.path));
-  ATTUNE_RETURN_IF_ERROR(CheckLlamaTensors(opened.config, opened.weights->tensors(), where));
+  ATTUNE_RETURN_IF_ERROR(CheckModelTensors(opened.config, opened.weights->tensors(), where));
   if (model.format != "peft-adapter") return opened;
   const fs::path config_path = model.path / "adapter_config.json";
   ATTUNE_ASSIGN_OR_RETURN(const std::string lora, ReadFile(config_path));
@@ -83,18 +83,19 @@ Status WriteExport(const ExportTask& task, Opened& model, const text::TextAssets
                    const std::string& dtype, const fs::path& folder) {
   const bool adapter = model.adapter && !task.merge;
   if (adapter) {
-    ATTUNE_RETURN_IF_ERROR(WriteAdapter(
-        folder, OutputOf(*model.adapter, Names(model.adapter->tensors())), dtype,
-        AdapterConfigJson(model.lora, LinearModules(model.config), PeftBase(task.model)), text));
+    ATTUNE_RETURN_IF_ERROR(
+        WriteAdapter(folder, OutputOf(*model.adapter, Names(model.adapter->tensors())), dtype,
+                     AdapterConfigJson(model.lora, LinearModules(model.config),
+                                       model.config.transposed_linears, PeftBase(task.model)),
+                     text));
     return WriteOrigin(task, folder, adapter);
   }
   if (model.adapter) {
     ATTUNE_ASSIGN_OR_RETURN(model.weights,
                             MergeWeights(std::move(model.weights), model.lora, *model.adapter));
   }
-  ATTUNE_RETURN_IF_ERROR(WriteModel(folder,
-                                    OutputOf(*model.weights, LlamaTensorNames(model.config)), dtype,
-                                    ConfigJson(model.config, dtype), text));
+  ATTUNE_RETURN_IF_ERROR(WriteModel(folder, OutputOf(*model.weights, TensorNames(model.config)),
+                                    dtype, ConfigJson(model.config, dtype), text));
   return WriteOrigin(task, folder, adapter);
 }
 

@@ -1,4 +1,4 @@
-#include "worker/engine/model/llama.h"
+#include "worker/engine/model/transformer.h"
 
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
@@ -9,75 +9,71 @@
 
 #include "common/model/tensors.h"
 #include "worker/engine/adapters/resolve.h"
+#include "worker/engine/kernels/cross_entropy.h"
 #include "worker/engine/kernels/matmul.h"
 #include "worker/engine/kernels/pointwise.h"
 
 namespace attune::engine {
 
-Llama::Llama(LlamaConfig config, const LoadOptions& options)
+Transformer::Transformer(ModelConfig config, const LoadOptions& options)
     : config_(std::move(config)),
       device_(options.device),
       dtype_(options.precision == "bfloat16" ? at::kBFloat16 : at::kFloat),
-      activation_checkpointing_(options.activation_checkpointing),
-      rope_(config_, device_) {
+      activation_checkpointing_(options.activation_checkpointing) {
   const auto weights =
       at::TensorOptions().dtype(options.frozen ? dtype_ : at::kFloat).device(device_);
+  for (const RopeConfig& rope : config_.ropes) ropes_.emplace_back(rope, device_);
   embed_ = at::empty({config_.vocabulary_size, config_.hidden_size}, weights);
   if (!config_.tied_embeddings) head_ = at::empty_like(embed_);
-  norm_ = at::empty({config_.hidden_size}, weights.dtype(at::kFloat));
+  if (config_.learned_positions()) {
+    positions_ = at::empty({config_.max_positions, config_.hidden_size}, weights);
+  }
+  norm_ = Norm(config_.norm, config_.norm_eps, config_.hidden_size, config_.names.norm, device_);
   layers_.reserve(static_cast<size_t>(config_.layers));
   for (int64_t i = 0; i < config_.layers; ++i) layers_.emplace_back(config_, i, weights);
   TrainBase(!options.frozen);
 }
 
-void Llama::TrainBase(bool trains) {
-  for (at::Tensor* tensor : {&embed_, &norm_, &head_}) {
+void Transformer::TrainBase(bool trains) {
+  for (at::Tensor* tensor : {&embed_, &positions_, &head_}) {
     if (tensor->defined()) *tensor = tensor->detach().requires_grad_(trains);
   }
-  for (DecoderLayer& layer : layers_) layer.TrainBase(trains);
+  norm_.TrainBase(trains);
+  for (Block& layer : layers_) layer.TrainBase(trains);
 }
 
-// In the order of transformers' state dict.
-NamedTensors Llama::BaseParameters() const {
+NamedTensors Transformer::BaseParameters() const {
   NamedTensors all;
-  all.emplace_back("model.embed_tokens.weight", embed_);
-  for (size_t i = 0; i < layers_.size(); ++i) {
-    for (const Projection* projection : layers_[i].projections()) {
-      for (const Projection::Part& part : projection->parts()) {
-        all.emplace_back(part.name + ".weight", part.weight);
-        if (part.bias.defined()) all.emplace_back(part.name + ".bias", part.bias);
-      }
-    }
-    const std::string prefix = "model.layers." + std::to_string(i);
-    all.emplace_back(prefix + ".input_layernorm.weight", layers_[i].input_norm());
-    all.emplace_back(prefix + ".post_attention_layernorm.weight", layers_[i].post_norm());
-  }
-  all.emplace_back("model.norm.weight", norm_);
-  if (head_.defined()) all.emplace_back("lm_head.weight", head_);
+  all.emplace_back(config_.names.embedding + ".weight", embed_);
+  if (positions_.defined()) all.emplace_back(config_.names.positions + ".weight", positions_);
+  for (const Block& layer : layers_) layer.AppendTo(&all);
+  norm_.AppendTo(&all);
+  if (head_.defined()) all.emplace_back(config_.names.head + ".weight", head_);
   return all;
 }
 
-void Llama::AttachLora(LoraConfig config) {
+void Transformer::AttachLora(LoraConfig config) {
   TrainBase(false);
-  for (DecoderLayer& layer : layers_) {
+  for (Block& layer : layers_) {
     for (Projection* projection : layer.projections()) {
       projection->StoreFrozenAs(dtype_);
       projection->AddLora(config);
     }
   }
   embed_ = embed_.to(dtype_);
+  if (positions_.defined()) positions_ = positions_.to(dtype_);
   if (head_.defined()) head_ = head_.to(dtype_);
   lora_ = std::move(config);
 }
 
-Status Llama::AddLora(const Method& method, uint64_t seed) {
+Status Transformer::AddLora(const Method& method, uint64_t seed) {
   ATTUNE_ASSIGN_OR_RETURN(LoraConfig config, ResolveLora(method, LinearModules(config_)));
   if (lora_) {
     // The model came with an adapter: training goes on with it, so it has to be the one that is
     // asked for.
     if (config.rank == lora_->rank && config.alpha == lora_->alpha &&
         config.modules == lora_->modules) {
-      for (DecoderLayer& layer : layers_) {
+      for (Block& layer : layers_) {
         for (Projection* projection : layer.projections()) projection->SetDropout(config.dropout);
       }
       lora_->dropout = config.dropout;
@@ -110,14 +106,14 @@ Status Llama::AddLora(const Method& method, uint64_t seed) {
   return {};
 }
 
-void Llama::SetTraining(bool training, uint64_t dropout_seed) {
+void Transformer::SetTraining(bool training, uint64_t dropout_seed) {
   training_ = training;
   dropout_seed_ = dropout_seed;
 }
 
-NamedTensors Llama::LoraParameters() const {
+NamedTensors Transformer::LoraParameters() const {
   NamedTensors named;
-  for (const DecoderLayer& layer : layers_) {
+  for (const Block& layer : layers_) {
     for (const Projection* projection : layer.projections()) {
       for (const Projection::Part& part : projection->parts()) {
         if (!part.lora_a.defined()) continue;
@@ -129,28 +125,28 @@ NamedTensors Llama::LoraParameters() const {
   return named;
 }
 
-NamedTensors Llama::TrainableParameters() const {
+NamedTensors Transformer::TrainableParameters() const {
   if (lora_) return LoraParameters();
   return embed_.requires_grad() ? BaseParameters() : NamedTensors();
 }
 
-std::string Llama::ConfigJson(const std::string& dtype) const {
+std::string Transformer::ConfigJson(const std::string& dtype) const {
   return attune::ConfigJson(config_, dtype);
 }
 
-std::string Llama::AdapterConfigJson(const std::string& base) const {
+std::string Transformer::AdapterConfigJson(const std::string& base) const {
   if (!lora_) return "";
-  return attune::AdapterConfigJson(*lora_, LinearModules(config_), base);
+  return attune::AdapterConfigJson(*lora_, LinearModules(config_), config_.transposed_linears,
+                                   base);
 }
 
 // Positions begin at `past` in each example.
-std::shared_ptr<ForwardContext> Llama::MakeContext(const std::vector<int64_t>& offsets,
-                                                   const at::Tensor& positions, int64_t past) {
+std::shared_ptr<ForwardContext> Transformer::MakeContext(const std::vector<int64_t>& offsets,
+                                                         const at::Tensor& positions,
+                                                         int64_t past) {
   auto context = std::make_shared<ForwardContext>();
   context->spans = {offsets, device_};
-  RopeRows rope = rope_.Rows(config_, offsets, past, positions);
-  context->cos = std::move(rope.cos);
-  context->sin = std::move(rope.sin);
+  for (RopeTable& rope : ropes_) context->ropes.push_back(rope.Rows(offsets, past, positions));
   return context;
 }
 
@@ -170,7 +166,8 @@ std::vector<kernels::RowPlace> Places(const PackedBatch& batch) {
 
 }  // namespace
 
-at::Tensor Llama::Hidden(const PackedBatch& batch, const std::shared_ptr<TiedGradient>& tied) {
+at::Tensor Transformer::Hidden(const PackedBatch& batch,
+                               const std::shared_ptr<TiedGradient>& tied) {
   TORCH_CHECK(batch.offsets.size() >= 2 && batch.offsets.front() == 0 &&
                   batch.offsets.back() == batch.tokens.size(0),
               "the offsets of a packed batch must go from 0 to its token count");
@@ -178,23 +175,34 @@ at::Tensor Llama::Hidden(const PackedBatch& batch, const std::shared_ptr<TiedGra
   if (training_ && lora_ && lora_->dropout > 0) context->places.emplace(Places(batch), device_);
   context->seed = dropout_seed_;
   context->checkpoint = activation_checkpointing_;
-  at::Tensor x = Embed(batch.tokens, embed_, dtype_, tied);
-  for (const DecoderLayer& layer : layers_) x = layer.Forward(x, context);
+  at::Tensor x = Inputs(batch.tokens, batch.positions, tied);
+  for (const Block& layer : layers_) x = layer.Forward(x, context);
   return x;
 }
 
-at::Tensor Llama::LossSum(const PackedBatch& batch) {
+at::Tensor Transformer::Inputs(const at::Tensor& tokens, const at::Tensor& positions,
+                               const std::shared_ptr<TiedGradient>& tied) const {
+  const at::Tensor x =
+      Embed(tokens, {embed_, config_.embedding_scale, config_.padding_token}, dtype_, tied);
+  return positions_.defined() ? x + Embed(positions, {positions_, 1, std::nullopt}, dtype_, nullptr)
+                              : x;
+}
+
+at::Tensor Transformer::LogitsOf(const at::Tensor& normalized) const {
+  const at::Tensor logits = kernels::MatMul(normalized, head().detach().to(dtype_).t());
+  return kernels::CapLogits(logits.to(at::kFloat), config_.logit_softcap);
+}
+
+at::Tensor Transformer::LossSum(const PackedBatch& batch) {
   std::shared_ptr<TiedGradient> tied;
   if (config_.tied_embeddings && embed_.requires_grad()) tied = std::make_shared<TiedGradient>();
   const at::Tensor x = Hidden(batch, tied);
-  return HeadLossSum(x, norm_, config_.rms_norm_eps, head(), batch, tied);
+  return HeadLossSum(x, norm_, head(), config_.logit_softcap, batch, tied);
 }
 
-at::Tensor Llama::Logits(const PackedBatch& batch, const at::Tensor& rows) {
+at::Tensor Transformer::Logits(const PackedBatch& batch, const at::Tensor& rows) {
   at::NoGradGuard no_grad;
-  const at::Tensor x = Hidden(batch, nullptr).index_select(0, rows);
-  const at::Tensor normalized = kernels::RmsNorm(x, norm_, config_.rms_norm_eps).value;
-  return kernels::MatMul(normalized, head().detach().to(dtype_).t()).to(at::kFloat);
+  return LogitsOf(norm_.Forward(Hidden(batch, nullptr).index_select(0, rows)));
 }
 
 }  // namespace attune::engine

@@ -1,6 +1,6 @@
 #pragma once
 
-// The Llama family behind the CausalLM interface.
+// A decoder as its configuration describes it, behind the CausalLM interface.
 
 #include <ATen/core/Tensor.h>
 
@@ -10,21 +10,21 @@
 #include <string>
 #include <vector>
 
-#include "common/model/llama_config.h"
 #include "common/model/lora_config.h"
+#include "common/model/model_config.h"
 #include "worker/engine/formats/weights.h"
+#include "worker/engine/model/block.h"
 #include "worker/engine/model/causal_lm.h"
-#include "worker/engine/model/decoder_layer.h"
 #include "worker/engine/model/loss.h"
 #include "worker/engine/model/rope_table.h"
 
 namespace attune::engine {
 
-class Llama final : public CausalLM {
+class Transformer final : public CausalLM {
  public:
   // Weights are uninitialised until LoadWeights; all of them train until AddLora, unless the
   // options say that they are frozen.
-  Llama(LlamaConfig config, const LoadOptions& options);
+  Transformer(ModelConfig config, const LoadOptions& options);
 
   // kInvalidArgument names a tensor that is missing, unknown or of another shape.
   Status LoadWeights(const WeightSource& source, const std::string& where);
@@ -56,19 +56,26 @@ class Llama final : public CausalLM {
 
   std::shared_ptr<ForwardContext> MakeContext(const std::vector<int64_t>& offsets,
                                               const at::Tensor& positions, int64_t past);
+  // Embeddings of tokens and of learned positions.
+  at::Tensor Inputs(const at::Tensor& tokens, const at::Tensor& positions,
+                    const std::shared_ptr<TiedGradient>& tied) const;
+  // float32 logits of normalised rows; no gradient.
+  at::Tensor LogitsOf(const at::Tensor& normalized) const;
   at::Tensor Hidden(const PackedBatch& batch, const std::shared_ptr<TiedGradient>& tied);
   const at::Tensor& head() const { return config_.tied_embeddings ? embed_ : head_; }
   // Logits float32 [1, V] after the last of the tokens, which continue the cached sequence.
   at::Tensor NextLogits(const std::vector<int64_t>& tokens, const std::vector<LayerCache>& cache,
                         int64_t length);
 
-  LlamaConfig config_;
+  ModelConfig config_;
   at::Device device_;
   at::ScalarType dtype_;  // of the computation
   bool activation_checkpointing_;
-  RopeTable rope_;
-  at::Tensor embed_, norm_, head_;  // head_ is undefined when tied
-  std::vector<DecoderLayer> layers_;
+  std::vector<RopeTable> ropes_;
+  at::Tensor embed_, head_;  // head_ is undefined when tied
+  at::Tensor positions_;     // learned ones, where it has them
+  Norm norm_;
+  std::vector<Block> layers_;
   std::optional<LoraConfig> lora_;
   bool training_ = false;
   uint64_t dropout_seed_ = 0;

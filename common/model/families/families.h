@@ -1,0 +1,49 @@
+#pragma once
+
+// The model families: each has a file here, which says what of a config.json it reads and how its
+// parts are put together and named. docs/families.md says how to add one.
+
+#include <span>
+
+#include "common/model/fields.h"
+#include "common/model/model_config.h"
+
+namespace attune {
+
+struct Family {
+  const char* model_type;
+  const char* architecture;
+  // Fills the description; what is wrong is told to `fields` or returned.
+  Status (*describe)(FieldReader& fields, ModelConfig* config);
+};
+
+std::span<const Family> LlamaFamilies();  // Llama, Mistral
+std::span<const Family> QwenFamilies();
+std::span<const Family> GemmaFamilies();
+std::span<const Family> PhiFamilies();
+std::span<const Family> Gpt2Families();
+
+// Shared by those that have Llama's layout.
+
+struct Defaults {
+  int64_t vocabulary = 32000, hidden = 4096, intermediate = 11008, layers = 32, heads = 32;
+  std::optional<int64_t> kv_heads, head_dim;  // else as many as heads, else hidden / heads
+  int64_t positions = 2048;
+  double eps = 1e-6;
+  bool tied = false;
+  std::optional<int64_t> padding_token;
+};
+// vocab_size, hidden_size, ... and the names of Llama's parameters.
+void ReadLlamaLayout(FieldReader& fields, const Defaults& defaults, ModelConfig* config);
+// One rope for all layers. partial: whether a part of a head may be rotated.
+Status ReadRope(FieldReader& fields, double theta, bool partial, ModelConfig* config);
+// hidden_act or what the family calls it.
+void ReadActivation(FieldReader& fields, const char* key, const char* otherwise,
+                    ModelConfig* config);
+// Training with dropout in the base is not supported; files that ask for it are not either.
+void RefuseDropout(FieldReader& fields, std::initializer_list<const char*> keys);
+// "full_attention" and "sliding_attention" of layer_types, or sliding(i) where there are none.
+void ReadWindows(FieldReader& fields, int64_t window, const std::function<bool(int64_t)>& sliding,
+                 ModelConfig* config);
+
+}  // namespace attune

@@ -1,0 +1,89 @@
+#pragma once
+
+// What a config.json says of a model, as a description of the parts that it is made of: the engine
+// builds a model of it, import and export check tensors against it. What differs between families
+// is said here once (families/, a file each); no other code asks what family a model is of.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/base/status.h"
+#include "common/model/rope_config.h"
+
+namespace attune {
+
+enum class NormKind {
+  kRms,         // weight * x / rms(x)
+  kRmsPlusOne,  // (1 + weight) * x / rms(x), as Gemma has it
+  kLayer,       // weight * (x - mean) / std + bias
+};
+
+enum class Activation { kSilu, kGelu, kGeluTanh, kRelu };
+
+// What the parameters are called in Hugging Face checkpoints. "" is a part that the family lacks.
+struct ModelNames {
+  std::string embedding;  // "model.embed_tokens"
+  std::string positions;  // of learned positions
+  std::string norm;       // after the last layer
+  std::string head;       // the output projection, unless it is tied
+  std::string layer;      // "model.layers.", before a layer's number
+  // Within a layer. A list of one is one tensor with all of it, queries or gate first.
+  std::vector<std::string> qkv;  // queries, keys, values
+  std::string attention_out;
+  std::vector<std::string> mlp_in;  // gate and up, where there is a gate
+  std::string mlp_out;
+  std::string attention_norm, mlp_norm;              // before each half
+  std::string attention_after_norm, mlp_after_norm;  // of each half's output, before it is added
+  std::string query_norm, key_norm;                  // of each head
+};
+
+struct ModelConfig {
+  std::string family;        // model_type: "llama"
+  std::string architecture;  // "LlamaForCausalLM"
+  ModelNames names;
+
+  int64_t vocabulary_size = 0;
+  int64_t hidden_size = 0;
+  int64_t intermediate_size = 0;
+  int64_t layers = 0;
+  int64_t heads = 0, kv_heads = 0;
+  int64_t head_dim = 0;
+  int64_t max_positions = 0;
+
+  NormKind norm = NormKind::kRms;
+  double norm_eps = 1e-6;
+  bool tied_embeddings = false;
+  // transformers takes no gradient by the embedding of this token where it comes in.
+  std::optional<int64_t> padding_token;
+  double embedding_scale = 1;  // rounded to the type of the computation
+  double logit_softcap = 0;    // cap * tanh(logits / cap); 0: none
+
+  double attention_scale = 0;     // of the products of queries and keys
+  double attention_softcap = 0;   // of the scaled products; 0: none
+  std::vector<int64_t> windows;   // [layers]: how far back it sees, itself too; 0: all
+  std::vector<RopeConfig> ropes;  // none: learned positions
+  std::vector<size_t> rope_of;    // [layers]: which of them
+  bool qkv_bias = false, attention_out_bias = false, mlp_bias = false;
+
+  bool gated = true;  // activation(gate(x)) * up(x); else activation(up(x))
+  Activation activation = Activation::kSilu;
+  bool transposed_linears = false;  // weights are stored [in, out], as GPT-2's Conv1D has them
+
+  std::string json;  // what transformers loads, as it was read
+
+  int64_t q_size() const { return heads * head_dim; }
+  int64_t kv_size() const { return kv_heads * head_dim; }
+  bool learned_positions() const { return ropes.empty(); }
+};
+
+// Missing fields have transformers' defaults. kInvalidArgument names the field: unknown
+// architecture, activation or RoPE type (with the supported ones), sizes that do not fit each other
+// or are unreasonable.
+Result<ModelConfig> ParseModelConfig(const std::string& json, const std::string& where);
+
+// config.json to be written beside weights of this dtype ("float32", "bfloat16" or "float16").
+std::string ConfigJson(const ModelConfig& config, const std::string& dtype);
+
+}  // namespace attune

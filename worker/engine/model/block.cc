@@ -1,0 +1,109 @@
+#include "worker/engine/model/block.h"
+
+#include <ATen/ATen.h>
+
+#include <utility>
+
+#include "worker/engine/parts/record.h"
+
+namespace attune::engine {
+namespace {
+
+Projection MakeProjection(const ModelConfig& config, int64_t index, ProjectionKind kind,
+                          const at::TensorOptions& weights) {
+  return Projection(LinearsOf(config, index, kind), config.transposed_linears, weights);
+}
+
+Norm MakeNorm(const ModelConfig& config, int64_t index, const std::string& name,
+              const at::TensorOptions& weights) {
+  if (name.empty()) return Norm();
+  return Norm(config.norm, config.norm_eps, config.hidden_size,
+              config.names.layer + std::to_string(index) + "." + name, weights.device());
+}
+
+}  // namespace
+
+Block::Block(const ModelConfig& config, int64_t index, const at::TensorOptions& weights)
+    : index_(index),
+      gated_(config.gated),
+      activation_(config.activation),
+      qkv_(MakeProjection(config, index, ProjectionKind::kQkv, weights)),
+      attention_out_(MakeProjection(config, index, ProjectionKind::kAttentionOut, weights)),
+      mlp_in_(MakeProjection(config, index, ProjectionKind::kMlpIn, weights)),
+      mlp_out_(MakeProjection(config, index, ProjectionKind::kMlpOut, weights)),
+      attention_(config, index, weights.device()),
+      attention_norm_(MakeNorm(config, index, config.names.attention_norm, weights)),
+      mlp_norm_(MakeNorm(config, index, config.names.mlp_norm, weights)),
+      attention_after_norm_(MakeNorm(config, index, config.names.attention_after_norm, weights)),
+      mlp_after_norm_(MakeNorm(config, index, config.names.mlp_after_norm, weights)) {}
+
+std::vector<Norm*> Block::norms() {
+  return {&attention_norm_, &attention_after_norm_, &mlp_norm_, &mlp_after_norm_};
+}
+
+void Block::TrainBase(bool trains) {
+  for (Projection* projection : projections()) projection->TrainBase(trains);
+  for (Norm* norm : norms()) norm->TrainBase(trains);
+  attention_.TrainBase(trains);
+}
+
+void Block::AppendTo(NamedTensors* named) const {
+  for (const Projection* projection : projections()) projection->AppendTo(named);
+  attention_.AppendTo(named);
+  for (const Norm* norm :
+       {&attention_norm_, &attention_after_norm_, &mlp_norm_, &mlp_after_norm_}) {
+    norm->AppendTo(named);
+  }
+}
+
+std::vector<at::Tensor> Block::Trainable() const {
+  std::vector<at::Tensor> all = attention_.Trainable();
+  const auto add = [&](std::vector<at::Tensor> some) {
+    for (at::Tensor& tensor : some) all.push_back(std::move(tensor));
+  };
+  for (const Projection* projection : projections()) add(projection->Trainable());
+  for (const Norm* norm :
+       {&attention_norm_, &attention_after_norm_, &mlp_norm_, &mlp_after_norm_}) {
+    add(norm->Trainable());
+  }
+  return all;
+}
+
+PlacedProjection Block::Placed(ProjectionKind kind, const SharedContext& context) const {
+  const auto place = static_cast<uint32_t>(kind);
+  return {*projections()[place], context,
+          (static_cast<uint32_t>(index_) * 4 + place) * Projection::kPartsMost};
+}
+
+at::Tensor Block::AddAttention(const at::Tensor& x, const at::Tensor& attended,
+                               const SharedContext& context) const {
+  const PlacedProjection out = Placed(ProjectionKind::kAttentionOut, context);
+  if (!attention_after_norm_) return Linear(attended, out, x);
+  return Normalize(Linear(attended, out), attention_after_norm_, x);
+}
+
+at::Tensor Block::AddMlp(const at::Tensor& x, const SharedContext& context) const {
+  const at::Tensor in = NormedLinear(x, mlp_norm_, Placed(ProjectionKind::kMlpIn, context));
+  const PlacedProjection out = Placed(ProjectionKind::kMlpOut, context);
+  if (!mlp_after_norm_) return ActivatedLinear(in, activation_, gated_, out, x);
+  return Normalize(ActivatedLinear(in, activation_, gated_, out), mlp_after_norm_, x);
+}
+
+at::Tensor Block::Compute(const at::Tensor& x, const SharedContext& context) const {
+  const at::Tensor qkv = NormedLinear(x, attention_norm_, Placed(ProjectionKind::kQkv, context));
+  return AddMlp(AddAttention(x, attention_.Forward(qkv, context), context), context);
+}
+
+at::Tensor Block::Forward(const at::Tensor& x, const SharedContext& context) const {
+  if (!context->checkpoint) return Compute(x, context);
+  return Checkpointed(x, Trainable(),
+                      [this, context](const at::Tensor& again) { return Compute(again, context); });
+}
+
+at::Tensor Block::Extend(const at::Tensor& x, const SharedContext& context, const LayerCache& cache,
+                         int64_t length) const {
+  const at::Tensor qkv = NormedLinear(x, attention_norm_, Placed(ProjectionKind::kQkv, context));
+  return AddMlp(AddAttention(x, attention_.Extend(qkv, *context, cache, length), context), context);
+}
+
+}  // namespace attune::engine

@@ -1,0 +1,58 @@
+#pragma once
+
+// One layer of a decoder: attention and an MLP, each added to what comes in, put together out of
+// parts as the configuration says.
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "common/model/tensors.h"
+#include "worker/engine/adapters/projection.h"
+#include "worker/engine/parts/linear.h"
+#include "worker/engine/parts/self_attention.h"
+
+namespace attune::engine {
+
+class Block {
+ public:
+  // Uninitialised weights of this type and device, frozen; the norms are float32 in any case.
+  Block(const ModelConfig& config, int64_t index, const at::TensorOptions& weights);
+
+  // x [T, H] -> [T, H]. The block must outlive the graph.
+  at::Tensor Forward(const at::Tensor& x, const SharedContext& context) const;
+  // x: rows `length` .. of one sequence, whose keys and values it appends to the cache. No
+  // gradient.
+  at::Tensor Extend(const at::Tensor& x, const SharedContext& context, const LayerCache& cache,
+                    int64_t length) const;
+
+  void TrainBase(bool trains);
+  // Weights and biases, in the order of a checkpoint of transformers.
+  void AppendTo(NamedTensors* named) const;
+
+  std::vector<Projection*> projections() { return {&qkv_, &attention_out_, &mlp_in_, &mlp_out_}; }
+  std::vector<const Projection*> projections() const {
+    return {&qkv_, &attention_out_, &mlp_in_, &mlp_out_};
+  }
+
+ private:
+  at::Tensor Compute(const at::Tensor& x, const SharedContext& context) const;
+  at::Tensor AddAttention(const at::Tensor& x, const at::Tensor& attended,
+                          const SharedContext& context) const;
+  at::Tensor AddMlp(const at::Tensor& x, const SharedContext& context) const;
+  std::vector<at::Tensor> Trainable() const;
+  std::vector<Norm*> norms();
+  PlacedProjection Placed(ProjectionKind kind, const SharedContext& context) const;
+
+  int64_t index_;
+  bool gated_;
+  Activation activation_;
+  Projection qkv_, attention_out_, mlp_in_, mlp_out_;
+  SelfAttention attention_;
+  Norm attention_norm_, mlp_norm_;              // before each half
+  Norm attention_after_norm_, mlp_after_norm_;  // of its output; may be none
+};
+
+}  // namespace attune::engine

@@ -1,0 +1,30 @@
+#pragma once
+
+// What the parts of one forward share.
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "worker/engine/kernels/attention.h"
+#include "worker/engine/kernels/pointwise.h"
+
+namespace attune::engine {
+
+struct RopeRows {
+  at::Tensor cos, sin;  // float32 [T, rotated features / 2]
+};
+
+struct ForwardContext {
+  std::vector<RopeRows> ropes;  // of each of the model's
+  kernels::ExampleSpans spans;
+  std::optional<kernels::RowPlaces> places;  // of the rows, for dropout; unset: none is dropped
+  uint64_t seed = 0;                         // of dropout, for this step
+  bool checkpoint = false;  // a layer keeps its input only; backward runs forward again
+};
+using SharedContext = std::shared_ptr<const ForwardContext>;
+
+}  // namespace attune::engine

@@ -1,0 +1,152 @@
+#include "worker/engine/parts/self_attention.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "worker/engine/parts/record.h"
+
+namespace attune::engine {
+namespace {
+
+// The vectors of some heads of each row, one a row: a copy.
+at::Tensor VectorsOf(const at::Tensor& rows, int64_t first, int64_t heads, int64_t dim) {
+  return rows.narrow(1, first * dim, heads * dim).reshape({-1, dim});
+}
+void PutVectors(const at::Tensor& rows, int64_t first, int64_t heads, const at::Tensor& vectors) {
+  const at::Tensor to = rows.narrow(1, first * vectors.size(1), heads * vectors.size(1));
+  to.copy_(vectors.view(to.sizes()));
+}
+
+}  // namespace
+
+SelfAttention::SelfAttention(const ModelConfig& config, int64_t layer, const at::Device& device)
+    : shape_{.heads = config.heads,
+             .kv_heads = config.kv_heads,
+             .dim = config.head_dim,
+             .scale = config.attention_scale,
+             .window = config.windows[static_cast<size_t>(layer)],
+             .softcap = config.attention_softcap} {
+  if (!config.learned_positions()) rope_ = config.rope_of[static_cast<size_t>(layer)];
+  const auto norm = [&](const std::string& name) {
+    if (name.empty()) return Norm();
+    return Norm(config.norm, config.norm_eps, config.head_dim,
+                config.names.layer + std::to_string(layer) + "." + name, device);
+  };
+  query_norm_ = norm(config.names.query_norm);
+  key_norm_ = norm(config.names.key_norm);
+}
+
+at::Tensor SelfAttention::Prepare(const at::Tensor& qkv, const ForwardContext& context,
+                                  Statistics* statistics) const {
+  at::Tensor out = qkv;
+  if (query_norm_) {
+    out = qkv.clone();
+    const auto normalize = [&](const Norm& norm, int64_t first, int64_t heads,
+                               Norm::Statistics* kept) {
+      PutVectors(out, first, heads, norm.Forward(VectorsOf(qkv, first, heads, shape_.dim), kept));
+    };
+    normalize(query_norm_, 0, shape_.heads, &statistics->queries);
+    normalize(key_norm_, shape_.heads, shape_.kv_heads, &statistics->keys);
+  }
+  if (rope_) {
+    const RopeRows& rope = context.ropes[*rope_];
+    kernels::Rotate(out, shape_.heads + shape_.kv_heads, shape_.dim, rope.cos, rope.sin, false);
+  }
+  return out;
+}
+
+void SelfAttention::PrepareBackward(const at::Tensor& dqkv, const at::Tensor& raw,
+                                    const ForwardContext& context, const Statistics& statistics,
+                                    std::vector<at::Tensor>& gradients) const {
+  if (rope_) {
+    const RopeRows& rope = context.ropes[*rope_];
+    kernels::Rotate(dqkv, shape_.heads + shape_.kv_heads, shape_.dim, rope.cos, rope.sin, true);
+  }
+  if (!query_norm_) return;
+  const auto back = [&](const Norm& norm, int64_t first, int64_t heads,
+                        const Norm::Statistics& kept) {
+    const at::Tensor x = VectorsOf(raw, first, heads, shape_.dim), dx = at::zeros_like(x);
+    norm.Backward(VectorsOf(dqkv, first, heads, shape_.dim), x, kept, dx, gradients);
+    PutVectors(dqkv, first, heads, dx);
+  };
+  back(query_norm_, 0, shape_.heads, statistics.queries);
+  back(key_norm_, shape_.heads, shape_.kv_heads, statistics.keys);
+}
+
+at::Tensor SelfAttention::Forward(const at::Tensor& qkv, const SharedContext& context) const {
+  Tensors inputs = {qkv};
+  for (at::Tensor& parameter : Trainable()) inputs.push_back(std::move(parameter));
+  const at::Tensor raw = qkv.detach();
+  kernels::Attended attended;
+  {
+    at::NoGradGuard no_grad;
+    Statistics statistics;
+    attended = kernels::Attention(Prepare(raw, *context, &statistics), context->spans, shape_);
+  }
+  const at::Tensor out = attended.out;
+  if (!Records(inputs)) return out;
+  attended.out = out.detach();  // the same memory, without the node that holds it
+  Record("SelfAttention", out, inputs,
+         [this, raw, context, attended](const at::Tensor& dy, const std::function<bool(size_t)>&) {
+           // Without norms of heads raw was prepared in place.
+           Statistics statistics;
+           const at::Tensor prepared = query_norm_ ? Prepare(raw, *context, &statistics) : raw;
+           const at::Tensor dqkv =
+               kernels::AttentionBackward(dy, prepared, attended, context->spans, shape_);
+           Tensors gradients = {dqkv};
+           PrepareBackward(dqkv, raw, *context, statistics, gradients);
+           return gradients;
+         });
+  return out;
+}
+
+at::Tensor SelfAttention::Extend(const at::Tensor& qkv, const ForwardContext& context,
+                                 const LayerCache& cache, int64_t length) const {
+  const int64_t rows = qkv.size(0), kv_size = shape_.kv_heads * shape_.dim;
+  Statistics unused;
+  const at::Tensor prepared = Prepare(qkv, context, &unused);
+  const int64_t q_size = shape_.heads * shape_.dim;
+  cache.keys.narrow(0, length, rows).copy_(prepared.narrow(1, q_size, kv_size));
+  cache.values.narrow(0, length, rows).copy_(prepared.narrow(1, q_size + kv_size, kv_size));
+  if (length == 0) return kernels::Attention(prepared, context.spans, shape_).out;
+  TORCH_CHECK(rows == 1, "a cached sequence grows by one token at a time");
+  return OneRow(prepared, cache, length);
+}
+
+at::Tensor SelfAttention::OneRow(const at::Tensor& prepared, const LayerCache& cache,
+                                 int64_t length) const {
+  const int64_t groups = shape_.heads / shape_.kv_heads, total = length + 1;
+  const int64_t seen = shape_.Windowed(total) ? shape_.window : total;
+  const auto by_head = [&](const at::Tensor& rows) {
+    return rows.narrow(0, total - seen, seen)
+        .view({seen, shape_.kv_heads, shape_.dim})
+        .transpose(0, 1);
+  };
+  const at::Tensor q =
+      prepared.narrow(1, 0, shape_.heads * shape_.dim).view({shape_.kv_heads, groups, shape_.dim});
+  at::Tensor scores =
+      at::bmm(q, by_head(cache.keys).transpose(1, 2)).to(at::kFloat) * shape_.Scale();
+  if (shape_.softcap > 0) scores = (scores / shape_.softcap).tanh() * shape_.softcap;
+  return at::bmm(scores.softmax(-1).to(prepared.scalar_type()), by_head(cache.values))
+      .view({1, -1});
+}
+
+void SelfAttention::TrainBase(bool trains) {
+  query_norm_.TrainBase(trains);
+  key_norm_.TrainBase(trains);
+}
+
+std::vector<at::Tensor> SelfAttention::Trainable() const {
+  std::vector<at::Tensor> all = query_norm_.Trainable();
+  for (at::Tensor& tensor : key_norm_.Trainable()) all.push_back(std::move(tensor));
+  return all;
+}
+
+void SelfAttention::AppendTo(NamedTensors* named) const {
+  query_norm_.AppendTo(named);
+  key_norm_.AppendTo(named);
+}
+
+}  // namespace attune::engine

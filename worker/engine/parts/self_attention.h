@@ -1,0 +1,57 @@
+#pragma once
+
+// Attention of a layer between its projections: norms of heads, rotation, and who sees whom.
+
+#include <ATen/core/Tensor.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/model/model_config.h"
+#include "worker/engine/kernels/attention_shape.h"
+#include "worker/engine/parts/context.h"
+#include "worker/engine/parts/norm.h"
+
+namespace attune::engine {
+
+// Keys and values of one sequence, for generation. capacity rows are allocated; the first `length`
+// hold tokens.
+struct LayerCache {
+  at::Tensor keys, values;  // [capacity, kv_heads * head_dim]
+};
+
+class SelfAttention {
+ public:
+  SelfAttention(const ModelConfig& config, int64_t layer, const at::Device& device);
+
+  // qkv: queries, keys and values of each row, see AttentionShape; they may be changed in place.
+  // -> [T, heads * dim], as one node.
+  at::Tensor Forward(const at::Tensor& qkv, const SharedContext& context) const;
+  // qkv: rows `length` .. of one sequence, whose keys and values are appended to the cache. No
+  // gradient.
+  at::Tensor Extend(const at::Tensor& qkv, const ForwardContext& context, const LayerCache& cache,
+                    int64_t length) const;
+
+  void TrainBase(bool trains);
+  std::vector<at::Tensor> Trainable() const;
+  void AppendTo(NamedTensors* named) const;
+
+ private:
+  struct Statistics {
+    Norm::Statistics queries, keys;
+  };
+  // Normalised and rotated: a copy where heads have norms, else qkv itself.
+  at::Tensor Prepare(const at::Tensor& qkv, const ForwardContext& context,
+                     Statistics* statistics) const;
+  // The gradient by raw qkv from that by prepared ones, which it may change.
+  void PrepareBackward(const at::Tensor& dqkv, const at::Tensor& raw, const ForwardContext& context,
+                       const Statistics& statistics, std::vector<at::Tensor>& gradients) const;
+  at::Tensor OneRow(const at::Tensor& prepared, const LayerCache& cache, int64_t length) const;
+
+  kernels::AttentionShape shape_;
+  std::optional<size_t> rope_;  // which of the model's
+  Norm query_norm_, key_norm_;
+};
+
+}  // namespace attune::engine
