@@ -1,5 +1,6 @@
 #include "common/model/tensors.h"
 
+#include <functional>
 #include <numeric>
 #include <utility>
 
@@ -136,12 +137,18 @@ std::vector<LinearInfo> LinearsOf(const ModelConfig& c, int64_t layer, Projectio
   return {};
 }
 
+std::vector<LinearInfo> LinearsOf(const ModelConfig& config, int64_t layer) {
+  std::vector<LinearInfo> all;
+  for (ProjectionKind kind : kProjectionKinds) {
+    for (LinearInfo& linear : LinearsOf(config, layer, kind)) all.push_back(std::move(linear));
+  }
+  return all;
+}
+
 std::vector<std::string> LinearModules(const ModelConfig& config) {
   std::vector<std::string> names;
   for (int64_t layer = 0; layer < config.layers; ++layer) {
-    for (ProjectionKind kind : kProjectionKinds) {
-      for (const LinearInfo& linear : LinearsOf(config, layer, kind)) names.push_back(linear.name);
-    }
+    for (const LinearInfo& linear : LinearsOf(config, layer)) names.push_back(linear.name);
   }
   return names;
 }
@@ -150,6 +157,14 @@ std::vector<std::string> TensorNames(const ModelConfig& config) {
   std::vector<std::string> names;
   for (const auto& [name, shape] : ShapesOf(config)) names.push_back(name);
   return names;
+}
+
+int64_t CountParameters(const ModelConfig& config) {
+  int64_t count = 0;
+  for (const auto& [name, shape] : ShapesOf(config)) {
+    count += std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());
+  }
+  return count;
 }
 
 std::string DtypeOf(const TensorInfos& tensors) {

@@ -36,6 +36,8 @@ struct LinearInfo {
 // normalised input of attention, what attention's output goes through, and the same of the MLP.
 enum class ProjectionKind { kQkv, kAttentionOut, kMlpIn, kMlpOut };
 std::vector<LinearInfo> LinearsOf(const ModelConfig& config, int64_t layer, ProjectionKind kind);
+// Of all its projections.
+std::vector<LinearInfo> LinearsOf(const ModelConfig& config, int64_t layer);
 
 // The linear layers that can have an adapter ("model.layers.0.self_attn.q_proj"), in the order of
 // the model.
@@ -43,6 +45,9 @@ std::vector<std::string> LinearModules(const ModelConfig& config);
 
 // The parameters' names; a tied output projection is not one.
 std::vector<std::string> TensorNames(const ModelConfig& config);
+
+// Of the whole model, tied ones once.
+int64_t CountParameters(const ModelConfig& config);
 
 // The narrowest of float32, bfloat16 and float16 that a copy of the tensors needs: what all
 // matrices are stored in, else float32. (In GGUF files of 16 bits the norms are float32, made from

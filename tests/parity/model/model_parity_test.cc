@@ -110,22 +110,32 @@ INSTANTIATE_TEST_SUITE_P(Transformers, ModelParity, testing::ValuesIn(Cases()),
                            return name;
                          });
 
-TEST(LoraParity, MergedWeightsGiveTheAdaptedLogits) {
-  const ModelFiles files = FilesOf("lora");
+class LoraParity : public testing::TestWithParam<std::string> {};
+
+TEST_P(LoraParity, MergedWeightsGiveTheAdaptedLogits) {
+  const ModelFiles files = FilesOf(GetParam());
   const std::string text = ReadModelConfig(files.base->path).value();
   const ModelConfig config = ParseModelConfig(text, "config.json").value();
   const std::string adapter = ReadFile(files.path / "adapter_config.json").value();
   const LoraConfig lora = ParseAdapterConfig(adapter, LinearModules(config), "lora").value();
-  const auto merged =
-      MergeWeights(OpenWeights(files.base->path).value(), lora, *OpenWeights(files.path).value());
+  const auto merged = MergeWeights(OpenWeights(files.base->path).value(), lora,
+                                   config.transposed_linears, *OpenWeights(files.path).value());
   ASSERT_TRUE(merged.ok()) << merged.status().ToString();
   Transformer base(config, {});
   const Status loaded = base.LoadWeights(**merged, "merged");
   ASSERT_TRUE(loaded.ok()) << loaded.ToString();
-  const PackedBatch batch = Pack(Examples("lora"));
+  const PackedBatch batch = Pack(Examples(GetParam()));
   const at::Tensor rows = at::arange(batch.tokens.size(0), at::kLong);
-  EXPECT_LT(AbsoluteError(base.Logits(batch, rows), Expected("lora").Get("logits")), kTolerance);
+  EXPECT_LT(AbsoluteError(base.Logits(batch, rows), Expected(GetParam()).Get("logits")),
+            kTolerance);
 }
+
+INSTANTIATE_TEST_SUITE_P(Peft, LoraParity, testing::Values("lora", "phi3-lora", "gpt2-lora"),
+                         [](const auto& info) {
+                           std::string name = info.param;
+                           std::ranges::replace(name, '-', '_');
+                           return name;
+                         });
 
 }  // namespace
 }  // namespace attune::engine

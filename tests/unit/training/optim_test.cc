@@ -122,7 +122,8 @@ TEST(AdamW, DecaysWhatTheTrainerDecays) {
   for (const char* name :
        {"model.norm.weight", "norm.weight", "model.layers.0.input_layernorm.weight",
         "model.layers.0.post_attention_layernorm.weight", "model.layers.0.self_attn.q_norm.weight",
-        "model.layers.0.self_attn.q_proj.bias"}) {
+        "model.layers.0.self_attn.q_proj.bias", "transformer.h.0.ln_1.weight",
+        "encoder.LayerNorm.weight"}) {
     EXPECT_FALSE(Decays(name)) << name;
   }
 }

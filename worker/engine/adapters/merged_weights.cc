@@ -9,8 +9,9 @@
 namespace attune::engine {
 namespace {
 
+// The product to be added: left [rows of the stored weight, rank] times right.
 struct Pair {
-  at::Tensor a, b;  // float32 [rank, in], [out, rank]
+  at::Tensor left, right;
 };
 
 class MergedWeights : public WeightSource {
@@ -29,9 +30,9 @@ class MergedWeights : public WeightSource {
     ATTUNE_RETURN_IF_ERROR(base_->ReadRows(name, first, count, out));
     const auto pair = pairs_.find(name);
     if (pair == pairs_.end()) return Status();
-    const auto& [a, b] = pair->second;
-    at::Tensor rows = at::from_blob(out.data(), {count, a.size(1)}, at::kFloat);
-    rows.add_(at::mm(b.narrow(0, first, count), a), scale_);
+    const auto& [left, right] = pair->second;
+    at::Tensor rows = at::from_blob(out.data(), {count, right.size(1)}, at::kFloat);
+    rows.add_(at::mm(left.narrow(0, first, count), right), scale_);
     return Status();
   }
 
@@ -51,14 +52,13 @@ Result<at::Tensor> ReadMatrix(const WeightSource& source, const std::string& nam
 }  // namespace
 
 Result<std::unique_ptr<WeightSource>> MergeWeights(std::unique_ptr<WeightSource> base,
-                                                   const LoraConfig& lora,
+                                                   const LoraConfig& lora, bool transposed,
                                                    const WeightSource& adapter) {
   auto merged = std::make_unique<MergedWeights>(std::move(base), lora.scale());
   for (const std::string& module : lora.modules) {
-    Pair pair;
-    ATTUNE_ASSIGN_OR_RETURN(pair.a, ReadMatrix(adapter, LoraTensorName(module, 'A')));
-    ATTUNE_ASSIGN_OR_RETURN(pair.b, ReadMatrix(adapter, LoraTensorName(module, 'B')));
-    merged->Add(module, std::move(pair));
+    ATTUNE_ASSIGN_OR_RETURN(const at::Tensor a, ReadMatrix(adapter, LoraTensorName(module, 'A')));
+    ATTUNE_ASSIGN_OR_RETURN(const at::Tensor b, ReadMatrix(adapter, LoraTensorName(module, 'B')));
+    merged->Add(module, transposed ? Pair{a.t(), b.t()} : Pair{b, a});
   }
   return std::unique_ptr<WeightSource>(std::move(merged));
 }

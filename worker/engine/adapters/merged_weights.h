@@ -11,8 +11,9 @@
 namespace attune::engine {
 
 // adapter: tensors that CheckLoraTensors accepts for the base. Reads them, and keeps the base.
+// transposed: the base's weights are stored [in, out].
 Result<std::unique_ptr<WeightSource>> MergeWeights(std::unique_ptr<WeightSource> base,
-                                                   const LoraConfig& lora,
+                                                   const LoraConfig& lora, bool transposed,
                                                    const WeightSource& adapter);
 
 }  // namespace attune::engine

@@ -29,14 +29,17 @@ AdamWUpdate MakeUpdate(const OptimizerOptions& options, double weight_decay, int
 
 }  // namespace
 
-bool Decays(std::string_view parameter) {
+bool Decays(std::string_view name) {
+  std::string lower(name);
+  for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  std::string_view parameter = lower;
   for (const std::string_view part : {"bias", "layernorm", "rmsnorm"}) {
     if (parameter.find(part) != std::string_view::npos) return false;
   }
-  // A module named "norm" or "..._norm".
+  // A module named "norm" or "..._norm", or GPT-2's layer norms "ln_...".
   while (!parameter.empty()) {
     const std::string_view module = parameter.substr(0, parameter.find('.'));
-    if (module == "norm" || module.ends_with("_norm")) return false;
+    if (module == "norm" || module.ends_with("_norm") || module.starts_with("ln_")) return false;
     parameter.remove_prefix(std::min(module.size() + 1, parameter.size()));
   }
   return true;

@@ -92,7 +92,8 @@ Status WriteExport(const ExportTask& task, Opened& model, const text::TextAssets
   }
   if (model.adapter) {
     ATTUNE_ASSIGN_OR_RETURN(model.weights,
-                            MergeWeights(std::move(model.weights), model.lora, *model.adapter));
+                            MergeWeights(std::move(model.weights), model.lora,
+                                         model.config.transposed_linears, *model.adapter));
   }
   ATTUNE_RETURN_IF_ERROR(WriteModel(folder, OutputOf(*model.weights, TensorNames(model.config)),
                                     dtype, ConfigJson(model.config, dtype), text));

@@ -1,15 +1,15 @@
 #include "worker/engine/tasks/memory.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
-#include <vector>
+#include <set>
+#include <string>
+#include <utility>
 
+#include "common/model/tensors.h"
 #include "worker/engine/adapters/resolve.h"
 
 namespace attune::engine {
 namespace {
-
-using nlohmann::json;
 
 constexpr int64_t kFloat = 4, kHalf = 2;
 // Resident size of a process before it has a model: libtorch, tokenizer, threads, network buffers.
@@ -17,46 +17,38 @@ constexpr int64_t kProcess = 200 << 20;
 // The loss makes its logits in chunks of at most so many bytes.
 constexpr int64_t kLogitBytes = 56 << 20;
 
-// Full names ("model.layers.0.self_attn.q_proj") of the blocks' linear layers, with their tensors.
-std::map<std::string, const TensorInfo*> LinearModules(
-    const std::map<std::string, TensorInfo>& tensors) {
-  constexpr std::string_view kSuffix = ".weight";
-  std::map<std::string, const TensorInfo*> modules;
-  for (const auto& [name, info] : tensors) {
-    if (info.shape.size() == 2 && name.ends_with(kSuffix) &&
-        name.find(".layers.") != std::string::npos) {
-      modules.emplace(name.substr(0, name.size() - kSuffix.size()), &info);
-    }
-  }
-  return modules;
-}
-
-Result<int64_t> LoraParameters(const std::map<std::string, TensorInfo>& tensors,
-                               const Method& method) {
-  const std::map<std::string, const TensorInfo*> modules = LinearModules(tensors);
-  std::vector<std::string> names;
-  for (const auto& [name, info] : modules) names.push_back(name);
-  ATTUNE_ASSIGN_OR_RETURN(const LoraConfig lora, ResolveLora(method, names));
+Result<int64_t> LoraParameters(const ModelConfig& config, const Method& method) {
+  ATTUNE_ASSIGN_OR_RETURN(const LoraConfig lora, ResolveLora(method, LinearModules(config)));
+  const std::set<std::string> adapted(lora.modules.begin(), lora.modules.end());
   int64_t count = 0;
-  for (const std::string& name : lora.modules) {
-    const TensorInfo& info = *modules.at(name);
-    count += lora.rank * (info.shape[0] + info.shape[1]);
+  for (int64_t layer = 0; layer < config.layers; ++layer) {
+    for (const LinearInfo& linear : LinearsOf(config, layer)) {
+      if (adapted.contains(linear.name)) count += lora.rank * (linear.in + linear.out);
+    }
   }
   return count;
 }
 
+// What an MLP's first projection gives a token: gate and up, or up alone.
+int64_t MlpWidth(const ModelConfig& config) {
+  return (config.gated ? 2 : 1) * config.intermediate_size;
+}
+
 // Floats that a token leaves in a layer for backward: the inputs of both halves and attention's
-// output, queries, keys and values, gate and up, what the softmaxes and norms keep; of LoRA the
-// rank of each of 7 modules.
-int64_t KeptPerToken(const ModelShape& model, const Method& method) {
-  const int64_t lora = method.type == "lora" ? 7 * method.rank : 0;
-  return 2 * model.hidden + 2 * model.query_width + 2 * model.key_value_width +
-         2 * model.intermediate + model.attention_heads + 2 + lora;
+// output, queries, keys and values, gate and up, what the softmaxes and norms keep; where halves
+// have norms behind them what these read; of LoRA the rank of each linear layer.
+int64_t KeptPerToken(const ModelConfig& model, const Method& method) {
+  const int64_t linears = static_cast<int64_t>(LinearsOf(model, 0).size());
+  const int64_t lora = method.type == "lora" ? linears * method.rank : 0;
+  const int64_t behind = (model.names.attention_after_norm.empty() ? 0 : model.hidden_size) +
+                         (model.names.mlp_after_norm.empty() ? 0 : model.hidden_size);
+  return 2 * model.hidden_size + 2 * model.q_size() + 2 * model.kv_size() + MlpWidth(model) +
+         model.heads + 2 + behind + lora;
 }
 
 // Floats of a token that live only while backward is in its layer.
-int64_t PassingPerToken(const ModelShape& model) {
-  return 4 * model.hidden + 6 * model.intermediate;
+int64_t PassingPerToken(const ModelConfig& model) {
+  return 4 * model.hidden_size + 3 * MlpWidth(model);
 }
 
 // On the CPU what is bfloat16 passes as a float32 copy, too.
@@ -64,7 +56,7 @@ int64_t PassingWidth(bool half) {
   return half ? kHalf + kFloat : kFloat;
 }
 
-int64_t LayerActivations(const ModelShape& model, const MicroBatchShape& batch,
+int64_t LayerActivations(const ModelConfig& model, const MicroBatchShape& batch,
                          const TrainTask& task) {
   const int64_t kept = KeptPerToken(model, task.method);
   const int64_t passing = PassingPerToken(model);
@@ -72,60 +64,39 @@ int64_t LayerActivations(const ModelShape& model, const MicroBatchShape& batch,
   // With checkpointing a layer keeps its input only, and is run again when backward comes to it;
   // what passed in its forward is a hole in the heap by then.
   const int64_t all_layers = task.data.train.activation_checkpointing
-                                 ? model.layers * model.hidden + kept + passing
+                                 ? model.layers * model.hidden_size + kept + passing
                                  : model.layers * kept;
   // What passes leaves holes among what is kept: about a tenth of it.
   const int64_t kept_bytes = (all_layers + all_layers / 10) * (half ? kHalf : kFloat);
   return batch.tokens * (kept_bytes + passing * PassingWidth(half));
 }
 
-int64_t Activations(const ModelShape& model, const MicroBatchShape& batch, const TrainTask& task) {
+int64_t Activations(const ModelShape& shape, const MicroBatchShape& batch, const TrainTask& task) {
+  const ModelConfig& model = shape.config;
   const bool half = task.data.train.precision == "bfloat16";
-  const int64_t logits = std::min(batch.targets * model.vocabulary * kFloat, kLogitBytes) / kFloat *
-                         PassingWidth(half);
+  const int64_t logits = std::min(batch.targets * model.vocabulary_size * kFloat, kLogitBytes) /
+                         kFloat * PassingWidth(half);
   int64_t bytes = LayerActivations(model, batch, task) + logits;
   if (task.method.type == "lora") return bytes;
-  bytes += model.vocabulary * model.hidden * kFloat;  // the head's gradient, made with the loss
+  // The head's gradient, made with the loss.
+  bytes += model.vocabulary_size * model.hidden_size * kFloat;
   if (batch.micro_batches_max > 1) return bytes;
   // With one micro-batch a step, gradients grow while activations go: only what is more than them
   // adds to the peak.
   const int64_t passing = batch.tokens * kFloat * PassingPerToken(model);
-  return std::max(passing, bytes - model.trainable_parameters * kFloat);
+  return std::max(passing, bytes - shape.trainable_parameters * kFloat);
 }
 
 }  // namespace
 
-Result<ModelShape> ShapeOf(const std::map<std::string, TensorInfo>& tensors,
-                           const std::string& config_json, const Method& method) {
-  const json config = json::parse(config_json, nullptr, /*allow_exceptions=*/false);
-  auto number = [&](const char* key, int64_t otherwise) -> int64_t {
-    if (!config.is_object() || !config.contains(key) || !config[key].is_number_integer())
-      return otherwise;
-    return config[key].get<int64_t>();
-  };
-  ModelShape shape{.layers = number("num_hidden_layers", 0),
-                   .hidden = number("hidden_size", 0),
-                   .intermediate = number("intermediate_size", 0),
-                   .attention_heads = number("num_attention_heads", 0),
-                   .vocabulary = number("vocab_size", 0)};
-  if (shape.layers < 1 || shape.hidden < 1 || shape.intermediate < 1 || shape.attention_heads < 1) {
-    return InvalidArgument(
-        "the model's configuration lacks num_hidden_layers, hidden_size, intermediate_size or "
-        "num_attention_heads");
-  }
-  const int64_t head = number("head_dim", shape.hidden / shape.attention_heads);
-  shape.query_width = head * shape.attention_heads;
-  shape.key_value_width = head * number("num_key_value_heads", shape.attention_heads);
-  const bool tied = config.value("tie_word_embeddings", json(false)) == json(true);
-  for (const auto& [name, info] : tensors) {
-    if (tied && name == "lm_head.weight") continue;
-    shape.parameters += info.elements();
-  }
-  shape.trainable_parameters = shape.parameters;
+Result<ModelShape> ShapeOf(ModelConfig config, const Method& method) {
+  ModelShape shape;
+  shape.parameters = shape.trainable_parameters = CountParameters(config);
   if (method.type == "lora") {
-    ATTUNE_ASSIGN_OR_RETURN(shape.trainable_parameters, LoraParameters(tensors, method));
+    ATTUNE_ASSIGN_OR_RETURN(shape.trainable_parameters, LoraParameters(config, method));
     shape.parameters += shape.trainable_parameters;
   }
+  shape.config = std::move(config);
   return shape;
 }
 

@@ -90,10 +90,10 @@ Result<PlanResult> Plan(const TrainTask& task, int world_size, Observer& observe
 
     const ModelFiles& base = task.data.base;
     const ModelFiles& root = base.format == "peft-adapter" && base.base ? *base.base : base;
-    ATTUNE_ASSIGN_OR_RETURN(const std::unique_ptr<WeightSource> weights, OpenWeights(root.path));
-    ATTUNE_ASSIGN_OR_RETURN(const std::string config, ReadModelConfig(root.path));
-    ATTUNE_ASSIGN_OR_RETURN(const ModelShape model,
-                            ShapeOf(weights->tensors(), config, task.method));
+    ATTUNE_ASSIGN_OR_RETURN(const std::string json, ReadModelConfig(root.path));
+    ATTUNE_ASSIGN_OR_RETURN(ModelConfig config,
+                            ParseModelConfig(json, root.path.string() + ": config.json"));
+    ATTUNE_ASSIGN_OR_RETURN(const ModelShape model, ShapeOf(std::move(config), task.method));
     result.parameters = model.parameters;
     result.trainable_parameters = model.trainable_parameters;
     result.memory = PredictMemory(model, steps.largest, task);
