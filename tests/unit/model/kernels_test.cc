@@ -287,9 +287,12 @@ at::Tensor Reference(const at::Tensor& qkv, const std::vector<int64_t>& offsets,
     const at::Tensor k = rows.narrow(0, shape.heads, shape.kv_heads).repeat_interleave(groups, 0);
     const at::Tensor v =
         rows.narrow(0, shape.heads + shape.kv_heads, shape.kv_heads).repeat_interleave(groups, 0);
-    const at::Tensor scores =
-        at::bmm(q, k.transpose(1, 2)) / std::sqrt(static_cast<double>(shape.dim));
-    const at::Tensor hidden = at::ones({length, length}, at::kBool).triu(1);
+    at::Tensor scores = at::bmm(q, k.transpose(1, 2)) * shape.Scale();
+    if (shape.softcap > 0) scores = (scores / shape.softcap).tanh() * shape.softcap;
+    const at::Tensor distance =
+        at::arange(length).unsqueeze(1) - at::arange(length).unsqueeze(0);  // query - key
+    at::Tensor hidden = shape.causal ? distance < 0 : distance != distance;
+    if (shape.window > 0) hidden = hidden.logical_or(distance >= shape.window);
     outs.push_back(at::bmm(scores.masked_fill(hidden, -INFINITY).softmax(-1), v)
                        .transpose(0, 1)
                        .reshape({length, -1}));
@@ -298,8 +301,17 @@ at::Tensor Reference(const at::Tensor& qkv, const std::vector<int64_t>& offsets,
 }
 
 TEST(Attention, MatchesItsDefinitionAndAutograd) {
-  for (const AttentionShape& shape : {AttentionShape{4, 2, 8}, AttentionShape{3, 3, 64},
-                                      AttentionShape{6, 1, 20}, AttentionShape{2, 1, 130}}) {
+  std::vector<AttentionShape> shapes = {{4, 2, 8}, {3, 3, 64}, {6, 1, 20}, {2, 1, 130}};
+  for (const int64_t window : {1, 5, 16, 33, 49, 112, 500}) {
+    shapes.push_back({.heads = 4, .kv_heads = 2, .dim = 8, .window = window});
+  }
+  shapes.push_back({.heads = 2, .kv_heads = 1, .dim = 20, .scale = 1.5, .softcap = 2});
+  shapes.push_back({.heads = 2, .kv_heads = 2, .dim = 8, .scale = 0.2, .window = 20, .softcap = 0.5});
+  shapes.push_back({.heads = 4, .kv_heads = 2, .dim = 8, .causal = false});
+  shapes.push_back({.heads = 2, .kv_heads = 1, .dim = 20, .softcap = 1, .causal = false});
+  for (const AttentionShape& shape : shapes) {
+    SCOPED_TRACE(testing::Message() << "dim " << shape.dim << ", window " << shape.window
+                                    << ", cap " << shape.softcap << ", causal " << shape.causal);
     const std::vector<int64_t> offsets = {0, 1, 50, 50, 98, 210};
     at::Tensor qkv = Random({210, shape.row_size()}, 3).requires_grad_(true);
     const at::Tensor dout = Random({210, shape.heads * shape.dim}, 4);
