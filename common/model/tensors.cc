@@ -1,5 +1,6 @@
 #include "common/model/tensors.h"
 
+#include <algorithm>
 #include <functional>
 #include <numeric>
 #include <utility>
@@ -12,6 +13,10 @@ namespace {
 
 constexpr ProjectionKind kProjectionKinds[] = {ProjectionKind::kQkv, ProjectionKind::kAttentionOut,
                                                ProjectionKind::kMlpIn, ProjectionKind::kMlpOut};
+
+// Buffers that older files hold.
+constexpr std::string_view kNoParameters[] = {".rotary_emb.inv_freq", ".attn.bias",
+                                              ".attn.masked_bias"};
 
 using Shape = std::vector<int64_t>;
 using Shapes = std::map<std::string, Shape>;
@@ -88,7 +93,7 @@ Status CheckTensors(const Shapes& expected, const TensorInfos& found, const std:
     ATTUNE_RETURN_IF_ERROR(CheckTensor(name, shape, found, where));
   }
   for (const auto& [name, info] : found) {
-    if (!expected.contains(name) && !name.ends_with(".rotary_emb.inv_freq")) {
+    if (!expected.contains(name)) {
       return InvalidArgument(where + ": the tensor " + QuotedName(name) +
                              " has no place in its configuration");
     }
@@ -108,6 +113,22 @@ std::string ShapeText(const std::vector<int64_t>& shape) {
   std::string text = "[";
   for (size_t i = 0; i < shape.size(); ++i) text += (i == 0 ? "" : ", ") + std::to_string(shape[i]);
   return text + "]";
+}
+
+std::map<std::string, std::string> StoredNames(const ModelConfig& config,
+                                               const TensorInfos& found) {
+  const std::string prefix = config.names.embedding.substr(0, config.names.embedding.find('.') + 1);
+  const std::string embedding = config.names.embedding + ".weight";
+  const bool is_bare =
+      !found.contains(embedding) && found.contains(embedding.substr(prefix.size()));
+  std::map<std::string, std::string> names;
+  for (const auto& [name, info] : found) {
+    const bool is_parameter =
+        std::ranges::none_of(kNoParameters, [&](auto end) { return name.ends_with(end); });
+    const bool is_head = name.starts_with(config.names.head + ".");
+    if (is_parameter) names[(is_bare && !is_head ? prefix : "") + name] = name;
+  }
+  return names;
 }
 
 std::vector<LinearInfo> LinearsOf(const ModelConfig& c, int64_t layer, ProjectionKind kind) {

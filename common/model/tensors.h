@@ -54,9 +54,14 @@ int64_t CountParameters(const ModelConfig& config);
 // 16 bits.)
 std::string DtypeOf(const TensorInfos& tensors);
 
-// kInvalidArgument names a tensor that is missing, has another shape than the configuration wants,
-// a type that cannot be read as weights, or no place in the configuration. `where` is the file or
-// folder, for messages.
+// What a file calls each of its tensors, by the parameter's full name: some files of GPT-2 and
+// others hold the bare model, whose names lack their first part ("wte.weight"). What is no
+// parameter (rotary frequencies, masks) is left out.
+std::map<std::string, std::string> StoredNames(const ModelConfig& config, const TensorInfos& found);
+
+// found: by full names. kInvalidArgument names a tensor that is missing, has another shape than the
+// configuration wants, a type that cannot be read as weights, or no place in the configuration.
+// `where` is the file or folder, for messages.
 Status CheckModelTensors(const ModelConfig& config, const TensorInfos& found,
                          const std::string& where);
 // The same for an adapter's tensors, under their peft names.

@@ -127,8 +127,12 @@ Result<Inspection> InspectHuggingFace(const fs::path& folder) {
     ATTUNE_RETURN_IF_ERROR(ReadSafetensors(folder / shard, &tensors));
   }
   if (sharded) ATTUNE_RETURN_IF_ERROR(KeepIndexed(index, &tensors));
+  TensorInfos named;
+  for (const auto& [name, stored] : StoredNames(config, tensors)) {
+    named.emplace(name, tensors.at(stored));
+  }
   ATTUNE_RETURN_IF_ERROR(CheckModelTensors(
-      config, tensors, (folder / (sharded ? index.filename() : fs::path(shards[0]))).string()));
+      config, named, (folder / (sharded ? index.filename() : fs::path(shards[0]))).string()));
   return Inspection{kHuggingFace, config.family, CountParameters(tensors), ""};
 }
 

@@ -226,6 +226,16 @@ def make_small(output):
         write_expected(folder, model, examples)
 
 
+def make_bare(folder, bare):
+    """As the first files of GPT-2 are: names without "transformer.", and each layer's mask."""
+    bare.mkdir()
+    shutil.copy(folder / "config.json", bare)
+    tensors = {name.removeprefix("transformer."): value for name, value in load_file(folder / "model.safetensors").items()}
+    for layer in range(2):
+        tensors[f"h.{layer}.attn.bias"] = torch.ones(64, 64).tril().view(1, 1, 64, 64)
+    save_file(tensors, bare / "model.safetensors", metadata={"format": "pt"})
+
+
 def make_families(output):
     """Each family's model and an adapter on it, as the Llama models, and 20 steps of training of both."""
     examples = make_examples(3, LENGTHS)
@@ -237,6 +247,8 @@ def make_families(output):
         model.save_pretrained(folder)
         (folder / "generation_config.json").unlink(missing_ok=True)
         write_expected(folder, model, examples)
+        if name == "gpt2":
+            make_bare(folder, output / "gpt2-bare")
         adapted = attach_lora(model)
         folder = output / f"{name}-lora"
         adapted.save_pretrained(folder)

@@ -110,6 +110,14 @@ INSTANTIATE_TEST_SUITE_P(Transformers, ModelParity, testing::ValuesIn(Cases()),
                            return name;
                          });
 
+TEST(BareModelParity, NamesWithoutTheFirstPartAreRead) {
+  const PackedBatch batch = Pack(Examples("gpt2"));
+  const at::Tensor rows = at::arange(batch.tokens.size(0), at::kLong);
+  EXPECT_LT(
+      AbsoluteError(LoadFixture("gpt2-bare")->Logits(batch, rows), Expected("gpt2").Get("logits")),
+      kTolerance);
+}
+
 class LoraParity : public testing::TestWithParam<std::string> {};
 
 TEST_P(LoraParity, MergedWeightsGiveTheAdaptedLogits) {

@@ -306,7 +306,8 @@ TEST(Attention, MatchesItsDefinitionAndAutograd) {
     shapes.push_back({.heads = 4, .kv_heads = 2, .dim = 8, .window = window});
   }
   shapes.push_back({.heads = 2, .kv_heads = 1, .dim = 20, .scale = 1.5, .softcap = 2});
-  shapes.push_back({.heads = 2, .kv_heads = 2, .dim = 8, .scale = 0.2, .window = 20, .softcap = 0.5});
+  shapes.push_back(
+      {.heads = 2, .kv_heads = 2, .dim = 8, .scale = 0.2, .window = 20, .softcap = 0.5});
   shapes.push_back({.heads = 4, .kv_heads = 2, .dim = 8, .causal = false});
   shapes.push_back({.heads = 2, .kv_heads = 1, .dim = 20, .softcap = 1, .causal = false});
   for (const AttentionShape& shape : shapes) {

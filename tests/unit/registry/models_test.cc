@@ -262,9 +262,9 @@ TEST_F(RegistryTest, RefusesWhatAJobCouldNotRun) {
   ExpectRefused(model_, "attention_dropout other than 0 is not supported");
   Configure("partial_rotary_factor", 0.5);
   ExpectRefused(model_, "partial_rotary_factor other than 1 is not supported");
-  Configure("rope_scaling", {{"rope_type", "longrope"}, {"factor", 4}});
-  ExpectRefused(model_, "\"longrope\" is not supported");
-  Configure("hidden_act", "gelu");
+  Configure("rope_scaling", {{"rope_type", "mrope"}, {"factor", 4}});
+  ExpectRefused(model_, "\"mrope\" is not supported");
+  Configure("hidden_act", "mish");
   ExpectRefused(model_, "hidden_act is not supported");
   Configure("num_hidden_layers", 3);
   ExpectRefused(model_, "model.safetensors: the tensor model.layers.2.");

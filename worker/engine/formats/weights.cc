@@ -1,8 +1,10 @@
 #include "worker/engine/formats/weights.h"
 
 #include <algorithm>
+#include <map>
 #include <optional>
 #include <system_error>
+#include <utility>
 
 #include "common/base/files.h"
 #include "common/gguf/gguf.h"
@@ -80,6 +82,29 @@ Result<std::string> GgufConfig(const fs::path& path) {
   return config->dump(2);
 }
 
+class RenamedWeights : public WeightSource {
+ public:
+  RenamedWeights(std::unique_ptr<WeightSource> stored, const ModelConfig& config)
+      : stored_(std::move(stored)), names_(StoredNames(config, stored_->tensors())) {
+    for (const auto& [name, stored_name] : names_) {
+      tensors_.emplace(name, stored_->tensors().at(stored_name));
+    }
+  }
+
+  const TensorInfos& tensors() const override { return tensors_; }
+  Status ReadRows(const std::string& name, int64_t first, int64_t count,
+                  std::span<float> out) const override {
+    const auto found = names_.find(name);
+    if (found == names_.end()) return NotFound("there is no tensor " + QuotedName(name));
+    return stored_->ReadRows(found->second, first, count, out);
+  }
+
+ private:
+  const std::unique_ptr<WeightSource> stored_;
+  const std::map<std::string, std::string> names_;  // by full names what the file has
+  TensorInfos tensors_;
+};
+
 }  // namespace
 
 Status WeightSource::ReadFloat(const std::string& name, std::span<float> out) const {
@@ -108,6 +133,14 @@ Result<std::unique_ptr<WeightSource>> OpenWeights(const fs::path& path) {
   if (path.string().ends_with(".safetensors.index.json")) return OpenShardedWeights(path);
   return InvalidArgument(
       path.string() + " is not a folder, a *.safetensors, a *.safetensors.index.json or a *.gguf");
+}
+
+Result<std::unique_ptr<WeightSource>> OpenModelWeights(const fs::path& path,
+                                                       const ModelConfig& config) {
+  ATTUNE_ASSIGN_OR_RETURN(std::unique_ptr<WeightSource> stored, OpenWeights(path));
+  auto renamed = std::make_unique<RenamedWeights>(std::move(stored), config);
+  ATTUNE_RETURN_IF_ERROR(CheckModelTensors(config, renamed->tensors(), path.string()));
+  return std::unique_ptr<WeightSource>(std::move(renamed));
 }
 
 Result<std::string> ReadModelConfig(const fs::path& path) {

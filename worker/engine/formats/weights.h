@@ -37,6 +37,11 @@ class WeightSource {
 // adapter_model.safetensors, or with exactly one *.gguf; or a path to one such file.
 Result<std::unique_ptr<WeightSource>> OpenWeights(const std::filesystem::path& path);
 
+// The weights of a whole model under their full names (StoredNames), checked against its
+// configuration.
+Result<std::unique_ptr<WeightSource>> OpenModelWeights(const std::filesystem::path& path,
+                                                       const ModelConfig& config);
+
 // config.json of the folder, or what transformers makes of the GGUF file's metadata, as JSON text.
 Result<std::string> ReadModelConfig(const std::filesystem::path& path);
 

@@ -54,7 +54,8 @@ Result<std::unique_ptr<Transformer>> LoadBase(const ModelFiles& files, const Loa
   const std::string where = files.path.string();
   ATTUNE_ASSIGN_OR_RETURN(const std::string json, ReadModelConfig(files.path));
   ATTUNE_ASSIGN_OR_RETURN(ModelConfig config, ParseModelConfig(json, where + ": config.json"));
-  ATTUNE_ASSIGN_OR_RETURN(const std::unique_ptr<WeightSource> source, OpenWeights(files.path));
+  ATTUNE_ASSIGN_OR_RETURN(const std::unique_ptr<WeightSource> source,
+                          OpenModelWeights(files.path, config));
   auto model = std::make_unique<Transformer>(std::move(config), options);
   ATTUNE_RETURN_IF_ERROR(model->LoadWeights(*source, where));
   return model;

@@ -41,8 +41,7 @@ Result<Opened> OpenModel(const ModelFiles& model) {
   Opened opened;
   ATTUNE_ASSIGN_OR_RETURN(const std::string config, ReadModelConfig(root.path));
   ATTUNE_ASSIGN_OR_RETURN(opened.config, ParseModelConfig(config, where + ": config.json"));
-  ATTUNE_ASSIGN_OR_RETURN(opened.weights, OpenWeights(root.path));
-  ATTUNE_RETURN_IF_ERROR(CheckModelTensors(opened.config, opened.weights->tensors(), where));
+  ATTUNE_ASSIGN_OR_RETURN(opened.weights, OpenModelWeights(root.path, opened.config));
   if (model.format != "peft-adapter") return opened;
   const fs::path config_path = model.path / "adapter_config.json";
   ATTUNE_ASSIGN_OR_RETURN(const std::string lora, ReadFile(config_path));
