@@ -12,8 +12,8 @@ using Json = nlohmann::json;
 
 std::vector<Family> AllFamilies() {
   std::vector<Family> all;
-  for (const auto& families :
-       {LlamaFamilies(), QwenFamilies(), GemmaFamilies(), PhiFamilies(), Gpt2Families()}) {
+  for (const auto& families : {LlamaFamilies(), QwenFamilies(), GemmaFamilies(), PhiFamilies(),
+                               Gpt2Families(), BertFamilies()}) {
     all.insert(all.end(), families.begin(), families.end());
   }
   return all;

@@ -22,13 +22,24 @@ enum class NormKind {
 
 enum class Activation { kSilu, kGelu, kGeluTanh, kRelu };
 
+// What a model makes of its last hidden states.
+enum class HeadKind {
+  kNextToken,    // of each row the token that follows: a decoder
+  kMaskedToken,  // of each row its own token, where that was masked: BERT's pretraining
+  kNone,         // nothing: an encoder, of which the hidden states are wanted
+};
+
 // What the parameters are called in Hugging Face checkpoints. "" is a part that the family lacks.
 struct ModelNames {
   std::string embedding;  // "model.embed_tokens"
   std::string positions;  // of learned positions
-  std::string norm;       // after the last layer
-  std::string head;       // the output projection, unless it is tied
-  std::string layer;      // "model.layers.", before a layer's number
+  std::string token_types, embedding_norm;
+  std::string norm;    // after the last layer
+  std::string pooler;  // of an encoder without a head; kept, not used
+  // Of masked tokens: a linear layer and a norm before the output projection, and its bias.
+  std::string transform, transform_norm, head_bias;
+  std::string head;   // the output projection, unless it is tied
+  std::string layer;  // "model.layers.", before a layer's number
   // Within a layer. A list of one is one tensor with all of it, queries or gate first.
   std::vector<std::string> qkv;  // queries, keys, values
   std::string attention_out;
@@ -52,6 +63,10 @@ struct ModelConfig {
   int64_t head_dim = 0;
   int64_t max_positions = 0;
 
+  HeadKind head = HeadKind::kNextToken;
+  bool causal = true;       // a row sees what comes before it; else all of its example
+  bool post_norm = false;   // each half is normalised after it was added, not before it
+  int64_t token_types = 0;  // all tokens are of type 0
   NormKind norm = NormKind::kRms;
   double norm_eps = 1e-6;
   bool tied_embeddings = false;

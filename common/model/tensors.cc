@@ -16,7 +16,7 @@ constexpr ProjectionKind kProjectionKinds[] = {ProjectionKind::kQkv, ProjectionK
 
 // Buffers that older files hold.
 constexpr std::string_view kNoParameters[] = {".rotary_emb.inv_freq", ".attn.bias",
-                                              ".attn.masked_bias"};
+                                              ".attn.masked_bias", ".position_ids"};
 
 using Shape = std::vector<int64_t>;
 using Shapes = std::map<std::string, Shape>;
@@ -64,7 +64,18 @@ Shapes ShapesOf(const ModelConfig& config) {
   if (config.learned_positions()) {
     shapes[config.names.positions + ".weight"] = {config.max_positions, config.hidden_size};
   }
-  AddNorm(config, config.names.norm, config.hidden_size, &shapes);
+  const ModelNames& names = config.names;
+  if (config.token_types > 0) {
+    shapes[names.token_types + ".weight"] = {config.token_types, config.hidden_size};
+  }
+  for (const std::string& norm : {names.embedding_norm, names.norm, names.transform_norm}) {
+    if (!norm.empty()) AddNorm(config, norm, config.hidden_size, &shapes);
+  }
+  for (const std::string& linear : {names.pooler, names.transform}) {
+    if (linear.empty()) continue;
+    AddLinear(config, {linear, config.hidden_size, config.hidden_size, /*bias=*/true}, &shapes);
+  }
+  if (!names.head_bias.empty()) shapes[names.head_bias] = {config.vocabulary_size};
   if (!config.tied_embeddings) shapes[config.names.head + ".weight"] = embedding;
   for (int64_t layer = 0; layer < config.layers; ++layer) AddLayer(config, layer, &shapes);
   return shapes;
@@ -125,7 +136,7 @@ std::map<std::string, std::string> StoredNames(const ModelConfig& config,
   for (const auto& [name, info] : found) {
     const bool is_parameter =
         std::ranges::none_of(kNoParameters, [&](auto end) { return name.ends_with(end); });
-    const bool is_head = name.starts_with(config.names.head + ".");
+    const bool is_head = !config.names.head.empty() && name.starts_with(config.names.head + ".");
     if (is_parameter) names[(is_bare && !is_head ? prefix : "") + name] = name;
   }
   return names;
@@ -204,6 +215,7 @@ Status CheckModelTensors(const ModelConfig& config, const TensorInfos& found,
   // Some exporters write a tied output projection too; the embeddings are what transformers uses.
   TensorInfos used = found;
   used.erase(config.names.head + ".weight");
+  if (!config.names.head_bias.empty()) used.erase(config.names.head + ".bias");
   return CheckTensors(ShapesOf(config), used, where);
 }
 

@@ -96,9 +96,10 @@ TEST_P(GpuKernels, LinearCrossEntropyAndItsGradients) {
     const at::Tensor weight = Rounded(Random({vocabulary, 64}, 11) * 0.3);
     const at::Tensor targets = at::arange(700, at::kLong) * 37 % vocabulary;
     at::Tensor dw = at::empty({vocabulary, 64}), gpu_dw = at::empty({vocabulary, 64}, at::kCUDA);
-    const HeadLoss expected = LinearCrossEntropy(hidden, weight, targets, true, dw);
-    const HeadLoss got =
-        LinearCrossEntropy(OnGpu(hidden), OnGpu(weight), targets.to(at::kCUDA), true, gpu_dw);
+    const HeadLoss expected = LinearCrossEntropy(hidden, weight, targets,
+                                                 {.hidden_gradient = true, .weight_gradient = dw});
+    const HeadLoss got = LinearCrossEntropy(OnGpu(hidden), OnGpu(weight), targets.to(at::kCUDA),
+                                            {.hidden_gradient = true, .weight_gradient = gpu_dw});
     // bfloat16 logits are rounded; the sum of many losses hardly notices.
     EXPECT_NEAR(got.loss.item<double>() / expected.loss.item<double>(), 1,
                 GetParam() == at::kFloat ? 1e-6 : 1e-3);
@@ -110,8 +111,7 @@ TEST_P(GpuKernels, LinearCrossEntropyAndItsGradients) {
 TEST_P(GpuKernels, CrossEntropyOfNoTokenIsNoNumber) {
   const at::Tensor hidden = OnGpu(Random({4, 8}, 1)), weight = OnGpu(Random({16, 8}, 2));
   const at::Tensor targets = at::tensor({0, 16, 3, 5}, at::kLong).to(at::kCUDA);
-  EXPECT_TRUE(
-      std::isnan(LinearCrossEntropy(hidden, weight, targets, false, {}).loss.item<double>()));
+  EXPECT_TRUE(std::isnan(LinearCrossEntropy(hidden, weight, targets, {}).loss.item<double>()));
 }
 
 TEST_P(GpuKernels, CrossEntropyTellsOfNanAndStandsMinusInfinity) {
@@ -122,7 +122,7 @@ TEST_P(GpuKernels, CrossEntropyTellsOfNanAndStandsMinusInfinity) {
     auto loss = [&](int64_t column, double logit) {
       const at::Tensor weight = at::zeros({vocabulary, 8});
       weight[column][0] = logit;
-      return LinearCrossEntropy(OnGpu(hidden), OnGpu(weight), targets.to(at::kCUDA), false, {})
+      return LinearCrossEntropy(OnGpu(hidden), OnGpu(weight), targets.to(at::kCUDA), {})
           .loss.item<double>();
     };
     for (int64_t column = 4; column < vocabulary; ++column) {

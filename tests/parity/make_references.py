@@ -79,14 +79,15 @@ PROMPTS = (
 )
 
 
-def make_model(config):
+def make_model(config, kind=transformers.AutoModelForCausalLM):
     """A model with random weights that are large enough for attention and losses to be far from uniform."""
     generator = torch.Generator().manual_seed(7)
     # eager: the other attentions leave Gemma 2's cap of scores out
-    model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager").float().eval()
+    make = kind.from_config if kind is transformers.AutoModelForCausalLM else kind._from_config
+    model = make(config, attn_implementation="eager").float().eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            is_norm = "norm" in name or ".ln_" in name
+            is_norm = "norm" in name.lower() or ".ln_" in name
             scale = 0.1 if is_norm or name.endswith("bias") else 0.25
             parameter.copy_(torch.randn(parameter.shape, generator=generator) * scale)
             if is_norm and not name.endswith("bias") and "gemma" not in config.model_type:
@@ -156,9 +157,9 @@ def write_expected(folder, model, examples):
                dict(examples=examples, prompt=prompt, greedy=greedy(model, prompt, 16)))
 
 
-def attach_lora(model):
+def attach_lora(model, **changes):
     torch.manual_seed(11)
-    adapted = peft.get_peft_model(model, peft.LoraConfig(**LORA))
+    adapted = peft.get_peft_model(model, peft.LoraConfig(**{**LORA, **changes}))
     generator = torch.Generator().manual_seed(12)
     with torch.no_grad():
         for name, parameter in adapted.named_parameters():
@@ -256,6 +257,46 @@ def make_families(output):
         write_expected(folder, adapted, examples)
         write_json(folder / "training.json", dict(options=TRAINING, batches=batches, full=train(make(), batches),
                                                   lora=train(attach_lora(make()), batches)))
+
+
+def make_bert(output):
+    """The encoder's hidden states, and the head of its pretraining: logits, loss and gradients where tokens are masked."""
+    config = transformers.BertConfig(
+        vocab_size=VOCABULARY, hidden_size=32, intermediate_size=56, num_hidden_layers=2, num_attention_heads=4,
+        max_position_embeddings=64, pad_token_id=0)
+    examples = make_examples(3, LENGTHS)
+    model = make_model(config, transformers.BertModel)
+    folder = output / "bert"
+    model.save_pretrained(folder)
+    hidden = torch.cat([model(torch.tensor([e["tokens"]])).last_hidden_state[0].detach() for e in examples])
+    save_file({"hidden": hidden}, folder / "expected.safetensors")
+    write_json(folder / "expected.json", dict(examples=examples))
+
+    model = make_model(config, transformers.BertForMaskedLM)
+    folder = output / "bert-masked"
+    model.save_pretrained(folder)
+    (folder / "generation_config.json").unlink(missing_ok=True)
+    for case, adapted in ((folder, model), (output / "bert-masked-lora", None)):
+        if adapted is None:
+            adapted = attach_lora(model, target_modules=["query", "value", "intermediate.dense"], task_type=None)
+            adapted.save_pretrained(case)
+            (case / "README.md").unlink(missing_ok=True)
+        adapted.zero_grad()
+        logits, total = [], 0.0
+        for example in examples:
+            tokens, targets = torch.tensor(example["tokens"]), torch.tensor(example["targets"], dtype=torch.bool)
+            masked = tokens.masked_fill(targets, 3)
+            out = adapted(input_ids=masked[None]).logits[0].float()
+            loss = torch.nn.functional.cross_entropy(out[targets], tokens[targets], reduction="sum")
+            loss.backward()
+            logits.append(out.detach())
+            total += loss.item()
+        tensors = {"logits": torch.cat(logits), "loss": torch.tensor([total])}
+        for name, parameter in adapted.named_parameters():
+            if parameter.requires_grad:
+                tensors["grad." + name.replace(".default.", ".")] = parameter.grad.clone()
+        save_file(tensors, case / "expected.safetensors")
+        write_json(case / "expected.json", dict(examples=examples, mask=3))
 
 
 def make_lora(output):
@@ -378,6 +419,7 @@ def main():
         make_small(made)
         make_lora(made)
         make_families(made)
+        make_bert(made)
         make_training(made)
         make_regularized(made)
         make_smollm2(made, arguments.smollm2)

@@ -22,6 +22,7 @@ std::span<const Family> QwenFamilies();
 std::span<const Family> GemmaFamilies();
 std::span<const Family> PhiFamilies();
 std::span<const Family> Gpt2Families();
+std::span<const Family> BertFamilies();
 
 // Shared by those that have Llama's layout.
 
@@ -35,6 +36,8 @@ struct Defaults {
 };
 // vocab_size, hidden_size, ... and the names of Llama's parameters.
 void ReadLlamaLayout(FieldReader& fields, const Defaults& defaults, ModelConfig* config);
+// pad_token_id. null: none. One outside the vocabulary marks nothing.
+std::optional<int64_t> ReadPaddingToken(FieldReader& fields, std::optional<int64_t> otherwise);
 // One rope for all layers. partial: whether a part of a head may be rotated.
 Status ReadRope(FieldReader& fields, double theta, bool partial, ModelConfig* config);
 // hidden_act or what the family calls it.

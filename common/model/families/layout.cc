@@ -23,7 +23,8 @@ ModelNames LlamaNames() {
   return names;
 }
 
-// null: none. One outside the vocabulary marks nothing.
+}  // namespace
+
 std::optional<int64_t> ReadPaddingToken(FieldReader& fields, std::optional<int64_t> otherwise) {
   if (!fields.object().contains("pad_token_id")) return otherwise;
   if (!fields.Has("pad_token_id")) return std::nullopt;
@@ -31,8 +32,6 @@ std::optional<int64_t> ReadPaddingToken(FieldReader& fields, std::optional<int64
   fields.Integer("pad_token_id", token, -1, int64_t{1} << 40);
   return token < 0 ? std::nullopt : std::optional(token);
 }
-
-}  // namespace
 
 void ReadLlamaLayout(FieldReader& fields, const Defaults& defaults, ModelConfig* config) {
   config->names = LlamaNames();

@@ -345,7 +345,8 @@ TEST(LinearCrossEntropy, ChunksMatchTheWholeMatrix) {
                                            targets, {}, at::Reduction::Sum);
   expected.backward();
   at::Tensor weight_gradient = at::empty({vocabulary, 4});
-  const HeadLoss got = LinearCrossEntropy(hidden, weight, targets, true, weight_gradient);
+  const HeadLoss got = LinearCrossEntropy(
+      hidden, weight, targets, {.hidden_gradient = true, .weight_gradient = weight_gradient});
   EXPECT_LT(Error(got.loss, expected.detach()), GemmIsFast() ? 1e-6 : 1e-5);
   // MKL, which lesser processors use, is less exact in sums of this length.
   EXPECT_LT(Error(got.hidden_gradient, wide_hidden.grad()), GemmIsFast() ? 1e-5 : 2e-3);

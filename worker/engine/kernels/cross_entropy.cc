@@ -69,36 +69,38 @@ at::Tensor CapLogits(const at::Tensor& logits, double cap) {
 }
 
 HeadLoss LinearCrossEntropy(const at::Tensor& hidden, const at::Tensor& weight,
-                            const at::Tensor& targets, bool want_hidden_gradient,
-                            const at::Tensor& weight_gradient, double softcap) {
+                            const at::Tensor& targets, const HeadOptions& options) {
   const int64_t rows = hidden.size(0), vocabulary = weight.size(0);
   const int64_t chunk = LogitRows(rows, vocabulary, hidden.device());  // their buffer is reused
-  const bool gradient = want_hidden_gradient || weight_gradient.defined();
+  const at::Tensor &by_weight = options.weight_gradient, &by_bias = options.bias_gradient;
+  const bool gradient = options.hidden_gradient || by_weight.defined() || by_bias.defined();
   HeadLoss result;
-  if (want_hidden_gradient) result.hidden_gradient = at::empty_like(hidden);
+  if (options.hidden_gradient) result.hidden_gradient = at::empty_like(hidden);
   at::Tensor total = at::zeros({}, hidden.options().dtype(at::kDouble));
-  if (rows == 0 && weight_gradient.defined()) weight_gradient.zero_();
+  if (rows == 0 && by_weight.defined()) by_weight.zero_();
+  if (by_bias.defined()) by_bias.zero_();
   const at::Tensor buffer = at::empty({chunk, vocabulary}, hidden.options());
   for (int64_t begin = 0; begin < rows; begin += chunk) {
     const int64_t count = std::min(chunk, rows - begin);
     const at::Tensor part = hidden.narrow(0, begin, count);
     at::Tensor logits = buffer.narrow(0, 0, count);
     MatMul(logits, part, weight.t());
+    if (options.bias.defined()) logits.add_(options.bias);
     at::Tensor slope;  // of the cap
-    if (softcap > 0) {
-      logits = CapLogits(logits, softcap);
-      if (gradient) slope = 1 - (logits / softcap).square_();
+    if (options.softcap > 0) {
+      logits = CapLogits(logits, options.softcap);
+      if (gradient) slope = 1 - (logits / options.softcap).square_();
     }
     total.add_(ChunkLoss(logits, targets.narrow(0, begin, count), gradient));
     if (!gradient) continue;
     if (slope.defined()) logits.mul_(slope);
-    if (weight_gradient.defined()) {
-      MatMulToFloat(weight_gradient, logits.to(hidden.scalar_type()).t(), part,
-                    /*accumulate=*/begin > 0);
+    if (by_bias.defined()) by_bias.add_(logits.sum(0, /*keepdim=*/false, at::kFloat));
+    logits = logits.to(hidden.scalar_type());
+    if (by_weight.defined()) {
+      MatMulToFloat(by_weight, logits.t(), part, /*accumulate=*/begin > 0);
     }
-    if (want_hidden_gradient) {
-      MatMul(result.hidden_gradient.narrow(0, begin, count), logits.to(hidden.scalar_type()),
-             weight);
+    if (options.hidden_gradient) {
+      MatMul(result.hidden_gradient.narrow(0, begin, count), logits, weight);
     }
   }
   result.loss = total.to(at::kFloat);

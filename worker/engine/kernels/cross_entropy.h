@@ -19,10 +19,16 @@ struct HeadLoss {
   at::Tensor hidden_gradient;  // [N, H] like hidden; undefined unless asked
 };
 
-// hidden [N, H] and weight [V, H] of one dtype, targets int64 [N] within [0, V). weight_gradient,
-// where defined, is float32 [V, H] and is overwritten. softcap: see CapLogits.
+struct HeadOptions {
+  at::Tensor bias;     // [V], of the logits; may be undefined
+  double softcap = 0;  // see CapLogits
+  bool hidden_gradient = false;
+  // float32 [V, H] and [V], which are overwritten; undefined: not wanted.
+  at::Tensor weight_gradient, bias_gradient;
+};
+
+// hidden [N, H] and weight [V, H] of one dtype, targets int64 [N] within [0, V).
 HeadLoss LinearCrossEntropy(const at::Tensor& hidden, const at::Tensor& weight,
-                            const at::Tensor& targets, bool want_hidden_gradient,
-                            const at::Tensor& weight_gradient, double softcap = 0);
+                            const at::Tensor& targets, const HeadOptions& options);
 
 }  // namespace attune::engine::kernels

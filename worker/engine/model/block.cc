@@ -26,6 +26,7 @@ Norm MakeNorm(const ModelConfig& config, int64_t index, const std::string& name,
 Block::Block(const ModelConfig& config, int64_t index, const at::TensorOptions& weights)
     : index_(index),
       gated_(config.gated),
+      post_norm_(config.post_norm),
       activation_(config.activation),
       qkv_(MakeProjection(config, index, ProjectionKind::kQkv, weights)),
       attention_out_(MakeProjection(config, index, ProjectionKind::kAttentionOut, weights)),
@@ -75,22 +76,30 @@ PlacedProjection Block::Placed(ProjectionKind kind, const SharedContext& context
           (static_cast<uint32_t>(index_) * 4 + place) * Projection::kPartsMost};
 }
 
+at::Tensor Block::Into(ProjectionKind kind, const at::Tensor& x, const Norm& norm,
+                       const SharedContext& context) const {
+  return post_norm_ ? Linear(x, Placed(kind, context))
+                    : NormedLinear(x, norm, Placed(kind, context));
+}
+
 at::Tensor Block::AddAttention(const at::Tensor& x, const at::Tensor& attended,
                                const SharedContext& context) const {
   const PlacedProjection out = Placed(ProjectionKind::kAttentionOut, context);
+  if (post_norm_) return Normalize(Linear(attended, out, x), attention_norm_);
   if (!attention_after_norm_) return Linear(attended, out, x);
   return Normalize(Linear(attended, out), attention_after_norm_, x);
 }
 
 at::Tensor Block::AddMlp(const at::Tensor& x, const SharedContext& context) const {
-  const at::Tensor in = NormedLinear(x, mlp_norm_, Placed(ProjectionKind::kMlpIn, context));
+  const at::Tensor in = Into(ProjectionKind::kMlpIn, x, mlp_norm_, context);
   const PlacedProjection out = Placed(ProjectionKind::kMlpOut, context);
+  if (post_norm_) return Normalize(ActivatedLinear(in, activation_, gated_, out, x), mlp_norm_);
   if (!mlp_after_norm_) return ActivatedLinear(in, activation_, gated_, out, x);
   return Normalize(ActivatedLinear(in, activation_, gated_, out), mlp_after_norm_, x);
 }
 
 at::Tensor Block::Compute(const at::Tensor& x, const SharedContext& context) const {
-  const at::Tensor qkv = NormedLinear(x, attention_norm_, Placed(ProjectionKind::kQkv, context));
+  const at::Tensor qkv = Into(ProjectionKind::kQkv, x, attention_norm_, context);
   return AddMlp(AddAttention(x, attention_.Forward(qkv, context), context), context);
 }
 
@@ -102,7 +111,7 @@ at::Tensor Block::Forward(const at::Tensor& x, const SharedContext& context) con
 
 at::Tensor Block::Extend(const at::Tensor& x, const SharedContext& context, const LayerCache& cache,
                          int64_t length) const {
-  const at::Tensor qkv = NormedLinear(x, attention_norm_, Placed(ProjectionKind::kQkv, context));
+  const at::Tensor qkv = Into(ProjectionKind::kQkv, x, attention_norm_, context);
   return AddMlp(AddAttention(x, attention_.Extend(qkv, *context, cache, length), context), context);
 }
 

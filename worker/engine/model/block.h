@@ -38,6 +38,9 @@ class Block {
   }
 
  private:
+  // What a half's first projection makes of its input.
+  at::Tensor Into(ProjectionKind kind, const at::Tensor& x, const Norm& norm,
+                  const SharedContext& context) const;
   at::Tensor Compute(const at::Tensor& x, const SharedContext& context) const;
   at::Tensor AddAttention(const at::Tensor& x, const at::Tensor& attended,
                           const SharedContext& context) const;
@@ -47,11 +50,11 @@ class Block {
   PlacedProjection Placed(ProjectionKind kind, const SharedContext& context) const;
 
   int64_t index_;
-  bool gated_;
+  bool gated_, post_norm_;
   Activation activation_;
   Projection qkv_, attention_out_, mlp_in_, mlp_out_;
   SelfAttention attention_;
-  Norm attention_norm_, mlp_norm_;              // before each half
+  Norm attention_norm_, mlp_norm_;  // before each half, or behind the sum with it (post_norm_)
   Norm attention_after_norm_, mlp_after_norm_;  // of its output; may be none
 };
 

@@ -25,12 +25,13 @@ struct PackedBatch {
   std::vector<int64_t>
       offsets;  // [E + 1]: example e is rows offsets[e] .. offsets[e + 1]; attention stays in it
   std::vector<uint32_t> examples;  // [E]: their numbers in the dataset, which dropout follows
-  at::Tensor target_rows;          // int64 [N]: rows whose next token is a target
-  at::Tensor targets;              // int64 [N]: those tokens
+  at::Tensor target_rows;          // int64 [N]: rows of which a token is to be predicted
+  at::Tensor targets;  // int64 [N]: those tokens: the next ones, or of masked rows their own
 };
 
 // What a model makes of a batch.
 struct Measurement {
+  // Undefined for an encoder without a head.
   at::Tensor losses;     // float32 [N]: negative log likelihood of each target
   at::Tensor entropies;  // float32 [T]: of what may follow each row, in nats
   at::Tensor hidden;     // [T, H]: after the final norm

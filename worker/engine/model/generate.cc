@@ -66,11 +66,15 @@ at::Tensor Transformer::NextLogits(const std::vector<int64_t>& tokens,
   const std::shared_ptr<ForwardContext> context = MakeContext({0, count}, positions, length);
   at::Tensor x = Inputs(at::tensor(tokens, at::kLong).to(device_), positions, nullptr);
   for (size_t i = 0; i < layers_.size(); ++i) x = layers_[i].Extend(x, context, cache[i], length);
-  return LogitsOf(norm_.Forward(x.narrow(0, count - 1, 1).contiguous())).cpu();
+  return LogitsOf(Normalized(x.narrow(0, count - 1, 1).contiguous())).cpu();
 }
 
 Status Transformer::Generate(const std::vector<uint32_t>& prompt, const GenerateOptions& options,
                              const std::function<bool(uint32_t)>& on_token) {
+  if (config_.head != HeadKind::kNextToken) {
+    return InvalidArgument("the architecture " + config_.architecture +
+                           " is an encoder, which generates no text");
+  }
   ATTUNE_RETURN_IF_ERROR(CheckRequest(prompt, options, config_.vocabulary_size));
   try {
     at::NoGradGuard no_grad;

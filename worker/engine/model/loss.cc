@@ -41,14 +41,14 @@ struct EmbedNode : autograd::Node {
 
 struct HeadLossNode : autograd::Node {
   const Norm* norm = nullptr;
-  at::Tensor rows, row_index;      // the target rows
-  Norm::Statistics statistics;     // of them
-  at::Tensor normalized_gradient;  // of the loss, by the norm's output
-  at::Tensor head_gradient;        // float32, undefined when the head is frozen
+  at::Tensor rows, row_index;               // the target rows
+  Norm::Statistics statistics;              // of them
+  at::Tensor normalized_gradient;           // of the loss, by the norm's output
+  at::Tensor head_gradient, bias_gradient;  // float32, undefined when they are frozen
   std::shared_ptr<TiedGradient> tied;
   int64_t tokens = 0;
 
-  // Outputs: by x, head unless it is tied (see TiedGradient), and norm.
+  // Outputs: by x, head unless it is tied (see TiedGradient), bias if it trains, and norm.
   autograd::variable_list apply(autograd::variable_list&& gradients) override {
     TORCH_CHECK(rows.defined(), "backward ran twice through the loss without retain_graph");
     at::NoGradGuard no_grad;
@@ -63,6 +63,7 @@ struct HeadLossNode : autograd::Node {
       }
       if (release_) head_gradient.reset();
     }
+    if (bias_gradient.defined()) result.push_back(bias_gradient * scale);
     if (!normalized_gradient.defined()) {
       result.resize(num_outputs());
       return result;
@@ -79,7 +80,9 @@ struct HeadLossNode : autograd::Node {
   // The engine releases after apply; only then may apply reuse the large gradient in place.
   void will_release_variables() override { release_ = true; }
   void release_variables() override {
-    for (at::Tensor* tensor : {&rows, &normalized_gradient, &head_gradient}) tensor->reset();
+    for (at::Tensor* tensor : {&rows, &normalized_gradient, &head_gradient, &bias_gradient}) {
+      tensor->reset();
+    }
   }
   std::string name() const override { return "HeadLoss"; }
 
@@ -118,36 +121,41 @@ void CheckTargets(const PackedBatch& batch, int64_t vocabulary) {
       "a target token is outside the vocabulary of ", vocabulary);
 }
 
-at::Tensor HeadLossSum(const at::Tensor& x, const Norm& norm, const at::Tensor& head,
-                       double softcap, const PackedBatch& batch,
+at::Tensor HeadLossSum(const at::Tensor& x, const OutputHead& head, const PackedBatch& batch,
                        const std::shared_ptr<TiedGradient>& tied) {
-  CheckTargets(batch, head.size(0));
-  const std::vector<at::Tensor> norm_parameters = norm.Trainable();
+  CheckTargets(batch, head.weight.size(0));
+  const std::vector<at::Tensor> norm_parameters = head.norm.Trainable();
+  const bool bias_trains = head.bias.defined() && head.bias.requires_grad();
   autograd::variable_list inputs = {x};
-  if (tied == nullptr) inputs.push_back(head);
+  if (tied == nullptr) inputs.push_back(head.weight);
+  if (bias_trains) inputs.push_back(head.bias);
   inputs.insert(inputs.end(), norm_parameters.begin(), norm_parameters.end());
-  const bool records = at::GradMode::is_enabled() &&
-                       (autograd::any_variable_requires_grad(inputs) || head.requires_grad());
-  const bool wants_hidden = records && (x.requires_grad() || !norm_parameters.empty());
+  const bool records =
+      at::GradMode::is_enabled() &&
+      (autograd::any_variable_requires_grad(inputs) || head.weight.requires_grad());
   at::NoGradGuard no_grad;
   const at::Tensor rows = x.detach().index_select(0, batch.target_rows);
   Norm::Statistics statistics;
-  const at::Tensor normalized = norm.Forward(rows, &statistics);
-  at::Tensor head_gradient;
-  if (records && head.requires_grad()) {
-    head_gradient = at::empty(head.sizes(), head.options().dtype(at::kFloat).requires_grad(false));
+  const at::Tensor normalized = head.norm.Forward(rows, &statistics);
+  kernels::HeadOptions options{.softcap = head.softcap};
+  if (head.bias.defined()) options.bias = head.bias.detach().to(x.scalar_type());
+  options.hidden_gradient = records && (x.requires_grad() || !norm_parameters.empty());
+  const auto floats = head.weight.options().dtype(at::kFloat).requires_grad(false);
+  if (records && head.weight.requires_grad()) {
+    options.weight_gradient = at::empty(head.weight.sizes(), floats);
   }
-  kernels::HeadLoss result =
-      kernels::LinearCrossEntropy(normalized, head.detach().to(x.scalar_type()), batch.targets,
-                                  wants_hidden, head_gradient, softcap);
+  if (records && bias_trains) options.bias_gradient = at::empty(head.bias.sizes(), floats);
+  kernels::HeadLoss result = kernels::LinearCrossEntropy(
+      normalized, head.weight.detach().to(x.scalar_type()), batch.targets, options);
   if (records) {
     auto node = std::shared_ptr<HeadLossNode>(new HeadLossNode(), autograd::deleteNode);
-    node->norm = &norm;
+    node->norm = &head.norm;
     node->rows = rows;
     node->row_index = batch.target_rows;
     node->statistics = statistics;
     node->normalized_gradient = result.hidden_gradient;
-    node->head_gradient = head_gradient;
+    node->head_gradient = options.weight_gradient;
+    node->bias_gradient = options.bias_gradient;
     node->tied = tied;
     node->tokens = x.size(0);
     node->set_next_edges(autograd::collect_next_edges(inputs));

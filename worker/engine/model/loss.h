@@ -33,9 +33,15 @@ at::Tensor Embed(const at::Tensor& tokens, const Embedding& embedding, at::Scala
 // wait for all that is queued: MakeBatch has looked.
 void CheckTargets(const PackedBatch& batch, int64_t vocabulary);
 
-// Sum of negative log likelihoods at the batch's target rows of x [T, H]. softcap: of the logits.
-at::Tensor HeadLossSum(const at::Tensor& x, const Norm& norm, const at::Tensor& head,
-                       double softcap, const PackedBatch& batch,
+// The end of a model: norm, output projection, its bias (may be undefined), cap of the logits.
+struct OutputHead {
+  const Norm& norm;
+  const at::Tensor& weight;  // [V, H]
+  const at::Tensor& bias;    // [V]
+  double softcap = 0;
+};
+// Sum of negative log likelihoods at the batch's target rows of x [T, H].
+at::Tensor HeadLossSum(const at::Tensor& x, const OutputHead& head, const PackedBatch& batch,
                        const std::shared_ptr<TiedGradient>& tied);
 
 }  // namespace attune::engine

@@ -13,12 +13,13 @@ namespace {
 
 // Log probabilities of what may follow some rows, a chunk of rows at a time.
 template <typename Take>
-void ForLogProbabilities(const at::Tensor& rows, const at::Tensor& weight, double softcap,
-                         Take take) {
+void ForLogProbabilities(const at::Tensor& rows, const at::Tensor& weight, const at::Tensor& bias,
+                         double softcap, Take take) {
   const int64_t chunk = kernels::LogitRows(rows.size(0), weight.size(0), rows.device());
   for (int64_t begin = 0; begin < rows.size(0); begin += chunk) {
     const int64_t count = std::min(chunk, rows.size(0) - begin);
     at::Tensor logits = kernels::MatMul(rows.narrow(0, begin, count), weight.t()).to(at::kFloat);
+    if (bias.defined()) logits.add_(bias);
     logits = kernels::CapLogits(logits, softcap);
     logits.sub_(at::logsumexp(logits, {1}, /*keepdim=*/true));
     take(begin, count, logits);
@@ -31,8 +32,9 @@ Measurement Transformer::Measure(const PackedBatch& batch, bool every_row) {
   at::NoGradGuard no_grad;
   CheckTargets(batch, config_.vocabulary_size);
   at::Tensor x = Hidden(batch, nullptr);
+  if (config_.head == HeadKind::kNone) return {.hidden = x};
   if (!every_row) x = x.index_select(0, batch.target_rows);
-  const at::Tensor rows = norm_.Forward(x);
+  const at::Tensor rows = Normalized(x);
   // The token that each row is to predict; where none is, any: its loss is not taken.
   at::Tensor next = batch.targets;
   if (every_row) {
@@ -43,11 +45,11 @@ Measurement Transformer::Measure(const PackedBatch& batch, bool every_row) {
   const auto floats = rows.options().dtype(at::kFloat);
   at::Tensor losses = at::empty({rows.size(0)}, floats);
   if (every_row) {
-    out.hidden = rows;
+    out.hidden = config_.head == HeadKind::kMaskedToken ? x : rows;
     out.entropies = at::empty({rows.size(0)}, floats);
   }
   ForLogProbabilities(
-      rows, head().detach().to(dtype_), config_.logit_softcap,
+      rows, head().detach().to(dtype_), head_bias_, config_.logit_softcap,
       [&](int64_t begin, int64_t count, at::Tensor& log_probability) {
         const at::Tensor index = next.narrow(0, begin, count).unsqueeze(1);
         losses.narrow(0, begin, count).copy_(log_probability.gather(1, index).squeeze(1).neg());

@@ -28,17 +28,35 @@ Transformer::Transformer(ModelConfig config, const LoadOptions& options)
   if (config_.learned_positions()) {
     positions_ = at::empty({config_.max_positions, config_.hidden_size}, weights);
   }
-  norm_ = Norm(config_.norm, config_.norm_eps, config_.hidden_size, config_.names.norm, device_);
+  if (config_.token_types > 0) {
+    token_types_ = at::empty({config_.token_types, config_.hidden_size}, weights);
+  }
+  const auto norm = [&](const std::string& name) {
+    if (name.empty()) return Norm();
+    return Norm(config_.norm, config_.norm_eps, config_.hidden_size, name, device_);
+  };
+  const auto square = [&](const std::string& name) {
+    const int64_t size = config_.hidden_size;
+    if (name.empty()) return Projection();
+    return Projection({{name, size, size, /*bias=*/true}}, /*transposed=*/false, weights);
+  };
+  embedding_norm_ = norm(config_.names.embedding_norm);
+  const bool masked = config_.head == HeadKind::kMaskedToken;
+  norm_ = norm(masked ? config_.names.transform_norm : config_.names.norm);
+  transform_ = square(config_.names.transform);
+  pooler_ = square(config_.names.pooler);
+  if (masked) head_bias_ = at::empty({config_.vocabulary_size}, weights);
   layers_.reserve(static_cast<size_t>(config_.layers));
   for (int64_t i = 0; i < config_.layers; ++i) layers_.emplace_back(config_, i, weights);
   TrainBase(!options.frozen);
 }
 
 void Transformer::TrainBase(bool trains) {
-  for (at::Tensor* tensor : {&embed_, &positions_, &head_}) {
+  for (at::Tensor* tensor : {&embed_, &positions_, &token_types_, &head_, &head_bias_}) {
     if (tensor->defined()) *tensor = tensor->detach().requires_grad_(trains);
   }
-  norm_.TrainBase(trains);
+  for (Norm* norm : {&embedding_norm_, &norm_}) norm->TrainBase(trains);
+  transform_.TrainBase(trains);
   for (Block& layer : layers_) layer.TrainBase(trains);
 }
 
@@ -46,8 +64,13 @@ NamedTensors Transformer::BaseParameters() const {
   NamedTensors all;
   all.emplace_back(config_.names.embedding + ".weight", embed_);
   if (positions_.defined()) all.emplace_back(config_.names.positions + ".weight", positions_);
+  if (token_types_.defined()) all.emplace_back(config_.names.token_types + ".weight", token_types_);
+  embedding_norm_.AppendTo(&all);
   for (const Block& layer : layers_) layer.AppendTo(&all);
+  pooler_.AppendTo(&all);
+  transform_.AppendTo(&all);
   norm_.AppendTo(&all);
+  if (head_bias_.defined()) all.emplace_back(config_.names.head_bias, head_bias_);
   if (head_.defined()) all.emplace_back(config_.names.head + ".weight", head_);
   return all;
 }
@@ -61,7 +84,9 @@ void Transformer::AttachLora(LoraConfig config) {
     }
   }
   embed_ = embed_.to(dtype_);
-  if (positions_.defined()) positions_ = positions_.to(dtype_);
+  for (at::Tensor* tensor : {&positions_, &token_types_}) {
+    if (tensor->defined()) *tensor = tensor->to(dtype_);
+  }
   if (head_.defined()) head_ = head_.to(dtype_);
   lora_ = std::move(config);
 }
@@ -182,27 +207,52 @@ at::Tensor Transformer::Hidden(const PackedBatch& batch,
 
 at::Tensor Transformer::Inputs(const at::Tensor& tokens, const at::Tensor& positions,
                                const std::shared_ptr<TiedGradient>& tied) const {
-  const at::Tensor x =
+  at::Tensor x =
       Embed(tokens, {embed_, config_.embedding_scale, config_.padding_token}, dtype_, tied);
-  return positions_.defined() ? x + Embed(positions, {positions_, 1, std::nullopt}, dtype_, nullptr)
-                              : x;
+  if (token_types_.defined()) {
+    x = x + Embed(at::zeros_like(tokens), {token_types_, 1, std::nullopt}, dtype_, nullptr);
+  }
+  if (positions_.defined()) {
+    x = x + Embed(positions, {positions_, 1, std::nullopt}, dtype_, nullptr);
+  }
+  return embedding_norm_ ? Normalize(x, embedding_norm_) : x;
+}
+
+at::Tensor Transformer::Transformed(const at::Tensor& rows) const {
+  if (config_.head != HeadKind::kMaskedToken) return rows;
+  const PlacedProjection transform{transform_, std::make_shared<ForwardContext>(), 0};
+  return Activated(Linear(rows, transform), config_.activation);
+}
+
+at::Tensor Transformer::Normalized(const at::Tensor& rows) const {
+  const at::Tensor transformed = Transformed(rows);
+  return norm_ ? norm_.Forward(transformed) : transformed;
 }
 
 at::Tensor Transformer::LogitsOf(const at::Tensor& normalized) const {
-  const at::Tensor logits = kernels::MatMul(normalized, head().detach().to(dtype_).t());
-  return kernels::CapLogits(logits.to(at::kFloat), config_.logit_softcap);
+  at::Tensor logits = kernels::MatMul(normalized, head().detach().to(dtype_).t()).to(at::kFloat);
+  if (head_bias_.defined()) logits.add_(head_bias_.detach());
+  return kernels::CapLogits(logits, config_.logit_softcap);
 }
 
 at::Tensor Transformer::LossSum(const PackedBatch& batch) {
+  TORCH_CHECK(config_.head != HeadKind::kNone, config_.architecture,
+              " has no head, so there is no loss to take");
   std::shared_ptr<TiedGradient> tied;
   if (config_.tied_embeddings && embed_.requires_grad()) tied = std::make_shared<TiedGradient>();
-  const at::Tensor x = Hidden(batch, tied);
-  return HeadLossSum(x, norm_, head(), config_.logit_softcap, batch, tied);
+  at::Tensor x = Hidden(batch, tied);
+  const OutputHead output{norm_, head(), head_bias_, config_.logit_softcap};
+  if (config_.head == HeadKind::kNextToken) return HeadLossSum(x, output, batch, tied);
+  // Of the target rows alone, which are all that the transform is for.
+  PackedBatch rows = batch;
+  x = Transformed(x.index_select(0, batch.target_rows));
+  rows.target_rows = at::arange(batch.target_rows.size(0), batch.target_rows.options());
+  return HeadLossSum(x, output, rows, tied);
 }
 
 at::Tensor Transformer::Logits(const PackedBatch& batch, const at::Tensor& rows) {
   at::NoGradGuard no_grad;
-  return LogitsOf(norm_.Forward(Hidden(batch, nullptr).index_select(0, rows)));
+  return LogitsOf(Normalized(Hidden(batch, nullptr).index_select(0, rows)));
 }
 
 }  // namespace attune::engine

@@ -59,6 +59,9 @@ class Transformer final : public CausalLM {
   // Embeddings of tokens and of learned positions.
   at::Tensor Inputs(const at::Tensor& tokens, const at::Tensor& positions,
                     const std::shared_ptr<TiedGradient>& tied) const;
+  // Of the last layer's rows: what norm_ is to read, and what it makes of them.
+  at::Tensor Transformed(const at::Tensor& rows) const;
+  at::Tensor Normalized(const at::Tensor& rows) const;
   // float32 logits of normalised rows; no gradient.
   at::Tensor LogitsOf(const at::Tensor& normalized) const;
   at::Tensor Hidden(const PackedBatch& batch, const std::shared_ptr<TiedGradient>& tied);
@@ -72,9 +75,13 @@ class Transformer final : public CausalLM {
   at::ScalarType dtype_;  // of the computation
   bool activation_checkpointing_;
   std::vector<RopeTable> ropes_;
-  at::Tensor embed_, head_;  // head_ is undefined when tied
-  at::Tensor positions_;     // learned ones, where it has them
-  Norm norm_;
+  at::Tensor embed_, head_;             // head_ is undefined when tied
+  at::Tensor positions_, token_types_;  // learned ones, where it has them
+  Norm embedding_norm_;
+  Norm norm_;             // before the output projection; of an encoder without one none
+  Projection transform_;  // of masked tokens, before norm_
+  Projection pooler_;     // kept, not used
+  at::Tensor head_bias_;
   std::vector<Block> layers_;
   std::optional<LoraConfig> lora_;
   bool training_ = false;

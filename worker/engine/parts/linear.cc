@@ -77,4 +77,18 @@ at::Tensor ActivatedLinear(const at::Tensor& x, Activation activation, bool gate
   return Project("ActivatedLinear", x, std::move(source), to, residual);
 }
 
+at::Tensor Activated(const at::Tensor& x, Activation activation) {
+  at::Tensor out;
+  {
+    at::NoGradGuard no_grad;
+    out = kernels::Activate(x.detach(), activation, /*gated=*/false);
+  }
+  if (!Records({x})) return out;
+  Record("Activated", out, {x},
+         [x = x.detach(), activation](const at::Tensor& dy, const std::function<bool(size_t)>&) {
+           return Tensors{kernels::ActivateBackward(dy, x, activation, /*gated=*/false)};
+         });
+  return out;
+}
+
 }  // namespace attune::engine

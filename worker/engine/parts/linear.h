@@ -32,4 +32,7 @@ at::Tensor Linear(const at::Tensor& x, const PlacedProjection& to, const at::Ten
 at::Tensor ActivatedLinear(const at::Tensor& x, Activation activation, bool gated,
                            const PlacedProjection& to, const at::Tensor& residual = {});
 
+// activation(x); see kernels::Activate.
+at::Tensor Activated(const at::Tensor& x, Activation activation);
+
 }  // namespace attune::engine

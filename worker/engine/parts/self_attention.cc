@@ -27,7 +27,8 @@ SelfAttention::SelfAttention(const ModelConfig& config, int64_t layer, const at:
              .dim = config.head_dim,
              .scale = config.attention_scale,
              .window = config.windows[static_cast<size_t>(layer)],
-             .softcap = config.attention_softcap} {
+             .softcap = config.attention_softcap,
+             .causal = config.causal} {
   if (!config.learned_positions()) rope_ = config.rope_of[static_cast<size_t>(layer)];
   const auto norm = [&](const std::string& name) {
     if (name.empty()) return Norm();
