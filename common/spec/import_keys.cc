@@ -16,10 +16,13 @@ const std::vector<SpecKey>& Table() {
       {"mapping.conversations", "column", "as it stands",
        "The same as ShareGPT writes it, with `from` and `value`."},
       {"mapping.tools", "column", "as it stands",
-       "The tools of the messages, or of prompt and completion."},
+       "The tools of the messages, of prompt and completion, or of a preference pair."},
       {"mapping.prompt", "column or text", "as it stands",
        "What is given: a column, or a text with columns in braces."},
       {"mapping.completion", "column or text", "as it stands", "What is learned after it."},
+      {"mapping.chosen", "column or text", "as it stands",
+       "Of a preference pair (with `prompt`, where it has one): the better answer,"},
+      {"mapping.rejected", "column or text", "as it stands", "and the worse one."},
       {"mapping.instruction", "column or text", "as it stands",
        "What the user says in a conversation of two turns,"},
       {"mapping.input", "column or text", "as it stands", "with this below it,"},
@@ -59,11 +62,11 @@ std::string ImportMarkdown() {
          "win over the spec.\n\n"
          "```yaml\nmapping:\n  prompt: \"{context}\\n\\n{question}\"\n  completion: answer\n```\n\n"
          "What a mapping makes is one shape: `messages`, `conversations`, `prompt` and "
-         "`completion`, `instruction`, `input` and\n`output`, or `text`. Keys of that shape that "
-         "are not mapped are taken as they stand, and so is metadata; other columns\nare ignored. "
-         "A "
-         "row without a column that is mapped is rejected. A text takes strings, numbers and "
-         "booleans; a null is\nempty. A brace itself is written twice.\n" +
+         "`completion`, `prompt`, `chosen` and\n`rejected`, `instruction`, `input` and `output`, "
+         "or `text`. Keys of that shape that are not mapped are taken as they stand,\nand so is "
+         "metadata; other columns are ignored. A row without a column that is mapped is rejected. "
+         "A text takes strings,\nnumbers and booleans; a null is empty. A brace itself is written "
+         "twice.\n" +
          KeyTables(ImportKeys());
 }
 

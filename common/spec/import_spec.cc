@@ -23,6 +23,7 @@ const std::vector<RowShape>& Shapes() {
       new std::vector<RowShape>{{"messages", {"messages", "tools"}},
                                 {"conversations", {"conversations", "tools"}},
                                 {"prompt and completion", {"prompt", "completion", "tools"}},
+                                {"preference", {"prompt", "chosen", "rejected", "tools"}},
                                 {"instruction", {"instruction", "input", "output"}},
                                 {"text", {"text"}}};
   return *shapes;
@@ -90,7 +91,7 @@ std::string WrongShape(const v1::ImportSpec& spec) {
   std::ranges::sort(mapped);
   return "mapping makes " + Listed(mapped) +
          ", which are of no one shape: messages (tools); conversations (tools); prompt, completion "
-         "(tools); instruction, input, output; or text";
+         "(tools); prompt, chosen, rejected (tools); instruction, input, output; or text";
 }
 
 }  // namespace

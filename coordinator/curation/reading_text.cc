@@ -40,7 +40,7 @@ void AppendMessages(const Json& messages, std::string* text) {
 
 std::string ReadingText(const Json& content) {
   std::string text;
-  for (const char* key : {"messages", "prompt", "completion", "text"}) {
+  for (const char* key : {"messages", "prompt", "completion", "text", "chosen", "rejected"}) {
     const auto found = content.find(key);
     if (found == content.end()) continue;
     if (found->is_array()) AppendMessages(*found, &text);

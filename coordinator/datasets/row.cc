@@ -7,6 +7,7 @@
 #include "coordinator/curation/reading_text.h"
 #include "coordinator/datasets/instruction.h"
 #include "coordinator/datasets/messages.h"
+#include "coordinator/datasets/preference.h"
 #include "coordinator/datasets/row_json.h"
 #include "coordinator/datasets/utf8.h"
 
@@ -134,11 +135,10 @@ bool IsPair(const RowJson& row, bool allow_unlabelled) {
 
 // Of a row that is of no kind.
 Status WhyNoKind(const RowJson& row) {
-  if (row.contains("chosen") && row.contains("rejected")) {
+  if (row.contains("chosen") && row.contains("rejected") && row.contains("instruction")) {
     return InvalidArgument(
-        "a preference pair (chosen, rejected): nothing learns from preferences yet; to learn what "
-        "was chosen, map it: completion=chosen, or messages=chosen where it has the whole "
-        "conversation");
+        "chosen and rejected beside an instruction: map it: prompt=instruction, chosen=chosen, "
+        "rejected=rejected");
   }
   const std::string answer = LikelyAnswer(row);
   if (row.contains("prompt")) {
@@ -154,7 +154,8 @@ Status WhyNoKind(const RowJson& row) {
     return InvalidArgument("completion without prompt (it may be an empty string)");
   }
   return InvalidArgument(
-      "has none of: messages, prompt and completion, instruction and output, text");
+      "has none of: messages, prompt and completion, instruction and output, text, chosen and "
+      "rejected");
 }
 
 Result<RowKind> KindOf(const RowJson& row, bool allow_unlabelled) {
@@ -162,6 +163,7 @@ Result<RowKind> KindOf(const RowJson& row, bool allow_unlabelled) {
   if (IsPair(row, allow_unlabelled)) return RowKind::kPromptCompletion;
   if (HasInstruction(row)) return RowKind::kMessages;
   if (row.contains("text")) return RowKind::kText;
+  if (IsPreference(row)) return RowKind::kPreference;
   if (!allow_unlabelled) return WhyNoKind(row);
   if (row.contains("prompt")) return RowKind::kPrompt;
   return row.contains("instruction") ? RowKind::kMessages : Result<RowKind>(WhyNoKind(row));
@@ -182,6 +184,7 @@ std::string_view ShapeOf(const RowJson& row, RowKind kind) {
 Status CheckContent(const RowJson& content, bool allow_unlabelled, Row* row) {
   if (row->kind == RowKind::kMessages) return CheckChat(content, allow_unlabelled, row);
   Result<uint64_t> characters = row->kind == RowKind::kPromptCompletion ? CheckPair(content)
+                                : row->kind == RowKind::kPreference     ? CheckPreference(content)
                                 : row->kind == RowKind::kPrompt         ? CheckPrompt(content)
                                                                         : CheckText(content);
   if (!characters.ok()) return characters.status();
@@ -199,6 +202,8 @@ bool IsContentKey(RowKind kind, const std::string& key) {
       return key == "text";
     case RowKind::kPrompt:
       return key == "prompt";
+    case RowKind::kPreference:
+      return IsPreferenceKey(key);
   }
   return false;
 }
@@ -206,6 +211,7 @@ bool IsContentKey(RowKind kind, const std::string& key) {
 // Tools belong to messages alone.
 bool TakesTools(const RowJson& row, RowKind kind) {
   if (kind == RowKind::kText) return false;
+  if (kind == RowKind::kPreference) return row["chosen"].is_array();
   return kind == RowKind::kMessages || row["prompt"].is_array();
 }
 
@@ -259,6 +265,8 @@ std::string_view RowKindName(RowKind kind) {
       return "text";
     case RowKind::kPrompt:
       return "prompt";
+    case RowKind::kPreference:
+      return "preference";
   }
   return "";
 }
@@ -272,6 +280,7 @@ Result<Row> ParseRow(std::string_view line, bool allow_unlabelled, const Mapping
   ATTUNE_RETURN_IF_ERROR(ParseLists(&json));
   ATTUNE_ASSIGN_OR_RETURN(row.kind, KindOf(json, allow_unlabelled));
   row.shape = ShapeOf(json, row.kind);
+  if (row.kind == RowKind::kPreference) ReadTablePreference(&json);
   ATTUNE_ASSIGN_OR_RETURN(const RowJson content, TakeContent(json, row.kind, &row.ignored_keys));
   ATTUNE_RETURN_IF_ERROR(CheckContent(content, allow_unlabelled, &row));
   if (row.kind == RowKind::kPrompt) row.likely_answer = LikelyAnswer(json);

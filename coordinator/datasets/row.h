@@ -19,17 +19,18 @@ inline constexpr size_t kLineBytesMax = 8 << 20;
 inline constexpr size_t kNestingMax = 64;
 
 // kPrompt is a row without an answer: a prompt alone, or messages of which none is the assistant's.
-enum class RowKind { kMessages, kPromptCompletion, kText, kPrompt };
-inline constexpr size_t kRowKinds = 4;
+// Shards' indexes have their numbers.
+enum class RowKind { kMessages, kPromptCompletion, kText, kPrompt, kPreference };
+inline constexpr size_t kRowKinds = 5;
 
-// "messages", "prompt_completion", "text" or "prompt".
+// "messages", "prompt_completion", "text", "prompt" or "preference".
 std::string_view RowKindName(RowKind kind);
 
 struct Row {
   RowKind kind = RowKind::kText;
   std::string id;  // the first 32 hexadecimal digits of the SHA-256 of content with sorted keys
   std::string content;  // JSON, in the row's own order: messages, or prompt and completion, or
-                        // text; with messages also tools, if it has any
+                        // text, or prompt, chosen and rejected; with messages also tools, if any
   // How it stood there: RowKindName of its kind, or "conversations" or "instruction".
   std::string_view shape;
   uint64_t characters = 0;  // Unicode code points that a model would read
@@ -48,11 +49,12 @@ enum class LikelyAnswers {
 // A row with `messages` (or `conversations`, see FromConversations) is a conversation, else one
 // with `prompt` and `completion` (two texts or two lists of messages) is a pair, else one with
 // `instruction` and `output` is a conversation (see FromInstruction), else one with `text` is plain
-// text. Messages and conversations may be the JSON text of a list, as tables have them. With
-// allow_unlabelled what has no answer (no completion, or null or an empty one; messages without one
-// of the assistant) is a kPrompt, else refused. Errors (kInvalidArgument) say what is wrong with
-// the row in words for its author; they are valid UTF-8 whatever the bytes. mapping is applied
-// first; null: none.
+// text, else one with `chosen` and `rejected` is a preference pair (preference.h). Messages and
+// conversations may be the JSON text of a list, as tables have them, and so may a preference's.
+// With allow_unlabelled what has no answer (no completion, or null or an empty one; messages
+// without one of the assistant) is a kPrompt, else refused. Errors (kInvalidArgument) say what is
+// wrong with the row in words for its author; they are valid UTF-8 whatever the bytes. mapping is
+// applied first; null: none.
 Result<Row> ParseRow(std::string_view line, bool allow_unlabelled = false,
                      const Mapping* mapping = nullptr);
 

@@ -14,7 +14,8 @@ namespace {
 static_assert(std::endian::native == std::endian::little);
 
 constexpr std::string_view kMagic = "ATTUNIDX";
-constexpr uint32_t kFormat = 1;
+constexpr uint32_t kFormat = 2;
+constexpr uint32_t kFormatWithoutPreferences = 1;
 constexpr size_t kDigestDigits = 64;
 constexpr size_t kLineBytes = 28;
 constexpr uint64_t kIndexBytesMax = 1 << 30;
@@ -114,11 +115,13 @@ Result<ShardIndex> ParseShardIndex(std::string_view bytes) {
     return Bad();
   }
   Bytes in(content.substr(kMagic.size()));
-  if (in.Take<uint32_t>() != kFormat) return Bad();
+  const auto format = in.Take<uint32_t>();
+  if (format != kFormat && format != kFormatWithoutPreferences) return Bad();
   ShardIndex index;
   const auto keys = in.Take<uint32_t>();
   const auto lines = in.Take<uint64_t>();
-  for (uint64_t& kind : index.kinds) kind = in.Take<uint64_t>();
+  const size_t kinds = format == kFormat ? kRowKinds : kRowKinds - 1;
+  for (size_t kind = 0; kind < kinds; ++kind) index.kinds[kind] = in.Take<uint64_t>();
   index.sha256 = in.Take(kDigestDigits);
   for (uint32_t i = 0; i < keys && in.ok(); ++i) {
     const std::string key(in.Take(in.Take<uint32_t>()));

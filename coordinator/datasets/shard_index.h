@@ -4,10 +4,10 @@
 // SPLIT-HASH.jsonl, 28 bytes a line. It follows from the shard, names its checksum and carries one
 // of its own, so one that is missing or damaged is made again from the shard.
 //
-// File, little-endian: "ATTUNIDX", u32 format (1), u32 metadata keys, u64 lines, u64 lines of each
-// RowKind, the shard's sha256 (64 digits); for each metadata key u32 bytes, key, u64 lines that
-// have it; for each line u64 high and u64 low half of the id, u64 hash, u32 characters; the sha256
-// of all that (64 digits).
+// File, little-endian: "ATTUNIDX", u32 format (2), u32 metadata keys, u64 lines, u64 lines of each
+// RowKind (format 1: of all but the last, kPreference), the shard's sha256 (64 digits); for each
+// metadata key u32 bytes, key, u64 lines that have it; for each line u64 high and u64 low half of
+// the id, u64 hash, u32 characters; the sha256 of all that (64 digits).
 
 #include <array>
 #include <cstdint>

@@ -95,7 +95,8 @@ void VersionWriter::FillReport() {
   if (unlabelled > 0) (*report_.mutable_examples())["unlabelled"] = unlabelled;
   // Of what is learned; of the prompts only when there is nothing else.
   int kinds = 0;
-  for (RowKind kind : {RowKind::kMessages, RowKind::kPromptCompletion, RowKind::kText}) {
+  for (RowKind kind :
+       {RowKind::kMessages, RowKind::kPromptCompletion, RowKind::kText, RowKind::kPreference}) {
     if (kinds_[static_cast<size_t>(kind)] == 0) continue;
     ++kinds;
     report_.set_shape(std::string(RowKindName(kind)));

@@ -42,7 +42,7 @@ Result<RowFacts> ReadShardLine(std::string_view line) {
   facts.id = *id;
   const std::string* kind = datasets::StringAt(row, "kind");
   facts.labelled = kind == nullptr || *kind != "prompt";
-  for (const char* key : {"messages", "prompt", "completion", "text"}) {
+  for (const char* key : {"messages", "prompt", "completion", "text", "chosen", "rejected"}) {
     auto found = row.find(key);
     if (found != row.end()) AppendContent(*found, &facts.text);
   }

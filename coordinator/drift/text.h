@@ -18,7 +18,7 @@ bool IsLabelled(const datasets::Row& row);
 struct RowFacts {
   std::string id;
   bool labelled = true;
-  std::string text;  // of all its messages, or prompt and completion, or text; a line each
+  std::string text;  // of all its messages, or of its prompt and answers, or text; a line each
   std::map<std::string, std::string> metadata;
 };
 

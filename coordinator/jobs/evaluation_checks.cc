@@ -194,6 +194,11 @@ Status CheckSuiteData(const v1::Suite& suite, const v1::DatasetVersion& version)
                                              "its split train"
                                            : "measure its split validation"));
   }
+  if (version.shape() == "preference") {
+    return Wrong("suites", "suite '" + suite.name() + "': " + ReferenceOf(version) +
+                               " has only preference pairs, of which nothing is measured: choose "
+                               "another data set");
+  }
   if (version.shape() != "text") return Status();
   for (const v1::MetricSpec& metric : suite.metrics()) {
     if (scoring::KindOfMetric(metric.name()) == scoring::MetricKind::kLoss) continue;

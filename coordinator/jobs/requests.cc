@@ -90,6 +90,11 @@ void FillInSplits(v1::TaskRequest* task) {
 }
 
 Status CheckTrainData(const v1::DatasetVersion& version) {
+  if (version.shape() == "preference") {
+    return InvalidArgument("dataset " + Reference(version.name(), version.version()) +
+                           " has only preference pairs: a supervised job does not learn from them")
+        .WithField("dataset");
+  }
   auto train = version.examples().find("train");
   if (train != version.examples().end() && train->second > 0) return Status();
   std::string message =

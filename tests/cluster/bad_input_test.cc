@@ -224,7 +224,7 @@ TEST_F(BadInputTest, ARowThatTheTemplateCannotTakeIsLeftOutAndTold) {
   const std::string spec =
       "base: tiny\ndataset: calls\nmethod: full\nranks: 1\n"
       "train: {max_steps: 3, sequence_length: 512}\noptimizer: {warmup_steps: 3}\n";
-  const std::string left_out = "1 is left out because the chat template cannot take it";
+  const std::string left_out = "1 is left out because it cannot be used";
   const std::string named = "(\"Call f.\"): cannot apply the chat template";
   const std::string warmup = "optimizer.warmup_steps is 3, but the run has 1 step";
 

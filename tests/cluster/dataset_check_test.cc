@@ -97,6 +97,25 @@ TEST_F(DatasetCheckTest, DataThatTeachesNoEndIsRefused) {
   EXPECT_EQ(allowed.exit_code, 0) << allowed.err;
 }
 
+TEST_F(DatasetCheckTest, PreferencePairsAreNotLearned) {
+  std::string rows;
+  for (int i = 0; i < 30; ++i) {
+    rows += Json{{"prompt", "q" + std::to_string(i)}, {"chosen", "a"}, {"rejected", "b"}}.dump();
+    rows += "\n";
+  }
+  Import("pairs", rows);
+  const std::string why = "a supervised job does not learn from them";
+  const Finished only = cluster_.Attune({"dataset", "check", "pairs", "--base", "tiny"});
+  EXPECT_NE(only.exit_code, 0);
+  EXPECT_THAT(only.err, HasSubstr("pairs@1 has only preference pairs: " + why));
+
+  for (int i = 0; i < 30; ++i) rows += Chat(i, "What is " + std::to_string(i) + "?");
+  Import("both", rows);
+  const Finished both = cluster_.Attune({"dataset", "check", "both", "--base", "tiny"});
+  EXPECT_NE(both.exit_code, 0);
+  EXPECT_THAT(both.out + both.err, HasSubstr("preference pairs: " + why));
+}
+
 TEST_F(DatasetCheckTest, AnExampleOnBothSidesIsNamed) {
   // In one data set all of it is trained on that another holds out.
   std::string rows;

@@ -111,6 +111,34 @@ TEST_F(ImportTest, AMappingGivesColumnsTheirMeaning) {
   EXPECT_THAT(wrong.err, HasSubstr("wrong.yaml:2:"));
 }
 
+TEST_F(ImportTest, PreferencePairsAreKept) {
+  const std::string lists =
+      R"({"chosen":[{"role":"user","content":"Hi"},{"role":"assistant","content":"Ho"}],)"
+      R"("rejected":[{"role":"user","content":"Hi"},{"role":"assistant","content":"No"}]})";
+  const std::string table =
+      "chosen,rejected\n"
+      R"("[{""role"":""user"",""content"":""Hi""},{""role"":""assistant"",""content"":""Ho""}]",)"
+      R"("[{""role"":""user"",""content"":""Hi""},{""role"":""assistant"",""content"":""No""}]")";
+  const std::string text = R"({"prompt":"2+2?","chosen":"4","rejected":"5"})";
+  cluster_->Write("pairs.jsonl",
+                  lists + "\n" + text + "\n" + R"({"chosen":"a","rejected":"a"})" + "\n");
+  cluster_->Write("pairs.csv", table + "\n");
+  const Json version =
+      Import({"pairs", cluster_->home() / "pairs.jsonl", cluster_->home() / "pairs.csv"});
+  EXPECT_EQ(version["shape"], "preference");
+  EXPECT_EQ(version["duplicates"], 1) << "the table has the first pair, too";
+  EXPECT_EQ(Ids(version).size(), 2u);
+  const Finished shown = cluster_->Shell("", "attune dataset show pairs");
+  EXPECT_THAT(shown.out, HasSubstr("pairs.jsonl: jsonl, 3 rows of preference"));
+  EXPECT_THAT(shown.out, HasSubstr("pairs.jsonl:3: chosen and rejected are equal"));
+  const Finished drawn = cluster_->Shell("", "attune dataset sample pairs -n 2");
+  EXPECT_THAT(drawn.out, HasSubstr("  chosen\n    4\n  rejected\n    5\n"));
+  EXPECT_THAT(drawn.out, HasSubstr("  rejected\n  user\n    Hi\n  assistant\n    No\n"));
+  Import({"pairs", cluster_->home() / "pairs.csv"});
+  const Finished compared = cluster_->Shell("", "attune dataset diff pairs@1 pairs@2");
+  EXPECT_THAT(compared.out, HasSubstr("2+2?"));
+}
+
 TEST_F(ImportTest, AFileThatWasCutOffImportsNothing) {
   const std::string packed = Gzip(kRows);
   cluster_->Write("cut.jsonl.gz", packed.substr(0, packed.size() - 9));

@@ -258,8 +258,9 @@ void AddDatasetCommands(std::vector<Command>* commands) {
        .details =
            "A row is an example: `messages` (a chat, with `tools` if it has some), `prompt` "
            "and `completion` (two texts or two lists of messages), `instruction`, `input` and "
-           "`output`, `conversations` (ShareGPT) or `text`; docs/datasets.md says what is learned "
-           "of each. Format and gzip or zstd are recognised, and shown. The new "
+           "`output`, `conversations` (ShareGPT), `text`, or `chosen` and `rejected` (a preference "
+           "pair); docs/datasets.md says what is learned of each. Format and gzip or zstd are "
+           "recognised, and shown. The new "
            "version "
            "is immutable and checksummed; exact duplicates are kept once; the split follows "
            "from each "

@@ -41,7 +41,7 @@ std::string LostText(const Json& plan) {
   const std::pair<const char*, const char*> lost[] = {
       {"truncated", "cut"},
       {"without_target", "dropped, as nothing of them is learned"},
-      {"unusable", "left out, as the chat template cannot take them"}};
+      {"unusable", "left out, as they cannot be used"}};
   const double examples = InTraining(plan, "examples");
   for (const auto& [key, words] : lost) {
     const double count = InTraining(plan, key);

@@ -112,7 +112,7 @@ std::string RowGist(const std::string& row, size_t width) {
   const Json json = Json::parse(row, nullptr, /*allow_exceptions=*/false);
   std::string text;
   if (json.is_object()) {
-    for (const char* key : {"prompt", "text", "messages"}) {
+    for (const char* key : {"prompt", "text", "messages", "chosen"}) {
       if (!json.contains(key)) continue;
       const Json& content = json[key];
       const bool chat = content.is_array() && !content.empty() && content[0].is_object();

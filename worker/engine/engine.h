@@ -180,7 +180,7 @@ struct SplitCounts {
   int64_t examples = 0;
   int64_t truncated = 0;       // longer than sequence_length: their ends are cut off
   int64_t without_target = 0;  // dropped: nothing to learn, or nothing before the cut
-  int64_t unusable = 0;        // left out: the chat template cannot take them
+  int64_t unusable = 0;        // left out: preferences, or what the template cannot take
   int64_t used() const { return examples - without_target - unusable; }
 };
 struct DatasetCounts {

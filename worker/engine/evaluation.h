@@ -52,8 +52,8 @@ struct EvaluateTask {
 // Reports lines as EvaluationLine of the same proto through OnOutput: examples suite by suite in
 // order of id, answers to smoke prompts, and the artifact, last. Examples are tokenized as for
 // training; what is longer than the model's positions, or 8192 tokens, is cut. Those that the chat
-// template cannot take, or that have nothing to predict, are left out with a warning. Computes in
-// float32; on a GPU in bfloat16 where the measured weights are of 16 bits.
+// template cannot take, preference pairs, and those that have nothing to predict are left out with
+// a warning. Computes in float32; on a GPU in bfloat16 where the measured weights are of 16 bits.
 Status Evaluate(const EvaluateTask& task, Observer& observer);
 
 struct EmbedTask {

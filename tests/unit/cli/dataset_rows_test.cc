@@ -42,6 +42,8 @@ TEST(RowGist, IsTheFirstWordsOfWhateverTheRowIs) {
   EXPECT_EQ(RowGist(R"({"id":"1","kind":"text","text":"cut off...)", 60),
             R"("kind":"text","text":"cut off...)");
   EXPECT_EQ(RowGist(R"({"messages":[]})", 40), "[]");
+  EXPECT_EQ(RowGist(R"({"prompt":"p","chosen":"a","rejected":"b"})", 40), "p");
+  EXPECT_EQ(RowGist(R"({"chosen":[{"role":"user","content":"hi"}],"rejected":[]})", 40), "hi");
 }
 
 TEST(DiffCard, CountsAndShowsChanges) {

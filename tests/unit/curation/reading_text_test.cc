@@ -15,6 +15,7 @@ TEST(ReadingText, OfEachShape) {
   EXPECT_EQ(TextOf(R"({"prompt": [{"role": "user", "content": "q"}],
                        "completion": [{"role": "assistant", "content": "a"}]})"),
             "q\na");
+  EXPECT_EQ(TextOf(R"({"rejected": "5", "prompt": "2+2?", "chosen": "4"})"), "2+2?\n4\n5");
 }
 
 TEST(ReadingText, LeavesOutWhatAllRowsHave) {

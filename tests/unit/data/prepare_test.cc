@@ -304,9 +304,33 @@ TEST_F(PrepareTest, ManyRowsThatTheTemplateCannotTakeAreAnError) {
   rows.push_back(Chat({{"odd", "why"}, {"assistant", "a"}}));
   Status status = Prepare(Task({WriteDataset("data", rows)}), observer_).status();
   EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
-  EXPECT_THAT(status.message(), HasSubstr("cannot take 1 of the first 19 examples"));
+  EXPECT_THAT(status.message(), HasSubstr("1 of the first 19 examples cannot be used"));
   EXPECT_THAT(status.message(), HasSubstr("(\"why\"): "));
   EXPECT_THAT(CacheFiles(), testing::IsEmpty());
+}
+
+TEST_F(PrepareTest, PreferencePairsAreNotLearned) {
+  const Json texts = {
+      {"kind", "preference"}, {"prompt", "q"}, {"chosen", "good"}, {"rejected", "bad"}};
+  const Json lists = {{"kind", "preference"},
+                      {"chosen", Chat({{"user", "why"}, {"assistant", "a"}})["messages"]},
+                      {"rejected", Chat({{"user", "why"}, {"assistant", "b"}})["messages"]}};
+  const std::string why = "preference pairs: a supervised job does not learn from them";
+  Status only = Prepare(Task({WriteDataset("only", {texts, lists})}), observer_).status();
+  EXPECT_EQ(only.code(), StatusCode::kInvalidArgument);
+  EXPECT_THAT(only.message(), HasSubstr("2 of the first 2 examples cannot be used"));
+  EXPECT_THAT(only.message(), HasSubstr("(\"q\"): " + why));
+  EXPECT_THAT(only.message(), HasSubstr("(\"why\"): " + why));
+
+  std::vector<Json> rows(39, Text("some text"));
+  rows.push_back(texts);
+  auto few = Prepare(Task({WriteDataset("few", rows)}), observer_);
+  ASSERT_TRUE(few.ok()) << few.status().ToString();
+  EXPECT_EQ(few->examples, 39);
+  EXPECT_EQ(few->datasets[0].train.unusable, 1);
+  ASSERT_EQ(observer_.warnings.size(), 1u);
+  EXPECT_THAT(observer_.warnings[0],
+              testing::AllOf(HasSubstr("1 is left out because it cannot be used"), HasSubstr(why)));
 }
 
 TEST_F(PrepareTest, ATemplateThatNeverEndsIsAnErrorOfTheInput) {

@@ -24,6 +24,8 @@ constexpr char kTurns[] = R"({"id": "2", "kind": "prompt_completion",
   "prompt": [{"role": "user", "content": "Well?"}],
   "completion": [{"role": "assistant", "content": "Fine"}]})";
 constexpr char kText[] = R"({"id": "3", "kind": "text", "text": "All of it"})";
+constexpr char kPreference[] =
+    R"({"id": "5", "kind": "preference", "prompt": "q", "chosen": "good", "rejected": "bad"})";
 constexpr char kAlone[] = R"({"id": "4", "kind": "prompt", "prompt": "Only asked"})";
 
 text::TextAssets Chat() {
@@ -47,6 +49,7 @@ TEST(PartsOf, CutsBeforeTheLastAnswer) {
   EXPECT_EQ(PartsOf(kText)->reference, "All of it");
   EXPECT_EQ(PartsOf(kAlone)->asked, "Only asked");
   EXPECT_EQ(PartsOf(kAlone)->reference, "");
+  EXPECT_EQ(PartsOf(kPreference)->reference, "");
   EXPECT_EQ(PartsOf("[]").status().code(), StatusCode::kDataLoss);
 }
 
@@ -77,6 +80,10 @@ TEST(ReadingText, IsAllThatTheRowSays) {
   EXPECT_EQ(*ReadingText(kTurns), "Well?\nFine");
   EXPECT_EQ(*ReadingText(kText), "All of it");
   EXPECT_EQ(*ReadingText(kAlone), "Only asked");
+  EXPECT_EQ(*ReadingText(kPreference), "q\ngood\nbad");
+  EXPECT_EQ(*ReadingText(R"({"kind": "preference", "chosen": [{"role": "user", "content": "A"}],
+                             "rejected": [{"role": "user", "content": "B"}]})"),
+            "A\nB");
   EXPECT_EQ(*ReadingText(R"({"kind": "prompt", "messages": [{"role": "user", "content": "A"}]})"),
             "A");
 }

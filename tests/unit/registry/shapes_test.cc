@@ -69,13 +69,100 @@ TEST(Shapes, AnInstructionWithoutOutputHasNoAnswer) {
   EXPECT_EQ(row.content, R"({"messages":[{"role":"user","content":"Hi"}]})");
 }
 
-TEST(Shapes, APreferencePairIsNotLearnedYet) {
-  EXPECT_THAT(Refused(R"({"prompt": "a", "chosen": "b", "rejected": "c"})"),
-              HasSubstr("nothing learns from preferences yet"));
-  EXPECT_THAT(Refused(R"({"chosen": [], "rejected": []})"), HasSubstr("preference"));
-  // A completion beside it is learned.
+TEST(Shapes, APreferencePairIsTwoTexts) {
+  const Row row = Parsed(
+      R"({"chosen": "good", "rejected": "bad", "prompt": "q", "tools": [], "score": 1, "label": "x"})");
+  EXPECT_EQ(row.kind, RowKind::kPreference);
+  EXPECT_EQ(row.shape, "preference");
+  EXPECT_EQ(row.content, R"({"chosen":"good","rejected":"bad","prompt":"q"})");
+  EXPECT_EQ(row.characters, 8u);
+  EXPECT_EQ(row.reading_text, "q\ngood\nbad");
+  EXPECT_EQ(row.metadata.at("label"), "x");
+  EXPECT_THAT(row.ignored_keys, ElementsAre("tools", "score"));
+  EXPECT_EQ(Parsed(R"({"prompt": "q", "chosen": "good", "rejected": "bad"})").id, row.id);
+  EXPECT_EQ(Parsed(row.content, /*allow_unlabelled=*/true).kind, RowKind::kPreference);
+  // Without a prompt, or with none of a table.
+  const Row alone = Parsed(R"({"chosen": "good", "rejected": "bad"})");
+  EXPECT_EQ(Parsed(R"({"chosen": "good", "rejected": "bad", "prompt": null})").id, alone.id);
+  EXPECT_NE(alone.id, row.id);
+  EXPECT_NE(Parsed(R"({"chosen": "bad", "rejected": "good"})").id, alone.id);
+  // [1] is an answer here, and what is in brackets.
+  for (const char* text : {R"("[1]")", R"("[{\"a\": 1}]")", R"("[")"}) {
+    EXPECT_THAT(Parsed("{\"chosen\": " + std::string(text) + R"(, "rejected": "x"})").content,
+                HasSubstr(text + 1));
+  }
+}
+
+constexpr char kPreference[] = R"({"prompt":[{"role":"user","content":"q"}],)"
+                               R"("chosen":[{"role":"assistant","content":"a"}],)"
+                               R"("rejected":[{"role":"assistant","content":"b"}],)"
+                               R"("tools":[{"name":"f"}]})";
+
+TEST(Shapes, APreferencePairIsTwoListsOfMessages) {
+  const Row row = Parsed(kPreference);
+  EXPECT_EQ(row.content, kPreference);
+  EXPECT_EQ(row.characters, 3u);
+  EXPECT_TRUE(row.ignored_keys.empty());
+  const auto text = [](const char* role, const char* content) {
+    return std::string(R"("[{\"role\": \")") + role + R"(\", \"content\": \")" + content +
+           R"(\"}]")";
+  };
+  const std::string table = R"({"prompt": )" + text("user", "q") + R"(, "chosen": )" +
+                            text("assistant", "a") + R"(, "rejected": )" + text("assistant", "b") +
+                            R"(, "tools": "[{\"name\": \"f\"}]"})";
+  EXPECT_EQ(Parsed(table).content, kPreference);
+  EXPECT_EQ(Parsed(table).id, row.id);
+}
+
+TEST(Shapes, AStoredPreferencePairIsReadAgain) {
+  for (const char* line : {kPreference, R"({"chosen": "good", "rejected": "bad", "label": "x"})"}) {
+    const Row row = Parsed(line);
+    std::string stored = ShardLine(row);
+    EXPECT_THAT(stored, HasSubstr(R"(","kind":"preference",")"));
+    stored.pop_back();
+    Result<Row> read = ParseShardLine(stored);
+    ASSERT_TRUE(read.ok()) << read.status().message();
+    EXPECT_EQ(read->kind, RowKind::kPreference);
+    EXPECT_EQ(read->id, row.id);
+    EXPECT_EQ(read->characters, row.characters);
+    EXPECT_EQ(read->metadata, row.metadata);
+  }
+}
+
+TEST(Shapes, APreferencePairPrefersSomething) {
+  EXPECT_THAT(Refused(R"({"chosen": "a", "rejected": "a"})"), HasSubstr("are equal"));
+  EXPECT_THAT(Refused(R"({"chosen": [{"role": "a", "content": "x"}],
+                          "rejected": [{"content": "x", "role": "a"}]})"),
+              HasSubstr("are equal"));
+  EXPECT_THAT(Refused(R"({"chosen": " ", "rejected": "a"})"), HasSubstr("chosen is empty"));
+  EXPECT_THAT(Refused(R"({"chosen": "a", "rejected": ""})"), HasSubstr("rejected is empty"));
+  EXPECT_THAT(Refused(R"({"chosen": [{"role": "a", "content": ""}],
+                          "rejected": [{"role": "a", "content": "x"}]})"),
+              HasSubstr("chosen is empty"));
+  EXPECT_THAT(Refused(R"({"chosen": [], "rejected": []})"), HasSubstr("chosen is empty"));
+  EXPECT_THAT(Refused(R"({"chosen": [{"role": "a", "content": "x"}], "rejected": [1]})"),
+              HasSubstr("rejected[0] is not an object"));
+  for (const char* mixed :
+       {R"({"chosen": "a", "rejected": [{"role": "a", "content": "x"}]})",
+        R"({"prompt": "q", "chosen": [{"role": "a", "content": "x"}],
+            "rejected": [{"role": "a", "content": "y"}]})",
+        R"({"prompt": [], "chosen": "a", "rejected": "b"})", R"({"chosen": 1, "rejected": 2})"}) {
+    EXPECT_THAT(Refused(mixed), HasSubstr("all texts or all lists of messages"));
+  }
+}
+
+TEST(Shapes, WhatIsLearnedGoesBeforeAPreference) {
   EXPECT_EQ(Parsed(R"({"prompt": "a", "completion": "d", "chosen": "b", "rejected": "c"})").shape,
             "prompt_completion");
+  EXPECT_EQ(Parsed(R"({"text": "a", "chosen": "b", "rejected": "c"})").shape, "text");
+  EXPECT_THAT(Refused(R"({"chosen": "b"})"), HasSubstr("has none of"));
+  EXPECT_THAT(Refused(R"({"chosen": "b", "rejected": null})"), HasSubstr("has none of"));
+  EXPECT_THAT(Refused(R"({"instruction": "a", "chosen": "b", "rejected": "c"})"),
+              HasSubstr("map it: prompt=instruction"));
+  const Mapping mapping =
+      MappingOf({{"prompt", "question"}, {"chosen", "better"}, {"rejected", "worse"}});
+  EXPECT_EQ(Parsed(R"({"question": "q", "better": "a", "worse": 5})", false, &mapping).content,
+            R"({"chosen":"a","prompt":"q","rejected":"5"})");
 }
 
 TEST(Shapes, TablesHaveListsAsText) {

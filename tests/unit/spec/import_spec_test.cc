@@ -27,6 +27,8 @@ TEST(ImportSpec, EveryKeyIsRead) {
   EXPECT_EQ(spec.curation().length().max(), 100u);
   EXPECT_TRUE(ValidateImportSpec(spec).ok());
   EXPECT_EQ(ShapeOf(spec)->name, "prompt and completion");
+  EXPECT_EQ(ShapeOf(SpecOf("mapping: {prompt: q, chosen: good, rejected: bad}\n"))->name,
+            "preference");
   EXPECT_EQ(SpecOf("").SerializeAsString(), "");
   EXPECT_EQ(ShapeOf(SpecOf("mapping: {label: mood}\n")), nullptr);
 }

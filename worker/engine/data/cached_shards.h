@@ -29,8 +29,8 @@ struct PartTokens {
   PreparedCounts counts;
 };
 
-// In the order of the parts. kNotFound when a shard is missing, kInvalidArgument when a
-// dataset has nothing to learn or the chat template cannot take too many of its examples.
+// In the order of the parts. kNotFound when a shard is missing, kInvalidArgument when a dataset has
+// nothing to learn or too many of its examples are unusable.
 Result<std::vector<PartTokens>> JoinParts(const Work& work, const CachedShards& cached);
 
 }  // namespace attune::engine

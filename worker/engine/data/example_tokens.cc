@@ -12,6 +12,8 @@ namespace {
 using Json = ExampleJson;
 
 constexpr size_t kFirstWordsBytes = 60, kReasonBytes = 300;
+constexpr const char* kNotOfPreferences =
+    "preference pairs: a supervised job does not learn from them";
 
 const std::string* TextOf(const Json& row, const char* key) {
   auto found = row.find(key);
@@ -60,7 +62,7 @@ std::string Shortened(std::string text, size_t bytes) {
 }
 
 std::string FirstWords(const Json& row) {
-  for (const char* key : {"messages", "prompt", "text"}) {
+  for (const char* key : {"messages", "prompt", "text", "chosen"}) {
     auto found = row.find(key);
     if (found == row.end()) continue;
     return Shortened(found->is_string() ? found->get<std::string>() : FirstSaid(*found),
@@ -79,6 +81,7 @@ class Tokenization {
     if (*kind == "messages") return Messages(example);
     if (*kind == "prompt_completion") return PromptCompletion(example);
     if (*kind == "text") return Text(example);
+    if (*kind == "preference") return Unusable(InvalidArgument(kNotOfPreferences), example);
     return InvalidArgument("the kind \"" + *kind + "\" is not known");
   }
 

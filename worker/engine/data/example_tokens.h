@@ -10,6 +10,7 @@
 //                    completion follow each other as they are, without the chat template, and the
 //                    end-of-sequence token follows.
 // text               the text and the end-of-sequence token; all are targets.
+// preference         nothing: it is unusable.
 //
 // The first token is never a target: nothing stands before it to predict it from.
 
@@ -38,8 +39,8 @@ struct TokenizedExample {
   std::vector<uint8_t> targets;
   bool truncated = false;
   bool has_target = false;  // false: nothing to learn, the example is to be dropped
-  // Why the chat template cannot take the example, with the example's id and first words; empty
-  // when it can. Then there are no tokens.
+  // Why the example cannot be learned from, as the chat template cannot take it or it is of
+  // preferences, with its id and first words; empty when it can. Then there are no tokens.
   std::string unusable;
 };
 

@@ -57,8 +57,8 @@ std::string LostOf(const SplitCounts& counts, int sequence_length) {
             &text);
   }
   if (counts.unusable > 0) {
-    AddPart(are(counts.unusable) + "left out because the chat template cannot take " +
-                (counts.unusable == 1 ? "it" : "them"),
+    AddPart(are(counts.unusable) + "left out because " + (counts.unusable == 1 ? "it" : "they") +
+                " cannot be used",
             &text);
   }
   return text;
@@ -96,9 +96,9 @@ Status CheckUnusable(const PreparedCounts& counts, int64_t examples) {
   if (static_cast<double>(unusable) <= kUnusableShareMax * static_cast<double>(examples)) {
     return Status();
   }
-  std::string message = "the model's chat template cannot take " + std::to_string(unusable) +
-                        " of the first " + std::to_string(counts.examples()) +
-                        " examples (the data set has " + std::to_string(examples) +
+  std::string message = std::to_string(unusable) + " of the first " +
+                        std::to_string(counts.examples()) +
+                        " examples cannot be used (the data set has " + std::to_string(examples) +
                         ", 5 % may be left out)";
   for (const std::string& example : counts.unusable) message += "; " + example;
   return InvalidArgument(message);

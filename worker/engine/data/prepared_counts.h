@@ -35,8 +35,8 @@ std::string ShardNotes(const ShardCounts& counts, const std::string& shard_sha25
 // kDataLoss when they are damaged, or another shard's.
 Result<ShardCounts> ReadShardNotes(std::string_view notes, const std::string& shard_sha256);
 
-// An error when the chat template cannot take more than kUnusableShareMax of the examples: then it
-// is the template or the data set that is at fault.
+// An error when more than kUnusableShareMax of the examples are unusable: then it is the chat
+// template or the data set that is at fault.
 Status CheckUnusable(const PreparedCounts& counts, int64_t examples);
 
 // Why no training example has a token to learn.

@@ -137,6 +137,13 @@ Result<std::string> ReadingText(std::string_view line) {
     AddContents(*messages, &text);
     return text;
   }
+  if (row.contains("chosen")) {
+    for (const char* key : {"prompt", "chosen", "rejected"}) {
+      const std::string part = AsText(row.value(key, Json()));
+      if (!part.empty()) text += (text.empty() ? "" : "\n") + part;
+    }
+    return text;
+  }
   const Halves halves = Split(row);
   if (halves.before.is_array() || halves.answer.is_array()) {
     for (const Json* half : {&halves.before, &halves.answer}) {

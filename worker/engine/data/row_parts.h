@@ -33,7 +33,7 @@ Result<PromptText> PromptOf(std::string_view line, const text::TextAssets& asset
 Result<std::string> WithAnswer(std::string_view line, std::string_view answer);
 
 // What the row says, in reading order and without a chat template: the text, prompt and completion
-// as one, or the messages' contents with newlines between.
+// as one, or with newlines between the messages' contents, or prompt, chosen and rejected.
 Result<std::string> ReadingText(std::string_view line);
 
 // The row's `metadata`: texts by key.

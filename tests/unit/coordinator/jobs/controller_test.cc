@@ -199,6 +199,20 @@ TEST_F(ControllerTest, RefusesADataSetWithoutAnswers) {
   }
 }
 
+TEST_F(ControllerTest, RefusesADataSetOfPreferencePairs) {
+  v1::SubmitJobRequest request = cluster_.TrainRequest(1, 1, 5);
+  request.mutable_spec()->mutable_datasets(0)->set_name("docs-pairs");
+  for (v1::Job::Kind kind : {v1::Job::TRAIN, v1::Job::PLAN}) {
+    request.set_kind(kind);
+    auto job = cluster_.controller().Submit(request);
+    EXPECT_EQ(job.status().code(), StatusCode::kInvalidArgument);
+    EXPECT_EQ(job.status().field(), "dataset");
+    EXPECT_THAT(job.status().message(),
+                HasSubstr("docs-pairs@3 has only preference pairs: a supervised "
+                          "job does not learn from them"));
+  }
+}
+
 TEST_F(ControllerTest, WaitsForTheFirstWorker) {
   const std::string id = cluster_.Submit(2, 5);
   cluster_.Step();

@@ -112,6 +112,13 @@ TEST(CheckSuiteData, PlainTextsHaveNoPromptToAnswer) {
   EXPECT_THAT(CheckSuiteData(suite, version).message(), HasSubstr("plain texts"));
 }
 
+TEST(CheckSuiteData, PreferencePairsAreNotMeasured) {
+  const auto version = Parse<v1::DatasetVersion>(
+      R"(name: "pairs" version: 1 shape: "preference" examples { key: "train" value: 9 })");
+  const auto suite = Parse<v1::Suite>(R"(name: "goal" split: "train" metrics { name: "loss" })");
+  EXPECT_THAT(CheckSuiteData(suite, version).message(), HasSubstr("pairs@1 has only preference"));
+}
+
 TEST(CheckEmbedData, AllTakesRowsWithoutAnAnswerToo) {
   const auto version = Parse<v1::DatasetVersion>(
       R"(name: "live" version: 1 unlabelled: 5 examples { key: "train" value: 0 })");

@@ -331,6 +331,10 @@ Result<v1::DatasetVersion> FakeCluster::GetDataset(const std::string& reference)
     dataset.clear_examples();
     dataset.set_unlabelled(3);
   }
+  if (reference == "docs-pairs") {
+    dataset.set_name(reference);
+    dataset.set_shape("preference");
+  }
   return dataset;
 }
 
