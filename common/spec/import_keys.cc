@@ -11,6 +11,8 @@ const std::vector<SpecKey>& Table() {
   static const auto* table = new std::vector<SpecKey>{
       {"format", "string", "what each file begins with",
        "jsonl, csv or parquet, of all files. gzip and zstd are recognised in any case."},
+      {"delimiter", "string", "what splits the header row into the most columns",
+       "comma, tab, semicolon or pipe, of all CSV files."},
       {"mapping.messages", "column", "as it stands",
        "The conversation: a list of messages, or the JSON text of one."},
       {"mapping.conversations", "column", "as it stands",

@@ -13,6 +13,7 @@ namespace {
 using Wrong = std::function<void(const std::string&, const std::string&)>;
 
 constexpr std::string_view kFormats[] = {"jsonl", "csv", "parquet"};
+constexpr std::string_view kDelimiters[] = {"comma", "tab", "semicolon", "pipe"};
 constexpr std::string_view kMetadata[] = {"source", "language", "tenant", "timestamp", "label"};
 // Lists, which no text makes.
 constexpr std::string_view kWhole[] = {"messages", "conversations", "tools"};
@@ -158,6 +159,8 @@ Result<v1::ImportSpec> ParseImportSpec(std::string text, std::string name) {
   v1::ImportSpec spec;
   reader.Optional("format", spec.mutable_format(),
                   yaml::OneOf{{std::begin(kFormats), std::end(kFormats)}});
+  reader.Optional("delimiter", spec.mutable_delimiter(),
+                  yaml::OneOf{{std::begin(kDelimiters), std::end(kDelimiters)}});
   reader.Section("mapping", [&](yaml::Reader& mapping) {
     for (const std::string& key : mapping.Keys()) {
       std::string value;
@@ -186,6 +189,10 @@ Status ValidateImportSpec(const v1::ImportSpec& spec) {
   };
   if (!spec.format().empty() && !Contains(kFormats, spec.format())) {
     wrong("format", "format must be jsonl, csv or parquet, not '" + spec.format() + "'");
+  }
+  if (!spec.delimiter().empty() && !Contains(kDelimiters, spec.delimiter())) {
+    wrong("delimiter",
+          "delimiter must be comma, tab, semicolon or pipe, not '" + spec.delimiter() + "'");
   }
   CheckKeys(spec, [&](const std::string& key, const std::string& message) {
     wrong("mapping." + key, message);

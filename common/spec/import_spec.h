@@ -3,6 +3,7 @@
 // How the files of an import are read and curated, as a person writes it:
 //
 //   format: csv                     # else each file's own is recognised
+//   delimiter: tab                  # of CSV; else told by each file's header row
 //   mapping:
 //     prompt: "{context}\n\n{question}"
 //     completion: answer

@@ -198,6 +198,7 @@ Result<std::unique_ptr<Import>> Catalog::StartImport(const v1::ImportDatasetRequ
                         .curator = curator,
                         .cancelled = CancelCheck(std::move(cancelled))};
   ATTUNE_ASSIGN_OR_RETURN(options.format, ParseFormat(header.spec().format()));
+  ATTUNE_ASSIGN_OR_RETURN(options.delimiter, ParseDelimiter(header.spec().delimiter()));
   ATTUNE_ASSIGN_OR_RETURN(options.mapping, Mapping::Make(header.spec()));
   auto import = std::make_unique<RunningImport>(database_, header.name(), std::move(request),
                                                 std::move(folder), options,

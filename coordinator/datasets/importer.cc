@@ -27,6 +27,7 @@ Importer::Importer(const std::filesystem::path& folder, const ImportOptions& opt
       cancelled_(options.cancelled),
       sources_({.folder = folder,
                 .format = options.format,
+                .delimiter = options.delimiter,
                 .row_bytes_max = kLineBytesMax,
                 .cancelled = options.cancelled},
                [this](const SourceRow& row) { return AddRow(row); }),

@@ -46,8 +46,9 @@ struct ImportOptions {
   v1::CurationSpec curation = {};  // what is not set has its default
   // Made by it; null: rows are taken as they are.
   std::shared_ptr<const Curator> curator = nullptr;
-  int threads = 0;                              // that read rows; 0: as many as the machine has
-  std::optional<Format> format = std::nullopt;  // of all files; else each by what it begins with
+  int threads = 0;                               // that read rows; 0: as many as the machine has
+  std::optional<Format> format = std::nullopt;   // of all files; else each by what it begins with
+  std::optional<char> delimiter = std::nullopt;  // of all CSV files, likewise
   Mapping mapping = {};
   CancelCheck cancelled = CancelCheck();  // asked now and then, in both passes
 };

@@ -20,6 +20,9 @@ constexpr char kRows[] =
     "{\"instruction\":\"Add.\",\"input\":\"2, \\\"2\\\"\",\"output\":\"4\",\"label\":\"sum\"}\n"
     "{\"instruction\":\"Say\\nhi.\",\"input\":\"\",\"output\":\"hi\",\"label\":\"talk\"}\n"
     "{\"instruction\":\"Name a prime.\",\"input\":\"\",\"output\":\"7\",\"label\":\"sum\"}\n";
+constexpr char kTsv[] =
+    "instruction\tinput\toutput\tlabel\nAdd.\t\"2, \"\"2\"\"\"\t4\tsum\n\"Say\nhi.\"\t\thi\ttalk\n"
+    "Name a prime.\t\t7\tsum\n";
 constexpr char kCsv[] =
     "instruction,input,output,label\r\nAdd.,\"2, \"\"2\"\"\",4,sum\r\n\"Say\nhi.\",,hi,talk\r\n"
     "Name a prime.,,7,sum\r\n";
@@ -39,6 +42,7 @@ class ImportTest : public ::testing::Test {
     cluster_->Write("data/c.jsonl.zst", Zstd(kRows));
     cluster_->Write("data/d.csv", kCsv);
     cluster_->Write("data/more/e.csv.gz", Gzip(kCsv));
+    cluster_->Write("data/g.tsv", kTsv);
     cluster_->Write("data/more/f.parquet", ParquetOfRows(kRows));
   }
   static void TearDownTestSuite() {
@@ -72,7 +76,7 @@ TEST_F(ImportTest, TheSameRowsAreTheSameExamplesInEveryFormat) {
   const std::set<std::string> wanted = Ids(Import({"plain", (cluster_->home() / "data/a.jsonl")}));
   EXPECT_EQ(wanted.size(), 3u);
   for (const char* file :
-       {"b.jsonl.gz", "c.jsonl.zst", "d.csv", "more/e.csv.gz", "more/f.parquet"}) {
+       {"b.jsonl.gz", "c.jsonl.zst", "d.csv", "more/e.csv.gz", "more/f.parquet", "g.tsv"}) {
     const Json version = Import({"packed", (cluster_->home() / "data" / file)});
     EXPECT_EQ(Ids(version), wanted) << file;
     EXPECT_EQ(version["source_files"][0]["rows"], 3) << file;
@@ -105,6 +109,15 @@ TEST_F(ImportTest, AMappingGivesColumnsTheirMeaning) {
       cluster_->Attune({"dataset", "import", "faq", file, "--map", "text=body"});
   EXPECT_EQ(missing.exit_code, kUsage) << missing.err;
   EXPECT_THAT(missing.err, HasSubstr("no column 'body', which is mapped; it has: question, reply"));
+  cluster_->Write("tie.csv", "question;no\treply\n2+2?;no\t4\n");
+  const Finished tie = cluster_->Shell("", "attune dataset import tie tie.csv --map text=reply");
+  EXPECT_EQ(tie.exit_code, kUsage);
+  EXPECT_THAT(tie.err, HasSubstr("say in an import spec what separates the values (delimiter)"));
+  cluster_->Write("tie.yaml", "delimiter: tab\nmapping: {text: reply}\n");
+  const Finished said = cluster_->Shell(
+      "", "attune dataset import tie tie.csv --spec tie.yaml && attune dataset show tie");
+  EXPECT_EQ(said.exit_code, 0) << said.err;
+  EXPECT_THAT(said.out, HasSubstr("tie.csv: csv (tab), 1 row of text"));
   cluster_->Write("wrong.yaml", "mapping:\n  promt: question\n");
   const Finished wrong = cluster_->Shell("", "attune dataset import faq faq.csv --spec wrong.yaml");
   EXPECT_EQ(wrong.exit_code, kUsage);

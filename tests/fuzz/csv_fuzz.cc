@@ -1,5 +1,6 @@
 #include "coordinator/datasets/row_json.h"
 #include "coordinator/datasets/sources/csv_reader.h"
+#include "coordinator/datasets/sources/format.h"
 #include "coordinator/datasets/utf8.h"
 
 namespace attune::datasets {
@@ -8,7 +9,7 @@ namespace {
 // What is handed over is JSON, unless it has bytes that are no UTF-8, or too many columns.
 std::string RowsOf(std::string_view bytes, size_t piece) {
   std::string rows;
-  CsvReader reader(1 << 10, [&](const SourceRow& row) {
+  CsvReader reader(*DelimiterOf(bytes, /*all=*/true, ""), 1 << 10, [&](const SourceRow& row) {
     rows += std::to_string(row.number) + std::string(row.json) + std::string(row.problem) + "\n";
     if (!row.json.empty() && FindInvalidUtf8(row.json) == std::string_view::npos) {
       Result<RowJson> json = ParseRowJson(row.json);

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 JSONL = b'{"text": "one"}\n\n{"prompt": "2+2?", "completion": "4"}\r\n'
 CSV = b'\xef\xbb\xbfprompt,"comple""tion",label\r\n2+2?,4,\r\n"a, ""b""\n",c,"d"\nshort\n'
+TSV = b'prompt\t"a,b,c"\tcompletion\n2+2?\t,\t4\n"a\tb"\t\t""\n'
 
 
 def table_of(columns):
@@ -66,6 +67,7 @@ def source_seeds():
     zstd = pa.Codec("zstd").compress(JSONL, asbytes=True)
     yield "jsonl", JSONL
     yield "csv", CSV
+    yield "tsv", TSV
     yield "array", b'[{"text": "one"}]'
     yield "gzip", packed
     yield "gzip_csv", gzip.compress(CSV, mtime=0)
@@ -86,6 +88,9 @@ def csv_seeds():
     yield "columns", b"," * 5000
     yield "returns", b"a\r\n\r\n\rb\r\n"
     yield "twice", b"a,a\n1,2\n"
+    yield "tabs", TSV
+    yield "semicolons", b'"a;b";c,d\r\n"1;2";"x\n";\r\n'
+    yield "pipes", b"a|b|c\n1|\"|\"|3\n"
 
 
 def main():

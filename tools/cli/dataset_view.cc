@@ -30,9 +30,12 @@ std::string Listed(const google::protobuf::RepeatedPtrField<std::string>& names)
 
 constexpr int kFilesShown = 20;
 
-// "docs.csv.gz: csv, gzip, 300 rows of prompt_completion, 1.2 MiB, sha256 0123456789ab...".
+// "docs.tsv.gz: csv (tab), gzip, 300 rows of prompt_completion, 1.2 MiB, sha256 0123456789ab...".
 std::string FileLine(const v1::SourceFile& file) {
   std::string line = file.name() + ": " + file.format();
+  if (!file.delimiter().empty() && file.delimiter() != "comma") {
+    line += " (" + file.delimiter() + ")";
+  }
   if (!file.compression().empty()) line += ", " + file.compression();
   line += ", " + CountOf(file.rows(), "row");
   if (!file.shape().empty()) line += " of " + file.shape();

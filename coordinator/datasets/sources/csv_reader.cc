@@ -8,8 +8,8 @@
 
 namespace attune::datasets {
 
-CsvReader::CsvReader(size_t row_bytes_max, RowHandler handler)
-    : row_bytes_max_(row_bytes_max), handler_(std::move(handler)) {}
+CsvReader::CsvReader(char delimiter, size_t row_bytes_max, RowHandler handler)
+    : delimiter_(delimiter), row_bytes_max_(row_bytes_max), handler_(std::move(handler)) {}
 
 Status CsvReader::Append(std::string_view bytes) {
   while (!bytes.empty()) {
@@ -40,7 +40,8 @@ Status CsvReader::Append(std::string_view bytes) {
 }
 
 Status CsvReader::TakePlain(std::string_view* bytes) {
-  const size_t end = std::min(bytes->find_first_of(",\n"), bytes->size());
+  const char ends[] = {delimiter_, '\n'};
+  const size_t end = std::min(bytes->find_first_of({ends, sizeof ends}), bytes->size());
   Keep(bytes->substr(0, end));
   bytes->remove_prefix(end);
   if (bytes->empty()) return Status();
@@ -69,7 +70,7 @@ void CsvReader::TakeQuoted(std::string_view* bytes) {
 Status CsvReader::TakeAfterQuote(std::string_view* bytes) {
   const char c = bytes->front();
   const bool after_return = at_ == At::kAfterQuoteReturn;
-  if (c == '\n' || (c == ',' && !after_return)) {
+  if (c == '\n' || (c == delimiter_ && !after_return)) {
     bytes->remove_prefix(1);
     EndValue();
     return c == '\n' ? EndRow() : Status();
@@ -130,8 +131,9 @@ Status CsvReader::TakeHeader() {
   std::set<std::string_view> names;
   for (size_t i = 0; i < count_; ++i) {
     const std::string_view name = Value(i);
-    if (count_ == 1 && name.find_first_of(";\t") != std::string_view::npos) {
-      return InvalidArgument(where + "has no comma: only values that commas separate are read");
+    if (count_ == 1 && name.find_first_of(",\t;|") != std::string_view::npos) {
+      return InvalidArgument(where + "is one column, '" + Shorten(name, 100) +
+                             "': say in an import spec what separates the values (delimiter)");
     }
     if (!names.insert(name).second) {
       return InvalidArgument(where + "names the column '" + Shorten(name, 100) + "' twice");

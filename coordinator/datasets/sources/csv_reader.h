@@ -1,9 +1,10 @@
 #pragma once
 
-// The rows of a CSV file (RFC 4180, https://www.rfc-editor.org/rfc/rfc4180): comma, double quotes,
-// doubled inside quotes, line feeds inside quotes, LF or CRLF at the end of a row, a header row.
-// Every value is the text that stands there. Looser than the RFC: a quote inside a value that does
-// not begin with one is a character like others, and blank lines are skipped.
+// The rows of a CSV file (RFC 4180, https://www.rfc-editor.org/rfc/rfc4180): comma or another
+// delimiter, double quotes, doubled inside quotes, line feeds inside quotes, LF or CRLF at the end
+// of a row, a header row. Every value is the text that stands there. Looser than the RFC: a quote
+// inside a value that does not begin with one is a character like others, and blank lines are
+// skipped.
 
 #include <cstdint>
 #include <string>
@@ -22,7 +23,7 @@ class CsvReader final : public ByteSink {
   // Bytes begin after the byte order mark, if there is one. A row of more than row_bytes_max, with
   // another number of values than the header, or with text after a closing quote is a row with a
   // problem.
-  CsvReader(size_t row_bytes_max, RowHandler handler);
+  CsvReader(char delimiter, size_t row_bytes_max, RowHandler handler);
 
   // kInvalidArgument for a header that cannot be one.
   Status Append(std::string_view bytes) override;
@@ -45,6 +46,7 @@ class CsvReader final : public ByteSink {
   Status TakeValues();
   std::string_view Value(size_t i) const;
 
+  const char delimiter_;
   const size_t row_bytes_max_;
   const RowHandler handler_;
   std::vector<std::string> keys_;  // the header's names as they begin a member: "{\"prompt\":"

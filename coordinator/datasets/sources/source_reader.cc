@@ -111,6 +111,12 @@ Result<std::unique_ptr<ByteSink>> SourceReader::OpenFormat(std::string_view head
   if (!format) return std::unique_ptr<ByteSink>();
   v1::SourceFile* source = &files_.back();
   source->set_format(std::string(FormatName(*format)));
+  std::optional<char> delimiter;
+  if (*format == Format::kCsv) {
+    delimiter = options_.delimiter ? options_.delimiter : DelimiterOf(head, all, file_);
+    if (!delimiter) return std::unique_ptr<ByteSink>();
+    source->set_delimiter(std::string(DelimiterName(*delimiter)));
+  }
   RowHandler take = [this, file = files_.size() - 1](SourceRow row) {
     files_[file].set_rows(files_[file].rows() + 1);
     row.file = file;
@@ -119,7 +125,7 @@ Result<std::unique_ptr<ByteSink>> SourceReader::OpenFormat(std::string_view head
   switch (*format) {
     case Format::kCsv:
       return std::unique_ptr<ByteSink>(std::make_unique<AfterByteOrderMark>(
-          std::make_unique<CsvReader>(options_.row_bytes_max, std::move(take))));
+          std::make_unique<CsvReader>(*delimiter, options_.row_bytes_max, std::move(take))));
     case Format::kParquet:
       return std::unique_ptr<ByteSink>(std::make_unique<ParquetReader>(
           options_.folder, options_.row_bytes_max, options_.cancelled, std::move(take)));

@@ -30,7 +30,8 @@ inline constexpr size_t kNamesBytesMax = 2 << 20;
 struct SourceOptions {
   // Where Parquet files are set aside while they arrive; nothing is left there.
   std::filesystem::path folder;
-  std::optional<Format> format;  // of all files, in place of what is recognised
+  std::optional<Format> format;   // of all files, in place of what is recognised
+  std::optional<char> delimiter;  // of all CSV files, likewise
   size_t row_bytes_max = 8 << 20;
   CancelCheck cancelled = CancelCheck();  // asked now and then while rows are made
 };

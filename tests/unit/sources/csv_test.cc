@@ -32,6 +32,22 @@ TEST_F(CsvTest, SameRowsHoweverTheBytesAreCut) {
   }
 }
 
+TEST_F(CsvTest, AnotherDelimiterIsTakenHoweverTheBytesAreCut) {
+  const std::string bytes = "\"a;b,,\";c d\r\n1,5;\"x;y\nz\"\r\n\"\";,\n";
+  for (size_t piece = 1; piece <= bytes.size(); ++piece) {
+    EXPECT_THAT(Rows("a", bytes, piece),
+                ElementsAre(R"(2:{"a;b,,":"1,5","c d":"x;y\nz"})", R"(4:{"a;b,,":"","c d":","})"))
+        << piece;
+    EXPECT_EQ(files_[0].delimiter(), "semicolon");
+  }
+  EXPECT_THAT(Rows("a", "x|y\n1|2\n"), ElementsAre(R"(2:{"x":"1","y":"2"})"));
+  EXPECT_THAT(Rows("a.tsv", "text\n1,2\n"), ElementsAre(R"(2:{"text":"1,2"})"));
+  EXPECT_EQ(files_[0].delimiter(), "tab");
+  // What is said wins.
+  options_.delimiter = ',';
+  EXPECT_THAT(Rows("a", "x;y;z,w\n1,2\n"), ElementsAre(R"(2:{"x;y;z":"1","w":"2"})"));
+}
+
 TEST_F(CsvTest, ARowThatDoesNotFitTheHeaderHasAProblem) {
   EXPECT_THAT(
       Rows("a", "a,b\n1\n1,2,3\n\"x\"y,2\n1,2\n"),
@@ -55,7 +71,8 @@ TEST_F(CsvTest, AQuoteThatNeverClosesIsAnError) {
 
 TEST_F(CsvTest, AHeaderMustBeOne) {
   EXPECT_THAT(Refused("a.csv", "a,b,a\n1,2,3\n"), HasSubstr("the column 'a' twice"));
-  EXPECT_THAT(Refused("a.csv", "prompt;completion\n1;2\n"), HasSubstr("no comma"));
+  EXPECT_THAT(Refused("a.csv", "a;b\tc\n1;2\t3\n"),
+              HasSubstr("is one column, 'a;b\tc': say in an import spec"));
   EXPECT_THAT(Refused("a.csv", std::string(5000, ',') + "\n"), HasSubstr("4096"));
   EXPECT_THAT(Rows("a.csv", "text\n"), IsEmpty());
 }

@@ -23,6 +23,9 @@ TEST(Format, IsToldByWhatAFileBeginsWithAndThenByItsName) {
       {"question,answer\n", "rows.csv", Format::kCsv},
       {"question,answer\n", "dir/Rows.CSV.GZ", Format::kCsv},
       {"question,answer\n", "dir.csv/rows", Format::kJsonl},
+      {"question\tanswer\n", "rows.TSV.zst", Format::kCsv},
+      {"id\ttext\n", "standard input", Format::kCsv},
+      {"id|\"chosen\"|rejected\n", "standard input", Format::kCsv},
       {"id,\"text\"\r\n1,a", "standard input", Format::kCsv},
       {"prompt,completion\n", "rows.jsonl", Format::kCsv},
       {"no, this is nothing\n", "rows", Format::kJsonl},
@@ -46,6 +49,43 @@ TEST(Format, HasThreeNames) {
     EXPECT_THAT(*ParseFormat(FormatName(format)), Optional(format));
   }
   EXPECT_THAT(ParseFormat("xlsx").status().message(), HasSubstr("jsonl, csv or parquet"));
+}
+
+TEST(Delimiter, IsWhatSplitsTheHeaderIntoTheMostColumns) {
+  const struct {
+    const char* head;
+    const char* file;
+    char delimiter;
+  } kCases[] = {
+      {"a,b\n", "rows.csv", ','},
+      {"a;b;c,d\n", "rows.csv", ';'},
+      {"a|b\r\n1,2,3", "rows.csv", '|'},
+      {"\xEF\xBB\xBF\n\r\na\tb\n", "rows.csv", '\t'},
+      {"\"a,b,c\";d\n", "rows.csv", ';'},
+      {"\"a \"\",,\"\"\";\"b\n,,\"\n1,2", "rows.csv", ';'},
+      {"5\" disk;a,b;c\n", "rows.csv", ';'},  // a quote within a value opens none
+      {"text\n1;2;3", "rows.csv", ','},
+      {"a;b\tc\n", "rows.csv", ','},
+      {"text\n", "dir/rows.tsv.gz", '\t'},
+      {"a,b;c\n", "rows.tsv", '\t'},
+      {"a,b\n", "rows.tsv", ','},
+      {"", "rows.csv", ','},
+  };
+  for (const auto& c : kCases) {
+    EXPECT_THAT(DelimiterOf(c.head, /*all=*/true, c.file), Optional(c.delimiter)) << c.head;
+  }
+  EXPECT_EQ(DelimiterOf("a,b", false, "rows.csv"), std::nullopt);
+  EXPECT_EQ(DelimiterOf("\"a\n", false, "rows.csv"), std::nullopt);
+  EXPECT_THAT(DelimiterOf(std::string(kFormatHead, 'x'), false, "rows.csv"), Optional(','));
+}
+
+TEST(Delimiter, HasFourNames) {
+  EXPECT_EQ(*ParseDelimiter(""), std::nullopt);
+  for (const char c : {',', '\t', ';', '|'}) {
+    EXPECT_THAT(*ParseDelimiter(DelimiterName(c)), Optional(c));
+  }
+  EXPECT_THAT(ParseDelimiter(";").status().message(),
+              HasSubstr("comma, tab, semicolon or pipe, not ';'"));
 }
 
 TEST(Compression, IsToldByMagicBytes) {

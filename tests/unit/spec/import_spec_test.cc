@@ -19,9 +19,11 @@ v1::ImportSpec SpecOf(const std::string& text) {
 
 TEST(ImportSpec, EveryKeyIsRead) {
   const v1::ImportSpec spec = SpecOf(
-      "format: csv\nmapping: {prompt: \"{context}\\n\\n{question}\", completion: answer, "
+      "format: csv\ndelimiter: semicolon\nmapping: {prompt: \"{context}\\n\\n{question}\", "
+      "completion: answer, "
       "tools: functions, label: mood}\ncuration: {length: {max: 100}}\n");
   EXPECT_EQ(spec.format(), "csv");
+  EXPECT_EQ(spec.delimiter(), "semicolon");
   EXPECT_EQ(spec.mapping().at("prompt"), "{context}\n\n{question}");
   EXPECT_EQ(spec.mapping().at("label"), "mood");
   EXPECT_EQ(spec.curation().length().max(), 100u);
@@ -46,6 +48,7 @@ TEST(ImportSpec, ErrorsSayWhereAndWhat) {
   } kCases[] = {
       {"fromat: csv\n", "import.yaml:1:1: unknown key 'fromat'; did you mean 'format'?"},
       {"format: xlsx\n", "import.yaml:1:9: format must be"},
+      {"delimiter: ';'\n", "import.yaml:1:12: delimiter must be"},
       {"mapping: {promt: question}\n",
        "import.yaml:1:18: mapping makes no 'promt'; did you mean 'prompt'?"},
       {"mapping: {prompt: ''}\n", "prompt"},
@@ -67,6 +70,8 @@ TEST(ImportSpec, WhatComesOverTheWireIsCheckedAlike) {
   v1::ImportSpec spec;
   (*spec.mutable_mapping())["prompt"] = "}";
   EXPECT_EQ(ValidateImportSpec(spec).field(), "spec.mapping.prompt");
+  spec.set_delimiter(";");
+  EXPECT_EQ(ValidateImportSpec(spec).field(), "spec.delimiter");
   spec.set_format("xml");
   EXPECT_EQ(ValidateImportSpec(spec).field(), "spec.format");
 }
