@@ -179,7 +179,15 @@ Status Deletion::KeepHeld(std::set<std::string>* shards) {
   for (const auto& [name, version] : rows) {
     Result<std::vector<Shard>> has =
         ReadShardList(storage_ / "datasets" / name / std::to_string(version) / "manifest.json");
-    if (!has.ok()) continue;  // whose tokens nothing can use either
+    if (!has.ok()) {
+      spdlog::warn(
+          "no tokens are removed, as nobody knows which of them {}@{} uses: {} (cache/tokens may "
+          "be "
+          "removed while no job prepares or trains)",
+          name, version, has.status().message());
+      shards->clear();
+      return Status();
+    }
     for (const Shard& shard : *has) shards->erase(shard.sha256.substr(0, kTokenNameDigits));
   }
   return Status();

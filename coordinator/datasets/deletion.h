@@ -41,7 +41,8 @@ class Deletion {
                                             const Versions& versions, const std::string& actor);
   Status RemoveFolders(const Versions& versions);
   std::filesystem::path FolderOf(const v1::DatasetVersion& version) const;
-  // Takes those out that a version in the store holds.
+  // Takes those out that a version in the store holds; all of them when one's manifest cannot be
+  // read, as it may hold any.
   Status KeepHeld(std::set<std::string>* shards);
 
   Database* const database_;

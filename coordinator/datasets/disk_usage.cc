@@ -4,33 +4,34 @@
 
 #include <filesystem>
 #include <map>
+#include <system_error>
 #include <utility>
-
-#include "coordinator/datasets/shard_reader.h"
 
 namespace attune::datasets {
 namespace {
 
+namespace fs = std::filesystem;
 using File = std::pair<dev_t, ino_t>;
 
 struct Links {
   uint64_t bytes = 0;
   uint64_t all = 0;   // names of the file, wherever
   uint64_t here = 0;  // in the versions that were looked at
+  bool is_shard = false;
 };
 
 std::map<File, Links> FilesOf(const std::vector<v1::DatasetVersion>& versions) {
   std::map<File, Links> files;
   for (const v1::DatasetVersion& version : versions) {
-    const std::filesystem::path folder(version.path());
-    const Result<std::vector<Shard>> shards = ReadShardList(folder / "manifest.json");
-    if (!shards.ok()) continue;
-    for (const Shard& shard : *shards) {
+    std::error_code error;
+    for (fs::directory_iterator it(version.path(), error), end; !error && it != end;
+         it.increment(error)) {
       struct stat info {};
-      if (stat((folder / shard.file).c_str(), &info) != 0) continue;
+      if (lstat(it->path().c_str(), &info) != 0 || !S_ISREG(info.st_mode)) continue;
       Links& links = files[{info.st_dev, info.st_ino}];
       links.bytes = static_cast<uint64_t>(info.st_size);
       links.all = info.st_nlink;
+      links.is_shard = it->path().extension() == ".jsonl";
       ++links.here;
     }
   }
@@ -59,7 +60,7 @@ uint64_t BytesShared(const v1::DatasetVersion& one, const v1::DatasetVersion& ot
   const std::map<File, Links> others = FilesOf({other});
   uint64_t bytes = 0;
   for (const auto& [file, links] : FilesOf({one})) {
-    if (others.contains(file)) bytes += links.bytes;
+    if (links.is_shard && others.contains(file)) bytes += links.bytes;
   }
   return bytes;
 }
