@@ -34,6 +34,7 @@ Status BaseVersion::Load(ExampleTable* table) {
     ATTUNE_RETURN_IF_ERROR(CheckExamples(table->size()));
   }
   states_.assign(table->size(), use_ == Use::kAppend ? State::kStays : State::kUnseen);
+  present_ = use_ == Use::kAppend ? table->size() : 0;
   return Status();
 }
 
@@ -57,11 +58,17 @@ bool BaseVersion::Has(std::string_view split) const {
       parts_, [&](const Part& part) { return part.shard.split == split && HasAny(part); });
 }
 
+void BaseVersion::LeaveOut(uint32_t number) {
+  present_ -= IsPresent(number) ? 1 : 0;
+  states_[number] = State::kUnseen;
+}
+
 BaseVersion::Answer BaseVersion::Take(uint32_t number, uint64_t hash) {
   State& state = states_[number];
   if (state != State::kUnseen) return Answer::kDuplicate;
   const bool stays = hashes_[number] == hash && IsSound(&parts_[PartOf(number)]);
   state = stays ? State::kStays : State::kReplaced;
+  ++present_;
   return stays ? Answer::kStays : Answer::kReplaced;
 }
 

@@ -41,8 +41,9 @@ class BaseVersion {
   std::string_view SplitOf(uint32_t number) const;
   // Whether the new version has the example, as its own line or the row's.
   bool IsPresent(uint32_t number) const { return states_[number] != State::kUnseen; }
+  uint32_t present() const { return present_; }  // how many it has
   // The new version is not to have it after all.
-  void LeaveOut(uint32_t number) { states_[number] = State::kUnseen; }
+  void LeaveOut(uint32_t number);
   // In the order of the table; the first error of take is returned.
   Status ForEachShard(const std::function<Status(const Shard&, uint32_t examples)>& take) const;
   // Whether the new version has, on this side, any example of this one.
@@ -84,6 +85,7 @@ class BaseVersion {
   const Use use_;
   std::vector<Part> parts_;
   std::vector<State> states_;     // by number
+  uint32_t present_ = 0;          // of them, not kUnseen
   std::vector<uint64_t> hashes_;  // by number; of an append empty
 };
 

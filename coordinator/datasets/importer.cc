@@ -128,18 +128,23 @@ Status Importer::AddFindings(std::string_view lines) {
   return Status();
 }
 
+uint64_t Importer::ExamplesOfVersion() const {
+  const uint64_t absent = base_ == nullptr ? 0 : base_->size() - base_->present();
+  return examples_.size() - absent;
+}
+
 Status Importer::AddExample(const ReadRow& read) {
   const LineFacts facts = FactsOf(*read.row, read.hash, writer_.metadata_keys());
   const ExampleTable::Place place = examples_.Insert(facts.id);
   auto answer = BaseVersion::Answer::kReplaced;
   if (place.added) {
-    ATTUNE_RETURN_IF_ERROR(CheckExamples(examples_.size()));
     unlabelled_.push_back(facts.kind == RowKind::kPrompt);
     if (near_ != nullptr) ATTUNE_RETURN_IF_ERROR(near_->Add(read.signature));
   } else {
     const bool in_base = base_ != nullptr && place.number < base_->size();
     answer = in_base ? base_->Take(place.number, facts.hash) : BaseVersion::Answer::kDuplicate;
   }
+  ATTUNE_RETURN_IF_ERROR(CheckExamples(ExamplesOfVersion(), options_.examples_max));
   if (answer == BaseVersion::Answer::kDuplicate) {
     report_.set_duplicates(report_.duplicates() + 1);
     return Status();

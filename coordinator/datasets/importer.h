@@ -43,6 +43,7 @@ struct ImportOptions {
   bool allow_unlabelled = false;  // rows without an answer are kept apart, else rejected
   LikelyAnswers likely_answers = LikelyAnswers::kRejected;
   uint64_t shard_bytes = kShardBytes;
+  uint64_t examples_max = kExamplesMax;
   v1::CurationSpec curation = {};  // what is not set has its default
   // Made by it; null: rows are taken as they are.
   std::shared_ptr<const Curator> curator = nullptr;
@@ -74,6 +75,8 @@ class Importer {
   Status ReadBatch();
   Status TakeRow(ReadRow& read);
   Status AddExample(const ReadRow& read);
+  // Of the rows so far, those of base_ that no row had not counted.
+  uint64_t ExamplesOfVersion() const;
   // What near-duplicates decide, which takes all examples.
   Status DecideNearDuplicates();
   Status LoseBaseExamples();

@@ -7,9 +7,9 @@
 
 namespace attune::datasets {
 
-Status CheckExamples(uint64_t examples) {
-  if (examples <= kExamplesMax) return Status();
-  return ResourceExhausted("more than " + std::to_string(kExamplesMax) +
+Status CheckExamples(uint64_t examples, uint64_t max) {
+  if (examples <= max) return Status();
+  return ResourceExhausted("more than " + std::to_string(max) +
                            " examples in one dataset: split it into several");
 }
 

@@ -28,8 +28,8 @@ struct Imported {
   std::string findings_sha256;  // of what curation found, in a file beside them; empty: nothing
 };
 
-// kResourceExhausted beyond kExamplesMax.
-Status CheckExamples(uint64_t examples);
+// kResourceExhausted beyond max.
+Status CheckExamples(uint64_t examples, uint64_t max = kExamplesMax);
 
 // kDataLoss when the shard's split is none of kSplits.
 Status CheckSplit(const v1::DatasetVersion& version, const Shard& shard);

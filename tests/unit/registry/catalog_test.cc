@@ -192,6 +192,32 @@ TEST_F(ImporterTest, SmallDataStillHasAValidationExample) {
   }
 }
 
+TEST_F(ImporterTest, TheMostExamplesAreThoseOfTheVersionAlone) {
+  Catalog catalog(storage_.database(), storage_.path());
+  const v1::DatasetVersion old = *ImportText(catalog, Header("docs"), TextRows(0, 100));
+  int imports = 0;
+  const auto import = [&](BaseVersion::Use use, const std::string& rows) {
+    const fs::path folder = storage_.path() / ("import-" + std::to_string(imports++));
+    fs::create_directories(folder);
+    Importer importer(folder, {.examples_max = 100});
+    EXPECT_TRUE(importer.Begin(old, use).ok());
+    const Status status = importer.Append("f", rows);
+    return status.ok() ? importer.Finish() : Result<Imported>(status);
+  };
+  const Result<Imported> replaced = import(BaseVersion::Use::kReplace, TextRows(50, 150));
+  ASSERT_TRUE(replaced.ok()) << replaced.status().ToString();
+  EXPECT_EQ(replaced->report.examples().at("train") + replaced->report.examples().at("validation"),
+            100u);
+  // One more, whether the version before has it or not.
+  for (const std::string& rows : {TextRows(100, 200) + TextRows(0, 1), TextRows(50, 151)}) {
+    const Status status = import(BaseVersion::Use::kReplace, rows).status();
+    EXPECT_EQ(status.code(), StatusCode::kResourceExhausted);
+    EXPECT_EQ(status.message(), "more than 100 examples in one dataset: split it into several");
+  }
+  EXPECT_TRUE(import(BaseVersion::Use::kAppend, TextRows(0, 100)).ok());
+  EXPECT_FALSE(import(BaseVersion::Use::kAppend, TextRows(100, 101)).ok());
+}
+
 TEST_F(ImporterTest, CountsFilesKindsAndIgnoredKeys) {
   Importer importer(storage_.path(), {});
   ASSERT_TRUE(importer.Append("a", R"({"text":"x","meta":1})").ok());
