@@ -207,6 +207,12 @@ Result<std::unique_ptr<Import>> Catalog::StartImport(const v1::ImportDatasetRequ
   return std::unique_ptr<Import>(std::move(import));
 }
 
+Status Catalog::Check(Transaction& transaction, const std::string& text) {
+  ATTUNE_ASSIGN_OR_RETURN(const versions::Reference reference,
+                          versions::ParseReference("dataset", text));
+  return DatasetTable().Find(transaction, reference).status();
+}
+
 Result<v1::DatasetVersion> Catalog::Get(const std::string& text) {
   ATTUNE_ASSIGN_OR_RETURN(versions::Reference reference, versions::ParseReference("dataset", text));
   std::string record;

@@ -82,6 +82,9 @@ class Catalog {
 
   // "name" (newest) or "name@version"; without what it takes of the storage.
   Result<v1::DatasetVersion> Get(const std::string& reference);
+  // kNotFound unless a version ("name@version") is there: asked in the transaction that makes a
+  // user of it, so that it is either deleted before or its deletion is told of the user.
+  static Status Check(Transaction& transaction, const std::string& reference);
   // With own_bytes and shared_bytes.
   Result<v1::DatasetVersion> Show(const std::string& reference);
   // Without source_files.

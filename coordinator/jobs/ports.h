@@ -25,6 +25,8 @@ class Artifacts {
   // kFailedPrecondition for a version whose files were removed.
   virtual Result<v1::ModelVersion> GetModel(const std::string& reference) = 0;
   virtual Result<v1::DatasetVersion> GetDataset(const std::string& reference) = 0;
+  // As datasets::Catalog has it.
+  virtual Status CheckDataset(Transaction& transaction, const std::string& reference) = 0;
   // As models::Registry has them. PrepareOutput runs in the background.
   virtual Result<models::PreparedOutput> PrepareOutput(
       const std::string& name, const std::filesystem::path& folder, const v1::Lineage& lineage,
@@ -46,6 +48,9 @@ class StoredArtifacts final : public Artifacts {
   }
   Result<v1::DatasetVersion> GetDataset(const std::string& reference) override {
     return catalog_->Get(reference);
+  }
+  Status CheckDataset(Transaction& transaction, const std::string& reference) override {
+    return catalog_->Check(transaction, reference);
   }
   Result<models::PreparedOutput> PrepareOutput(
       const std::string& name, const std::filesystem::path& folder, const v1::Lineage& lineage,

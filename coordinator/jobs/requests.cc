@@ -223,7 +223,12 @@ Result<v1::Job> Controller::Submit(const v1::SubmitJobRequest& request) {
   change.record = record;
   change.request = key;
   change.events.push_back({"submitted", "submitted as " + record.job.name()});
-  change.also = [](Transaction& transaction, JobRecord* inserted) {
+  change.also = [this](Transaction& transaction, JobRecord* inserted) {
+    // One may have been deleted since they were looked up.
+    for (const std::string& dataset : inserted->job.datasets()) {
+      const Status there = ports_.artifacts->CheckDataset(transaction, dataset);
+      if (!there.ok()) return Status(there).WithField("dataset");
+    }
     InsertJob(transaction, inserted);
     return Status();
   };

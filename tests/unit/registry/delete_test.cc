@@ -1,3 +1,6 @@
+#include <atomic>
+#include <future>
+
 #include "common/base/files.h"
 #include "coordinator/datasets/leases.h"
 #include "tests/unit/registry/catalog_fixture.h"
@@ -140,6 +143,35 @@ TEST_F(DeleteTest, IsRefusedWhileItIsRead) {
   }
   MustDelete("docs@1");
   EXPECT_EQ(Lines("docs@2").size(), 120u);
+}
+
+// Whoever begins to need a version while it is being deleted is told so, and a deletion is told of
+// whoever needs it.
+TEST_F(DeleteTest, NobodyBeginsToNeedWhatIsBeingDeleted) {
+  MustImport(Header("docs"), TextRows(0, 10));
+  std::atomic<bool> needed = false;
+  const auto begin_to_need = [&] {
+    return storage_.database()->Write([&](Transaction& transaction) -> Status {
+      ATTUNE_RETURN_IF_ERROR(Catalog::Check(transaction, "docs@1"));
+      needed = true;
+      return Status();
+    });
+  };
+  ASSERT_TRUE(begin_to_need().ok());
+  std::future<Status> late;
+  Users users;
+  users.running.push_back([&](Transaction&) {
+    if (needed) return std::map<std::string, std::string>{{"docs@1", "somebody needs it"}};
+    late = std::async(std::launch::async, begin_to_need);  // when the deletion has asked
+    return std::map<std::string, std::string>();
+  });
+  Catalog catalog(storage_.database(), storage_.path(), users);
+  EXPECT_THAT(catalog.Delete(Request("docs@1"), "user:ann").status().message(),
+              HasSubstr("somebody needs it"));
+  needed = false;
+  EXPECT_TRUE(catalog.Delete(Request("docs@1"), "user:ann").ok());
+  EXPECT_EQ(late.get().code(), StatusCode::kNotFound);
+  EXPECT_FALSE(needed);
 }
 
 // Every state that kill -9 can leave.

@@ -199,6 +199,19 @@ TEST_F(ControllerTest, RefusesADataSetWithoutAnswers) {
   }
 }
 
+TEST_F(ControllerTest, RefusesADataSetThatIsDeletedMeanwhile) {
+  cluster_.deleted_dataset = "docs@3";
+  const v1::SubmitJobRequest request = cluster_.TrainRequest(1, 1, 5);
+  auto job = cluster_.controller().Submit(request);
+  EXPECT_EQ(job.status().code(), StatusCode::kNotFound);
+  EXPECT_EQ(job.status().field(), "dataset");
+  cluster_.deleted_dataset.clear();
+  job = cluster_.controller().Submit(request);
+  ASSERT_TRUE(job.ok()) << job.status().ToString();
+  cluster_.AddWorker("a", 1);
+  EXPECT_TRUE(cluster_.RunUntilState(job->id(), v1::Job::SUCCEEDED));
+}
+
 TEST_F(ControllerTest, RefusesADataSetOfPreferencePairs) {
   v1::SubmitJobRequest request = cluster_.TrainRequest(1, 1, 5);
   request.mutable_spec()->mutable_datasets(0)->set_name("docs-pairs");

@@ -100,6 +100,7 @@ class FakeCluster final : public launching::Launcher,
   int steps_told = 0;
   double seconds_late = 0;
   std::set<std::string> registered_jobs, placed_jobs;
+  std::string deleted_dataset;     // "name@version": after it was looked up
   std::set<std::string> unlisted;  // trainers that live on, but not in their workers' lists
   bool turn_away_report = false;   // the next one, as when too many are pending
 
@@ -118,6 +119,9 @@ class FakeCluster final : public launching::Launcher,
   void OnLate(double seconds) override { seconds_late += seconds; }
   Result<v1::ModelVersion> GetModel(const std::string& reference) override;
   Result<v1::DatasetVersion> GetDataset(const std::string& reference) override;
+  Status CheckDataset(Transaction&, const std::string& reference) override {
+    return reference == deleted_dataset ? NotFound("no dataset " + reference) : Status();
+  }
   Result<models::PreparedOutput> PrepareOutput(
       const std::string& name, const std::filesystem::path& folder, const v1::Lineage& lineage,
       const std::map<std::string, double>& metrics) override;
