@@ -3,7 +3,6 @@
 // A catalog on a storage of its own, and rows to import into it.
 
 #include <gmock/gmock.h>
-#include <sys/stat.h>
 
 #include <map>
 #include <regex>
@@ -102,20 +101,6 @@ class CatalogTest : public ::testing::Test {
     }
     ADD_FAILURE() << reference << " has no shard of " << split;
     return "";
-  }
-
-  // Of the regular files below datasets/, each once whatever its names.
-  uint64_t BytesOnDisk() {
-    std::map<ino_t, uint64_t> sizes;
-    for (const auto& entry :
-         std::filesystem::recursive_directory_iterator(storage_.path() / "datasets")) {
-      struct stat info {};
-      if (!entry.is_regular_file() || stat(entry.path().c_str(), &info) != 0) continue;
-      sizes[info.st_ino] = static_cast<uint64_t>(info.st_size);
-    }
-    uint64_t bytes = 0;
-    for (const auto& [inode, size] : sizes) bytes += size;
-    return bytes;
   }
 
   // Changes a byte of a file of the storage.

@@ -24,11 +24,11 @@ class DeleteTest : public CatalogTest {
   }
   // And looks whether the disk has what was said to be free.
   v1::DeleteDatasetsResponse MustDelete(const std::string& dataset) {
-    const uint64_t before = BytesOnDisk();
+    const uint64_t before = storage_.Bytes("datasets");
     Result<v1::DeleteDatasetsResponse> response = catalog_.Delete(Request(dataset), "user:ann");
     EXPECT_TRUE(response.ok()) << response.status().ToString();
     if (!response.ok()) return v1::DeleteDatasetsResponse();
-    EXPECT_EQ(BytesOnDisk() + response->bytes_freed(), before) << dataset;
+    EXPECT_EQ(storage_.Bytes("datasets") + response->bytes_freed(), before) << dataset;
     return *response;
   }
   // As a coordinator that begins anew finds it.
@@ -103,7 +103,7 @@ TEST_F(DeleteTest, SaysWhatIsMeant) {
   request.set_dry_run(true);
   Result<v1::DeleteDatasetsResponse> planned = catalog_.Delete(request, "user:ann");
   ASSERT_TRUE(planned.ok());
-  EXPECT_EQ(planned->bytes_freed(), BytesOnDisk());
+  EXPECT_EQ(planned->bytes_freed(), storage_.Bytes("datasets"));
   EXPECT_EQ(Lines("docs@1").size(), 10u);
 }
 

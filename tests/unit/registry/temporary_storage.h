@@ -3,9 +3,11 @@
 // A storage folder with a database, removed afterwards.
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <set>
 #include <string>
 #include <vector>
@@ -52,6 +54,20 @@ class TemporaryStorage {
       names.insert(std::filesystem::relative(entry.path(), path() / sub).string());
     }
     return names;
+  }
+
+  // Of the regular files below sub, each once whatever its names.
+  uint64_t Bytes(const std::string& sub) const {
+    std::map<ino_t, uint64_t> sizes;
+    if (!std::filesystem::exists(path() / sub)) return 0;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(path() / sub)) {
+      struct stat info {};
+      if (lstat(entry.path().c_str(), &info) != 0 || !S_ISREG(info.st_mode)) continue;
+      sizes[info.st_ino] = static_cast<uint64_t>(info.st_size);
+    }
+    uint64_t bytes = 0;
+    for (const auto& [inode, size] : sizes) bytes += size;
+    return bytes;
   }
 
  private:

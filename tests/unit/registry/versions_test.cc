@@ -1,7 +1,5 @@
 // What versions of a name share, and that each is whole by itself.
 
-#include <sys/stat.h>
-
 #include <nlohmann/json.hpp>
 
 #include "common/base/files.h"
@@ -50,7 +48,7 @@ TEST_F(VersionsTest, AnAppendOfOnePercentStoresOnePercent) {
   for (const auto& [file, links] : Links("docs@1")) EXPECT_EQ(links, 2u) << file;
   const v1::DatasetVersion shown = *small_.Show("docs@2");
   EXPECT_EQ(shown.own_bytes() + small_.Show("docs@1")->own_bytes() + shown.shared_bytes(),
-            BytesOnDisk());
+            storage_.Bytes("datasets"));
   EXPECT_GT(shown.own_bytes(), second.stored_bytes()) << "the manifest and what lies beside shards";
   EXPECT_GT(shown.shared_bytes(), first.bytes());
 }
@@ -184,114 +182,6 @@ TEST_F(VersionsTest, AComposedVersionSharesWholeShards) {
   EXPECT_GT(all->stored_bytes(), 0u);
   EXPECT_LT(all->stored_bytes(), 200u) << "one row of c";
   EXPECT_EQ(all->bytes(), a.bytes() + b.bytes() + all->stored_bytes());
-}
-
-// Random imports, appends and deletions: each version has what it was given, each example once, on
-// the side where the version before had it, and is not disturbed by what happens to others.
-class RandomVersions : public VersionsTest {
- protected:
-  struct Expected {
-    std::set<std::string> texts;
-    std::vector<std::string> lines;
-    std::map<std::string, std::string> sides;
-  };
-
-  // Some rows below a limit that moves up, as a stream of data does.
-  std::string RandomRows(std::set<std::string>* texts) {
-    std::string rows;
-    const uint64_t from = random_->Below(200), count = 1 + random_->Below(400);
-    for (uint64_t i = from; i < from + count; ++i) {
-      if (random_->Below(20) == 0) continue;
-      const std::string text = "row " + std::to_string(i);
-      const bool marked = random_->Below(50) == 0;
-      rows += "{\"text\":\"" + text + "\"" + (marked ? ",\"source\":\"s\"" : "") + "}\n";
-      texts->insert(text);
-    }
-    return rows;
-  }
-  static std::set<std::string> TextsOf(const std::vector<std::string>& lines) {
-    std::set<std::string> texts;
-    for (const std::string& line : lines) {
-      EXPECT_TRUE(texts.insert(nlohmann::json::parse(line)["text"]).second) << line;
-    }
-    return texts;
-  }
-  void Make(bool append) {
-    const Expected* newest = versions_.empty() ? nullptr : &versions_.rbegin()->second;
-    Expected expected;
-    const std::string rows = RandomRows(&expected.texts);
-    if (rows.empty()) return;
-    if (append && newest != nullptr) {
-      expected.texts.insert(newest->texts.begin(), newest->texts.end());
-    }
-    const v1::DatasetVersion made = Import(append ? AppendHeader("d") : Header("d"), rows);
-    const std::string reference = "d@" + std::to_string(made.version());
-    EXPECT_GT(made.version(), last_);
-    last_ = made.version();
-    expected.lines = Lines(reference);
-    expected.sides = Sides(reference);
-    EXPECT_EQ(TextsOf(expected.lines), expected.texts);
-    if (newest != nullptr) {
-      for (const auto& [id, side] : newest->sides) {
-        auto now = expected.sides.find(id);
-        if (now != expected.sides.end()) EXPECT_EQ(now->second, side) << id;
-        if (append) EXPECT_TRUE(now != expected.sides.end()) << id;
-      }
-    }
-    versions_[made.version()] = std::move(expected);
-  }
-  void DeleteOne() {
-    auto one = versions_.begin();
-    std::advance(one, random_->Below(versions_.size()));
-    v1::DeleteDatasetsRequest request;
-    request.set_dataset("d@" + std::to_string(one->first));
-    Result<v1::DeleteDatasetsResponse> response = small_.Delete(request, "user:test");
-    ASSERT_TRUE(response.ok()) << response.status().ToString();
-    versions_.erase(one);
-  }
-  void Check() {
-    for (const auto& [version, expected] : versions_) {
-      EXPECT_EQ(Lines("d@" + std::to_string(version)), expected.lines) << version;
-    }
-    uint64_t own = 0;
-    std::set<ino_t> files;
-    for (const auto& [version, expected] : versions_) {
-      for (const auto& entry : fs::directory_iterator(FolderOf("d@" + std::to_string(version)))) {
-        struct stat info {};
-        ASSERT_EQ(stat(entry.path().c_str(), &info), 0);
-        if (entry.path().extension() == ".jsonl" && files.insert(info.st_ino).second) {
-          own += static_cast<uint64_t>(info.st_size);
-        }
-      }
-    }
-    uint64_t all = 0;
-    for (const auto& entry : fs::recursive_directory_iterator(storage_.path() / "datasets")) {
-      if (entry.path().extension() != ".jsonl") continue;
-      struct stat info {};
-      ASSERT_EQ(stat(entry.path().c_str(), &info), 0);
-      all += files.contains(info.st_ino) ? 0 : 1;
-    }
-    EXPECT_EQ(all, 0u) << "no shard is left of a version that was deleted";
-  }
-
-  Random* random_ = nullptr;
-  std::map<uint32_t, Expected> versions_;
-  uint32_t last_ = 0;
-};
-
-TEST_F(RandomVersions, AreWholeAndKeepEveryExampleOnItsSide) {
-  Random random(7);
-  random_ = &random;
-  for (int step = 0; step < 40 && !HasFailure(); ++step) {
-    SCOPED_TRACE("step " + std::to_string(step));
-    const uint64_t what = random.Below(5);
-    if (what == 0 && versions_.size() > 1) {
-      DeleteOne();
-    } else {
-      Make(what >= 3);
-    }
-    Check();
-  }
 }
 
 }  // namespace
