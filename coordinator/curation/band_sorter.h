@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "common/base/cancel_check.h"
+#include "common/base/scratch_file.h"
 #include "common/base/status.h"
-#include "coordinator/curation/scratch_file.h"
 
 namespace attune::curation {
 

@@ -16,10 +16,10 @@
 #include <vector>
 
 #include "common/base/cancel_check.h"
+#include "common/base/scratch_file.h"
 #include "common/base/status.h"
 #include "coordinator/curation/band_sorter.h"
 #include "coordinator/curation/banding.h"
-#include "coordinator/curation/scratch_file.h"
 #include "coordinator/curation/signature.h"
 
 namespace attune::curation {

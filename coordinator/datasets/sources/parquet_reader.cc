@@ -147,15 +147,18 @@ ParquetReader::ParquetReader(std::filesystem::path folder, size_t row_bytes_max,
       handler_(std::move(handler)) {}
 
 Status ParquetReader::Append(std::string_view bytes) {
-  if (bytes_ == 0) ATTUNE_RETURN_IF_ERROR(spool_.Open(folder_));
-  bytes_ += bytes.size();
-  return spool_.Append(bytes);
+  if (!file_) {
+    ATTUNE_ASSIGN_OR_RETURN(ScratchFile file, ScratchFile::Create(folder_));
+    file_.emplace(std::move(file));
+  }
+  return file_->Append(bytes.data(), bytes.size());
 }
 
 Status ParquetReader::End() {
-  if (bytes_ == 0) return InvalidArgument("it is empty");
-  Reading reading(row_bytes_max_, cancelled_, handler_, bytes_);
-  return reading.Run(spool_.Release());
+  if (!file_) return InvalidArgument("it is empty");
+  Reading reading(row_bytes_max_, cancelled_, handler_, file_->size());
+  ATTUNE_ASSIGN_OR_RETURN(const int fd, file_->Release());
+  return reading.Run(fd);
 }
 
 }  // namespace attune::datasets

@@ -6,11 +6,12 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 
 #include "common/base/cancel_check.h"
+#include "common/base/scratch_file.h"
 #include "coordinator/datasets/sources/byte_sink.h"
 #include "coordinator/datasets/sources/source_row.h"
-#include "coordinator/datasets/sources/spool.h"
 
 namespace attune::datasets {
 
@@ -35,8 +36,7 @@ class ParquetReader final : public ByteSink {
   const size_t row_bytes_max_;
   const CancelCheck cancelled_;
   const RowHandler handler_;
-  Spool spool_;
-  uint64_t bytes_ = 0;
+  std::optional<ScratchFile> file_;  // once there is a byte
 };
 
 }  // namespace attune::datasets

@@ -1,14 +1,15 @@
-#include "coordinator/curation/scratch_file.h"
+#include "common/base/scratch_file.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <utility>
 
 #include "common/base/write_all.h"
 
-namespace attune::curation {
+namespace attune {
 namespace {
 
 constexpr size_t kBufferBytes = 1 << 20;
@@ -20,14 +21,15 @@ Result<ScratchFile> ScratchFile::Create(const std::filesystem::path& folder) {
   const int fd = ::mkostemp(name.data(), O_CLOEXEC);
   if (fd < 0) return ErrnoStatus(errno, "make a scratch file in " + folder.string());
   ::unlink(name.c_str());
-  return ScratchFile(fd);
+  return ScratchFile(fd, folder);
 }
 
 ScratchFile::ScratchFile(ScratchFile&& other) noexcept
-    : fd_(other.fd_), size_(other.size_), buffer_(std::move(other.buffer_)), map_(other.map_) {
-  other.fd_ = -1;
-  other.map_ = nullptr;
-}
+    : fd_(std::exchange(other.fd_, -1)),
+      folder_(std::move(other.folder_)),
+      size_(other.size_),
+      buffer_(std::move(other.buffer_)),
+      map_(std::exchange(other.map_, nullptr)) {}
 
 ScratchFile::~ScratchFile() {
   if (map_ != nullptr) ::munmap(map_, size_);
@@ -41,7 +43,7 @@ Status ScratchFile::Append(const void* data, size_t bytes) {
 }
 
 Status ScratchFile::Flush() {
-  Status written = WriteAll(fd_, buffer_, "write a scratch file");
+  Status written = WriteAll(fd_, buffer_, "write a scratch file in " + folder_.string());
   buffer_.clear();
   return written;
 }
@@ -61,6 +63,11 @@ Status ScratchFile::Read(uint64_t offset, void* data, size_t bytes) {
   return Status();
 }
 
+Result<int> ScratchFile::Release() {
+  ATTUNE_RETURN_IF_ERROR(Flush());
+  return std::exchange(fd_, -1);
+}
+
 Result<std::span<const std::byte>> ScratchFile::Map() {
   ATTUNE_RETURN_IF_ERROR(Flush());
   if (size_ == 0) return std::span<const std::byte>();
@@ -72,4 +79,4 @@ Result<std::span<const std::byte>> ScratchFile::Map() {
   return std::span(static_cast<const std::byte*>(map_), size_);
 }
 
-}  // namespace attune::curation
+}  // namespace attune

@@ -9,15 +9,15 @@
 #include <filesystem>
 #include <span>
 #include <string>
-#include <string_view>
+#include <utility>
 
 #include "common/base/status.h"
 
-namespace attune::curation {
+namespace attune {
 
 class ScratchFile {
  public:
-  // On the file system of the folder.
+  // On the file system of the folder. kResourceExhausted, also below, when that is full.
   static Result<ScratchFile> Create(const std::filesystem::path& folder);
   ~ScratchFile();
   ScratchFile(ScratchFile&& other) noexcept;
@@ -31,15 +31,18 @@ class ScratchFile {
   Status Read(uint64_t offset, void* data, size_t bytes);
   // Valid while the object lives; pages are read as they are touched.
   Result<std::span<const std::byte>> Map();
+  // The open file, in place of the object; whoever takes it closes it.
+  Result<int> Release();
 
  private:
-  explicit ScratchFile(int fd) : fd_(fd) {}
+  ScratchFile(int fd, std::filesystem::path folder) : fd_(fd), folder_(std::move(folder)) {}
   Status Flush();
 
   int fd_;
+  std::filesystem::path folder_;
   uint64_t size_ = 0;
   std::string buffer_;
   void* map_ = nullptr;
 };
 
-}  // namespace attune::curation
+}  // namespace attune
