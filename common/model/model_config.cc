@@ -80,6 +80,13 @@ Result<ModelConfig> ParseModelConfig(const std::string& json, const std::string&
   return config;
 }
 
+Status CheckPredictsNext(const ModelConfig& config, const std::string& model) {
+  if (config.head == HeadKind::kNextToken) return Status();
+  return InvalidArgument("the model " + model + " is an encoder (" + config.architecture +
+                         "): it predicts no next token, so that a job can only embed texts with it")
+      .WithField("base");
+}
+
 std::string ConfigJson(const ModelConfig& config, const std::string& dtype) {
   Json root = Json::parse(config.json);
   root["architectures"] = {config.architecture};

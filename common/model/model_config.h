@@ -98,6 +98,10 @@ struct ModelConfig {
 // or are unreasonable.
 Result<ModelConfig> ParseModelConfig(const std::string& json, const std::string& where);
 
+// kInvalidArgument for a model that does not predict the next token, which is what jobs train,
+// evaluate and generate with.
+Status CheckPredictsNext(const ModelConfig& config, const std::string& model);
+
 // config.json to be written beside weights of this dtype ("float32", "bfloat16" or "float16").
 std::string ConfigJson(const ModelConfig& config, const std::string& dtype);
 

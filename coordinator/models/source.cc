@@ -5,6 +5,7 @@
 #include "common/model/side_files.h"
 #include "coordinator/models/inspect.h"
 #include "coordinator/models/json.h"
+#include "coordinator/models/pooling.h"
 
 namespace attune::models {
 namespace fs = std::filesystem;
@@ -100,6 +101,7 @@ Result<Source> HuggingFaceFiles(const fs::path& folder, const std::set<std::stri
         " has no tokenizer.json: save the model with a fast tokenizer (transformers: "
         "AutoTokenizer.from_pretrained(...).save_pretrained(folder))");
   }
+  ATTUNE_RETURN_IF_ERROR(CheckPooling(folder));
   AddSideFiles(&source, folder, names);
   return source;
 }

@@ -7,6 +7,7 @@ import pathlib
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DEPS = pathlib.Path(os.environ.get("ATTUNE_DEPS_DIR", ROOT / ".deps"))
 SMOLLM2 = DEPS / "models/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+MINILM = DEPS / "models/minilm"
 
 
 def check_versions():

@@ -68,7 +68,9 @@ struct EmbedTask {
 // Reports a line as EmbedLine of the same proto through OnOutput for each row, in order of id. The
 // text is what a row says in reading order, tokenized without chat template (special tokens as the
 // tokenizer adds them). The model is the one given: of an adapter, its base with the adapter
-// applied. Rows without a token are left out with a warning. Computes as Evaluate does.
+// applied. Rows without a token are left out with a warning. Of an encoder there are no loss and
+// entropy; with sentence-transformers' files (modules.json, sentence_bert_config.json) texts are
+// cut and embeddings brought to unit length as they say. Computes as Evaluate does.
 Status Embed(const EmbedTask& task, Observer& observer);
 
 }  // namespace attune::engine

@@ -91,6 +91,29 @@ class Lines : public Observer {
   std::vector<json> lines;
 };
 
+// A version with these rows as its validation split; ids are in their order.
+DatasetFiles WriteRows(std::vector<json> rows, const fs::path& folder) {
+  std::string lines;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    std::string id = std::to_string(i);
+    rows[i]["id"] = std::string(32 - id.size(), '0') + id;
+    lines += rows[i].dump() + "\n";
+  }
+  fs::create_directories(folder);
+  const json manifest = {{"name", "data"},
+                         {"version", 1},
+                         {"checksum", "c"},
+                         {"shards",
+                          {{{"file", "validation-00000.jsonl"},
+                            {"split", "validation"},
+                            {"examples", rows.size()},
+                            {"bytes", lines.size()},
+                            {"sha256", Sha256Hex(lines)}}}}};
+  ATTUNE_CHECK(WriteFileAtomically(folder / "validation-00000.jsonl", lines).ok());
+  ATTUNE_CHECK(WriteFileAtomically(folder / "manifest.json", manifest.dump()).ok());
+  return {.reference = "data@1", .path = folder, .checksum = "c"};
+}
+
 class SmolLm2EvaluateParity : public testing::Test {
  protected:
   void SetUp() override {
@@ -102,28 +125,8 @@ class SmolLm2EvaluateParity : public testing::Test {
       GTEST_SKIP() << model_.path << " is absent; tools/setup brings it";
   }
 
-  // A version with these rows as its validation split; ids are in their order.
-  DatasetFiles WriteDataset(std::vector<json> rows) {
-    std::string lines;
-    for (size_t i = 0; i < rows.size(); ++i) {
-      std::string id = std::to_string(i);
-      rows[i]["id"] = std::string(32 - id.size(), '0') + id;
-      lines += rows[i].dump() + "\n";
-    }
-    const fs::path folder = folder_.path() / "data";
-    fs::create_directories(folder);
-    const json manifest = {{"name", "data"},
-                           {"version", 1},
-                           {"checksum", "c"},
-                           {"shards",
-                            {{{"file", "validation-00000.jsonl"},
-                              {"split", "validation"},
-                              {"examples", rows.size()},
-                              {"bytes", lines.size()},
-                              {"sha256", Sha256Hex(lines)}}}}};
-    ATTUNE_CHECK(WriteFileAtomically(folder / "validation-00000.jsonl", lines).ok());
-    ATTUNE_CHECK(WriteFileAtomically(folder / "manifest.json", manifest.dump()).ok());
-    return {.reference = "data@1", .path = folder, .checksum = "c"};
+  DatasetFiles WriteDataset(const std::vector<json>& rows) {
+    return WriteRows(rows, folder_.path() / "data");
   }
 
   json expected_;
@@ -179,6 +182,34 @@ TEST_F(SmolLm2EvaluateParity, LabelsAreAsLikelyAsInTransformers) {
     double sum = 0;
     for (const double likelihood : likelihoods) sum += std::exp(likelihood - likelihoods[best]);
     EXPECT_NEAR(line["confidence"], 1 / sum, 1e-3);
+  }
+}
+
+// A whole EMBED task with the encoder of sentence-transformers.
+TEST(MiniLmEmbedParity, TextsEmbedAsInSentenceTransformers) {
+  const ModelFiles model{
+      .reference = "minilm@1", .path = ".deps/models/minilm", .format = "huggingface"};
+  if (!fs::exists(model.path)) GTEST_SKIP() << model.path << " is absent; tools/setup brings it";
+  const json expected = Expected()["minilm"];
+  std::vector<json> rows;
+  for (const json& text : expected) rows.push_back({{"kind", "text"}, {"text", text["text"]}});
+  TemporaryFolder folder;
+  Lines lines;
+  const Status status =
+      Embed({.model = model, .dataset = WriteRows(rows, folder.path() / "data")}, lines);
+  ASSERT_TRUE(status.ok()) << status.ToString();
+  ASSERT_EQ(lines.lines.size(), rows.size());
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const json &line = lines.lines[i], &wanted = expected[i];
+    SCOPED_TRACE(wanted["text"]);
+    EXPECT_EQ(line["tokens"], wanted["tokens"]);
+    EXPECT_FALSE(line.contains("loss"));
+    EXPECT_FALSE(line.contains("entropy"));
+    const std::vector<float> embedding = FloatsOfBase64(line["embedding"]);
+    ASSERT_EQ(embedding.size(), 384u);
+    for (size_t k = 0; k < wanted["every_ninth"].size(); ++k) {
+      EXPECT_NEAR(embedding[9 * k], wanted["every_ninth"][k], 2e-6) << 9 * k;
+    }
   }
 }
 

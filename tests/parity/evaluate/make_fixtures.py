@@ -10,6 +10,7 @@ behind the final norm.
 smollm2: the same of texts and SmolLM2-135M-Instruct out of its GGUF file; tokens as the tokenizer makes them by default, loss
 as a mean over all tokens but the first, some columns of the mean hidden state. labels: the total log likelihoods of completions
 after prompts, the end-of-sequence token included.
+minilm: texts as sentence-transformers embeds them with all-MiniLM-L6-v2: cut at 256 tokens, the mean over the tokens, of unit length.
 """
 
 import argparse
@@ -22,7 +23,7 @@ import torch
 import transformers
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-from pinned import ROOT, SMOLLM2, check_versions  # noqa: E402
+from pinned import MINILM, ROOT, SMOLLM2, check_versions  # noqa: E402
 
 EXPECTED = ROOT / "tests/fixtures/evaluate/expected.json"
 MODELS = ROOT / "tests/fixtures/model"
@@ -92,6 +93,20 @@ def make_smollm2():
     return {"file": SMOLLM2.name, "texts": texts, "labels": labels}
 
 
+def make_minilm():
+    model = transformers.AutoModel.from_pretrained(MINILM, dtype=torch.float32).eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(MINILM)
+    length = json.loads((MINILM / "sentence_bert_config.json").read_text())["max_seq_length"]
+    texts = []
+    for text in TEXTS + ("All of it, again and again. " * 60,):
+        tokens = tokenizer(text, truncation=True, max_length=length, padding=False).input_ids
+        with torch.no_grad():
+            hidden = model(input_ids=torch.tensor([tokens])).last_hidden_state[0].double()
+        embedding = torch.nn.functional.normalize(hidden.mean(0), dim=0)
+        texts.append({"text": text, "tokens": len(tokens), "every_ninth": embedding[::9].tolist()})
+    return texts
+
+
 def near(made, kept):
     if isinstance(made, float) and isinstance(kept, float):
         return abs(made - kept) <= 1e-5 * max(1.0, abs(kept))
@@ -108,7 +123,7 @@ def main():
     options = parser.parse_args()
     check_versions()
     torch.set_num_threads(1)
-    made = json.loads(json.dumps({"small": make_small(), "smollm2": make_smollm2()}))
+    made = json.loads(json.dumps({"small": make_small(), "smollm2": make_smollm2(), "minilm": make_minilm()}))
     if options.compare:
         same = near(made, json.loads(EXPECTED.read_text(encoding="utf-8")))
         print(f"{EXPECTED.name}:", "the same" if same else "they differ")

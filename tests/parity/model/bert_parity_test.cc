@@ -31,7 +31,7 @@ PackedBatch Masked(const nlohmann::json& document) {
 }
 
 TEST(BertParity, HiddenStatesEqual) {
-  const auto model = LoadFixture("bert");
+  const auto model = LoadFixture("bert", {.encoders = true});
   const auto examples = Document("bert")["examples"].get<std::vector<nlohmann::json>>();
   const Measurement measured = model->Measure(Pack(examples), /*every_row=*/true);
   EXPECT_LT(AbsoluteError(measured.hidden, Expected("bert").Get("hidden")), kTolerance);
@@ -44,6 +44,8 @@ TEST_P(MaskedParity, LogitsLossAndGradientsEqual) {
   const auto& [name, checkpointing] = GetParam();
   LoadOptions options;
   options.activation_checkpointing = checkpointing;
+  options.encoders = true;
+  options.encoders = true;
   const auto model = LoadFixture(name, options);
   const PackedBatch batch = Masked(Document(name));
   const Expected expected(name);
@@ -78,8 +80,15 @@ INSTANTIATE_TEST_SUITE_P(Transformers, MaskedParity,
                            return name + (std::get<1>(info.param) ? "_checkpointing" : "");
                          });
 
+TEST(BertParity, AnEncoderIsLoadedOnlyWhereOneIsAskedFor) {
+  const auto model = CausalLM::Load(FilesOf("bert"), {});
+  EXPECT_EQ(model.status().code(), StatusCode::kInvalidArgument);
+  EXPECT_NE(model.status().message().find("encoder (BertModel)"), std::string::npos);
+}
+
 TEST(BertParity, AnEncoderGeneratesNothing) {
-  const Status status = LoadFixture("bert")->Generate({1, 2}, {}, [](uint32_t) { return true; });
+  const Status status =
+      LoadFixture("bert", {.encoders = true})->Generate({1, 2}, {}, [](uint32_t) { return true; });
   EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
   EXPECT_NE(status.message().find("BertModel is an encoder"), std::string::npos);
 }

@@ -38,13 +38,17 @@ Status MeasurePass(CausalLM& model, const TokenShard& examples, const Sequence& 
   ATTUNE_ASSIGN_OR_RETURN(const PackedBatch batch,
                           MakeBatch(examples, sequences, model.vocabulary_size(), device));
   const Measurement measured = model.Measure(batch, every_row);
-  const at::Tensor losses = measured.losses.to(at::kDouble).cpu();
+  at::Tensor losses;
+  if (measured.losses.defined()) losses = measured.losses.to(at::kDouble).cpu();
   int64_t target = 0;
   for (size_t i = 0; i < pass.size(); ++i) {
     const int64_t targets = examples.target_counts()[pass[i]];
     MeasuredExample& example = out->emplace_back();
     example.targets = targets;
-    example.loss_sum = losses.narrow(0, target, targets).sum().item<double>();
+    example.predicted = losses.defined();
+    if (example.predicted) {
+      example.loss_sum = losses.narrow(0, target, targets).sum().item<double>();
+    }
     target += targets;
     if (!std::isfinite(example.loss_sum)) {
       return FailedPrecondition(
@@ -53,8 +57,10 @@ Status MeasurePass(CausalLM& model, const TokenShard& examples, const Sequence& 
     }
     const int64_t begin = batch.offsets[i], length = batch.offsets[i + 1] - begin;
     if (!every_row || length == 0) continue;
-    example.entropy =
-        measured.entropies.narrow(0, begin, length).to(at::kDouble).mean().item<double>();
+    if (example.predicted) {
+      example.entropy =
+          measured.entropies.narrow(0, begin, length).to(at::kDouble).mean().item<double>();
+    }
     example.embedding = MeanOfRows(measured.hidden.narrow(0, begin, length));
   }
   return Status();

@@ -12,7 +12,8 @@
 namespace attune::engine {
 
 struct MeasuredExample {
-  double loss_sum = 0;  // negative log likelihoods of its targets, in nats
+  bool predicted = false;  // else the model is an encoder, and there are no losses and no entropy
+  double loss_sum = 0;     // negative log likelihoods of its targets, in nats
   int64_t targets = 0;
   double entropy = 0;            // mean over its tokens of what may follow each, in nats
   std::vector<float> embedding;  // mean over its tokens of the last hidden state

@@ -44,6 +44,7 @@ struct LoadOptions {
   // The base will not train: its weights are kept in the type of the computation, and converted
   // while they are read.
   bool frozen = false;
+  bool encoders = false;  // also models that predict no next token (CheckPredictsNext)
 };
 
 class CausalLM {
@@ -77,6 +78,7 @@ class CausalLM {
   // All base parameters under Hugging Face names (tied ones once), as they are kept.
   virtual NamedTensors BaseParameters() const = 0;
   virtual bool has_adapter() const = 0;
+  virtual bool predicts_next() const = 0;  // see CheckPredictsNext
   // config.json of the model beside weights of this dtype, and adapter_config.json of its adapter
   // on what peft calls its base, as transformers and peft expect them.
   virtual std::string ConfigJson(const std::string& dtype) const = 0;

@@ -54,6 +54,7 @@ Result<std::unique_ptr<Transformer>> LoadBase(const ModelFiles& files, const Loa
   const std::string where = files.path.string();
   ATTUNE_ASSIGN_OR_RETURN(const std::string json, ReadModelConfig(files.path));
   ATTUNE_ASSIGN_OR_RETURN(ModelConfig config, ParseModelConfig(json, where + ": config.json"));
+  if (!options.encoders) ATTUNE_RETURN_IF_ERROR(CheckPredictsNext(config, files.reference));
   ATTUNE_ASSIGN_OR_RETURN(const std::unique_ptr<WeightSource> source,
                           OpenModelWeights(files.path, config));
   auto model = std::make_unique<Transformer>(std::move(config), options);

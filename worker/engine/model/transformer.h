@@ -40,6 +40,7 @@ class Transformer final : public CausalLM {
   NamedTensors TrainableParameters() const override;
   NamedTensors BaseParameters() const override;
   bool has_adapter() const override { return lora_.has_value(); }
+  bool predicts_next() const override { return config_.head == HeadKind::kNextToken; }
   std::string ConfigJson(const std::string& dtype) const override;
   std::string AdapterConfigJson(const std::string& base) const override;
   int64_t vocabulary_size() const override { return config_.vocabulary_size; }

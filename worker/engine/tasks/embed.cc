@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstring>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "common/base/base64.h"
+#include "common/base/files.h"
 #include "worker/engine/data/prepare.h"
 #include "worker/engine/data/row_parts.h"
 #include "worker/engine/data/sample_rows.h"
@@ -20,6 +23,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+constexpr uint64_t kPoolingBytesMax = 1 << 20;
+
 static_assert(std::endian::native == std::endian::little, "embeddings are little endian");
 
 Status CheckTask(const EmbedTask& task) {
@@ -30,30 +35,68 @@ Status CheckTask(const EmbedTask& task) {
   return Status();
 }
 
-// All tokens but the first are targets.
+// All tokens but the first are targets. What is cut keeps its last token where keep_end: an
+// encoder's text ends with a special token.
 Result<TokenizedExample> Tokenize(const text::TextAssets& assets, const SampledRow& row,
-                                  size_t tokens_max) {
+                                  size_t tokens_max, bool keep_end) {
   ATTUNE_ASSIGN_OR_RETURN(const std::string text, ReadingText(row.line));
   ATTUNE_ASSIGN_OR_RETURN(auto encoded, assets.tokenizer->EncodeBatch({text}, true, 1));
   TokenizedExample example;
   example.tokens = std::move(encoded[0]);
   example.truncated = example.tokens.size() > tokens_max;
-  if (example.truncated) example.tokens.resize(tokens_max);
+  if (example.truncated) {
+    const uint32_t end = example.tokens.back();
+    example.tokens.resize(tokens_max);
+    if (keep_end) example.tokens.back() = end;
+  }
   example.targets.assign(example.tokens.size(), 1);
   if (!example.targets.empty()) example.targets[0] = 0;
   return example;
 }
 
+// What sentence-transformers' files beside a model ask for; nothing where there are none.
+struct Pooling {
+  bool normalize = false;
+  int64_t tokens_max = std::numeric_limits<int64_t>::max();
+};
+
+Result<Json> ReadBeside(const std::filesystem::path& folder, const char* name) {
+  const auto text = ReadFile(folder / name, kPoolingBytesMax);
+  if (text.status().code() == StatusCode::kNotFound) return Json();
+  if (!text.ok()) return text.status();
+  return Json::parse(*text, nullptr, /*allow_exceptions=*/false);
+}
+
+Result<Pooling> ReadPooling(const std::filesystem::path& folder) {
+  Pooling pooling;
+  ATTUNE_ASSIGN_OR_RETURN(const Json modules, ReadBeside(folder, "modules.json"));
+  for (const Json& module : modules.is_array() ? modules : Json::array()) {
+    const Json type = module.is_object() ? module.value("type", Json()) : Json();
+    pooling.normalize |= type.is_string() && type.get<std::string>().ends_with(".Normalize");
+  }
+  ATTUNE_ASSIGN_OR_RETURN(const Json sentences, ReadBeside(folder, "sentence_bert_config.json"));
+  const Json most = sentences.is_object() ? sentences.value("max_seq_length", Json()) : Json();
+  if (most.is_number_unsigned()) pooling.tokens_max = std::max<int64_t>(1, most.get<int64_t>());
+  return pooling;
+}
+
+void Normalize(std::vector<float>* embedding) {
+  double squares = 0;
+  for (const float value : *embedding) squares += static_cast<double>(value) * value;
+  const double length = std::max(std::sqrt(squares), 1e-12);
+  for (float& value : *embedding) value = static_cast<float>(value / length);
+}
+
 std::string Line(const SampledRow& row, const MeasuredExample& measured) {
   std::string bytes(measured.embedding.size() * sizeof(float), '\0');
   std::memcpy(bytes.data(), measured.embedding.data(), bytes.size());
-  const double loss =
-      measured.targets > 0 ? measured.loss_sum / static_cast<double>(measured.targets) : 0;
-  const Json line = {{"id", row.id},
-                     {"tokens", measured.targets + 1},
-                     {"loss", loss},
-                     {"entropy", measured.entropy},
-                     {"embedding", Base64(bytes)}};
+  Json line = {{"id", row.id}, {"tokens", measured.targets + 1}};
+  if (measured.predicted) {
+    line["loss"] =
+        measured.targets > 0 ? measured.loss_sum / static_cast<double>(measured.targets) : 0;
+    line["entropy"] = measured.entropy;
+  }
+  line["embedding"] = Base64(bytes);
   return line.dump();
 }
 
@@ -64,14 +107,19 @@ Status EmbedRows(const EmbedTask& task, CausalLM& model, const text::TextAssets&
     if (observer.ShouldStop() == StopRequest::kNone) return Status();
     return Cancelled("stopped while embedding");
   };
-  const auto tokens_max =
-      static_cast<size_t>(std::min<int64_t>(task.max_tokens, model.max_positions()));
+  Pooling pooling;
+  if (!model.predicts_next()) {
+    ATTUNE_ASSIGN_OR_RETURN(pooling, ReadPooling(RootOf(task.model).path));
+  }
+  const auto tokens_max = static_cast<size_t>(
+      std::min({int64_t{task.max_tokens}, model.max_positions(), pooling.tokens_max}));
   std::vector<const SampledRow*> group;
   std::vector<TokenizedExample> examples;
   int64_t tokens = 0;
   size_t empty = 0;
   for (size_t i = 0; i < rows.size(); ++i) {
-    ATTUNE_ASSIGN_OR_RETURN(TokenizedExample example, Tokenize(assets, rows[i], tokens_max));
+    ATTUNE_ASSIGN_OR_RETURN(TokenizedExample example,
+                            Tokenize(assets, rows[i], tokens_max, !model.predicts_next()));
     if (example.tokens.empty()) {
       ++empty;
     } else {
@@ -81,9 +129,12 @@ Status EmbedRows(const EmbedTask& task, CausalLM& model, const text::TextAssets&
     }
     if (i + 1 < rows.size() && tokens < kTokensAPass) continue;
     ATTUNE_ASSIGN_OR_RETURN(
-        const std::vector<MeasuredExample> measured,
+        std::vector<MeasuredExample> measured,
         MeasureExamples(model, std::exchange(examples, {}), /*every_row=*/true, device, proceed));
-    for (size_t k = 0; k < group.size(); ++k) observer.OnOutput(Line(*group[k], measured[k]));
+    for (size_t k = 0; k < group.size(); ++k) {
+      if (pooling.normalize) Normalize(&measured[k].embedding);
+      observer.OnOutput(Line(*group[k], measured[k]));
+    }
     group.clear();
     tokens = 0;
     observer.OnProgress({.phase = "embedding",
@@ -118,8 +169,9 @@ Status Embed(const EmbedTask& task, Observer& observer) {
                             ServedPrecision(task.model, device.is_cuda()));
     ATTUNE_ASSIGN_OR_RETURN(
         const std::unique_ptr<CausalLM> model,
-        CausalLM::Load(task.model,
-                       {.precision = precision, .device = device.str(), .frozen = true}));
+        CausalLM::Load(
+            task.model,
+            {.precision = precision, .device = device.str(), .frozen = true, .encoders = true}));
     model->SetTraining(false, 0);
     return EmbedRows(task, *model, assets, device, rows, observer);
   });
