@@ -176,9 +176,9 @@ Status AtomicFileWriter::Commit() {
 
 Status AtomicFileWriter::CommitUnlessThere() {
   ATTUNE_RETURN_IF_ERROR(Sync());
-  if (link(temporary_.c_str(), path_.c_str()) != 0) {
-    if (MeansNoHardLinks(errno)) return Commit();
-    if (errno != EEXIST) return ErrnoStatus(errno, "link to " + path_.string());
+  if (link(temporary_.c_str(), path_.c_str()) != 0 && errno != EEXIST) {
+    if (!MeansNoHardLinks(errno)) return ErrnoStatus(errno, "link to " + path_.string());
+    if (access(path_.c_str(), F_OK) != 0) return Commit();
   }
   unlink(temporary_.c_str());
   return Close();

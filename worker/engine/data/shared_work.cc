@@ -11,7 +11,6 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-constexpr milliseconds kLookEvery{1000};  // while a shard is made; a listing of many files
 constexpr milliseconds kTouchEvery{1000};
 constexpr milliseconds kWaitMin{20}, kWaitMax{1000};
 // An unfinished file that is taken away from us again and again: that is no other's mistake.
@@ -80,10 +79,11 @@ void SharedWork::Look() {
 
 // With the lock: whether the shard is there and whole, as far as we know.
 Result<bool> SharedWork::LookAgain(const DatasetShard& shard) {
-  const auto damaged = damaged_.find(TokenCache::NameOf(shard));
-  if (damaged == damaged_.end()) return cache_.Has(shard);
+  const std::string name = TokenCache::NameOf(shard);
+  if (!damaged_.contains(name)) return cache_.Has(shard);
   ATTUNE_ASSIGN_OR_RETURN(const bool is_whole, cache_.RemoveDamaged(shard));
-  damaged_.erase(damaged);
+  damaged_.erase(name);
+  if (!is_whole) listing_.erase(name);
   return is_whole;
 }
 
@@ -109,8 +109,9 @@ Status SharedWork::Make(const DatasetShard& shard, const FileLock* lock) {
       lock->Touch();
       touched = now;
     }
-    if (now - looked_ >= kLookEvery) Look();
-    const auto own = static_cast<uint64_t>(so_far.counts.examples);
+    if (now - looked_ >= options_.look_every) Look();
+    // Another may make it at the same time, where locks do not reach.
+    const auto own = IsThere(shard) ? 0 : static_cast<uint64_t>(so_far.counts.examples);
     return report_(done_ + own, &shard, so_far);
   };
   Status status;
@@ -120,8 +121,7 @@ Status SharedWork::Make(const DatasetShard& shard, const FileLock* lock) {
     if (cache_.Has(shard)) break;  // by who took our file away
   }
   if (!status.ok() && !cache_.Has(shard)) return status;
-  listing_.insert(TokenCache::NameOf(shard));
-  done_ += shard.examples;
+  if (listing_.insert(TokenCache::NameOf(shard)).second) done_ += shard.examples;
   return report_(done_, nullptr, {});
 }
 

@@ -20,6 +20,7 @@ namespace attune::engine {
 
 struct SharedWorkOptions {
   int threads = 1;
+  std::chrono::milliseconds look_every{1000};  // while a shard is made; a listing of many files
   // Who holds a lock shows a sign of life every second or so; one that did not for so long hangs,
   // and its shard is made without its lock.
   std::chrono::milliseconds silence_max{120'000};
