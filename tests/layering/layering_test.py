@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Fails when an include breaks the layering of docs/design.md: dependencies point one way.
 
-    layering_test.py ROOT
+    layering_test.py [ROOT]
 """
 
 import pathlib
