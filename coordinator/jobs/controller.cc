@@ -26,7 +26,10 @@ Controller::Controller(ControllerOptions options, ControllerPorts ports)
 Controller::~Controller() = default;
 
 Status Controller::Commit(Change change) {
+  Status refusal;
   Status status = ports_.database->Write([&](Transaction& transaction) {
+    if (change.check) refusal = change.check(transaction, change.record);
+    ATTUNE_RETURN_IF_ERROR(refusal);
     if (change.also) ATTUNE_RETURN_IF_ERROR(change.also(transaction, &change.record));
     for (const TrainerRecord& trainer : change.trainers) SaveTrainer(transaction, trainer);
     for (const Change::Line& line : change.events) {
@@ -47,6 +50,7 @@ Status Controller::Commit(Change change) {
     }
     return Status();
   });
+  if (!refusal.ok()) return refusal;
   if (!status.ok()) {
     // What cannot be committed is tried again every tick; say so when it changes, and now and then.
     const std::string error = change.record.job.id() + " " + status.ToString();

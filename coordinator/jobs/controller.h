@@ -168,6 +168,8 @@ class Controller {
       std::string type, message;  // empty: the job's reason
     };
     std::vector<Line> events;
+    // Before all else: an error is the answer to who wants the change, not that of a failing store.
+    std::function<Status(Transaction&, const JobRecord&)> check;
     std::function<Status(Transaction&, JobRecord*)> also;  // before the events
     std::optional<RequestKey> request;
   };

@@ -223,12 +223,15 @@ Result<v1::Job> Controller::Submit(const v1::SubmitJobRequest& request) {
   change.record = record;
   change.request = key;
   change.events.push_back({"submitted", "submitted as " + record.job.name()});
-  change.also = [this](Transaction& transaction, JobRecord* inserted) {
-    // One may have been deleted since they were looked up.
-    for (const std::string& dataset : inserted->job.datasets()) {
+  // One may have been deleted since they were looked up.
+  change.check = [this](Transaction& transaction, const JobRecord& submitted) {
+    for (const std::string& dataset : submitted.job.datasets()) {
       const Status there = ports_.artifacts->CheckDataset(transaction, dataset);
       if (!there.ok()) return Status(there).WithField("dataset");
     }
+    return Status();
+  };
+  change.also = [](Transaction& transaction, JobRecord* inserted) {
     InsertJob(transaction, inserted);
     return Status();
   };

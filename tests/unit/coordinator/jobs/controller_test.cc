@@ -2,6 +2,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/spdlog.h>
+
+#include <sstream>
 
 #include "tests/unit/coordinator/jobs/fake_cluster.h"
 
@@ -202,9 +206,14 @@ TEST_F(ControllerTest, RefusesADataSetWithoutAnswers) {
 TEST_F(ControllerTest, RefusesADataSetThatIsDeletedMeanwhile) {
   cluster_.deleted_dataset = "docs@3";
   const v1::SubmitJobRequest request = cluster_.TrainRequest(1, 1, 5);
+  std::ostringstream log;
+  auto& sinks = spdlog::default_logger()->sinks();
+  sinks.push_back(std::make_shared<spdlog::sinks::ostream_sink_mt>(log));
   auto job = cluster_.controller().Submit(request);
+  sinks.pop_back();
   EXPECT_EQ(job.status().code(), StatusCode::kNotFound);
   EXPECT_EQ(job.status().field(), "dataset");
+  EXPECT_EQ(log.str(), "");  // it is the client's mistake, and nothing is tried again
   cluster_.deleted_dataset.clear();
   job = cluster_.controller().Submit(request);
   ASSERT_TRUE(job.ok()) << job.status().ToString();
