@@ -66,23 +66,22 @@ std::string StampOf(const fs::path& run, const v1::Job& job) {
   return stamp;
 }
 
-// The records of the steps that the model descends from, by step, as they would be told of.
-std::map<uint32_t, v1::LedgerProblem> KeptRecords(std::span<const StepLog> logs,
-                                                  const std::vector<ledger::ExampleSum>& planned) {
-  std::map<uint32_t, v1::LedgerProblem> kept;
+struct Record {
+  uint32_t generation = 0;
+  ledger::ExampleSum applied;
+};
+
+// The records of the steps that the model descends from, by step; of those that the comparison
+// knows and has not told of as unplanned.
+std::map<uint32_t, Record> KeptRecords(std::span<const StepLog> logs, uint32_t applied_steps) {
+  std::map<uint32_t, Record> kept;
   for (const ledger::KeptSteps& part : ledger::KeptChain(logs)) {
     for (const StepLog& log : logs) {
       if (log.attempt.generation != part.generation) continue;
       for (const ledger::AppliedStep& applied : log.steps) {
         if (applied.step <= part.after || applied.step > part.up_to) continue;
-        v1::LedgerProblem& record = kept[applied.step];
-        record.set_step(applied.step);
-        record.set_generation(part.generation);
-        record.set_applied_examples(applied.sum.examples);
-        record.set_applied_digest(ledger::DigestText(applied.sum.digest));
-        if (applied.step > planned.size()) continue;
-        record.set_planned_examples(planned[applied.step - 1].examples);
-        record.set_planned_digest(ledger::DigestText(planned[applied.step - 1].digest));
+        if (applied.step > applied_steps) continue;
+        kept[applied.step] = {part.generation, applied.sum};
       }
     }
   }
@@ -115,6 +114,18 @@ void AddProblem(const ledger::StepProblem& problem, v1::JobLedger* out) {
   if (problem.applied == ledger::ExampleSum()) return;
   added->set_applied_examples(problem.applied.examples);
   added->set_applied_digest(ledger::DigestText(problem.applied.digest));
+}
+
+void AddReportedOtherwise(uint32_t step, const Record& record,
+                          const std::vector<ledger::ExampleSum>& planned, v1::JobLedger* out) {
+  v1::LedgerProblem* problem = out->add_problems();
+  problem->set_kind(v1::LedgerProblem::REPORTED_OTHERWISE);
+  problem->set_step(step);
+  problem->set_generation(record.generation);
+  problem->set_applied_examples(record.applied.examples);
+  problem->set_applied_digest(ledger::DigestText(record.applied.digest));
+  problem->set_planned_examples(planned[step - 1].examples);
+  problem->set_planned_digest(ledger::DigestText(planned[step - 1].digest));
 }
 
 void AddEpoch(const ledger::EpochUses& epoch, v1::JobLedger* out) {
@@ -185,11 +196,11 @@ Status AddUses(const v1::GetLedgerRequest& request, const PlanFile& plan,
 struct LedgerReader::Compared {
   PlanFile plan;
   Comparison comparison;
-  std::map<uint32_t, v1::LedgerProblem> records;  // KeptRecords
+  size_t steps() const { return comparison.steps.size(); }
 };
 
-LedgerReader::LedgerReader(Database* database, fs::path storage)
-    : database_(database), storage_(std::move(storage)) {}
+LedgerReader::LedgerReader(Database* database, fs::path storage, size_t steps_kept)
+    : database_(database), storage_(std::move(storage)), steps_kept_(steps_kept) {}
 
 LedgerReader::~LedgerReader() = default;
 
@@ -214,18 +225,32 @@ Result<std::shared_ptr<const LedgerReader::Compared>> LedgerReader::Compare(cons
   ATTUNE_ASSIGN_OR_RETURN(const std::vector<StepLog> logs, ReadLogs(run, job));
   Comparison comparison =
       ledger::Compare(plan, logs, /*finished=*/job.state() == v1::Job::SUCCEEDED);
-  auto records = KeptRecords(logs, comparison.planned);
-  auto compared = std::make_shared<const Compared>(
-      Compared{std::move(plan), std::move(comparison), std::move(records)});
-  MutexLock lock(&mutex_);
-  std::erase_if(kept_, [&](const Kept& kept) { return kept.job_id == job.id(); });
-  kept_.push_front({job.id(), stamp, compared});
-  if (kept_.size() > kJobsKept) kept_.pop_back();
+  auto compared =
+      std::make_shared<const Compared>(Compared{std::move(plan), std::move(comparison)});
+  Keep({job.id(), stamp, compared});
   return compared;
 }
 
+// The one asked for last is kept whatever its size, for its next page.
+void LedgerReader::Keep(Kept newest) {
+  MutexLock lock(&mutex_);
+  std::erase_if(kept_, [&](const Kept& kept) { return kept.job_id == newest.job_id; });
+  kept_.push_front(std::move(newest));
+  size_t steps = 0, count = 0;
+  for (const Kept& kept : kept_) {
+    steps += kept.compared->steps();
+    if (count > 0 && (count == kJobsKept || steps > steps_kept_)) break;
+    ++count;
+  }
+  kept_.resize(count);
+}
+
 // A report is a second witness of a step's record: it came another way.
-Status LedgerReader::CompareReports(const Compared& compared, v1::JobLedger* out) const {
+Status LedgerReader::CompareReports(const fs::path& run, const v1::Job& job,
+                                    const Compared& compared, v1::JobLedger* out) const {
+  ATTUNE_ASSIGN_OR_RETURN(const std::vector<StepLog> logs, ReadLogs(run, job));
+  const Comparison& comparison = compared.comparison;
+  const std::map<uint32_t, Record> records = KeptRecords(logs, comparison.applied_steps);
   MetricPosition position;
   for (bool more = true; more;) {
     std::vector<v1::MetricPoint> points;
@@ -235,22 +260,18 @@ Status LedgerReader::CompareReports(const Compared& compared, v1::JobLedger* out
     }));
     more = !points.empty();
     for (const v1::MetricPoint& point : points) {
-      const auto record = compared.records.find(point.step());
-      if (!point.has_examples_digest() || record == compared.records.end() ||
-          point.generation() != record->second.generation()) {
+      const auto record = records.find(point.step());
+      if (!point.has_examples_digest() || record == records.end() ||
+          point.generation() != record->second.generation) {
         continue;
       }
-      if (point.examples_digest() == record->second.applied_digest()) {
+      if (point.examples_digest() == ledger::DigestText(record->second.applied.digest)) {
         out->set_reported_steps(out->reported_steps() + 1);
-        continue;
-      }
-      if (static_cast<size_t>(out->problems_size()) >= kProblemsMax) {
+      } else if (static_cast<size_t>(out->problems_size()) >= kProblemsMax) {
         out->set_problems_left_out(out->problems_left_out() + 1);
-        continue;
+      } else {
+        AddReportedOtherwise(point.step(), record->second, comparison.planned, out);
       }
-      v1::LedgerProblem* problem = out->add_problems();
-      *problem = record->second;
-      problem->set_kind(v1::LedgerProblem::REPORTED_OTHERWISE);
     }
   }
   return Status();
@@ -275,7 +296,7 @@ Result<v1::JobLedger> LedgerReader::Read(const v1::Job& job, const v1::GetLedger
   for (const ledger::EpochUses& epoch : comparison.epochs) AddEpoch(epoch, &out);
   for (const ledger::StepSpan& span : comparison.spans) AddSpan(span, attempts, &out);
   for (const ledger::StepProblem& problem : comparison.problems) AddProblem(problem, &out);
-  ATTUNE_RETURN_IF_ERROR(CompareReports(*compared, &out));
+  ATTUNE_RETURN_IF_ERROR(CompareReports(run, job, *compared, &out));
   return out;
 }
 

@@ -17,10 +17,11 @@
 namespace attune::jobs {
 
 // Thread-safe. What follows from a job's files is kept for the pages after the first, of the few
-// jobs that were asked for last, until one of the files changes.
+// jobs that were asked for last, until one of the files changes: some 17 bytes a step.
 class LedgerReader {
  public:
-  LedgerReader(Database* database, std::filesystem::path storage);
+  // steps_kept: of all jobs together, but for the one asked for last.
+  LedgerReader(Database* database, std::filesystem::path storage, size_t steps_kept = 4'000'000);
   ~LedgerReader();
 
   // The first page reads files of the size of the plan. kInvalidArgument for a job that trains
@@ -40,10 +41,13 @@ class LedgerReader {
   };
   Result<std::shared_ptr<const Compared>> Compare(const std::filesystem::path& run,
                                                   const v1::Job& job) EXCLUDES(mutex_);
-  Status CompareReports(const Compared& compared, v1::JobLedger* out) const;
+  void Keep(Kept newest) EXCLUDES(mutex_);
+  Status CompareReports(const std::filesystem::path& run, const v1::Job& job,
+                        const Compared& compared, v1::JobLedger* out) const;
 
   Database* const database_;
   const std::filesystem::path storage_;
+  const size_t steps_kept_;
   mutable Mutex mutex_;
   std::deque<Kept> kept_ GUARDED_BY(mutex_);  // the one asked for last is the first
   uint64_t files_read_ GUARDED_BY(mutex_) = 0;

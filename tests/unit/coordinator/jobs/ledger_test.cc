@@ -167,6 +167,28 @@ TEST_F(LedgerTest, OfFewJobsIsKeptWhatWasRead) {
   EXPECT_EQ(reader_->files_read(), 10u);
 }
 
+TEST_F(LedgerTest, OfLongJobsFewerAreKept) {
+  LedgerReader reader(database_.get(), folder_.path(), /*steps_kept=*/11);  // of two jobs
+  const auto read = [&](const std::string& id) {
+    job_.set_id(id);
+    EXPECT_TRUE(reader.Read(job_, {}).ok());
+    return reader.files_read();
+  };
+  for (const char* copy : {"copy-1", "copy-2"}) {
+    fs::copy(Run(), RunFolder(folder_.path(), copy), fs::copy_options::recursive);
+  }
+  EXPECT_EQ(read("job-1"), 1u);
+  EXPECT_EQ(read("copy-1"), 2u);
+  EXPECT_EQ(read("job-1"), 2u);
+  EXPECT_EQ(read("copy-2"), 3u);
+  EXPECT_EQ(read("job-1"), 3u);
+  EXPECT_EQ(read("copy-1"), 4u);
+  // The last one, however long it is.
+  LedgerReader short_reader(database_.get(), folder_.path(), /*steps_kept=*/1);
+  for (int page = 0; page < 2; ++page) EXPECT_TRUE(short_reader.Read(job_, {}).ok());
+  EXPECT_EQ(short_reader.files_read(), 1u);
+}
+
 TEST_F(LedgerTest, WhatIsNotThereIsSaid) {
   job_.set_generation(3);
   EXPECT_THAT(Refused().message(), HasSubstr("the record of attempt 3"));
