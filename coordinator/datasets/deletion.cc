@@ -63,6 +63,17 @@ std::string WhyNot(const v1::DeleteDatasetsResponse& planned, bool force) {
   return "still needed: " + wanted + " (--force deletes all the same)";
 }
 
+using Rows = std::set<std::pair<std::string, uint32_t>>;
+
+Result<Rows> RowsIn(Database* database) {
+  Rows rows;
+  ATTUNE_RETURN_IF_ERROR(database->Read([&](Transaction& transaction) {
+    rows = DatasetTable().All(transaction);
+    return Status();
+  }));
+  return rows;
+}
+
 std::vector<std::string> ReferencesOf(const std::vector<v1::DatasetVersion>& versions) {
   std::vector<std::string> references;
   for (const v1::DatasetVersion& version : versions) references.push_back(ReferenceOf(version));
@@ -141,11 +152,7 @@ Result<v1::DeleteDatasetsResponse> Deletion::Commit(const v1::DeleteDatasetsRequ
 
 // After a transaction that may or may not have been committed: by what the store says.
 Status Deletion::RemoveFolders(const Versions& versions) {
-  std::set<std::pair<std::string, uint32_t>> rows;
-  ATTUNE_RETURN_IF_ERROR(database_->Read([&](Transaction& transaction) {
-    rows = DatasetTable().All(transaction);
-    return Status();
-  }));
+  ATTUNE_ASSIGN_OR_RETURN(const Rows rows, RowsIn(database_));
   Versions gone;
   std::set<std::string> shards;
   for (const v1::DatasetVersion& version : versions) {
@@ -171,19 +178,18 @@ Status Deletion::RemoveFolders(const Versions& versions) {
 
 Status Deletion::KeepHeld(std::set<std::string>* shards) {
   if (shards->empty()) return Status();
-  std::set<std::pair<std::string, uint32_t>> rows;
-  ATTUNE_RETURN_IF_ERROR(database_->Read([&](Transaction& transaction) {
-    rows = DatasetTable().All(transaction);
-    return Status();
-  }));
+  ATTUNE_ASSIGN_OR_RETURN(const Rows rows, RowsIn(database_));
   for (const auto& [name, version] : rows) {
     Result<std::vector<Shard>> has =
         ReadShardList(storage_ / "datasets" / name / std::to_string(version) / "manifest.json");
     if (!has.ok()) {
+      // Another deletion may have taken the folder since the rows were listed: its row goes first.
+      ATTUNE_ASSIGN_OR_RETURN(const Rows now, RowsIn(database_));
+      if (!now.contains({name, version})) continue;
+      if (has.status().code() != StatusCode::kDataLoss) return has.status();
       spdlog::warn(
           "no tokens are removed, as nobody knows which of them {}@{} uses: {} (cache/tokens may "
-          "be "
-          "removed while no job prepares or trains)",
+          "be removed while no job prepares or trains)",
           name, version, has.status().message());
       shards->clear();
       return Status();

@@ -41,8 +41,8 @@ class Deletion {
                                             const Versions& versions, const std::string& actor);
   Status RemoveFolders(const Versions& versions);
   std::filesystem::path FolderOf(const v1::DatasetVersion& version) const;
-  // Takes those out that a version in the store holds; all of them when one's manifest cannot be
-  // read, as it may hold any.
+  // Takes those out that a version in the store holds; all of them when one's manifest is damaged
+  // or missing, as it may hold any. The error of one that cannot be read, which may pass.
   Status KeepHeld(std::set<std::string>* shards);
 
   Database* const database_;

@@ -1,7 +1,11 @@
+#include <sys/stat.h>
+
 #include <atomic>
+#include <fstream>
 #include <future>
 
 #include "common/base/files.h"
+#include "coordinator/datasets/catalog_commit.h"
 #include "coordinator/datasets/leases.h"
 #include "tests/unit/registry/catalog_fixture.h"
 
@@ -240,6 +244,49 @@ TEST_F(TokensTest, StayWhileItIsNotKnownWhoUsesThem) {
   EXPECT_EQ(storage_.Tree("cache"), all);
   ASSERT_TRUE(WriteFileAtomically(manifest, whole).ok());
   MustDelete("same");
+  EXPECT_EQ(storage_.Tree("cache"), (std::set<std::string>{"tokens", "tokens/key"}));
+}
+
+// So that none stays for ever because of an error that passes.
+TEST_F(TokensTest, GoAtTheNextStartWhenItCannotBeReadWhoUsesThem) {
+  MustImport(Header("docs"), TextRows(0, 100));
+  MustImport(Header("other"), TextRows(100, 200));
+  Tokenize("docs@1");
+  const std::set<std::string> all = storage_.Tree("cache");
+  const fs::path manifest = fs::path(catalog_.Get("other")->path()) / "manifest.json";
+  fs::rename(manifest, storage_.path() / "aside");
+  fs::create_directory(manifest);  // whoever reads it has an error, even root
+  const Status status = catalog_.Delete(Request("docs"), "user:ann").status();
+  EXPECT_THAT(status.message(), HasSubstr("not all of its space is free"));
+  EXPECT_EQ(storage_.Tree("cache"), all);
+  EXPECT_TRUE(fs::exists(storage_.path() / "datasets/docs/1"));
+  fs::remove(manifest);
+  fs::rename(storage_.path() / "aside", manifest);
+  Restart();
+  EXPECT_FALSE(fs::exists(storage_.path() / "datasets/docs/1"));
+  EXPECT_EQ(storage_.Tree("cache"), (std::set<std::string>{"tokens", "tokens/key"}));
+}
+
+// The other's manifest is a pipe, which says when it is opened: after the rows were listed.
+TEST_F(TokensTest, GoWhileAnotherVersionIsBeingDeleted) {
+  MustImport(Header("docs"), TextRows(0, 100));
+  MustImport(Header("other"), TextRows(100, 200));
+  Tokenize("docs@1");
+  const fs::path manifest = fs::path(catalog_.Get("other")->path()) / "manifest.json";
+  fs::remove(manifest);
+  ASSERT_EQ(mkfifo(manifest.c_str(), 0600), 0);
+  std::future<Status> deleted = std::async(
+      std::launch::async, [&] { return catalog_.Delete(Request("docs"), "user:ann").status(); });
+  {
+    std::ofstream pipe(manifest);  // waits until it is read
+    ASSERT_TRUE(storage_.database()
+                    ->Write([](Transaction& transaction) {
+                      DatasetTable().Delete(transaction, "other", 1);
+                      return Status();
+                    })
+                    .ok());
+  }
+  EXPECT_TRUE(deleted.get().ok());
   EXPECT_EQ(storage_.Tree("cache"), (std::set<std::string>{"tokens", "tokens/key"}));
 }
 
