@@ -28,6 +28,26 @@ std::optional<RowJson> MessagesIn(const RowJson& value) {
   return messages ? std::optional(*std::move(list)) : std::nullopt;
 }
 
+bool IsMessageOf(const RowJson& message, const char* role) {
+  const std::string* has = message.is_object() ? StringAt(message, "role") : nullptr;
+  return has != nullptr && *has == role;
+}
+
+// Whether the first of the user's messages is this text.
+bool AsksFirst(const RowJson& messages, const std::string& text) {
+  const auto asked = std::ranges::find_if(
+      messages, [](const RowJson& message) { return IsMessageOf(message, "user"); });
+  const std::string* content = asked != messages.end() ? StringAt(*asked, "content") : nullptr;
+  return content != nullptr && *content == text;
+}
+
+// Whether a message of the user may stand before them: none of them is one, nor goes before one.
+bool OnlyAnswers(const RowJson& messages) {
+  return std::ranges::none_of(messages, [](const RowJson& message) {
+    return IsMessageOf(message, "user") || IsMessageOf(message, "system");
+  });
+}
+
 struct Part {
   uint64_t characters = 0;
   bool says = false;
@@ -64,6 +84,17 @@ void ReadTablePreference(RowJson* row) {
   if (prompt) (*row)["prompt"] = *std::move(prompt);
 }
 
+void PlacePrompt(RowJson* row) {
+  const std::string* prompt = StringAt(*row, "prompt");
+  const RowJson &chosen = (*row)["chosen"], &rejected = (*row)["rejected"];
+  if (prompt == nullptr || !chosen.is_array() || !rejected.is_array()) return;
+  if (IsBlank(*prompt) || (AsksFirst(chosen, *prompt) && AsksFirst(rejected, *prompt))) {
+    row->erase("prompt");
+  } else if (OnlyAnswers(chosen) && OnlyAnswers(rejected)) {
+    (*row)["prompt"] = RowJson::array({{{"role", "user"}, {"content", *prompt}}});
+  }
+}
+
 Result<uint64_t> CheckPreference(const RowJson& row) {
   const bool texts = row["chosen"].is_string();
   uint64_t characters = 0;
@@ -72,8 +103,8 @@ Result<uint64_t> CheckPreference(const RowJson& row) {
     if (value == row.end()) continue;
     if (texts ? !value->is_string() : !value->is_array()) {
       return InvalidArgument(
-          "prompt, chosen and rejected must be all texts or all lists of messages (a prompt that "
-          "chosen and rejected begin with is to be left out)");
+          "prompt, chosen and rejected must be all texts or all lists of messages (beside lists a "
+          "prompt may be a text if both ask it first, or neither asks anything)");
     }
     ATTUNE_ASSIGN_OR_RETURN(const Part part, CheckPart(*value, key));
     const bool prompt = value == row.find("prompt");

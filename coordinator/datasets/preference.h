@@ -22,6 +22,11 @@ bool IsPreferenceKey(const std::string& key);
 // that looks like a list is an answer.
 void ReadTablePreference(RowJson* row);
 
+// What many sets have: a text as the prompt of two lists of messages. One that both lists ask
+// first, or that is blank, goes; where neither list asks anything, it becomes a user's message. Any
+// other stays, which CheckPreference complains about.
+void PlacePrompt(RowJson* row);
+
 // The Unicode code points of all parts. kInvalidArgument unless they are all texts or all lists of
 // messages, either side says something, and they differ.
 Result<uint64_t> CheckPreference(const RowJson& row);

@@ -133,6 +133,14 @@ bool IsPair(const RowJson& row, bool allow_unlabelled) {
          (!allow_unlabelled || HasCompletion(row));
 }
 
+// Unpaired preferences (trl's KTO) look like pairs of which half must not be learned. A label that
+// is no boolean, or true, is metadata like any other.
+Status CheckWanted(const RowJson& row, RowKind kind) {
+  const auto label = row.find("label");
+  if (kind != RowKind::kPromptCompletion || label == row.end() || *label != false) return Status();
+  return InvalidArgument("label is false: an answer that was not wanted (KTO) is not learned");
+}
+
 // Of a row that is of no kind.
 Status WhyNoKind(const RowJson& row) {
   if (row.contains("chosen") && row.contains("rejected") && row.contains("instruction")) {
@@ -279,8 +287,12 @@ Result<Row> ParseRow(std::string_view line, bool allow_unlabelled, const Mapping
   }
   ATTUNE_RETURN_IF_ERROR(ParseLists(&json));
   ATTUNE_ASSIGN_OR_RETURN(row.kind, KindOf(json, allow_unlabelled));
+  ATTUNE_RETURN_IF_ERROR(CheckWanted(json, row.kind));
   row.shape = ShapeOf(json, row.kind);
-  if (row.kind == RowKind::kPreference) ReadTablePreference(&json);
+  if (row.kind == RowKind::kPreference) {
+    ReadTablePreference(&json);
+    PlacePrompt(&json);
+  }
   ATTUNE_ASSIGN_OR_RETURN(const RowJson content, TakeContent(json, row.kind, &row.ignored_keys));
   ATTUNE_RETURN_IF_ERROR(CheckContent(content, allow_unlabelled, &row));
   if (row.kind == RowKind::kPrompt) row.likely_answer = LikelyAnswer(json);

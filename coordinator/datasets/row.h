@@ -47,14 +47,14 @@ enum class LikelyAnswers {
 };
 
 // A row with `messages` (or `conversations`, see FromConversations) is a conversation, else one
-// with `prompt` and `completion` (two texts or two lists of messages) is a pair, else one with
-// `instruction` and `output` is a conversation (see FromInstruction), else one with `text` is plain
-// text, else one with `chosen` and `rejected` is a preference pair (preference.h). Messages and
-// conversations may be the JSON text of a list, as tables have them, and so may a preference's.
-// With allow_unlabelled what has no answer (no completion, or null or an empty one; messages
-// without one of the assistant) is a kPrompt, else refused. Errors (kInvalidArgument) say what is
-// wrong with the row in words for its author; they are valid UTF-8 whatever the bytes. mapping is
-// applied first; null: none.
+// with `prompt` and `completion` (two texts or two lists of messages) is a pair (refused where its
+// `label` is false), else one with `instruction` and `output` is a conversation (see
+// FromInstruction), else one with `text` is plain text, else one with `chosen` and `rejected` is a
+// preference pair (preference.h). Messages and conversations may be the JSON text of a list, as
+// tables have them, and so may a preference's. With allow_unlabelled what has no answer (no
+// completion, or null or an empty one; messages without one of the assistant) is a kPrompt, else
+// refused. Errors (kInvalidArgument) say what is wrong with the row in words for its author; they
+// are valid UTF-8 whatever the bytes. mapping is applied first; null: none.
 Result<Row> ParseRow(std::string_view line, bool allow_unlabelled = false,
                      const Mapping* mapping = nullptr);
 

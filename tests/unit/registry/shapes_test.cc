@@ -114,6 +114,35 @@ TEST(Shapes, APreferencePairIsTwoListsOfMessages) {
   EXPECT_EQ(Parsed(table).id, row.id);
 }
 
+// As in ultrafeedback, whose lists begin with the prompt.
+TEST(Shapes, ATextIsThePromptOfTwoLists) {
+  const std::string lists =
+      R"("chosen":[{"role":"system","content":"s"},{"role":"user","content":"q"},)"
+      R"({"role":"assistant","content":"a"}],)"
+      R"("rejected":[{"role":"user","content":"q"},{"role":"assistant","content":"b"}]})";
+  for (const char* prompt : {R"("q")", R"("")", "null"}) {
+    EXPECT_EQ(Parsed(R"({"prompt":)" + std::string(prompt) + "," + lists).content, "{" + lists);
+  }
+  const std::string answers = R"("chosen":[{"role":"assistant","content":"a"}],)"
+                              R"("rejected":[{"role":"assistant","content":"b"}]})";
+  EXPECT_EQ(Parsed(R"({"prompt":"q",)" + answers).content,
+            R"({"prompt":[{"role":"user","content":"q"}],)" + answers);
+  EXPECT_EQ(Parsed(R"({"prompt":" ",)" + answers).content, "{" + answers);
+}
+
+TEST(Shapes, AnAnswerThatWasNotWantedIsNoPair) {
+  const std::string text = R"({"prompt": "q", "completion": "a", "label": )";
+  const std::string chat = R"({"prompt": [{"role": "user", "content": "q"}],
+                               "completion": [{"role": "assistant", "content": "a"}], "label": )";
+  for (const std::string& row : {text, chat}) {
+    EXPECT_THAT(Refused(row + "false}"), HasSubstr("label is false"));
+    EXPECT_THAT(Refused(row + "false}", /*allow_unlabelled=*/true), HasSubstr("label is false"));
+    EXPECT_EQ(Parsed(row + "true}").metadata.at("label"), "true");
+    EXPECT_EQ(Parsed(row + "\"false\"}").metadata.at("label"), "false");
+  }
+  EXPECT_EQ(Parsed(R"({"text": "a", "label": false})").metadata.at("label"), "false");
+}
+
 TEST(Shapes, AStoredPreferencePairIsReadAgain) {
   for (const char* line : {kPreference, R"({"chosen": "good", "rejected": "bad", "label": "x"})"}) {
     const Row row = Parsed(line);
@@ -142,11 +171,15 @@ TEST(Shapes, APreferencePairPrefersSomething) {
   EXPECT_THAT(Refused(R"({"chosen": [], "rejected": []})"), HasSubstr("chosen is empty"));
   EXPECT_THAT(Refused(R"({"chosen": [{"role": "a", "content": "x"}], "rejected": [1]})"),
               HasSubstr("rejected[0] is not an object"));
-  for (const char* mixed :
-       {R"({"chosen": "a", "rejected": [{"role": "a", "content": "x"}]})",
-        R"({"prompt": "q", "chosen": [{"role": "a", "content": "x"}],
+  for (
+      const char* mixed :
+      {R"({"chosen": "a", "rejected": [{"role": "a", "content": "x"}]})",
+       R"({"prompt": "q", "chosen": [{"role": "user", "content": "q"}, {"role": "a", "content": "x"}],
+            "rejected": [{"role": "user", "content": "r"}, {"role": "a", "content": "y"}]})",
+       R"({"prompt": "q", "chosen": [{"role": "system", "content": "s"}, {"role": "a", "content": "x"}],
             "rejected": [{"role": "a", "content": "y"}]})",
-        R"({"prompt": [], "chosen": "a", "rejected": "b"})", R"({"chosen": 1, "rejected": 2})"}) {
+       R"({"prompt": "q", "chosen": [{"role": "a", "content": "x"}], "rejected": "b"})",
+       R"({"prompt": [], "chosen": "a", "rejected": "b"})", R"({"chosen": 1, "rejected": 2})"}) {
     EXPECT_THAT(Refused(mixed), HasSubstr("all texts or all lists of messages"));
   }
 }
