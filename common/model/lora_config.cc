@@ -65,16 +65,19 @@ Status NoSuchTarget(const std::string& target, const std::vector<std::string>& m
 }
 
 Result<std::vector<std::string>> Select(const std::vector<std::string>& targets,
-                                        const std::vector<std::string>& modules) {
+                                        const std::vector<std::string>& modules, bool all) {
   std::vector<bool> chosen(modules.size());
+  bool any = false;
   for (const std::string& target : targets) {
     bool found = false;
     for (size_t i = 0; i < modules.size(); ++i) {
       if (target.empty() || !Matches(modules[i], target)) continue;
       chosen[i] = found = true;
     }
-    if (!found) return NoSuchTarget(target, modules);
+    if (!found && (all || IsEmbedding(target))) return NoSuchTarget(target, modules);
+    any = any || found;
   }
+  if (!any && !targets.empty()) return NoSuchTarget(targets.front(), modules);
   std::vector<std::string> selected;
   for (size_t i = 0; i < modules.size(); ++i) {
     if (chosen[i]) selected.push_back(modules[i]);
@@ -160,7 +163,7 @@ double LoraConfig::scale() const {
 
 Result<LoraConfig> WithModules(LoraConfig config, const std::vector<std::string>& targets,
                                const std::vector<std::string>& modules) {
-  ATTUNE_ASSIGN_OR_RETURN(config.modules, Select(targets, modules));
+  ATTUNE_ASSIGN_OR_RETURN(config.modules, Select(targets, modules, /*all=*/true));
   ATTUNE_RETURN_IF_ERROR(CheckValues(config));
   return config;
 }
@@ -195,7 +198,8 @@ Result<LoraConfig> ParseAdapterConfig(const std::string& json,
     for (const Json& name : named)
       targets.push_back(name.is_string() ? name.get<std::string>() : "");
   }
-  Result<std::vector<std::string>> selected = Select(targets, modules);
+  // As peft does: lists are written for many models, and name layers that this one lacks.
+  Result<std::vector<std::string>> selected = Select(targets, modules, /*all=*/false);
   if (!selected.ok()) return selected.status().WithContext(where);
   config.modules = std::move(selected).value();
   if (Status status = CheckValues(config); !status.ok()) return status.WithContext(where);

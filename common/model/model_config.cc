@@ -93,6 +93,7 @@ std::string ConfigJson(const ModelConfig& config, const std::string& dtype) {
   root["model_type"] = config.family;
   root["dtype"] = dtype;
   root.erase("torch_dtype");  // its older name
+  root.erase("auto_map");  // code beside the original, which transformers' own class does not need
   return root.dump(2) + "\n";
 }
 

@@ -48,6 +48,7 @@ struct ModelNames {
   std::string attention_norm, mlp_norm;              // before each half
   std::string attention_after_norm, mlp_after_norm;  // of each half's output, before it is added
   std::string query_norm, key_norm;                  // of each head
+  std::vector<std::string> ignored;  // beginnings of what a file may hold beside the model
 };
 
 struct ModelConfig {

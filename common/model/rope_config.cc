@@ -1,5 +1,7 @@
 #include "common/model/rope_config.h"
 
+#include "common/safetensors/header.h"
+
 namespace attune {
 namespace {
 
@@ -36,7 +38,12 @@ void CheckLlama3(const RopeConfig& rope, FieldReader& fields) {
   }
 }
 
-void CheckLongrope(const RopeConfig& rope, FieldReader& fields) {
+void CheckLongrope(FieldReader& fields, RopeConfig* read) {
+  RopeConfig& rope = *read;
+  if (!fields.Has("factor")) {
+    rope.factor =
+        static_cast<double>(rope.max_positions) / static_cast<double>(rope.original_max_positions);
+  }
   const auto wanted = static_cast<size_t>(rope.dim / 2);
   if (rope.short_factors.size() == wanted && rope.long_factors.size() == wanted) return;
   fields.Fail(rope.short_factors.size() == wanted ? "long_factor" : "short_factor",
@@ -48,10 +55,9 @@ void Check(FieldReader& fields, RopeConfig* rope) {
                       rope->type == "yarn";
   if (rope->type == "su") rope->type = "longrope";  // its name in the first Phi-3 files
   if (!scaled && rope->type != "default" && rope->type != "longrope") {
-    fields.Fail(
-        "rope_type",
-        "\"" + rope->type +
-            "\" is not supported; supported: default, linear, dynamic, llama3, yarn, longrope");
+    fields.Fail("rope_type", QuotedName(rope->type) +
+                                 " is not supported; supported: default, linear, dynamic, "
+                                 "llama3, yarn, longrope");
   }
   const bool derived = rope->type == "yarn" && fields.object().contains("factor") &&
                        fields.object()["factor"].is_null();
@@ -62,6 +68,8 @@ void Check(FieldReader& fields, RopeConfig* rope) {
     fields.Fail("factor", "is missing, and " + rope->type + " needs it");
   }
   if (rope->type == "llama3") CheckLlama3(*rope, fields);
+  if (rope->beta_fast <= 0) fields.Fail("beta_fast", "must be more than 0");
+  if (rope->beta_slow <= 0) fields.Fail("beta_slow", "must be more than 0");
   if (rope->factor <= 0) fields.Fail("factor", "must be more than 0");
   if (rope->theta <= 1) fields.Fail("rope_theta", "must be more than 1");
 }
@@ -86,7 +94,7 @@ Result<RopeConfig> Parse(const Json& object, const std::string& where, RopeConfi
   ReadFields(fields, &rope, &partial);
   Check(fields, &rope);
   SetDim(fields, partial, head_dim, &rope);
-  if (rope.type == "longrope") CheckLongrope(rope, fields);
+  if (rope.type == "longrope") CheckLongrope(fields, &rope);
   ATTUNE_RETURN_IF_ERROR(fields.status());
   return rope;
 }

@@ -126,6 +126,19 @@ std::string ShapeText(const std::vector<int64_t>& shape) {
   return text + "]";
 }
 
+namespace {
+
+// The first files of BERT call a layer norm's weight and bias gamma and beta.
+std::string Renamed(const std::string& name) {
+  for (const auto& [old_end, end] :
+       {std::pair{"LayerNorm.gamma", "weight"}, std::pair{"LayerNorm.beta", "bias"}}) {
+    if (name.ends_with(old_end)) return name.substr(0, name.rfind('.') + 1) + end;
+  }
+  return name;
+}
+
+}  // namespace
+
 std::map<std::string, std::string> StoredNames(const ModelConfig& config,
                                                const TensorInfos& found) {
   const std::string prefix = config.names.embedding.substr(0, config.names.embedding.find('.') + 1);
@@ -135,9 +148,11 @@ std::map<std::string, std::string> StoredNames(const ModelConfig& config,
   std::map<std::string, std::string> names;
   for (const auto& [name, info] : found) {
     const bool is_parameter =
-        std::ranges::none_of(kNoParameters, [&](auto end) { return name.ends_with(end); });
+        std::ranges::none_of(kNoParameters, [&](auto end) { return name.ends_with(end); }) &&
+        std::ranges::none_of(config.names.ignored,
+                             [&](const std::string& start) { return name.starts_with(start); });
     const bool is_head = !config.names.head.empty() && name.starts_with(config.names.head + ".");
-    if (is_parameter) names[(is_bare && !is_head ? prefix : "") + name] = name;
+    if (is_parameter) names[(is_bare && !is_head ? prefix : "") + Renamed(name)] = name;
   }
   return names;
 }

@@ -135,7 +135,7 @@ void CheckNames(const v1::JobSpec& spec, const Wrong& wrong) {
 }
 
 void CheckTargetModules(const v1::MethodSpec& method, const Wrong& wrong) {
-  if (method.type() != "lora") return;
+  if (method.type() == "full") return;
   for (const std::string& module : method.target_modules()) {
     bool group = module == "all-linear" || module == "attention";
     if (group && method.target_modules_size() > 1) {

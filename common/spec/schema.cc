@@ -10,7 +10,7 @@ namespace {
 using v1::JobSpec;
 
 bool IsLora(const JobSpec& spec) {
-  return spec.method().type() == "lora";
+  return spec.method().type() != "full";
 }
 
 // "smollm2@3" and lora: "smollm2-lora".
@@ -34,7 +34,7 @@ std::string DefaultStrength(const JobSpec& spec) {
   return IsEwc(spec) ? "100" : "0.01";
 }
 
-constexpr std::string_view kMethod = "method.type", kLora = "with method.type lora",
+constexpr std::string_view kMethod = "method.type", kLora = "with method.type lora or qlora",
                            kRegularize = "regularize.type",
                            kPenalty = "with regularize.type l2-sp or ewc",
                            kEwc = "with regularize.type ewc";
@@ -54,10 +54,11 @@ const std::vector<Field>& Table() {
               "every 7 of the data sets without a share. train.seed decides which ones."},
       {.path = "method.type",
        .type = "string",
-       .values = {"lora", "full"},
+       .values = {"lora", "qlora", "full"},
        .doc = "How the model is changed: lora trains small low-rank matrices beside frozen "
-              "weights; full "
-              "trains every weight. `method: lora` is short for `method: {type: lora}`."},
+              "weights; qlora the same beside weights that are kept in 4 bits (NF4 with double "
+              "quantisation), which takes less memory and more time; full trains every weight. "
+              "`method: lora` is short for `method: {type: lora}`."},
       {.path = "method.rank",
        .type = "whole number",
        .fallback = "16",
@@ -189,7 +190,7 @@ const std::vector<Field>& Table() {
       {.path = "optimizer.learning_rate",
        .type = "number",
        .derive = DefaultLearningRate,
-       .default_doc = "2e-4 with lora, 2e-5 with full",
+       .default_doc = "2e-4 with lora and qlora, 2e-5 with full",
        .range = {1e-12, 10},
        .doc = "The highest learning rate, reached after warm-up."},
       {.path = "optimizer.weight_decay",

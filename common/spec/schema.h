@@ -27,7 +27,7 @@ struct Field {
   // True where the key means something; null: always.
   bool (*applies)(const v1::JobSpec&) = nullptr;
   std::string_view applies_key;  // what decides it: "method.type"
-  std::string_view applies_doc;  // "with method.type lora"
+  std::string_view applies_doc;  // "with method.type lora or qlora"
   std::string_view doc;          // a sentence or two
 
   bool required() const { return fallback.empty() && derive == nullptr; }

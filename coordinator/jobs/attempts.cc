@@ -375,7 +375,7 @@ void Controller::RegisteringFailed(OpenJob& job, const Status& status) {
                           status.code() == StatusCode::kUnavailable ||
                           status.code() == StatusCode::kInternal;
     if (may_pass && job.register_tries < kRegisterTriesMax) return RegisterLater(job, status);
-    const bool adapter = record.spec().method().type() == "lora";
+    const bool adapter = record.spec().method().type() != "full";
     failure.kind = Failure::Kind::kInvalid;
     failure.cause += "; it is kept: attune model import " + OutputName(record) + " " +
                      job.record.output_path + (adapter ? " --base " + record.base() : "");

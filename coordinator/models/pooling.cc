@@ -19,6 +19,24 @@ std::string TextAt(const json& object, const char* key) {
   return value.is_string() ? value.get<std::string>() : "";
 }
 
+// Since sentence-transformers 5 `pooling_mode` names it; before, a flag for each mode.
+Status CheckMean(const json& config, const std::string& where) {
+  const auto other = [&](const std::string& key, const json& value) {
+    return InvalidArgument(where + ": " + key + " is " + value.dump().substr(0, 40) +
+                           ": only the mean over tokens is supported");
+  };
+  if (const auto mode = config.find("pooling_mode"); mode != config.end()) {
+    return *mode == "mean" || *mode == json::array({"mean"}) ? Status() : other(mode.key(), *mode);
+  }
+  bool named = false;
+  for (const auto& [key, value] : config.items()) {
+    if (!key.starts_with("pooling_mode_")) continue;
+    named = true;
+    if (value != (key == "pooling_mode_mean_tokens")) return other(key, value);
+  }
+  return named ? Status() : InvalidArgument(where + " names no pooling_mode");
+}
+
 Status CheckModule(const fs::path& folder, const json& module) {
   const std::string type = TextAt(module, "type");
   const std::string kind = type.substr(type.rfind('.') + 1);
@@ -27,17 +45,14 @@ Status CheckModule(const fs::path& folder, const json& module) {
     return InvalidArgument("a module of the type " + json(kind).dump() +
                            " is not supported; supported: Transformer, Pooling, Normalize");
   }
-  const fs::path path = folder / fs::path(TextAt(module, "path")).filename() / "config.json";
-  std::error_code error;
-  if (!fs::exists(path, error)) return Status();
-  ATTUNE_ASSIGN_OR_RETURN(const json config, ReadJsonObject(path));
-  for (const auto& [key, value] : config.items()) {
-    const bool is_mean = key == "pooling_mode_mean_tokens";
-    if (!key.starts_with("pooling_mode_") || value == is_mean) continue;
-    return InvalidArgument(path.string() + ": " + key + " is " + value.dump().substr(0, 20) +
-                           ": only the mean over tokens is supported");
+  fs::path inside(TextAt(module, "path"));
+  if (!inside.has_filename()) inside = inside.parent_path();  // "1_Pooling/"
+  if (inside.empty() || inside != inside.filename() || inside == "..") {
+    return InvalidArgument("the path " + json(inside.string()).dump() + " is no folder beside it");
   }
-  return Status();
+  const fs::path path = folder / inside / "config.json";
+  ATTUNE_ASSIGN_OR_RETURN(const json config, ReadJsonObject(path));
+  return CheckMean(config, path.string());
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include <set>
 #include <system_error>
 
+#include "common/model/model_config.h"
 #include "common/model/side_files.h"
 #include "coordinator/models/inspect.h"
 #include "coordinator/models/json.h"
@@ -73,6 +74,14 @@ Result<Source> AdapterFiles(const fs::path& folder, const std::set<std::string>&
   return source;
 }
 
+// Only an encoder's embeddings are pooled as its files say.
+Status CheckEncoder(const fs::path& folder) {
+  ATTUNE_ASSIGN_OR_RETURN(const nlohmann::json json, ReadJsonObject(folder / "config.json"));
+  const auto config = ParseModelConfig(json.dump(), (folder / "config.json").string());
+  if (!config.ok()) return config.status();
+  return config->head == HeadKind::kNone ? CheckPooling(folder) : Status();
+}
+
 Result<Source> HuggingFaceFiles(const fs::path& folder, const std::set<std::string>& names) {
   Source source{kHuggingFace, {}};
   Add(&source, folder, "config.json");
@@ -101,7 +110,7 @@ Result<Source> HuggingFaceFiles(const fs::path& folder, const std::set<std::stri
         " has no tokenizer.json: save the model with a fast tokenizer (transformers: "
         "AutoTokenizer.from_pretrained(...).save_pretrained(folder))");
   }
-  ATTUNE_RETURN_IF_ERROR(CheckPooling(folder));
+  ATTUNE_RETURN_IF_ERROR(CheckEncoder(folder));
   AddSideFiles(&source, folder, names);
   return source;
 }

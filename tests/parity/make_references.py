@@ -11,6 +11,7 @@ import shutil
 import sys
 import tempfile
 
+import bitsandbytes
 import peft
 import torch
 import transformers
@@ -308,12 +309,50 @@ def make_lora(output):
     write_expected(folder, model, examples)
 
 
+def in_4bit(weight):
+    """bitsandbytes' packed codes and state, and the weight that they stand for. That is by its definition (and its GPU kernels):
+    its CPU kernel for it mixes blocks up where a row is shorter than a block."""
+    functional = bitsandbytes.functional
+    packed, state = functional.quantize_4bit(weight, blocksize=64, compress_statistics=True, quant_type="nf4")
+    magnitudes = functional.dequantize_blockwise(state.absmax, state.state2) + state.offset
+    codes = torch.stack([packed.flatten() >> 4, packed.flatten() & 15], 1).flatten()[: weight.numel()]
+    values = state.code[codes.long()] * magnitudes.repeat_interleave(64)[: weight.numel()]
+    return packed, state, values.view(weight.shape)
+
+
+def quantized(model):
+    """The model with its layers' linear weights as they come out of 4 bits."""
+    with torch.no_grad():
+        for name, module in model.model.layers.named_modules():
+            if isinstance(module, torch.nn.Linear):
+                module.weight.copy_(in_4bit(module.weight)[2])
+    return model
+
+
+def make_nf4(output):
+    """Matrices in 4 bits, as bitsandbytes makes them, and out of them again."""
+    generator = torch.Generator().manual_seed(5)
+    tensors = {}
+    for name, shape in {"even": (48, 40), "blocks": (300, 128), "odd": (7, 13)}.items():
+        weight = torch.randn(shape, generator=generator) * torch.rand(shape[0], 1, generator=generator)
+        packed, state, again = in_4bit(weight)
+        tensors |= {f"{name}.weight": weight, f"{name}.codes": packed.flatten().clone(),
+                    f"{name}.magnitudes": state.absmax.clone(), f"{name}.scales": state.state2.absmax.clone(),
+                    f"{name}.mean": state.offset.reshape(1).clone(),
+                    f"{name}.again": again}
+    model = quantized(make_model(transformers.LlamaConfig(**BASE)))
+    with torch.no_grad():
+        tensors["default.logits"] = torch.cat([forward(model, example)[0] for example in make_examples(3, LENGTHS)])
+    save_file(tensors, output / "nf4.safetensors")
+
+
 def make_training(output):
     batches = [make_examples(100 + step, (18, 9, 31)) for step in range(20)]
     full = train(make_model(transformers.LlamaConfig(**BASE)), batches)
     lora = train(attach_lora(make_model(transformers.LlamaConfig(**BASE))), batches)
+    qlora = train(attach_lora(quantized(make_model(transformers.LlamaConfig(**BASE)))), batches)
     write_json(output / "training.json",
-               dict(options=TRAINING, batches=batches, full=full, lora=lora))
+               dict(options=TRAINING, batches=batches, full=full, lora=lora, qlora=qlora))
 
 
 def make_regularized(output):
@@ -420,6 +459,7 @@ def main():
         make_lora(made)
         make_families(made)
         make_bert(made)
+        make_nf4(made)
         make_training(made)
         make_regularized(made)
         make_smollm2(made, arguments.smollm2)

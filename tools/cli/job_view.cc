@@ -39,9 +39,9 @@ std::string RunTime(const v1::Job& job, TimePoint now) {
 
 std::string MethodText(const v1::JobSpec& spec) {
   const v1::MethodSpec& method = spec.method();
-  if (method.type() != "lora") return method.type();
-  return "lora, rank " + std::to_string(method.rank()) + ", alpha " + FormatNumber(method.alpha()) +
-         ", " + Joined(method.target_modules());
+  if (method.type() == "full") return method.type();
+  return method.type() + ", rank " + std::to_string(method.rank()) + ", alpha " +
+         FormatNumber(method.alpha()) + ", " + Joined(method.target_modules());
 }
 
 std::string TrainText(const v1::JobSpec& spec) {

@@ -63,12 +63,17 @@ struct DatasetFiles {
 };
 
 struct Method {
-  std::string type = "lora";  // "full" or "lora"
+  std::string type = "lora";  // "full", "lora", or "qlora": LoRA on a base in 4 bits
   int rank = 16;
   double alpha = 32;
   double dropout = 0;
   std::vector<std::string> target_modules = {"all-linear"};
 };
+
+// Whether an adapter trains, beside a frozen base.
+inline bool TrainsAdapter(const Method& method) {
+  return method.type != "full";
+}
 
 struct TrainOptions {
   double epochs = 1;

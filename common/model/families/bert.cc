@@ -85,6 +85,8 @@ Status DescribeMasked(FieldReader& fields, ModelConfig* config) {
   config->names.transform_norm = "cls.predictions.transform.LayerNorm";
   config->names.head = "cls.predictions.decoder";
   config->names.head_bias = "cls.predictions.bias";
+  config->names.ignored = {"bert.pooler.",
+                           "cls.seq_relationship."};  // of the pretraining's other task
   bool tied = true;
   fields.Flag("tie_word_embeddings", tied);
   if (!tied) fields.Fail("tie_word_embeddings", "must be true");

@@ -24,7 +24,7 @@ std::span<const Family> PhiFamilies();
 std::span<const Family> Gpt2Families();
 std::span<const Family> BertFamilies();
 
-// Shared by those that have Llama's layout.
+// Shared by families.
 
 struct Defaults {
   int64_t vocabulary = 32000, hidden = 4096, intermediate = 11008, layers = 32, heads = 32;
@@ -43,7 +43,8 @@ Status ReadRope(FieldReader& fields, double theta, bool partial, ModelConfig* co
 // hidden_act or what the family calls it.
 void ReadActivation(FieldReader& fields, const char* key, const char* otherwise,
                     ModelConfig* config);
-// Training with dropout in the base is not supported; files that ask for it are not either.
+// Training with dropout in the base is not supported, and files of families that have none by
+// default are refused when they ask for it. (GPT-2 and BERT have some, which is not applied.)
 void RefuseDropout(FieldReader& fields, std::initializer_list<const char*> keys);
 // "full_attention" and "sliding_attention" of layer_types, or sliding(i) where there are none.
 void ReadWindows(FieldReader& fields, int64_t window, const std::function<bool(int64_t)>& sliding,

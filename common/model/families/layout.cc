@@ -48,7 +48,8 @@ void ReadLlamaLayout(FieldReader& fields, const Defaults& defaults, ModelConfig*
   fields.Integer("intermediate_size", config->intermediate_size, 1, 1 << 20);
   fields.Integer("num_hidden_layers", config->layers, 1, 4096);
   fields.Integer("num_attention_heads", config->heads, 1, 1 << 14);
-  config->kv_heads = defaults.kv_heads.value_or(config->heads);
+  const bool is_null = fields.object().contains("num_key_value_heads");  // unless it is a number
+  config->kv_heads = is_null ? config->heads : defaults.kv_heads.value_or(config->heads);
   fields.Integer("num_key_value_heads", config->kv_heads, 1, 1 << 14);
   config->head_dim = defaults.head_dim.value_or(config->hidden_size / config->heads);
   fields.Integer("head_dim", config->head_dim, 1, 1 << 14);

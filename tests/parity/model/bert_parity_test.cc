@@ -45,7 +45,6 @@ TEST_P(MaskedParity, LogitsLossAndGradientsEqual) {
   LoadOptions options;
   options.activation_checkpointing = checkpointing;
   options.encoders = true;
-  options.encoders = true;
   const auto model = LoadFixture(name, options);
   const PackedBatch batch = Masked(Document(name));
   const Expected expected(name);

@@ -61,7 +61,7 @@ testing::StepInput Input(const json& reference, const std::string& method,
                          const std::string& adapter = "lora") {
   testing::StepInput input;
   input.model = {.reference = model + "@1", .path = kFixtures / model, .format = "huggingface"};
-  if (method == "lora") {
+  if (method != "full") {
     auto base = std::make_shared<ModelFiles>(input.model);
     input.model = {.reference = adapter + "@1",
                    .path = kFixtures / adapter,
@@ -123,7 +123,7 @@ INSTANTIATE_TEST_SUITE_P(
     });
 
 INSTANTIATE_TEST_SUITE_P(Methods, TrainingParity,
-                         ::testing::Combine(::testing::Values("full", "lora"),
+                         ::testing::Combine(::testing::Values("full", "lora", "qlora"),
                                             ::testing::Values(1, 2)));
 
 // The reference's tensors of these names.

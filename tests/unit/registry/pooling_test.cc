@@ -46,6 +46,20 @@ TEST_F(PoolingTest, OtherPoolingIsRefusedByItsKey) {
   EXPECT_THAT(Check().message(), HasSubstr("1_Pooling/config.json: pooling_mode_"));
 }
 
+TEST_F(PoolingTest, TheNewerFormNamesItsMode) {
+  Write(kModules, R"({"embedding_dimension": 384, "pooling_mode": "mean"})");
+  EXPECT_TRUE(Check().ok()) << Check().ToString();
+  Write(kModules, R"({"embedding_dimension": 384, "pooling_mode": "cls"})");
+  EXPECT_THAT(Check().message(), HasSubstr("pooling_mode is \"cls\""));
+}
+
+TEST_F(PoolingTest, PoolingThatIsNotSaidIsNotGuessed) {
+  Write(kModules);
+  EXPECT_FALSE(Check().ok());
+  Write(kModules, R"({"word_embedding_dimension": 384})");
+  EXPECT_THAT(Check().message(), HasSubstr("names no pooling_mode"));
+}
+
 TEST_F(PoolingTest, OtherModulesAreRefusedByTheirType) {
   Write(R"([{"type": "sentence_transformers.models.Dense", "path": "2_Dense"}])");
   EXPECT_THAT(Check().message(), HasSubstr("\"Dense\" is not supported"));

@@ -15,7 +15,7 @@ TEST(Explain, AKey) {
   auto text = Explain("optimizer.learning_rate");
   ASSERT_TRUE(text.ok());
   EXPECT_THAT(*text, HasSubstr("optimizer.learning_rate (number)"));
-  EXPECT_THAT(*text, HasSubstr("Default: 2e-4 with lora, 2e-5 with full"));
+  EXPECT_THAT(*text, HasSubstr("Default: 2e-4 with lora and qlora, 2e-5 with full"));
 }
 
 TEST(Explain, ASectionHasAllItsKeys) {

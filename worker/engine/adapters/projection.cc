@@ -34,31 +34,63 @@ at::Tensor Scratch(const at::Tensor& x) {
 }  // namespace
 
 Projection::Projection(const std::vector<LinearInfo>& linears, bool transposed,
-                       const at::TensorOptions& weights)
-    : transposed_(transposed) {
+                       const at::TensorOptions& weights, bool nf4)
+    : in_(linears[0].in), options_(weights), transposed_(transposed) {
   TORCH_CHECK(linears.size() <= kPartsMost, "a projection has at most ", kPartsMost, " parts");
   TORCH_CHECK(!transposed || linears.size() == 1, "a transposed projection has one part");
-  const int64_t in = linears[0].in;
-  int64_t out = 0;
   for (const LinearInfo& linear : linears) {
-    parts_.push_back({linear.name, out, linear.out, {}, {}, {}, {}});
-    out += linear.out;
+    parts_.push_back({linear.name, out_, linear.out, {}, {}, {}, {}});
+    out_ += linear.out;
   }
-  weight_ = transposed ? at::empty({in, out}, weights).t() : at::empty({out, in}, weights);
-  if (linears[0].bias) bias_ = at::empty({out}, weights);
+  if (linears[0].bias) bias_ = at::empty({out_}, weights);
+  if (nf4) {
+    Slice();
+  } else {
+    Allocate();
+  }
+}
+
+void Projection::Allocate() {
+  weight_ = transposed_ ? at::empty({in_, out_}, options_).t() : at::empty({out_, in_}, options_);
   Slice();
+}
+
+void Projection::Quantize() {
+  for (const Part& part : parts_) {
+    nf4_.push_back(kernels::QuantizeNf4(weight_.narrow(0, part.begin, part.rows)));
+  }
+  weight_.reset();
+  for (Part& part : parts_) part.weight.reset();
+}
+
+at::Tensor Projection::Dense(at::ScalarType dtype) const {
+  if (nf4_.empty()) return weight_.to(dtype);
+  const at::Tensor dense = at::empty({out_, in_}, options_.dtype(dtype));
+  for (size_t i = 0; i < parts_.size(); ++i) {
+    kernels::DequantizeNf4(nf4_[i], dense.narrow(0, parts_[i].begin, parts_[i].rows));
+  }
+  return dense;
 }
 
 void Projection::Slice() {
   for (Part& part : parts_) {
-    part.weight = transposed_ ? weight_.t() : weight_.narrow(0, part.begin, part.rows);
+    if (weight_.defined()) {
+      part.weight = transposed_ ? weight_.t() : weight_.narrow(0, part.begin, part.rows);
+    }
     if (bias_.defined()) part.bias = bias_.narrow(0, part.begin, part.rows);
   }
 }
 
 void Projection::AppendTo(NamedTensors* named) const {
-  for (const Part& part : parts_) {
-    named->emplace_back(part.name + ".weight", part.weight);
+  for (size_t i = 0; i < parts_.size(); ++i) {
+    const Part& part = parts_[i];
+    if (nf4_.empty()) {
+      named->emplace_back(part.name + ".weight", part.weight);
+    } else {
+      named->emplace_back(part.name + ".weight", nf4_[i].codes);
+      named->emplace_back(part.name + ".weight.magnitudes", nf4_[i].magnitudes);
+      named->emplace_back(part.name + ".weight.scales", nf4_[i].scales);
+    }
     if (part.bias.defined()) named->emplace_back(part.name + ".bias", part.bias);
   }
 }
@@ -66,7 +98,7 @@ void Projection::AppendTo(NamedTensors* named) const {
 void Projection::TrainBase(bool trains) {
   train_base_ = trains;
   for (Part& part : parts_) {
-    part.weight = Parameter(part.weight, trains);
+    if (part.weight.defined()) part.weight = Parameter(part.weight, trains);
     if (part.bias.defined()) part.bias = Parameter(part.bias, trains);
   }
 }
@@ -80,8 +112,8 @@ void Projection::AddLora(const LoraConfig& config) {
       adapted_.push_back(i);
   }
   if (adapted_.empty()) return;
-  const auto options = at::TensorOptions().dtype(at::kFloat).device(weight_.device());
-  lora_a_ = at::empty({static_cast<int64_t>(adapted_.size()) * rank_, weight_.size(1)}, options);
+  const auto options = options_.dtype(at::kFloat);
+  lora_a_ = at::empty({static_cast<int64_t>(adapted_.size()) * rank_, in_}, options);
   for (size_t i = 0; i < adapted_.size(); ++i) {
     Part& part = parts_[adapted_[i]];
     part.lora_a = Parameter(lora_a_.narrow(0, static_cast<int64_t>(i) * rank_, rank_), true);
@@ -91,7 +123,7 @@ void Projection::AddLora(const LoraConfig& config) {
 
 void Projection::StoreFrozenAs(at::ScalarType dtype) {
   if (train_base_) return;
-  weight_ = weight_.to(dtype);
+  if (weight_.defined()) weight_ = weight_.to(dtype);
   if (bias_.defined()) bias_ = bias_.to(dtype);
   Slice();
 }
@@ -105,9 +137,9 @@ at::Tensor Projection::Forward(const at::Tensor& x, const at::Tensor& residual, 
   } else if (bias_.defined()) {
     out = bias_.to(dtype).repeat({x.size(0), 1});
   } else {
-    out = at::empty({x.size(0), weight_.size(0)}, x.options());
+    out = at::empty({x.size(0), out_}, x.options());
   }
-  MatMul(out, x, weight_.to(dtype).t(), residual.defined() || bias_.defined());
+  MatMul(out, x, Dense(dtype).t(), residual.defined() || bias_.defined());
   if (!adapted_.empty()) {
     at::Tensor scaled = LoraForward(x, call, out);
     if (keep != nullptr) *keep = std::move(scaled);
@@ -150,7 +182,7 @@ at::Tensor Projection::Backward(const at::Tensor& dy, const at::Tensor& x, const
     weight_gradient = transposed_ ? MatMulToFloat(x.t(), dy) : MatMulToFloat(dy.t(), x);
     if (bias_.defined()) bias_gradient = dy.sum(0, /*keepdim=*/false, at::kFloat);
   }
-  if (want_dx) dx = MatMul(dy, weight_.to(x.scalar_type()));
+  if (want_dx) dx = MatMul(dy, Dense(x.scalar_type()));
   std::vector<at::Tensor> a, b;
   if (!adapted_.empty()) LoraBackward(dy, x, call, kept, dx, a, b);
   size_t next = 0;

@@ -14,6 +14,7 @@
 #include "common/model/lora_config.h"
 #include "common/model/tensors.h"
 #include "worker/engine/adapters/named_tensors.h"
+#include "worker/engine/kernels/nf4.h"
 #include "worker/engine/kernels/pointwise.h"
 
 namespace attune::engine {
@@ -38,9 +39,15 @@ class Projection {
 
   Projection() = default;
   // Uninitialised weights of this type and device, of layers with the same input. transposed: the
-  // parameter is [in, out], as GPT-2's Conv1D stores it; then there is one layer.
+  // parameter is [in, out], as GPT-2's Conv1D stores it; then there is one layer. nf4: without
+  // weights, until Allocate.
   Projection(const std::vector<LinearInfo>& linears, bool transposed,
-             const at::TensorOptions& weights);
+             const at::TensorOptions& weights, bool nf4 = false);
+
+  // For weights that are to be kept in 4 bits: makes room for them in the type that was asked for,
+  // and once they are read there, keeps them as kernels::Nf4 in its place.
+  void Allocate();
+  void Quantize();
 
   // Whether the base trains (every weight and bias of it) or is frozen, as at first.
   void TrainBase(bool trains);
@@ -70,6 +77,8 @@ class Projection {
 
  private:
   bool Drops(const Call& call) const { return dropout_ > 0 && call.places != nullptr; }
+  // [out, in] in this type: what is kept, or made of 4 bits.
+  at::Tensor Dense(at::ScalarType dtype) const;
   // Cuts the parameters of the parts out of the common ones.
   void Slice();
   kernels::DropoutMask Mask(const Call& call, size_t part) const;
@@ -79,9 +88,12 @@ class Projection {
                     const at::Tensor& scaled, const at::Tensor& dx, std::vector<at::Tensor>& a,
                     std::vector<at::Tensor>& b) const;
 
-  at::Tensor weight_;  // [out, in]; a view of [in, out] when transposed
-  at::Tensor bias_;    // [out] or undefined
-  at::Tensor lora_a_;  // [adapted parts * rank, in]
+  int64_t out_ = 0, in_ = 0;
+  at::TensorOptions options_;
+  at::Tensor weight_;  // [out, in]; a view of [in, out] when transposed; undefined in 4 bits
+  std::vector<kernels::Nf4> nf4_;  // in place of weight_: of each part [rows, in]
+  at::Tensor bias_;                // [out] or undefined
+  at::Tensor lora_a_;              // [adapted parts * rank, in]
   std::vector<Part> parts_;
   std::vector<size_t> adapted_;  // indices of parts with an adapter
   int64_t rank_ = 0;

@@ -4,6 +4,7 @@
 
 #include "common/base/files.h"
 #include "common/gguf/gguf.h"
+#include "common/model/model_config.h"
 #include "worker/engine/data/prepare.h"
 
 namespace attune::engine {
@@ -44,6 +45,15 @@ Result<int64_t> VocabularyOfGguf(const fs::path& path) {
   return static_cast<int64_t>(embedding->dimensions[1]);
 }
 
+// Before anything is tokenized for it. What else is wrong with its configuration is told when the
+// model is loaded.
+Status CheckNoEncoder(const ModelFiles& model) {
+  auto content = ReadFile(model.path / "config.json");
+  if (!content.ok()) return Status();
+  const auto config = ParseModelConfig(*content, "config.json");
+  return config.ok() ? CheckPredictsNext(*config, model.reference) : Status();
+}
+
 Result<int64_t> VocabularyOfFolder(const fs::path& folder) {
   fs::path file = folder / "config.json";
   ATTUNE_ASSIGN_OR_RETURN(std::string content, ReadFile(file));
@@ -72,6 +82,7 @@ Result<text::TextAssets> LoadModelText(const ModelFiles& model) {
 
 Result<int64_t> ModelVocabularySize(const ModelFiles& model) {
   ATTUNE_ASSIGN_OR_RETURN(const ModelFiles* root, Root(model));
+  ATTUNE_RETURN_IF_ERROR(CheckNoEncoder(*root));
   auto size =
       root->format == "gguf" ? VocabularyOfGguf(root->path) : VocabularyOfFolder(root->path);
   if (!size.ok()) return size.status().WithContext("model " + root->reference);

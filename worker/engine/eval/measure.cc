@@ -39,13 +39,13 @@ Status MeasurePass(CausalLM& model, const TokenShard& examples, const Sequence& 
                           MakeBatch(examples, sequences, model.vocabulary_size(), device));
   const Measurement measured = model.Measure(batch, every_row);
   at::Tensor losses;
-  if (measured.losses.defined()) losses = measured.losses.to(at::kDouble).cpu();
+  if (model.predicts_next()) losses = measured.losses.to(at::kDouble).cpu();
   int64_t target = 0;
   for (size_t i = 0; i < pass.size(); ++i) {
     const int64_t targets = examples.target_counts()[pass[i]];
     MeasuredExample& example = out->emplace_back();
     example.targets = targets;
-    example.predicted = losses.defined();
+    example.predicted = model.predicts_next();
     if (example.predicted) {
       example.loss_sum = losses.narrow(0, target, targets).sum().item<double>();
     }

@@ -1,7 +1,8 @@
 #pragma once
 
 // Attention within each example of a packed batch, with grouped key-value heads; no autograd. The
-// scores never exist as a whole, but on a GPU with a window or a cap, where they are one example's.
+// scores never exist as a whole, but on a GPU where no fused attention takes them
+// (attention_gpu.h), where they are one example's.
 
 #include <ATen/core/Tensor.h>
 

@@ -85,7 +85,7 @@ HeadLoss LinearCrossEntropy(const at::Tensor& hidden, const at::Tensor& weight,
     const at::Tensor part = hidden.narrow(0, begin, count);
     at::Tensor logits = buffer.narrow(0, 0, count);
     MatMul(logits, part, weight.t());
-    if (options.bias.defined()) logits.add_(options.bias);
+    if (options.bias.defined()) logits = logits.to(at::kFloat).add_(options.bias);
     at::Tensor slope;  // of the cap
     if (options.softcap > 0) {
       logits = CapLogits(logits, options.softcap);

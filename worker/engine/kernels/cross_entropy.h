@@ -11,7 +11,8 @@ namespace attune::engine::kernels {
 // How many of the rows' logits should exist at once: the length of equal chunks.
 int64_t LogitRows(int64_t rows, int64_t vocabulary, const at::Device& device);
 
-// cap * tanh(logits / cap), in place and in float32; a cap of 0 changes nothing.
+// cap * tanh(logits / cap) in float32, in the memory of logits where that is their type; a cap of 0
+// changes nothing.
 at::Tensor CapLogits(const at::Tensor& logits, double cap);
 
 struct HeadLoss {

@@ -10,8 +10,8 @@ namespace attune::engine {
 namespace {
 
 Projection MakeProjection(const ModelConfig& config, int64_t index, ProjectionKind kind,
-                          const at::TensorOptions& weights) {
-  return Projection(LinearsOf(config, index, kind), config.transposed_linears, weights);
+                          const at::TensorOptions& weights, bool nf4) {
+  return Projection(LinearsOf(config, index, kind), config.transposed_linears, weights, nf4);
 }
 
 Norm MakeNorm(const ModelConfig& config, int64_t index, const std::string& name,
@@ -23,15 +23,15 @@ Norm MakeNorm(const ModelConfig& config, int64_t index, const std::string& name,
 
 }  // namespace
 
-Block::Block(const ModelConfig& config, int64_t index, const at::TensorOptions& weights)
+Block::Block(const ModelConfig& config, int64_t index, const at::TensorOptions& weights, bool nf4)
     : index_(index),
       gated_(config.gated),
       post_norm_(config.post_norm),
       activation_(config.activation),
-      qkv_(MakeProjection(config, index, ProjectionKind::kQkv, weights)),
-      attention_out_(MakeProjection(config, index, ProjectionKind::kAttentionOut, weights)),
-      mlp_in_(MakeProjection(config, index, ProjectionKind::kMlpIn, weights)),
-      mlp_out_(MakeProjection(config, index, ProjectionKind::kMlpOut, weights)),
+      qkv_(MakeProjection(config, index, ProjectionKind::kQkv, weights, nf4)),
+      attention_out_(MakeProjection(config, index, ProjectionKind::kAttentionOut, weights, nf4)),
+      mlp_in_(MakeProjection(config, index, ProjectionKind::kMlpIn, weights, nf4)),
+      mlp_out_(MakeProjection(config, index, ProjectionKind::kMlpOut, weights, nf4)),
       attention_(config, index, weights.device()),
       attention_norm_(MakeNorm(config, index, config.names.attention_norm, weights)),
       mlp_norm_(MakeNorm(config, index, config.names.mlp_norm, weights)),
@@ -39,6 +39,10 @@ Block::Block(const ModelConfig& config, int64_t index, const at::TensorOptions& 
       mlp_after_norm_(MakeNorm(config, index, config.names.mlp_after_norm, weights)) {}
 
 std::vector<Norm*> Block::norms() {
+  return {&attention_norm_, &attention_after_norm_, &mlp_norm_, &mlp_after_norm_};
+}
+
+std::vector<const Norm*> Block::norms() const {
   return {&attention_norm_, &attention_after_norm_, &mlp_norm_, &mlp_after_norm_};
 }
 
@@ -51,10 +55,7 @@ void Block::TrainBase(bool trains) {
 void Block::AppendTo(NamedTensors* named) const {
   for (const Projection* projection : projections()) projection->AppendTo(named);
   attention_.AppendTo(named);
-  for (const Norm* norm :
-       {&attention_norm_, &attention_after_norm_, &mlp_norm_, &mlp_after_norm_}) {
-    norm->AppendTo(named);
-  }
+  for (const Norm* norm : norms()) norm->AppendTo(named);
 }
 
 std::vector<at::Tensor> Block::Trainable() const {
@@ -63,10 +64,7 @@ std::vector<at::Tensor> Block::Trainable() const {
     for (at::Tensor& tensor : some) all.push_back(std::move(tensor));
   };
   for (const Projection* projection : projections()) add(projection->Trainable());
-  for (const Norm* norm :
-       {&attention_norm_, &attention_after_norm_, &mlp_norm_, &mlp_after_norm_}) {
-    add(norm->Trainable());
-  }
+  for (const Norm* norm : norms()) add(norm->Trainable());
   return all;
 }
 

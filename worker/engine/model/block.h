@@ -1,6 +1,6 @@
 #pragma once
 
-// One layer of a decoder: attention and an MLP, each added to what comes in, put together out of
+// One layer of a model: attention and an MLP, each added to what comes in, put together out of
 // parts as the configuration says.
 
 #include <ATen/core/Tensor.h>
@@ -19,7 +19,8 @@ namespace attune::engine {
 class Block {
  public:
   // Uninitialised weights of this type and device, frozen; the norms are float32 in any case.
-  Block(const ModelConfig& config, int64_t index, const at::TensorOptions& weights);
+  // nf4: see Projection.
+  Block(const ModelConfig& config, int64_t index, const at::TensorOptions& weights, bool nf4);
 
   // x [T, H] -> [T, H]. The block must outlive the graph.
   at::Tensor Forward(const at::Tensor& x, const SharedContext& context) const;
@@ -47,6 +48,7 @@ class Block {
   at::Tensor AddMlp(const at::Tensor& x, const SharedContext& context) const;
   std::vector<at::Tensor> Trainable() const;
   std::vector<Norm*> norms();
+  std::vector<const Norm*> norms() const;
   PlacedProjection Placed(ProjectionKind kind, const SharedContext& context) const;
 
   int64_t index_;

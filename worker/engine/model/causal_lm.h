@@ -1,7 +1,6 @@
 #pragma once
 
-// A decoder-only language model under its Hugging Face parameter names, trained on padding-free
-// packed batches.
+// A language model under its Hugging Face parameter names, which sees padding-free packed batches.
 
 #include <ATen/core/Tensor.h>
 
@@ -44,6 +43,8 @@ struct LoadOptions {
   // The base will not train: its weights are kept in the type of the computation, and converted
   // while they are read.
   bool frozen = false;
+  // The linear layers of the blocks are kept in 4 bits (kernels::Nf4); frozen, too.
+  bool nf4 = false;
   bool encoders = false;  // also models that predict no next token (CheckPredictsNext)
 };
 
@@ -53,6 +54,9 @@ class CausalLM {
   // architecture must be there with its shape, and no unknown one; the error names it.
   static Result<std::unique_ptr<CausalLM>> Load(const ModelFiles& files,
                                                 const LoadOptions& options);
+  CausalLM() = default;
+  CausalLM(const CausalLM&) = delete;  // graphs point into it
+  CausalLM& operator=(const CausalLM&) = delete;
   virtual ~CausalLM() = default;
 
   // Freezes the base and adds LoRA: A by Kaiming uniform from seed (as peft), B zero. Wrong target
@@ -63,7 +67,7 @@ class CausalLM {
   virtual void SetTraining(bool training, uint64_t dropout_seed) = 0;
 
   // Sum over the targets of the negative log likelihood: float32 scalar, differentiable. Logits
-  // exist only for target rows, a chunk at a time.
+  // exist only for target rows, a chunk at a time. The model must outlive the graph.
   virtual at::Tensor LossSum(const PackedBatch& batch) = 0;
   // float32 [rows, vocabulary] at the given rows; no gradient. For parity tests and evaluation.
   virtual at::Tensor Logits(const PackedBatch& batch, const at::Tensor& rows) = 0;

@@ -42,6 +42,7 @@ void KeepFreedMemory() {
 }
 
 Status CheckOptions(const LoadOptions& options) {
+  ATTUNE_CHECK(!options.nf4 || options.frozen);
   if (options.precision != "float32" && options.precision != "bfloat16") {
     return InvalidArgument("precision \"" + options.precision +
                            "\" is not supported; supported: float32, bfloat16")
@@ -99,8 +100,24 @@ Result<std::unique_ptr<CausalLM>> CausalLM::Load(const ModelFiles& files,
 Status Transformer::LoadWeights(const WeightSource& source, const std::string& where) {
   at::NoGradGuard no_grad;
   ATTUNE_RETURN_IF_ERROR(CheckModelTensors(config_, source.tensors(), where));
-  for (const auto& [name, tensor] : BaseParameters()) {
-    ATTUNE_RETURN_IF_ERROR(ReadTensor(source, name, tensor));
+  const auto read = [&](const NamedTensors& named) -> Status {
+    for (const auto& [name, tensor] : named) {
+      ATTUNE_RETURN_IF_ERROR(ReadTensor(source, name, tensor));
+    }
+    return {};
+  };
+  ATTUNE_RETURN_IF_ERROR(read(OutsideLayers()));
+  for (Block& layer : layers_) {
+    // One layer at a time is there as a whole.
+    for (Projection* projection : layer.projections()) {
+      if (nf4_) projection->Allocate();
+    }
+    NamedTensors named;
+    layer.AppendTo(&named);
+    ATTUNE_RETURN_IF_ERROR(read(named));
+    for (Projection* projection : layer.projections()) {
+      if (nf4_) projection->Quantize();
+    }
   }
   return {};
 }

@@ -138,7 +138,7 @@ at::Tensor HeadLossSum(const at::Tensor& x, const OutputHead& head, const Packed
   Norm::Statistics statistics;
   const at::Tensor normalized = head.norm.Forward(rows, &statistics);
   kernels::HeadOptions options{.softcap = head.softcap};
-  if (head.bias.defined()) options.bias = head.bias.detach().to(x.scalar_type());
+  if (head.bias.defined()) options.bias = head.bias.detach();
   options.hidden_gradient = records && (x.requires_grad() || !norm_parameters.empty());
   const auto floats = head.weight.options().dtype(at::kFloat).requires_grad(false);
   if (records && head.weight.requires_grad()) {

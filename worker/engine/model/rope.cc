@@ -85,10 +85,9 @@ RopeFrequencies Yarn(const RopeConfig& rope, int64_t dim) {
 
 RopeFrequencies Longrope(const RopeConfig& rope, int64_t length) {
   const auto original = static_cast<double>(rope.original_max_positions);
-  const double factor = static_cast<double>(rope.max_positions) / original;
   RopeFrequencies result;
   result.scaling = static_cast<float>(rope.attention_factor.value_or(
-      factor <= 1 ? 1.0 : std::sqrt(1 + std::log(factor) / std::log(original))));
+      rope.factor <= 1 ? 1.0 : std::sqrt(1 + std::log(rope.factor) / std::log(original))));
   const bool is_long = length > rope.original_max_positions;
   const std::vector<double>& factors = is_long ? rope.long_factors : rope.short_factors;
   result.inverse = Periods(rope.theta, rope.dim);

@@ -19,7 +19,8 @@ Transformer::Transformer(ModelConfig config, const LoadOptions& options)
     : config_(std::move(config)),
       device_(options.device),
       dtype_(options.precision == "bfloat16" ? at::kBFloat16 : at::kFloat),
-      activation_checkpointing_(options.activation_checkpointing) {
+      activation_checkpointing_(options.activation_checkpointing),
+      nf4_(options.nf4) {
   const auto weights =
       at::TensorOptions().dtype(options.frozen ? dtype_ : at::kFloat).device(device_);
   for (const RopeConfig& rope : config_.ropes) ropes_.emplace_back(rope, device_);
@@ -44,10 +45,9 @@ Transformer::Transformer(ModelConfig config, const LoadOptions& options)
   const bool masked = config_.head == HeadKind::kMaskedToken;
   norm_ = norm(masked ? config_.names.transform_norm : config_.names.norm);
   transform_ = square(config_.names.transform);
-  pooler_ = square(config_.names.pooler);
   if (masked) head_bias_ = at::empty({config_.vocabulary_size}, weights);
   layers_.reserve(static_cast<size_t>(config_.layers));
-  for (int64_t i = 0; i < config_.layers; ++i) layers_.emplace_back(config_, i, weights);
+  for (int64_t i = 0; i < config_.layers; ++i) layers_.emplace_back(config_, i, weights, nf4_);
   TrainBase(!options.frozen);
 }
 
@@ -60,18 +60,22 @@ void Transformer::TrainBase(bool trains) {
   for (Block& layer : layers_) layer.TrainBase(trains);
 }
 
-NamedTensors Transformer::BaseParameters() const {
+NamedTensors Transformer::OutsideLayers() const {
   NamedTensors all;
   all.emplace_back(config_.names.embedding + ".weight", embed_);
   if (positions_.defined()) all.emplace_back(config_.names.positions + ".weight", positions_);
   if (token_types_.defined()) all.emplace_back(config_.names.token_types + ".weight", token_types_);
   embedding_norm_.AppendTo(&all);
-  for (const Block& layer : layers_) layer.AppendTo(&all);
-  pooler_.AppendTo(&all);
   transform_.AppendTo(&all);
   norm_.AppendTo(&all);
   if (head_bias_.defined()) all.emplace_back(config_.names.head_bias, head_bias_);
   if (head_.defined()) all.emplace_back(config_.names.head + ".weight", head_);
+  return all;
+}
+
+NamedTensors Transformer::BaseParameters() const {
+  NamedTensors all = OutsideLayers();
+  for (const Block& layer : layers_) layer.AppendTo(&all);
   return all;
 }
 

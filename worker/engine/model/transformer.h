@@ -1,6 +1,6 @@
 #pragma once
 
-// A decoder as its configuration describes it, behind the CausalLM interface.
+// A model as its configuration describes it, behind the CausalLM interface.
 
 #include <ATen/core/Tensor.h>
 
@@ -49,6 +49,8 @@ class Transformer final : public CausalLM {
                   const std::function<bool(uint32_t)>& on_token) override;
 
  private:
+  // What does not belong to a layer, and is read first.
+  NamedTensors OutsideLayers() const;
   void TrainBase(bool trains);
   // Freezes the base, keeps its weights in the type of the computation from now on, and adds A and
   // B, uninitialised.
@@ -74,14 +76,13 @@ class Transformer final : public CausalLM {
   ModelConfig config_;
   at::Device device_;
   at::ScalarType dtype_;  // of the computation
-  bool activation_checkpointing_;
+  bool activation_checkpointing_, nf4_;
   std::vector<RopeTable> ropes_;
   at::Tensor embed_, head_;             // head_ is undefined when tied
   at::Tensor positions_, token_types_;  // learned ones, where it has them
   Norm embedding_norm_;
   Norm norm_;             // before the output projection; of an encoder without one none
   Projection transform_;  // of masked tokens, before norm_
-  Projection pooler_;     // kept, not used
   at::Tensor head_bias_;
   std::vector<Block> layers_;
   std::optional<LoraConfig> lora_;

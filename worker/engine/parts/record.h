@@ -1,7 +1,8 @@
 #pragma once
 
 // How a part of a model becomes one node of autograd: it computes without autograd, keeps what its
-// backward needs and nothing else, and says what its gradients are.
+// backward needs and nothing else, and says what its gradients are. What it keeps may point at the
+// part itself (its norm, its projection): parts outlive the graph and stay where they are.
 
 #include <ATen/core/Tensor.h>
 

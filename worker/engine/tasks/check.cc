@@ -13,8 +13,9 @@ Status Bad(const char* field, const std::string& message) {
 
 Status CheckMethod(const Method& method) {
   if (method.type == "full") return Status();
-  if (method.type != "lora")
-    return Bad("method.type", "is '" + method.type + "': use full or lora");
+  if (method.type != "lora" && method.type != "qlora") {
+    return Bad("method.type", "is '" + method.type + "': use full, lora or qlora");
+  }
   if (method.rank < 1) return Bad("method.rank", "must be at least 1");
   if (!(method.alpha > 0)) return Bad("method.alpha", "must be above 0");
   if (!(method.dropout >= 0 && method.dropout < 1))

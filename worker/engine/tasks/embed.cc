@@ -76,7 +76,10 @@ Result<Pooling> ReadPooling(const std::filesystem::path& folder) {
   }
   ATTUNE_ASSIGN_OR_RETURN(const Json sentences, ReadBeside(folder, "sentence_bert_config.json"));
   const Json most = sentences.is_object() ? sentences.value("max_seq_length", Json()) : Json();
-  if (most.is_number_unsigned()) pooling.tokens_max = std::max<int64_t>(1, most.get<int64_t>());
+  if (most.is_number_unsigned()) {
+    const uint64_t tokens = std::min<uint64_t>(most.get<uint64_t>(), INT64_MAX);
+    pooling.tokens_max = std::max<int64_t>(1, static_cast<int64_t>(tokens));
+  }
   return pooling;
 }
 

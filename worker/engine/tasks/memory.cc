@@ -12,6 +12,7 @@ namespace attune::engine {
 namespace {
 
 constexpr int64_t kFloat = 4, kHalf = 2;
+constexpr int64_t kNf4BitsPerThousand = 4127;  // of 1,000 numbers: kernels/nf4.h
 // Resident size of a process before it has a model: libtorch, tokenizer, threads, network buffers.
 constexpr int64_t kProcess = 200 << 20;
 // The loss makes its logits in chunks of at most so many bytes.
@@ -39,7 +40,7 @@ int64_t MlpWidth(const ModelConfig& config) {
 // have norms behind them what these read; of LoRA the rank of each linear layer.
 int64_t KeptPerToken(const ModelConfig& model, const Method& method) {
   const int64_t linears = static_cast<int64_t>(LinearsOf(model, 0).size());
-  const int64_t lora = method.type == "lora" ? linears * method.rank : 0;
+  const int64_t lora = TrainsAdapter(method) ? linears * method.rank : 0;
   const int64_t behind = (model.names.attention_after_norm.empty() ? 0 : model.hidden_size) +
                          (model.names.mlp_after_norm.empty() ? 0 : model.hidden_size);
   return 2 * model.hidden_size + 2 * model.q_size() + 2 * model.kv_size() + MlpWidth(model) +
@@ -77,7 +78,7 @@ int64_t Activations(const ModelShape& shape, const MicroBatchShape& batch, const
   const int64_t logits = std::min(batch.targets * model.vocabulary_size * kFloat, kLogitBytes) /
                          kFloat * PassingWidth(half);
   int64_t bytes = LayerActivations(model, batch, task) + logits;
-  if (task.method.type == "lora") return bytes;
+  if (TrainsAdapter(task.method)) return bytes;
   // The head's gradient, made with the loss.
   bytes += model.vocabulary_size * model.hidden_size * kFloat;
   if (batch.micro_batches_max > 1) return bytes;
@@ -87,12 +88,32 @@ int64_t Activations(const ModelShape& shape, const MicroBatchShape& batch, const
   return std::max(passing, bytes - shape.trainable_parameters * kFloat);
 }
 
+// In the type of the computation, or in 4 bits what NF4 takes and the largest product's weight,
+// which is made for it.
+int64_t FrozenBytes(const ModelShape& model, const TrainTask& task) {
+  if (!TrainsAdapter(task.method)) return 0;
+  const int64_t frozen = model.parameters - model.trainable_parameters;
+  const int64_t width = task.data.train.precision == "bfloat16" ? kHalf : kFloat;
+  if (task.method.type != "qlora") return frozen * width;
+  int64_t linear = 0, largest = 0;
+  for (const LinearInfo& layer : LinearsOf(model.config, 0)) linear += layer.in * layer.out;
+  for (const ProjectionKind kind : {ProjectionKind::kQkv, ProjectionKind::kAttentionOut,
+                                    ProjectionKind::kMlpIn, ProjectionKind::kMlpOut}) {
+    int64_t together = 0;
+    for (const LinearInfo& layer : LinearsOf(model.config, 0, kind))
+      together += layer.in * layer.out;
+    largest = std::max(largest, together);
+  }
+  linear *= model.config.layers;
+  return (frozen - linear + largest) * width + linear * kNf4BitsPerThousand / 8000;
+}
+
 }  // namespace
 
 Result<ModelShape> ShapeOf(ModelConfig config, const Method& method) {
   ModelShape shape;
   shape.parameters = shape.trainable_parameters = CountParameters(config);
-  if (method.type == "lora") {
+  if (TrainsAdapter(method)) {
     ATTUNE_ASSIGN_OR_RETURN(shape.trainable_parameters, LoraParameters(config, method));
     shape.parameters += shape.trainable_parameters;
   }
@@ -102,12 +123,8 @@ Result<ModelShape> ShapeOf(ModelConfig config, const Method& method) {
 
 MemoryPrediction PredictMemory(const ModelShape& model, const MicroBatchShape& batch,
                                const TrainTask& task) {
-  const bool frozen_half = task.method.type == "lora" && task.data.train.precision == "bfloat16";
-  const int64_t frozen =
-      task.method.type == "lora" ? model.parameters - model.trainable_parameters : 0;
   MemoryPrediction memory;
-  memory.weights = model.trainable_parameters * kFloat;
-  memory.weights += task.method.type == "lora" ? frozen * (frozen_half ? kHalf : kFloat) : 0;
+  memory.weights = model.trainable_parameters * kFloat + FrozenBytes(model, task);
   memory.gradients = model.trainable_parameters * kFloat;
   memory.optimizer = model.trainable_parameters * 2 * kFloat;
   const std::string& regularize = task.regularize.type;  // keeps w0, and for ewc the Fisher too

@@ -33,7 +33,9 @@ std::string Row(const char* name, const std::string& value) {
 
 std::string MethodText(const json& settings) {
   const json method = At(settings, "method");
-  std::string text = Text(At(method, "type")) == "full" ? "full fine-tuning" : "LoRA";
+  std::string text = Text(At(method, "type")) == "full"    ? "full fine-tuning"
+                     : Text(At(method, "type")) == "qlora" ? "QLoRA"
+                                                           : "LoRA";
   for (const char* key : {"rank", "alpha", "dropout", "target_modules"}) {
     const std::string value = Text(At(method, key));
     if (!value.empty()) text += ", " + std::string(key) + " " + value;

@@ -35,7 +35,7 @@ std::string ConfigOf(const TrainTask& task, const PreparedData& data) {
                    {"schedule", o.schedule},
                    {"warmup_steps", o.warmup_steps},
                    {"clip_norm", o.clip_norm}}}};
-  if (method.type == "lora") {
+  if (TrainsAdapter(method)) {
     config["method"].update({{"rank", method.rank},
                              {"alpha", method.alpha},
                              {"dropout", method.dropout},
@@ -69,7 +69,9 @@ uint64_t Fingerprint(const NamedTensors& tensors) {
   uint64_t hash = 0;
   for (const auto& [name, tensor] : tensors) {
     const at::Tensor bits = tensor.detach().cpu().contiguous();
-    hash = bits.element_size() == 2 ? AddBits<uint16_t>(hash, bits) : AddBits<uint32_t>(hash, bits);
+    hash = bits.element_size() == 1   ? AddBits<uint8_t>(hash, bits)
+           : bits.element_size() == 2 ? AddBits<uint16_t>(hash, bits)
+                                      : AddBits<uint32_t>(hash, bits);
   }
   return hash;
 }
@@ -79,7 +81,8 @@ Status LoadModel(const TrainTask& task, TrainingSetup& setup) {
   const LoadOptions options{.precision = train.precision,
                             .device = setup.device.str(),
                             .activation_checkpointing = train.activation_checkpointing,
-                            .frozen = task.method.type == "lora"};
+                            .frozen = TrainsAdapter(task.method),
+                            .nf4 = task.method.type == "qlora"};
   ATTUNE_ASSIGN_OR_RETURN(setup.model, CausalLM::Load(task.data.base, options));
   if (train.sequence_length > setup.model->max_positions()) {
     return InvalidArgument("train.sequence_length of " + std::to_string(train.sequence_length) +
@@ -87,7 +90,7 @@ Status LoadModel(const TrainTask& task, TrainingSetup& setup) {
                            " positions of " + task.data.base.reference)
         .WithField("train.sequence_length");
   }
-  if (task.method.type == "lora") {
+  if (TrainsAdapter(task.method)) {
     ATTUNE_RETURN_IF_ERROR(setup.model->AddLora(task.method, train.seed));
   }
   setup.trainable = setup.model->TrainableParameters();
