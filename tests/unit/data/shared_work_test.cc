@@ -63,7 +63,8 @@ class SharedWorkTest : public PrepareTest {
     auto work = MakeWork(task);
     if (!work.ok()) return work.status();
     const TokenCache cache(task.token_cache, work->options);
-    SharedWork shared(cache, InOrder(*work), damaged, {.threads = 1, .silence_max = silence_max},
+    SharedWork shared(cache, InOrder(*work), damaged, {},
+                      {.threads = 1, .silence_max = silence_max},
                       [](uint64_t, const DatasetShard*, const ShardCounts&) { return Status(); });
     return shared.Run();
   }
@@ -218,6 +219,38 @@ TEST_F(SharedWorkTest, ADamagedFileIsRemovedByNoOtherThanTheHolderOfItsLock) {
   EXPECT_TRUE(OpenPrepared(task).ok());
 }
 
+// As NFS lists for a while what another host has removed. Here it is a link that leads nowhere.
+TEST_F(SharedWorkTest, AShardThatIsListedButCannotBeOpenedIsMade) {
+  const PrepareTask task = Task({WriteShards("data", MakeShards(1))});
+  ASSERT_TRUE(Prepare(task, observer_).ok());
+  const fs::path file = CacheFiles()[0];
+  fs::remove(file);
+  fs::create_symlink("nowhere", file);
+  auto work = MakeWork(task);
+  ASSERT_TRUE(work.ok());
+  const TokenCache cache(task.token_cache, work->options);
+  SharedWork shared(cache, InOrder(*work), {}, {file.stem()}, {.threads = 1},
+                    [&](uint64_t done, const DatasetShard*, const ShardCounts&) {
+                      EXPECT_LE(done, 2u);
+                      if (fs::is_symlink(file)) fs::remove(file);
+                      return Status();
+                    });
+  const Status status = shared.Run();
+  ASSERT_TRUE(status.ok()) << status.ToString();
+  EXPECT_TRUE(OpenPrepared(task).ok());
+}
+
+TEST_F(SharedWorkTest, WhatIsNeverThereWhenItIsOpenedIsSaidAsThat) {
+  const PrepareTask task = Task({WriteShards("data", MakeShards(1))});
+  ASSERT_TRUE(Prepare(task, observer_).ok());
+  const fs::path file = CacheFiles()[0];
+  fs::remove(file);
+  fs::create_symlink("nowhere", file);
+  const Status status = Prepare(task, observer_).status();
+  EXPECT_EQ(status.code(), StatusCode::kNotFound) << status.ToString();
+  EXPECT_THAT(status.message(), testing::HasSubstr("not there when it is opened (1 of 2 files)"));
+}
+
 TEST_F(SharedWorkTest, EachFileIsReadWholeByOneRank) {
   PrepareTask task = Task({WriteShards("data", MakeShards(5))});
   ASSERT_TRUE(Prepare(task, observer_).ok());
@@ -266,7 +299,7 @@ TEST_F(SharedWorkTest, AShardThatIsMadeTwiceCountsOnce) {
   ASSERT_TRUE(work.ok());
   const TokenCache cache(task.token_cache, work->options);
   int reports = 0;
-  SharedWork shared(cache, InOrder(*work), {}, {.threads = 1, .look_every = milliseconds(0)},
+  SharedWork shared(cache, InOrder(*work), {}, {}, {.threads = 1, .look_every = milliseconds(0)},
                     [&](uint64_t done, const DatasetShard* shard, const ShardCounts&) -> Status {
                       EXPECT_LE(done, rows.size());
                       if (++reports > 1) return Status();

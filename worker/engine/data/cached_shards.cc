@@ -43,6 +43,15 @@ Status OpenShards(const TokenCache& cache, const Shards& shards, CachedShards* c
   return Status();
 }
 
+std::set<std::string> NotThere(const Shards& shards, const CachedShards& cached,
+                               const std::set<std::string>& damaged) {
+  std::set<std::string> names;
+  for (const auto& [name, shard] : shards) {
+    if (!cached.contains(name) && !damaged.contains(name)) names.insert(name);
+  }
+  return names;
+}
+
 Result<std::vector<PartTokens>> JoinParts(const Work& work, const CachedShards& cached) {
   std::vector<PartTokens> joined;
   for (const Part& part : work.parts) {

@@ -22,6 +22,9 @@ using CachedShards = std::map<std::string, CachedShard>;
 // null: that is an error.
 Status OpenShards(const TokenCache& cache, const Shards& shards, CachedShards* cached,
                   std::set<std::string>* damaged);
+// The names of those that OpenShards neither added nor found damaged.
+std::set<std::string> NotThere(const Shards& shards, const CachedShards& cached,
+                               const std::set<std::string>& damaged);
 
 // A dataset's tokens.
 struct PartTokens {

@@ -72,19 +72,29 @@ SharedWorkOptions MakeSharedWorkOptions(const PrepareTask& task) {
 }
 
 Status MakeMissing(const PrepareTask& task, const Work& work, const TokenCache& cache,
-                   std::set<std::string> damaged, Observer& observer) {
+                   std::set<std::string> damaged, std::set<std::string> unopened,
+                   Observer& observer) {
   uint64_t total = 0;
   const std::vector<const DatasetShard*> shards = InOrder(work);
   for (const DatasetShard* shard : shards) total += shard->examples;
   PhaseReport report("tokenizing", total, total, &observer);
   TemplateCheck check(work);
   SharedWork shared(
-      cache, shards, std::move(damaged), MakeSharedWorkOptions(task),
+      cache, shards, std::move(damaged), std::move(unopened), MakeSharedWorkOptions(task),
       [&](uint64_t done, const DatasetShard* shard, const ShardCounts& so_far) -> Status {
         ATTUNE_RETURN_IF_ERROR(check.Look(shard, so_far));
         return report(done, shard == nullptr ? 0 : static_cast<uint64_t>(so_far.counts.examples));
       });
   return shared.Run();
+}
+
+Status GiveUp(const PrepareTask& task, size_t unopened, size_t shards) {
+  const std::string what = "what is written to the token cache " + task.token_cache.string();
+  if (unopened == 0) return DataLoss(what + " comes back damaged");
+  return NotFound(what + " is not there when it is opened (" + std::to_string(unopened) + " of " +
+                  std::to_string(shards) +
+                  " files): see that nothing removes files there, and that all hosts have the " +
+                  "same storage mounted");
 }
 
 }  // namespace
@@ -103,11 +113,10 @@ Result<CachedShards> MakeAll(const PrepareTask& task, const Work& work, const To
     if (all_there) ATTUNE_RETURN_IF_ERROR(verification.Run(&cached, &damaged));
     if (all_there && damaged.empty()) return cached;
     *all_cached = false;
-    if (round == kRoundsMax) {
-      return DataLoss("what is written to the token cache " + task.token_cache.string() +
-                      " comes back damaged");
-    }
-    ATTUNE_RETURN_IF_ERROR(MakeMissing(task, work, cache, std::move(damaged), observer));
+    std::set<std::string> unopened = NotThere(shards, cached, damaged);
+    if (round == kRoundsMax) return GiveUp(task, unopened.size(), shards.size());
+    ATTUNE_RETURN_IF_ERROR(
+        MakeMissing(task, work, cache, std::move(damaged), std::move(unopened), observer));
   }
 }
 

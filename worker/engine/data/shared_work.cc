@@ -1,6 +1,7 @@
 #include "worker/engine/data/shared_work.h"
 
 #include <algorithm>
+#include <iterator>
 #include <thread>
 
 #include "common/base/hash.h"
@@ -20,13 +21,14 @@ constexpr int kTriesMax = 5;
 
 // Each process begins at another shard, so that few meet at a lock.
 SharedWork::SharedWork(const TokenCache& cache, std::vector<const DatasetShard*> shards,
-                       std::set<std::string> damaged, const SharedWorkOptions& options,
-                       Report report)
+                       std::set<std::string> damaged, std::set<std::string> unopened,
+                       const SharedWorkOptions& options, Report report)
     : cache_(cache),
       shards_(std::move(shards)),
       options_(options),
       report_(std::move(report)),
-      damaged_(std::move(damaged)) {
+      doubted_(std::move(damaged)),
+      unopened_(std::move(unopened)) {
   if (shards_.empty()) return;
   const uint64_t random = std::stoull(NewToken().substr(0, 15), nullptr, 16);
   std::ranges::rotate(shards_, shards_.begin() + static_cast<ptrdiff_t>(random % shards_.size()));
@@ -34,6 +36,10 @@ SharedWork::SharedWork(const TokenCache& cache, std::vector<const DatasetShard*>
 
 Status SharedWork::Run() {
   Look();
+  // What one listing has that could not be opened is an old listing's; or made since, which costs a
+  // look. Others are believed, as they tell of what other processes make.
+  std::ranges::set_intersection(unopened_, listing_, std::inserter(doubted_, doubted_.end()));
+  Count();
   milliseconds wait = kWaitMin;
   for (;;) {
     const std::vector<const DatasetShard*> missing = Missing();
@@ -57,7 +63,7 @@ Status SharedWork::Run() {
 
 bool SharedWork::IsThere(const DatasetShard& shard) const {
   const std::string name = TokenCache::NameOf(shard);
-  return listing_.contains(name) && !damaged_.contains(name);
+  return listing_.contains(name) && !doubted_.contains(name);
 }
 
 std::vector<const DatasetShard*> SharedWork::Missing() const {
@@ -71,6 +77,10 @@ std::vector<const DatasetShard*> SharedWork::Missing() const {
 void SharedWork::Look() {
   listing_ = cache_.List();
   looked_ = steady_clock::now();
+  Count();
+}
+
+void SharedWork::Count() {
   done_ = 0;
   for (const DatasetShard* shard : shards_) {
     if (IsThere(*shard)) done_ += shard->examples;
@@ -80,9 +90,9 @@ void SharedWork::Look() {
 // With the lock: whether the shard is there and whole, as far as we know.
 Result<bool> SharedWork::LookAgain(const DatasetShard& shard) {
   const std::string name = TokenCache::NameOf(shard);
-  if (!damaged_.contains(name)) return cache_.Has(shard);
+  if (!doubted_.contains(name)) return cache_.Has(shard);
   ATTUNE_ASSIGN_OR_RETURN(const bool is_whole, cache_.RemoveDamaged(shard));
-  damaged_.erase(name);
+  doubted_.erase(name);
   if (!is_whole) listing_.erase(name);
   return is_whole;
 }

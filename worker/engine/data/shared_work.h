@@ -35,9 +35,11 @@ class SharedWork {
       std::function<Status(uint64_t done, const DatasetShard* shard, const ShardCounts& so_far)>;
 
   // shards: all that are wanted, each once; damaged: the names of those of which what is there is
-  // damaged. All that is referred to outlives the object.
+  // damaged; unopened: of those that were not there when they were opened, of which a listing may
+  // say otherwise (NFS keeps listings of before). All that is referred to outlives the object.
   SharedWork(const TokenCache& cache, std::vector<const DatasetShard*> shards,
-             std::set<std::string> damaged, const SharedWorkOptions& options, Report report);
+             std::set<std::string> damaged, std::set<std::string> unopened,
+             const SharedWorkOptions& options, Report report);
 
   // Returns when every shard is there.
   Status Run();
@@ -53,6 +55,7 @@ class SharedWork {
   bool IsThere(const DatasetShard& shard) const;  // as was seen last
   std::vector<const DatasetShard*> Missing() const;
   void Look();
+  void Count();
   Result<bool> LookAgain(const DatasetShard& shard);
   Result<bool> TryToMake(const DatasetShard& shard);
   Status Make(const DatasetShard& shard, const FileLock* lock);
@@ -62,7 +65,9 @@ class SharedWork {
   std::vector<const DatasetShard*> shards_;
   const SharedWorkOptions options_;
   const Report report_;
-  std::set<std::string> listing_, damaged_;  // names
+  std::set<std::string> listing_;  // names
+  std::set<std::string> doubted_;  // of those to be looked at, whatever the listing says
+  const std::set<std::string> unopened_;
   Time looked_{};
   uint64_t done_ = 0;  // examples of shards that are there
   std::map<const DatasetShard*, Holder> holders_;

@@ -8,6 +8,7 @@
 
 #include "common/base/files.h"
 #include "common/base/hash.h"
+#include "worker/engine/data/held_file.h"
 #include "worker/engine/data/shard_writer.h"
 
 namespace attune::engine {
@@ -128,11 +129,15 @@ bool TokenCache::Has(const DatasetShard& shard) const {
 }
 
 Result<bool> TokenCache::RemoveDamaged(const DatasetShard& shard) const {
+  const auto held = HeldFile::Open(FileOf(shard));
+  if (held.status().code() == StatusCode::kNotFound) return false;
+  if (!held.ok()) return held.status();
   const auto opened = Open(shard);
   const Status found = opened.ok() ? opened->tokens->CheckExamples() : opened.status();
   if (found.ok()) return true;
   if (found.code() == StatusCode::kNotFound) return false;
   if (found.code() != StatusCode::kDataLoss) return found;
+  if (!held->IsNamed()) return false;  // another host, whose lock we cannot see, has removed it
   std::error_code error;
   fs::remove(FileOf(shard), error);
   if (error) return ErrnoStatus(error.value(), "remove " + FileOf(shard).string());

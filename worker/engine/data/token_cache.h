@@ -48,8 +48,9 @@ class TokenCache {
   // As TokenFile::Open. kNotFound when the shard is not there.
   Result<CachedShard> Open(const DatasetShard& shard) const;
   bool Has(const DatasetShard& shard) const;
-  // Of a shard that was found damaged: removes it if it still is, as another may have made it anew.
-  // To be called with its lock, where there are locks. Whether a whole one is there.
+  // Of a shard that was found damaged or not there: removes it if it is damaged, and not what
+  // another has made in its place meanwhile. To be called with its lock, where there are locks.
+  // Whether a whole one was found.
   Result<bool> RemoveDamaged(const DatasetShard& shard) const;
 
   // As FileLock::Try.
