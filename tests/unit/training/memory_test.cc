@@ -102,6 +102,7 @@ TEST(PredictMemory, IsWithinATenthOnOtherShapes) {
   };
   const std::vector<Case> cases = {{wide, "full", batch(511, 2), 2.704e9},
                                    {wide, "full", batch(511, 2), 2.545e9, true},
+                                   {kSmolLM2, "qlora", batch(511, 2), 0.939e9},
                                    {wide, "lora", batch(511, 2), 1.032e9},
                                    {wide, "lora", batch(511, 2), 0.715e9, false, "bfloat16"},
                                    {grouped, "full", batch(511, 1), 2.439e9},

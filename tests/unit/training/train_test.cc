@@ -80,7 +80,7 @@ TEST_P(TrainMethodTest, ResumeIsBitEqual) {
       GetParam() == "full" ? "model.safetensors" : "adapter_model.safetensors";
   for (const int world_size : {1, 3}) {
     TrainTask task = Task(GetParam(), "straight" + std::to_string(world_size));
-    if (GetParam() == "lora") task.method.dropout = 0.1;
+    if (GetParam() != "full") task.method.dropout = 0.1;
     const auto straight = TrainOn(world_size, task);
     ASSERT_TRUE(straight[0].result.ok()) << straight[0].result.status().ToString();
 
@@ -157,7 +157,7 @@ TEST_F(TrainTest, GoesOnFromTheNewestCheckpointThatIsThere) {
   EXPECT_EQ(third[0].observer.steps.front().step, 7);
 }
 
-INSTANTIATE_TEST_SUITE_P(Methods, TrainMethodTest, ::testing::Values("full", "lora"));
+INSTANTIATE_TEST_SUITE_P(Methods, TrainMethodTest, ::testing::Values("full", "lora", "qlora"));
 
 TEST_F(TrainTest, ADamagedCheckpointIsPassedOverWithAWarning) {
   TrainTask task = Task("full", "run");
