@@ -154,6 +154,12 @@ std::map<std::string, std::string> StoredNames(const ModelConfig& config,
     const bool is_head = !config.names.head.empty() && name.starts_with(config.names.head + ".");
     if (is_parameter) names[(is_bare && !is_head ? prefix : "") + Renamed(name)] = name;
   }
+  // What is tied may be stored under either name.
+  const std::string head = config.names.head + ".weight";
+  if (config.tied_embeddings && !names.contains(embedding) && names.contains(head)) {
+    names[embedding] = names.at(head);
+    names.erase(head);
+  }
   return names;
 }
 
@@ -227,7 +233,7 @@ std::string DtypeOf(const TensorInfos& tensors) {
 Status CheckModelTensors(const ModelConfig& config, const TensorInfos& found,
                          const std::string& where) {
   if (!config.tied_embeddings) return CheckTensors(ShapesOf(config), found, where);
-  // Some exporters write a tied output projection too; the embeddings are what transformers uses.
+  // Some exporters write a tied output projection too: an import checks that it is the embedding.
   TensorInfos used = found;
   used.erase(config.names.head + ".weight");
   if (!config.names.head_bias.empty()) used.erase(config.names.head + ".bias");

@@ -56,7 +56,7 @@ std::string DtypeOf(const TensorInfos& tensors);
 
 // What a file calls each of its tensors, by the parameter's full name: some files of GPT-2 and
 // others hold the bare model, whose names lack their first part ("wte.weight"). What is no
-// parameter (rotary frequencies, masks) is left out.
+// parameter (rotary frequencies, masks) is left out; a tied output projection may be the embedding.
 std::map<std::string, std::string> StoredNames(const ModelConfig& config, const TensorInfos& found);
 
 // found: by full names. kInvalidArgument names a tensor that is missing, has another shape than the

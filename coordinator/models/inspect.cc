@@ -108,6 +108,33 @@ Result<ModelConfig> ConfigOf(const fs::path& folder) {
   return ParseModelConfig(config.dump(), path.string());
 }
 
+// A tied output projection that is stored too must be the embedding, which is all that is read:
+// where they differ, transformers does not tie them.
+Status CheckTiedHead(const ModelConfig& config, const fs::path& folder,
+                     const std::vector<std::string>& shards,
+                     const std::map<std::string, std::string>& stored_names,
+                     const std::string& where) {
+  const std::string names[] = {config.names.head + ".weight", config.names.embedding + ".weight"};
+  if (!config.tied_embeddings || !stored_names.contains(names[0])) return Status();
+  std::vector<std::shared_ptr<const SafetensorsFile>> files;  // that hold what is compared
+  const SafetensorsTensor* tensors[2] = {};
+  for (const std::string& shard : shards) {
+    ATTUNE_ASSIGN_OR_RETURN(auto file, SafetensorsFile::Open(folder / shard));
+    for (size_t i = 0; i < 2; ++i) {
+      const auto found = file->tensors().find(stored_names.at(names[i]));
+      if (found == file->tensors().end()) continue;
+      tensors[i] = &found->second;
+      files.push_back(file);
+    }
+  }
+  const SafetensorsTensor &head = *tensors[0], &embedding = *tensors[1];
+  if (head.dtype == embedding.dtype && std::ranges::equal(head.data, embedding.data)) {
+    return Status();
+  }
+  return InvalidArgument(where + ": " + names[0] + " differs from " + names[1] +
+                         " although config.json has tie_word_embeddings: true; set it to false");
+}
+
 Result<Inspection> InspectHuggingFace(const fs::path& folder) {
   ATTUNE_ASSIGN_OR_RETURN(ModelConfig config, ConfigOf(folder));
   std::error_code error;
@@ -128,11 +155,11 @@ Result<Inspection> InspectHuggingFace(const fs::path& folder) {
   }
   if (sharded) ATTUNE_RETURN_IF_ERROR(KeepIndexed(index, &tensors));
   TensorInfos named;
-  for (const auto& [name, stored] : StoredNames(config, tensors)) {
-    named.emplace(name, tensors.at(stored));
-  }
-  ATTUNE_RETURN_IF_ERROR(CheckModelTensors(
-      config, named, (folder / (sharded ? index.filename() : fs::path(shards[0]))).string()));
+  const std::map<std::string, std::string> stored_names = StoredNames(config, tensors);
+  for (const auto& [name, stored] : stored_names) named.emplace(name, tensors.at(stored));
+  const std::string where = (folder / (sharded ? index.filename() : fs::path(shards[0]))).string();
+  ATTUNE_RETURN_IF_ERROR(CheckModelTensors(config, named, where));
+  ATTUNE_RETURN_IF_ERROR(CheckTiedHead(config, folder, shards, stored_names, where));
   return Inspection{kHuggingFace, config.family, CountParameters(tensors), ""};
 }
 

@@ -185,6 +185,35 @@ TEST_F(RegistryTest, ImportsShards) {
   EXPECT_EQ(sharded->parameters(), parameters);
 }
 
+// Some exporters store what is tied twice, or under the name of the output projection alone.
+TEST_F(RegistryTest, ATiedOutputProjectionMustBeTheEmbedding) {
+  const auto whole = *SafetensorsFile::Open(model_ / "model.safetensors");
+  const SafetensorsTensor& embedding = whole->tensors().at("model.embed_tokens.weight");
+  std::string other(reinterpret_cast<const char*>(embedding.data.data()), embedding.data.size());
+  other.back() ^= 1;
+  const auto write = [&](const void* head, bool with_embedding) {
+    std::vector<TensorBytes> tensors;
+    for (const auto& [name, tensor] : whole->tensors()) {
+      if (&tensor == &embedding && !with_embedding) continue;
+      tensors.push_back({name, tensor.dtype, tensor.shape, tensor.data.data(), tensor.data.size()});
+    }
+    tensors.push_back({"lm_head.weight", embedding.dtype, embedding.shape, head, other.size()});
+    ASSERT_TRUE(WriteSafetensors(model_ / "model.safetensors", tensors).ok());
+  };
+  write(other.data(), true);
+  ExpectRefused(model_,
+                "lm_head.weight differs from model.embed_tokens.weight although config.json has "
+                "tie_word_embeddings: true; set it to false");
+  Configure("tie_word_embeddings", false);
+  EXPECT_TRUE(Import("untied", model_).ok());
+  Configure("tie_word_embeddings", true);
+  for (const bool with_embedding : {true, false}) {
+    write(embedding.data.data(), with_embedding);
+    const Result<v1::ModelVersion> tied = Import("tied", model_);
+    EXPECT_TRUE(tied.ok()) << tied.status().ToString();
+  }
+}
+
 // All that the engine decodes, and no other.
 TEST_F(RegistryTest, ImportsGgufOfEveryTypeThatTheEngineDecodes) {
   for (const gguf::ElementType& type : gguf::ElementTypes()) {
