@@ -1,7 +1,7 @@
 #pragma once
 
-// Whether whoever waits for a long piece of work has gone. Each copy counts its own steps; used by
-// one thread.
+// Whether whoever waits for a long piece of work has gone. Each copy counts its own steps, of one
+// thread; any may ask Now.
 
 #include <cstdint>
 #include <functional>
@@ -15,7 +15,7 @@ class CancelCheck {
   static constexpr uint32_t kStepsAnAsk = 1024;
 
   CancelCheck() = default;  // nobody goes
-  // gone: may be null.
+  // gone: may be null; called by any thread.
   explicit CancelCheck(std::function<bool()> gone) : gone_(std::move(gone)) {}
 
   // kCancelled once whoever waited has gone.

@@ -135,13 +135,14 @@ bool IsInsideCharacter(std::string_view text, size_t at) {
 
 }  // namespace
 
-void PatternSet::FindAll(size_t rule, std::string_view text, PatternMatches* all) const {
+void PatternSet::FindAll(size_t rule, std::string_view text, uint64_t* looks_of_row,
+                         PatternMatches* all) const {
   const RE2& regex = *compiled_[rule]->regex;
   const BuiltinPattern* builtin = compiled_[rule]->builtin;
   const re2::StringPiece piece(text.data(), text.size());
   re2::StringPiece found[2];
   const int groups = std::min(2, regex.NumberOfCapturingGroups() + 1);
-  uint64_t allowance = kLooksAByte * text.size();
+  uint64_t allowance = std::min(kLooksAByte * text.size(), kLooksARow - *looks_of_row);
   for (size_t at = 0; at < text.size();) {
     const size_t looks = text.size() - at;
     if (builtin == nullptr && looks > allowance) {
@@ -150,6 +151,7 @@ void PatternSet::FindAll(size_t rule, std::string_view text, PatternMatches* all
     }
     if (builtin == nullptr) {
       allowance -= looks;
+      *looks_of_row += looks;
       all->bytes_searched += looks;
     }
     if (!regex.Match(piece, at, text.size(), RE2::UNANCHORED, found, groups)) return;
@@ -169,6 +171,12 @@ void PatternSet::FindAll(size_t rule, std::string_view text, PatternMatches* all
 }
 
 PatternMatches PatternSet::Find(std::string_view text) const {
+  Looks row;
+  return Find(text, &row);
+}
+
+PatternMatches PatternSet::Find(std::string_view text, Looks* row) const {
+  row->resize(rules_.size());
   PatternMatches all;
   for (size_t rule = 0; rule < rules_.size(); ++rule) {
     const BuiltinPattern* builtin = compiled_[rule]->builtin;
@@ -178,7 +186,7 @@ PatternMatches PatternSet::Find(std::string_view text) const {
         })) {
       continue;
     }
-    FindAll(rule, text, &all);
+    FindAll(rule, text, &(*row)[rule], &all);
   }
   all.matches = WithoutOverlaps(std::move(all.matches), rules_);
   return all;

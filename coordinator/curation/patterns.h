@@ -24,9 +24,9 @@ namespace attune::curation {
 inline constexpr size_t kPatternsMax = 200;
 inline constexpr size_t kExpressionBytesMax = 1000;
 // The searches of an own expression may look at so many times the text's bytes, each taken to look
-// at all that is left: thousands of matches in a text of any length, and whatever there are in one
-// of fewer bytes.
-inline constexpr uint64_t kLooksAByte = 4096;
+// at all that is left: whatever matches there are in a text of fewer bytes, thousands in a longer
+// one. And at so many bytes in the texts of a row together, about a second.
+inline constexpr uint64_t kLooksAByte = 4096, kLooksARow = uint64_t{1} << 30;
 
 enum class Action {
   kReport,  // counted
@@ -64,7 +64,7 @@ struct PatternMatches {
   // Of PatternSet::rules(), ascending: those whose allowance ended before the text did, so that
   // there may be more matches.
   std::vector<size_t> too_costly;
-  // At most: of own expressions, what kLooksAByte allows.
+  // At most: of own expressions, what kLooksAByte and kLooksARow allow.
   uint64_t bytes_searched = 0;
 };
 
@@ -78,6 +78,12 @@ class PatternSet {
 
   std::span<const PatternRule> rules() const { return rules_; }
 
+  // What the searches of each rule looked at in a row so far; empty: nothing.
+  using Looks = std::vector<uint64_t>;
+
+  // row: of the texts of the same row before this one; adds this one's.
+  PatternMatches Find(std::string_view text, Looks* row) const;
+  // A text that is a row by itself.
   PatternMatches Find(std::string_view text) const;
 
   // text with each match whose action is among the actions replaced by [NAME].
@@ -87,7 +93,8 @@ class PatternSet {
  private:
   struct Compiled;
   PatternSet();
-  void FindAll(size_t rule, std::string_view text, PatternMatches* found) const;
+  void FindAll(size_t rule, std::string_view text, uint64_t* looks_of_row,
+               PatternMatches* found) const;
 
   std::vector<PatternRule> rules_;
   std::vector<std::unique_ptr<Compiled>> compiled_;  // of each rule

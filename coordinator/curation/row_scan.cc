@@ -10,7 +10,7 @@ class Scanner {
   Scanner(const PatternSet& patterns, RowScan* scan) : patterns_(patterns), scan_(scan) {}
 
   void ScanText(std::string* text) {
-    const auto [matches, too_costly, searched] = patterns_.Find(*text);
+    const auto [matches, too_costly, searched] = patterns_.Find(*text, &looks_);
     for (size_t pattern : too_costly) Note(pattern, &scan_->too_costly);
     bool redact = false;
     for (const PatternMatch& match : matches) {
@@ -43,6 +43,7 @@ class Scanner {
   }
 
   const PatternSet& patterns_;
+  PatternSet::Looks looks_;
   RowScan* const scan_;
 };
 

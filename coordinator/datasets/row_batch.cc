@@ -13,6 +13,8 @@ namespace {
 constexpr size_t kTextBytes = 4 << 20;
 constexpr size_t kRows = 1 << 16;
 constexpr size_t kRowsATime = 32;  // taken by a thread
+// Of rows that a thread reads between two asks: patterns may take seconds for a longer one.
+constexpr size_t kBytesAnAsk = 16 << 10;
 
 int ThreadsOf(int threads) {
   return threads > 0 ? threads
@@ -55,14 +57,26 @@ ReadRow RowBatch::Read(const Entry& entry) const {
   return read;
 }
 
+Status RowBatch::ReadAll(std::vector<std::optional<ReadRow>>* rows) const {
+  const size_t pieces = (rows->size() + kRowsATime - 1) / kRowsATime;
+  return ParallelFor(pieces, ThreadsOf(options_.threads), [&](size_t piece) -> Status {
+    const size_t end = std::min(rows->size(), (piece + 1) * kRowsATime);
+    size_t unasked = kBytesAnAsk;
+    for (size_t i = piece * kRowsATime; i < end; ++i) {
+      if (unasked >= kBytesAnAsk) {
+        ATTUNE_RETURN_IF_ERROR(options_.cancelled.Now());
+        unasked = 0;
+      }
+      (*rows)[i].emplace(Read(entries_[i]));
+      unasked += entries_[i].size;
+    }
+    return Status();
+  });
+}
+
 Status RowBatch::Take(const std::function<Status(ReadRow&)>& take) {
   std::vector<std::optional<ReadRow>> rows(entries_.size());
-  const size_t pieces = (rows.size() + kRowsATime - 1) / kRowsATime;
-  ATTUNE_RETURN_IF_ERROR(ParallelFor(pieces, ThreadsOf(options_.threads), [&](size_t piece) {
-    const size_t end = std::min(rows.size(), (piece + 1) * kRowsATime);
-    for (size_t i = piece * kRowsATime; i < end; ++i) rows[i].emplace(Read(entries_[i]));
-    return Status();
-  }));
+  ATTUNE_RETURN_IF_ERROR(ReadAll(&rows));
   for (std::optional<ReadRow>& row : rows) ATTUNE_RETURN_IF_ERROR(take(*row));
   text_.clear();
   entries_.clear();

@@ -6,9 +6,11 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "common/base/cancel_check.h"
 #include "common/base/status.h"
 #include "coordinator/curation/signature.h"
 #include "coordinator/datasets/curator.h"
@@ -35,6 +37,7 @@ class RowBatch {
     int threads = 0;                         // 0: as many as the machine has
     std::shared_ptr<const Curator> curator;  // null: rows are taken as they are
     bool signatures = false;
+    CancelCheck cancelled = CancelCheck();  // asked now and then by each thread
   };
   explicit RowBatch(Options options);
 
@@ -51,6 +54,7 @@ class RowBatch {
     std::string problem;
   };
   ReadRow Read(const Entry& entry) const;
+  Status ReadAll(std::vector<std::optional<ReadRow>>* rows) const;
 
   const Options options_;
   std::string text_;

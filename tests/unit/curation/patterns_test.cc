@@ -230,6 +230,22 @@ TEST(PatternSet, EndsASearchThatIsTooCostly) {
   EXPECT_EQ(last.matches.size(), 1u);
 }
 
+// However long the row is, and into however many texts it is split.
+TEST(PatternSet, EndsTheSearchesOfARowThatAreTooCostly) {
+  const PatternSet set =
+      Make({{"costly", "x", Action::kRedact}, {"digits", "[0-9]", Action::kRedact}});
+  const std::string text = Of('x', 8 << 20);
+  PatternSet::Looks row;
+  const PatternMatches found = set.Find(text, &row);
+  EXPECT_THAT(found.too_costly, ElementsAre(0));
+  EXPECT_GE(found.matches.size(), kLooksARow / text.size());
+  EXPECT_LE(found.bytes_searched, kLooksARow + text.size());  // and once for digits
+  EXPECT_THAT(set.Find(text, &row).too_costly, ElementsAre(0));
+  EXPECT_LE(row[0], kLooksARow);
+  EXPECT_EQ(set.Find("7", &row).matches.size(), 1u) << "another pattern's are its own";
+  EXPECT_EQ(set.Find("x").matches.size(), 1u) << "so are another row's";
+}
+
 TEST(PatternSet, SearchesTextsWholeThatAreShortOrHaveNotTooManyMatches) {
   const PatternSet set =
       Make({{"costly", "(?s)x.*END|x", Action::kRedact}, {"email", "", Action::kReport}});

@@ -29,6 +29,17 @@ TEST(ScanContent, RedactsWithinAllStringsButRolesAndTypes) {
             R"({"name":"mail","arguments":{"to":"[EMAIL]"}}}]}]})");
 }
 
+TEST(ScanContent, TheTextsOfARowShareWhatSearchesMayLookAt) {
+  const PatternSet set =
+      *PatternSet::Make(std::vector<PatternRule>{{"costly", "x", Action::kReport}});
+  const std::string text(8'000, 'x');
+  const size_t fit = kLooksARow / (text.size() * (text.size() + 1) / 2);
+  Json row(fit, text);
+  EXPECT_THAT(ScanContent(set, &row).too_costly, IsEmpty());
+  row.push_back(text);
+  EXPECT_THAT(ScanContent(set, &row).too_costly, ElementsAre(0));
+}
+
 TEST(ScanContent, LeavesTheRowAloneWhereNothingIsToBeRedacted) {
   Json content = {{"text", "from 8.8.8.8"}};
   const RowScan scan = ScanContent(Patterns(), &content);

@@ -75,6 +75,16 @@ TEST_F(CancelTest, AsksWhileLinesAreCopied) {
   EXPECT_GE(Asks("off", rows), shared + 5);
 }
 
+TEST_F(CancelTest, AsksWhileABatchIsRead) {
+  constexpr int kLong = 100;
+  MustImport(Header("docs"), TextRows(0, 1));
+  std::string rows;
+  for (int i = 0; i < kLong; ++i) {
+    rows += "{\"text\":\"" + std::to_string(i) + std::string(20'000, ' ') + "\"}\n";
+  }
+  EXPECT_GE(Asks("off", rows), Asks("off", TextRows(1, kLong + 1)) + kLong / 2);
+}
+
 TEST_F(CancelTest, AsksWhileSidesAreDecided) {
   MustImport(Header("docs"), TextRows(0, 1));
   EXPECT_GE(Asks("off", TextRows(1, kRows + 1)), 8 + 8);  // for sides, for rows
