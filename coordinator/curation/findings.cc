@@ -29,9 +29,15 @@ std::string FormatFinding(const Finding& finding) {
   return line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
+std::string UndecidedFindings::Format(const Finding& finding) {
+  if (of_reason_[finding.reason]++ < kUndecidedKept) return FormatFinding(finding);
+  return Json{{"reason", finding.reason}, {"action", finding.action}}.dump() + "\n";
+}
+
 bool FindingsWriter::Count(const Finding& finding) {
   const uint64_t before = (finding.action == "drop" ? dropped_ : kept_)[finding.reason]++;
   if (before >= kFindingsOfReasonKept || kept_whole_ == kFindingsKept) return false;
+  if (finding.id.empty()) return false;
   ++kept_whole_;
   return true;
 }

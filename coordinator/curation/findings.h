@@ -21,6 +21,8 @@ namespace attune::curation {
 inline constexpr const char* kFindingsFile = "findings.jsonl";
 inline constexpr uint64_t kFindingsOfReasonKept = 2'000, kFindingsKept = 20'000;
 inline constexpr size_t kFirstWordsBytesMax = 100;
+// Of each reason, while it is not known which of the examples a version has.
+inline constexpr uint64_t kUndecidedKept = 4 * kFindingsOfReasonKept;
 
 struct Finding {
   // near_duplicate, near_validation, too_short, too_long, language, contamination, pattern:NAME
@@ -29,7 +31,7 @@ struct Finding {
   std::string action;    // "drop", "redact" or "report"
   std::string file;      // where the row stood; empty: in the version that was appended to
   uint64_t line = 0;     // from 1
-  std::string id;        // of the example, as it was read
+  std::string id;        // of the example, as it was read; empty: it is only counted
   std::string evidence;  // another example ("id 3f..."), a language, a length; never the secret
   std::string words;     // the first of the row's reading text, secrets and personal data redacted
 };
@@ -63,6 +65,17 @@ class FindingsWriter {
 // missing or not what the checksum says; nothing was handed over then.
 Status ReadFindings(const std::filesystem::path& folder, const std::string& sha256,
                     const std::function<bool(const Finding&)>& take);
+
+// The lines of findings that count if their examples stay, which is known later. Of each reason
+// the first are whole and the others are only counted, so that what is set aside stays small. Where
+// three of four of the first do not stay, fewer than could be are listed.
+class UndecidedFindings {
+ public:
+  std::string Format(const Finding& finding);
+
+ private:
+  std::map<std::string, uint64_t> of_reason_;
+};
 
 // The line of a finding, with its end.
 std::string FormatFinding(const Finding& finding);

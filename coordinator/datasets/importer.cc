@@ -101,21 +101,22 @@ Status Importer::TakeRow(ReadRow& read) {
   sources_.NoteShape(read.file, read.row->shape);
   CountIgnoredKeys(*read.row);
   if (!read.verdict.dropped) return AddExample(read);
-  if (dropped_.Insert(ParseExampleId(read.verdict.findings.front().id)).added) {
-    return AddFindings(FindingsOf(read));
+  if (!dropped_.Insert(ParseExampleId(read.verdict.findings.front().id)).added) {
+    report_.set_duplicates(report_.duplicates() + 1);
+    return Status();
   }
-  report_.set_duplicates(report_.duplicates() + 1);
+  PlaceFindings(&read);
+  for (const curation::Finding& finding : read.verdict.findings) {
+    ATTUNE_RETURN_IF_ERROR(findings_.Add(finding));
+  }
   return Status();
 }
 
-std::string Importer::FindingsOf(const ReadRow& read) const {
-  std::string lines;
-  for (curation::Finding finding : read.verdict.findings) {
-    finding.file = sources_.files()[read.file].name();
-    finding.line = read.line;
-    lines += curation::FormatFinding(finding);
+void Importer::PlaceFindings(ReadRow* read) const {
+  for (curation::Finding& finding : read->verdict.findings) {
+    finding.file = sources_.files()[read->file].name();
+    finding.line = read->line;
   }
-  return lines;
 }
 
 Status Importer::AddFindings(std::string_view lines) {
@@ -134,7 +135,7 @@ uint64_t Importer::ExamplesOfVersion() const {
   return examples_.size() - absent;
 }
 
-Status Importer::AddExample(const ReadRow& read) {
+Status Importer::AddExample(ReadRow& read) {
   const LineFacts facts = FactsOf(*read.row, read.hash, writer_.metadata_keys());
   const ExampleTable::Place place = examples_.Insert(facts.id);
   auto answer = BaseVersion::Answer::kReplaced;
@@ -150,9 +151,12 @@ Status Importer::AddExample(const ReadRow& read) {
     report_.set_duplicates(report_.duplicates() + 1);
     return Status();
   }
+  PlaceFindings(&read);
+  std::string findings;
+  for (const auto& finding : read.verdict.findings) findings += undecided_.Format(finding);
   const bool stays = answer == BaseVersion::Answer::kStays;
   return spool_.Append({place.number, read.file, read.line, facts,
-                        stays ? std::string_view() : read.shard_line, FindingsOf(read)});
+                        stays ? std::string_view() : read.shard_line, findings});
 }
 
 void Importer::Reject(const ReadRow& read, const std::string& reason) {

@@ -74,7 +74,7 @@ class Importer {
   Status AddRow(const SourceRow& row);
   Status ReadBatch();
   Status TakeRow(ReadRow& read);
-  Status AddExample(const ReadRow& read);
+  Status AddExample(ReadRow& read);
   // Of the rows so far, those of base_ that no row had not counted.
   uint64_t ExamplesOfVersion() const;
   // What near-duplicates decide, which takes all examples.
@@ -85,8 +85,7 @@ class Importer {
   Status CheckAnyLeft(const Imported& imported) const;
   Status WriteShards();
   Status WriteSignatures(const Shard& shard, const ShardIndex& index) const;
-  // A line each, with the row's place.
-  std::string FindingsOf(const ReadRow& read) const;
+  void PlaceFindings(ReadRow* read) const;
   Status AddFindings(std::string_view lines);
   Status FillFindings(Imported* imported);
   void Reject(const ReadRow& read, const std::string& reason);
@@ -105,6 +104,7 @@ class Importer {
   VersionWriter writer_;
   const std::filesystem::path folder_;
   curation::FindingsWriter findings_;
+  curation::UndecidedFindings undecided_;
   LossReport losses_;
   ExampleTable dropped_;                     // what was dropped row by row
   std::unique_ptr<NearDuplicatePass> near_;  // null: they are not looked for

@@ -25,7 +25,7 @@ struct SpooledRow {
   uint64_t file_line = 0;
   LineFacts facts;
   std::string_view line;      // valid during the call, as is
-  std::string_view findings;  // what curation found in it, a line each (FormatFinding)
+  std::string_view findings;  // what curation found in it (UndecidedFindings)
 };
 
 class RowSpool {

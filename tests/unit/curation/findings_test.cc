@@ -38,6 +38,24 @@ TEST(Findings, AreReadAsTheyWereWritten) {
   EXPECT_EQ(read[1].words, ToValidUtf8("ü\n\xff"));
 }
 
+// What is set aside until it is known which examples stay has the counts of all, and few whole.
+TEST(Findings, AreOnlyCountedBeyondTheFirstWhileTheyAreUndecided) {
+  const TemporaryFolder folder;
+  FindingsWriter writer(folder.path());
+  UndecidedFindings undecided;
+  Finding finding = Short(1);
+  finding.action = "report";
+  finding.file = std::string(1000, 'f');
+  for (uint64_t i = 0; i < kUndecidedKept; ++i) undecided.Format(finding);
+  const std::string line = undecided.Format(finding);
+  EXPECT_LT(line.size(), 100u);
+  ASSERT_TRUE(writer.Add(*ParseFinding(std::string_view(line).substr(0, line.size() - 1))).ok());
+  EXPECT_THAT(writer.kept(), UnorderedElementsAre(Pair("too_short", 1)));
+  EXPECT_EQ(*writer.Finish(), "") << "it is not listed";
+  finding.reason = "too_long";
+  EXPECT_GT(undecided.Format(finding).size(), 1000u) << "each reason has its own first ones";
+}
+
 TEST(Findings, AreBoundedByReasonAndInAll) {
   const TemporaryFolder folder;
   FindingsWriter writer(folder.path());
