@@ -110,6 +110,15 @@ def prepare_with_attune(data):
             "rows": plan["examples"], "tokens": plan["tokens"]}
 
 
+def result_of(peer):
+    """The JSON object that a peer prints last, once it has ended."""
+    output, errors = peer.communicate()
+    lines = [line for line in output.splitlines() if line.startswith('{"seconds"')]
+    if peer.returncode != 0 or not lines:
+        fail(f"the peer failed:\n{errors[-2000:]}")
+    return json.loads(lines[-1])
+
+
 def prepare_with_peer(data):
     python = DEPS / "reference" / "bin" / "python"
     folder = WORK / "smollm2-hf"
@@ -125,11 +134,7 @@ def prepare_with_peer(data):
                             env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     with Peak(children_of(peer.pid)) as peak:
-        output, errors = peer.communicate()
-    lines = [line for line in output.splitlines() if line.startswith('{"seconds"')]
-    if peer.returncode != 0 or not lines:
-        fail(f"the peer failed:\n{errors[-2000:]}")
-    result = json.loads(lines[-1])
+        result = result_of(peer)
     seconds = result["seconds"]
     imported, tokenized = seconds["load"] + seconds["dedupe"], seconds["tokenize"] + seconds["pack"]
     return {"import": imported, "tokenize": tokenized, "total": imported + tokenized, "peak": peak.bytes,
@@ -172,11 +177,7 @@ def remove_with_peer(data):
     peer = subprocess.Popen([DEPS / "bench" / "bin" / "python", ROOT / "tests" / "bench" / "peer_minhash.py", "--data", data,
                              "--work", WORK / "peer-minhash"], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     with Peak(children_of(peer.pid)) as peak:
-        output, errors = peer.communicate()
-    lines = [line for line in output.splitlines() if line.startswith('{"seconds"')]
-    if peer.returncode != 0 or not lines:
-        fail(f"the peer failed:\n{errors[-2000:]}")
-    result = json.loads(lines[-1])
+        result = result_of(peer)
     return {"total": sum(result["seconds"].values()), "peak": peak.bytes, "rows": result["kept"]}
 
 

@@ -65,13 +65,13 @@ class FaultsTest : public ::testing::Test {
   }
 
   // The model has every example as often as planned, by the records of its steps.
-  void ExpectProved(const std::string& job) {
+  void ExpectProved(const std::string& job, int steps = kSteps) {
     const Json ledger = cluster_.AttuneJson({"job", "ledger", job});
     EXPECT_EQ(ledger["used"], ledger["examples"]) << ledger.dump(1);
     EXPECT_EQ(ledger["missing"], 0);
     EXPECT_EQ(ledger["repeated"], 0);
     EXPECT_EQ(ledger["to_come"], 0);
-    EXPECT_EQ(ledger["applied_steps"], kSteps);
+    EXPECT_EQ(ledger["applied_steps"], steps);
     EXPECT_THAT(ledger["problems"], IsEmpty());
   }
 
@@ -200,7 +200,8 @@ TEST_F(FaultsTest, RetriesHaveABudget) {
 // A killed trainer, a killed coordinator, a pause and the rest on one rank: the model has every
 // example as often as planned.
 TEST_F(FaultsTest, TheLedgerProvesWhatTheModelHas) {
-  std::string spec = LongSpec("proved", 2);
+  constexpr int kLonger = 3 * kSteps;  // it trains on while the coordinator is away
+  std::string spec = LongSpec("proved", 2, kLonger);
   spec.replace(spec.find("ranks: 2"), 8, "ranks: {min: 1, max: 2}");
   std::string job = cluster_.Submit(spec);
   cluster_.WaitForStep(job, kStrikeAt);
@@ -229,7 +230,7 @@ TEST_F(FaultsTest, TheLedgerProvesWhatTheModelHas) {
   ASSERT_EQ(ended["state"], "SUCCEEDED") << ended.dump(1);
   EXPECT_EQ(ended["ranks"], 1);
 
-  ASSERT_NO_FATAL_FAILURE(ExpectProved(job));
+  ASSERT_NO_FATAL_FAILURE(ExpectProved(job, kLonger));
   const Json ledger = cluster_.AttuneJson({"job", "ledger", job});
   // All but the last, cut epoch have every example.
   for (const Json& epoch : ledger["epochs"]) {

@@ -53,8 +53,10 @@ class FiringTest : public ::testing::Test {
     }
   }
   bool Answers() { return cluster_.Attune({"job", "list"}).exit_code == 0; }
-  // attune ARGUMENTS, with a new coordinator whenever it dies.
-  void Ask(const std::vector<std::string>& arguments) {
+  // attune ARGUMENTS, with a new coordinator whenever it dies. A try to connect that meets a
+  // process while it dies may take its whole 5 s, and the next one, too.
+  void Ask(std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), {"--timeout", "60s"});
     auto asked = std::async(std::launch::async, [&] { return cluster_.Attune(arguments); });
     EXPECT_TRUE(Eventually([&] {
       Revive();

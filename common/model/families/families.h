@@ -3,6 +3,10 @@
 // The model families: each has a file here, which says what of a config.json it reads and how its
 // parts are put together and named. docs/families.md says how to add one.
 
+#include <cstdint>
+#include <functional>
+#include <initializer_list>
+#include <optional>
 #include <span>
 
 #include "common/model/fields.h"
