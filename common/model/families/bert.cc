@@ -2,9 +2,6 @@
 // token types. BertModel is the encoder alone (sentence-transformers), BertForMaskedLM has the head
 // of its pretraining.
 
-#include <algorithm>
-#include <cmath>
-
 #include "common/model/families/families.h"
 
 namespace attune {
@@ -50,11 +47,7 @@ Status Describe(FieldReader& fields, const std::string& prefix, ModelConfig* con
   fields.Integer("type_vocab_size", config->token_types, 1, 1 << 16);
   fields.Number("layer_norm_eps", config->norm_eps);
   ReadActivation(fields, "hidden_act", "gelu", config);
-  config->kv_heads = config->heads;
-  config->head_dim = config->hidden_size / config->heads;
-  if (config->hidden_size % config->heads != 0) {
-    fields.Fail("num_attention_heads", "must divide hidden_size");
-  }
+  SetEqualHeads(fields, "num_attention_heads", "hidden_size", config);
   bool decoder = false, cross = false;
   fields.Flag("is_decoder", decoder);
   fields.Flag("add_cross_attention", cross);
@@ -66,8 +59,6 @@ Status Describe(FieldReader& fields, const std::string& prefix, ModelConfig* con
     fields.Fail("position_embedding_type", "is not supported; supported: absolute");
   }
   config->padding_token = ReadPaddingToken(fields, 0);
-  config->attention_scale =
-      1 / std::sqrt(static_cast<double>(std::max<int64_t>(1, config->head_dim)));
   return fields.status();
 }
 

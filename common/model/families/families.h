@@ -40,6 +40,10 @@ struct Defaults {
 };
 // vocab_size, hidden_size, ... and the names of Llama's parameters.
 void ReadLlamaLayout(FieldReader& fields, const Defaults& defaults, ModelConfig* config);
+// Without grouped heads: as many of keys as of queries, which divide the hidden size. heads_key and
+// hidden_key: what the family calls them.
+void SetEqualHeads(FieldReader& fields, const char* heads_key, const char* hidden_key,
+                   ModelConfig* config);
 // pad_token_id. null: none. One outside the vocabulary marks nothing.
 std::optional<int64_t> ReadPaddingToken(FieldReader& fields, std::optional<int64_t> otherwise);
 // One rope for all layers. partial: whether a part of a head may be rotated.

@@ -1,8 +1,6 @@
 // GPT-2: layer norms with biases, learned positions, an ungated MLP, and linear layers whose
 // weights are stored [in, out].
 
-#include <cmath>
-
 #include "common/model/families/families.h"
 
 namespace attune {
@@ -46,16 +44,14 @@ Status DescribeGpt2(FieldReader& fields, ModelConfig* config) {
   config->intermediate_size = 4 * config->hidden_size;
   fields.Integer("n_inner", config->intermediate_size, 1, 1 << 20);
   ReadActivation(fields, "activation_function", "gelu_new", config);
-  config->kv_heads = config->heads;
-  config->head_dim = config->hidden_size / config->heads;
-  if (config->hidden_size % config->heads != 0) fields.Fail("n_head", "must divide n_embd");
+  SetEqualHeads(fields, "n_head", "n_embd", config);
   bool scaled = true, by_layer = false, cross = false;
   fields.Flag("scale_attn_weights", scaled);
   fields.Flag("scale_attn_by_inverse_layer_idx", by_layer);
   fields.Flag("add_cross_attention", cross);
   if (by_layer) fields.Fail("scale_attn_by_inverse_layer_idx", "is not supported");
   if (cross) fields.Fail("add_cross_attention", "is not supported");
-  config->attention_scale = scaled ? 1 / std::sqrt(static_cast<double>(config->head_dim)) : 1;
+  if (!scaled) config->attention_scale = 1;
   return fields.status();
 }
 

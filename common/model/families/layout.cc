@@ -25,6 +25,17 @@ ModelNames LlamaNames() {
 
 }  // namespace
 
+void SetEqualHeads(FieldReader& fields, const char* heads_key, const char* hidden_key,
+                   ModelConfig* config) {
+  config->kv_heads = config->heads;
+  config->head_dim = config->hidden_size / config->heads;
+  if (config->hidden_size % config->heads != 0) {
+    fields.Fail(heads_key, std::string("must divide ") + hidden_key);
+  }
+  const auto dim = static_cast<double>(std::max<int64_t>(1, config->head_dim));
+  config->attention_scale = 1 / std::sqrt(dim);
+}
+
 std::optional<int64_t> ReadPaddingToken(FieldReader& fields, std::optional<int64_t> otherwise) {
   if (!fields.object().contains("pad_token_id")) return otherwise;
   if (!fields.Has("pad_token_id")) return std::nullopt;

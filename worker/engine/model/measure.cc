@@ -5,22 +5,19 @@
 #include <algorithm>
 
 #include "worker/engine/kernels/cross_entropy.h"
-#include "worker/engine/kernels/matmul.h"
 #include "worker/engine/model/transformer.h"
 
 namespace attune::engine {
 namespace {
 
-// Log probabilities of what may follow some rows, a chunk of rows at a time.
-template <typename Take>
-void ForLogProbabilities(const at::Tensor& rows, const at::Tensor& weight, const at::Tensor& bias,
-                         double softcap, Take take) {
-  const int64_t chunk = kernels::LogitRows(rows.size(0), weight.size(0), rows.device());
+// Log probabilities of what may follow some rows, a chunk of rows at a time. logits_of: of rows.
+template <typename LogitsOf, typename Take>
+void ForLogProbabilities(const at::Tensor& rows, int64_t vocabulary, LogitsOf logits_of,
+                         Take take) {
+  const int64_t chunk = kernels::LogitRows(rows.size(0), vocabulary, rows.device());
   for (int64_t begin = 0; begin < rows.size(0); begin += chunk) {
     const int64_t count = std::min(chunk, rows.size(0) - begin);
-    at::Tensor logits = kernels::MatMul(rows.narrow(0, begin, count), weight.t()).to(at::kFloat);
-    if (bias.defined()) logits.add_(bias);
-    logits = kernels::CapLogits(logits, softcap);
+    at::Tensor logits = logits_of(rows.narrow(0, begin, count));
     logits.sub_(at::logsumexp(logits, {1}, /*keepdim=*/true));
     take(begin, count, logits);
   }
@@ -48,8 +45,9 @@ Measurement Transformer::Measure(const PackedBatch& batch, bool every_row) {
     out.hidden = config_.head == HeadKind::kMaskedToken ? x : rows;
     out.entropies = at::empty({rows.size(0)}, floats);
   }
+  const at::Tensor weight = head().detach().to(dtype_);
   ForLogProbabilities(
-      rows, head().detach().to(dtype_), head_bias_, config_.logit_softcap,
+      rows, weight.size(0), [&](const at::Tensor& some) { return LogitsOf(some, weight); },
       [&](int64_t begin, int64_t count, at::Tensor& log_probability) {
         const at::Tensor index = next.narrow(0, begin, count).unsqueeze(1);
         losses.narrow(0, begin, count).copy_(log_probability.gather(1, index).squeeze(1).neg());

@@ -234,7 +234,11 @@ at::Tensor Transformer::Normalized(const at::Tensor& rows) const {
 }
 
 at::Tensor Transformer::LogitsOf(const at::Tensor& normalized) const {
-  at::Tensor logits = kernels::MatMul(normalized, head().detach().to(dtype_).t()).to(at::kFloat);
+  return LogitsOf(normalized, head().detach().to(dtype_));
+}
+
+at::Tensor Transformer::LogitsOf(const at::Tensor& normalized, const at::Tensor& weight) const {
+  at::Tensor logits = kernels::MatMul(normalized, weight.t()).to(at::kFloat);
   if (head_bias_.defined()) logits.add_(head_bias_.detach());
   return kernels::CapLogits(logits, config_.logit_softcap);
 }

@@ -67,6 +67,8 @@ class Transformer final : public CausalLM {
   at::Tensor Normalized(const at::Tensor& rows) const;
   // float32 logits of normalised rows; no gradient.
   at::Tensor LogitsOf(const at::Tensor& normalized) const;
+  // The same with the head's weight in the type of the computation, for many calls.
+  at::Tensor LogitsOf(const at::Tensor& normalized, const at::Tensor& weight) const;
   at::Tensor Hidden(const PackedBatch& batch, const std::shared_ptr<TiedGradient>& tied);
   const at::Tensor& head() const { return config_.tied_embeddings ? embed_ : head_; }
   // Logits float32 [1, V] after the last of the tokens, which continue the cached sequence.

@@ -8,14 +8,6 @@
 #include "worker/engine/parts/record.h"
 
 namespace attune::engine {
-namespace {
-
-at::Tensor Parameter(const at::Tensor& tensor, bool trains) {
-  return tensor.detach().requires_grad_(trains);
-}
-
-}  // namespace
-
 Norm::Norm(NormKind kind, double eps, int64_t size, std::string name, const at::Device& device)
     : kind_(kind), eps_(eps), name_(std::move(name)) {
   weight_ = at::empty({size}, at::TensorOptions().dtype(at::kFloat).device(device));
@@ -58,8 +50,9 @@ void Norm::Backward(const at::Tensor& dy, const at::Tensor& x, const Statistics&
 }
 
 void Norm::TrainBase(bool trains) {
-  if (weight_.defined()) weight_ = Parameter(weight_, trains);
-  if (bias_.defined()) bias_ = Parameter(bias_, trains);
+  for (at::Tensor* tensor : {&weight_, &bias_}) {
+    if (tensor->defined()) *tensor = tensor->detach().requires_grad_(trains);
+  }
 }
 
 std::vector<at::Tensor> Norm::Trainable() const {
