@@ -85,6 +85,14 @@ const std::vector<Field>& Table() {
        .doc = "Share of the adapter's inputs that is dropped at random while training. What is "
               "dropped follows from seed, step, example and position, whatever the ranks and "
               "micro_batch."},
+      {.path = "method.rank_stabilized",
+       .type = "true or false",
+       .fallback = "false",
+       .applies = IsLora,
+       .applies_key = kMethod,
+       .applies_doc = kLora,
+       .doc = "Multiply the update by alpha / sqrt(rank), so that high ranks learn as well as low "
+              "ones (rsLoRA, Kalajdzievski 2023; peft's use_rslora)."},
       {.path = "method.target_modules",
        .type = "string or list of strings",
        .fallback = "all-linear",

@@ -350,9 +350,11 @@ def make_training(output):
     batches = [make_examples(100 + step, (18, 9, 31)) for step in range(20)]
     full = train(make_model(transformers.LlamaConfig(**BASE)), batches)
     lora = train(attach_lora(make_model(transformers.LlamaConfig(**BASE))), batches)
+    rslora = train(attach_lora(make_model(transformers.LlamaConfig(**BASE)), use_rslora=True), batches)
     qlora = train(attach_lora(quantized(make_model(transformers.LlamaConfig(**BASE)))), batches)
     write_json(output / "training.json",
-               dict(options=TRAINING, batches=batches, full=full, lora=lora, qlora=qlora))
+               dict(options=TRAINING, batches=batches, full=full, lora=lora, qlora=qlora,
+                    rslora=rslora))
 
 
 def make_regularized(output):

@@ -40,7 +40,8 @@ std::string RunTime(const v1::Job& job, TimePoint now) {
 std::string MethodText(const v1::JobSpec& spec) {
   const v1::MethodSpec& method = spec.method();
   if (method.type() == "full") return method.type();
-  return method.type() + ", rank " + std::to_string(method.rank()) + ", alpha " +
+  return method.type() + ", rank " + std::to_string(method.rank()) +
+         (method.rank_stabilized() ? " (rank_stabilized)" : "") + ", alpha " +
          FormatNumber(method.alpha()) + ", " + Joined(method.target_modules());
 }
 

@@ -116,6 +116,9 @@ Result<int> RunModelGenerate(Session& session, const Arguments& arguments) {
   generate->set_model(arguments.Get("MODEL"));
   generate->set_max_tokens(static_cast<uint32_t>(arguments.Number("--max-tokens")));
   generate->set_temperature(arguments.Number("--temperature"));
+  const uint64_t top_k = arguments.Whole("--top-k");
+  if (top_k > INT32_MAX) return InvalidArgument("--top-k must be at most 2147483647");
+  generate->set_top_k(static_cast<uint32_t>(top_k));
   generate->set_top_p(arguments.Number("--top-p"));
   generate->set_seed(arguments.Whole("--seed"));
   generate->set_raw(arguments.Has("--raw"));

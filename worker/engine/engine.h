@@ -67,6 +67,7 @@ struct Method {
   int rank = 16;
   double alpha = 32;
   double dropout = 0;
+  bool rank_stabilized = false;  // the update is times alpha / sqrt(rank), not alpha / rank
   std::vector<std::string> target_modules = {"all-linear"};
 };
 
@@ -270,6 +271,7 @@ struct GenerateTask {
   std::string system;  // a system message before conversations that have none
   int max_tokens = 128;
   double temperature = 0;  // 0: greedy
+  int top_k = 0;           // only so many of the likeliest tokens; 0: all
   double top_p = 1;
   uint64_t seed = 1;
   bool raw = false;       // true: no chat template

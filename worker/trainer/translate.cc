@@ -2,6 +2,8 @@
 
 #include <google/protobuf/util/json_util.h>
 
+#include <algorithm>
+#include <climits>
 #include <nlohmann/json.hpp>
 
 #include "common/base/version.h"
@@ -181,6 +183,7 @@ engine::TrainTask ToTrainTask(const v1::TrainerTask& task, const Place& place) {
   out.method.rank = static_cast<int>(spec.method().rank());
   out.method.alpha = spec.method().alpha();
   out.method.dropout = spec.method().dropout();
+  out.method.rank_stabilized = spec.method().rank_stabilized();
   if (spec.method().target_modules_size() > 0) {
     out.method.target_modules.assign(spec.method().target_modules().begin(),
                                      spec.method().target_modules().end());
@@ -212,6 +215,7 @@ engine::GenerateTask ToGenerateTask(const v1::TrainerTask& task, const Place& pl
   out.max_tokens = static_cast<int>(request.max_tokens());
   out.temperature = request.temperature();
   out.top_p = request.top_p() > 0 ? request.top_p() : 1;
+  out.top_k = static_cast<int>(std::min<uint32_t>(request.top_k(), INT_MAX));
   out.seed = request.seed();
   out.raw = request.raw();
   out.threads = place.threads;

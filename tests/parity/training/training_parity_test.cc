@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "common/base/files.h"
+#include "tests/support/temporary_folder.h"
 #include "tests/unit/training/step_run.h"
 #include "worker/engine/checkpoint/tensor_file.h"
 
@@ -98,6 +99,20 @@ TEST_P(TrainingParity, LossesOfTwentySteps) {
   const auto& [method, ranks] = GetParam();
   const json reference = json::parse(ReadFile(kFixtures / "training.json").value());
   ExpectTwentySteps(RunSteps(Input(reference, method), ranks, 20), reference.at(method));
+}
+
+// The adapter of the other tests, with peft's use_rslora.
+TEST(RankStabilizedParity, LossesOfTwentySteps) {
+  const TemporaryFolder folder;
+  const fs::path adapter = folder.path() / "adapter";
+  fs::copy(kFixtures / "lora", adapter);
+  json config = json::parse(ReadFile(adapter / "adapter_config.json").value());
+  config["use_rslora"] = true;
+  ASSERT_TRUE(WriteFileAtomically(adapter / "adapter_config.json", config.dump()).ok());
+  const json reference = json::parse(ReadFile(kFixtures / "training.json").value());
+  testing::StepInput input = Input(reference, "lora");
+  input.model.path = adapter;
+  ExpectTwentySteps(RunSteps(input, 2, 20), reference.at("rslora"));
 }
 
 class FamilyTrainingParity : public ::testing::TestWithParam<std::tuple<std::string, std::string>> {

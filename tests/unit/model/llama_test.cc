@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <set>
 
 #include "common/base/files.h"
 #include "tests/fixtures/tiny_llama.h"
@@ -318,6 +319,35 @@ TEST_F(LlamaTest, TinyTopPIsGreedy) {
   options.temperature = 1;
   options.top_p = 1e-9;
   EXPECT_EQ(GenerateTokens(*model, options), greedy);
+}
+
+TEST_F(LlamaTest, OneOfTopKIsGreedy) {
+  const auto model = Load();
+  CausalLM::GenerateOptions options;
+  options.max_tokens = 12;
+  const std::vector<uint32_t> greedy = GenerateTokens(*model, options);
+  options.temperature = 5;
+  options.top_k = 1;
+  EXPECT_EQ(GenerateTokens(*model, options), greedy);
+}
+
+TEST_F(LlamaTest, TopKDrawsFromAsMany) {
+  const auto model = Load();
+  CausalLM::GenerateOptions options;
+  options.max_tokens = 1;
+  options.temperature = 100;
+  options.top_k = 3;
+  std::set<uint32_t> drawn;
+  for (options.seed = 1; options.seed <= 60; ++options.seed) {
+    drawn.insert(GenerateTokens(*model, options).front());
+  }
+  EXPECT_EQ(drawn.size(), 3u);
+  options.top_p = 0.5;  // of these three, which are as likely at this temperature
+  drawn.clear();
+  for (options.seed = 1; options.seed <= 60; ++options.seed) {
+    drawn.insert(GenerateTokens(*model, options).front());
+  }
+  EXPECT_EQ(drawn.size(), 2u);
 }
 
 TEST_F(LlamaTest, GenerationStopsAtAnEndOrWhenTold) {

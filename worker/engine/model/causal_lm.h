@@ -93,6 +93,7 @@ class CausalLM {
   struct GenerateOptions {
     int max_tokens = 128;
     double temperature = 0;
+    int top_k = 0;  // 0: all
     double top_p = 1;
     uint64_t seed = 1;
     std::vector<uint32_t> end_ids;

@@ -16,23 +16,29 @@ uint32_t Greedy(const float* logits, int64_t count) {
   return static_cast<uint32_t>(std::max_element(logits, logits + count) - logits);
 }
 
-// The smallest set of most likely tokens whose probability reaches top_p (transformers'
-// TopPLogitsWarper), then one of it by its probability. uniform in [0, 1).
-uint32_t Sample(const float* logits, int64_t count, double temperature, double top_p,
+// Of the top_k most likely tokens the smallest set of most likely ones whose probability among them
+// reaches top_p (transformers' TopKLogitsWarper, then TopPLogitsWarper), then one of it by its
+// probability. uniform in [0, 1).
+uint32_t Sample(const float* logits, int64_t count, const CausalLM::GenerateOptions& options,
                 double uniform) {
   std::vector<uint32_t> order(static_cast<size_t>(count));
   std::iota(order.begin(), order.end(), 0u);
   std::ranges::stable_sort(order, [&](uint32_t a, uint32_t b) { return logits[a] > logits[b]; });
+  if (options.top_k > 0) {
+    order.resize(std::min(order.size(), static_cast<size_t>(options.top_k)));
+  }
   const double largest = logits[order[0]];
   std::vector<double> weights(order.size());
   double total = 0;
   for (size_t i = 0; i < order.size(); ++i) {
-    weights[i] = std::exp((logits[order[i]] - largest) / temperature);
+    weights[i] = std::exp((logits[order[i]] - largest) / options.temperature);
     total += weights[i];
   }
   size_t kept = 0;
   double mass = 0;
-  while (kept < order.size() && (kept == 0 || mass < top_p * total)) mass += weights[kept++];
+  while (kept < order.size() && (kept == 0 || mass < options.top_p * total)) {
+    mass += weights[kept++];
+  }
   double rest = uniform * mass;
   for (size_t i = 0; i < kept; ++i) {
     rest -= weights[i];
@@ -50,8 +56,10 @@ Status CheckRequest(const std::vector<uint32_t>& prompt, const CausalLM::Generat
                              " is outside the model's vocabulary of " + std::to_string(vocabulary));
     }
   }
-  if (!(options.temperature >= 0) || !(options.top_p > 0 && options.top_p <= 1)) {
-    return InvalidArgument("temperature must be at least 0, and top_p above 0 and at most 1");
+  if (!(options.temperature >= 0) || options.top_k < 0 ||
+      !(options.top_p > 0 && options.top_p <= 1)) {
+    return InvalidArgument(
+        "temperature and top_k must be at least 0, and top_p above 0 and at most 1");
   }
   return {};
 }
@@ -93,10 +101,9 @@ Status Transformer::Generate(const std::vector<uint32_t>& prompt, const Generate
       length += static_cast<int64_t>(tokens.size());
       const float* row = logits.const_data_ptr<float>();
       const double uniform = static_cast<double>(random() >> 11) * 0x1.0p-53;
-      const uint32_t token =
-          options.temperature == 0
-              ? Greedy(row, config_.vocabulary_size)
-              : Sample(row, config_.vocabulary_size, options.temperature, options.top_p, uniform);
+      const uint32_t token = options.temperature == 0
+                                 ? Greedy(row, config_.vocabulary_size)
+                                 : Sample(row, config_.vocabulary_size, options, uniform);
       if (std::ranges::find(options.end_ids, token) != options.end_ids.end()) return {};
       if (!on_token(token)) return {};
       all.push_back(token);

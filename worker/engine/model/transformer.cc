@@ -101,7 +101,7 @@ Status Transformer::AddLora(const Method& method, uint64_t seed) {
     // The model came with an adapter: training goes on with it, so it has to be the one that is
     // asked for.
     if (config.rank == lora_->rank && config.alpha == lora_->alpha &&
-        config.modules == lora_->modules) {
+        config.rank_stabilized == lora_->rank_stabilized && config.modules == lora_->modules) {
       for (Block& layer : layers_) {
         for (Projection* projection : layer.projections()) projection->SetDropout(config.dropout);
       }
@@ -110,8 +110,8 @@ Status Transformer::AddLora(const Method& method, uint64_t seed) {
     }
     return InvalidArgument(
                "the base model already has a LoRA adapter of rank " + std::to_string(lora_->rank) +
-               " and alpha " + std::to_string(lora_->alpha) + " on " +
-               std::to_string(lora_->modules.size()) +
+               (lora_->rank_stabilized ? " (rank_stabilized)" : "") + " and alpha " +
+               std::to_string(lora_->alpha) + " on " + std::to_string(lora_->modules.size()) +
                " modules; ask for the same to go on training it, or export the model merged "
                "and start from that")
         .WithField("method");

@@ -66,6 +66,7 @@ Status CheckTask(const GenerateTask& task) {
     return InvalidArgument("max_tokens must be at least 1").WithField("max_tokens");
   if (!(task.temperature >= 0))
     return InvalidArgument("temperature must not be negative").WithField("temperature");
+  if (task.top_k < 0) return InvalidArgument("top_k must not be negative").WithField("top_k");
   if (!(task.top_p > 0 && task.top_p <= 1))
     return InvalidArgument("top_p must be in (0, 1]").WithField("top_p");
   if (!task.precision.empty() && task.precision != "float32" && task.precision != "bfloat16")
@@ -84,6 +85,7 @@ Result<json> Answer(CausalLM& model, const text::TextAssets& text, const Generat
   CausalLM::GenerateOptions options{
       .max_tokens = static_cast<int>(std::min<int64_t>(task.max_tokens, room)),
       .temperature = task.temperature,
+      .top_k = task.top_k,
       .top_p = task.top_p,
       .seed = task.seed,
       .end_ids = text.end_ids};

@@ -42,6 +42,7 @@ std::string ConfigOf(const TrainTask& task, const PreparedData& data) {
                              {"target_modules", method.target_modules}});
   }
   // Only where they say something: earlier checkpoints lack these keys.
+  if (TrainsAdapter(method) && method.rank_stabilized) config["method"]["rank_stabilized"] = true;
   const RegularizeOptions& regularize = task.regularize;
   if (regularize.type != "none") {
     config["regularize"] = {{"type", regularize.type}, {"strength", regularize.strength}};
