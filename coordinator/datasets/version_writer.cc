@@ -97,8 +97,10 @@ void VersionWriter::FillReport() {
   int kinds = 0;
   for (RowKind kind :
        {RowKind::kMessages, RowKind::kPromptCompletion, RowKind::kText, RowKind::kPreference}) {
-    if (kinds_[static_cast<size_t>(kind)] == 0) continue;
+    const uint64_t examples = kinds_[static_cast<size_t>(kind)];
+    if (examples == 0) continue;
     ++kinds;
+    (*report_.mutable_kinds())[std::string(RowKindName(kind))] = examples;
     report_.set_shape(std::string(RowKindName(kind)));
   }
   if (kinds > 1) report_.set_shape("mixed");

@@ -19,6 +19,9 @@ namespace {
 
 constexpr size_t kSpecSourceBytesMax = 1 << 20;
 constexpr int kPromptsMax = 10'000;
+// Documented in docs/datasets.md. Preparing would find it too
+// (worker/engine/data/prepared_counts.h), but only with the job's slots taken.
+constexpr double kUnusableShareMax = 0.05;
 
 std::string Reference(const std::string& name, uint32_t version) {
   return name + "@" + std::to_string(version);
@@ -89,12 +92,28 @@ void FillInSplits(v1::TaskRequest* task) {
   if (task->has_embed() && task->embed().split().empty()) task->mutable_embed()->set_split("all");
 }
 
+Status CheckPreferencePairs(const v1::DatasetVersion& version) {
+  const auto pairs = version.kinds().find("preference");
+  if (pairs == version.kinds().end()) return Status();
+  uint64_t examples = 0;
+  for (const auto& [kind, count] : version.kinds()) examples += count;
+  if (static_cast<double>(pairs->second) <= kUnusableShareMax * static_cast<double>(examples)) {
+    return Status();
+  }
+  return InvalidArgument("dataset " + Reference(version.name(), version.version()) + ": " +
+                         std::to_string(pairs->second) + " of the " + std::to_string(examples) +
+                         " examples cannot be used (5 % may be left out); they are preference " +
+                         "pairs: a supervised job does not learn from them")
+      .WithField("dataset");
+}
+
 Status CheckTrainData(const v1::DatasetVersion& version) {
   if (version.shape() == "preference") {
     return InvalidArgument("dataset " + Reference(version.name(), version.version()) +
                            " has only preference pairs: a supervised job does not learn from them")
         .WithField("dataset");
   }
+  ATTUNE_RETURN_IF_ERROR(CheckPreferencePairs(version));
   auto train = version.examples().find("train");
   if (train != version.examples().end() && train->second > 0) return Status();
   std::string message =

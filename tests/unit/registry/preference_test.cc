@@ -55,6 +55,7 @@ TEST_F(PreferenceTest, TheyAreSplitAppendedAndReported) {
   const v1::DatasetVersion second =
       MustImport(AppendHeader("pairs"), PairRows(90, 110) + TextRows(0, 1));
   EXPECT_EQ(second.shape(), "mixed");
+  EXPECT_THAT(second.kinds(), UnorderedElementsAre(Pair("preference", 110u), Pair("text", 1u)));
   EXPECT_EQ(second.duplicates(), 10u);
   EXPECT_THAT(Sides("pairs@2"), IsSupersetOf(Sides("pairs@1")));
   // Of shards that are written anew, line by line.

@@ -235,6 +235,19 @@ TEST_F(ControllerTest, RefusesADataSetOfPreferencePairs) {
   }
 }
 
+TEST_F(ControllerTest, RefusesADataSetOfTooManyPreferencePairs) {
+  v1::SubmitJobRequest request = cluster_.TrainRequest(1, 1, 5);
+  request.mutable_spec()->mutable_datasets(0)->set_name("docs-some-pairs");
+  const auto job = cluster_.controller().Submit(request);
+  EXPECT_EQ(job.status().code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(job.status().field(), "dataset");
+  EXPECT_THAT(job.status().message(),
+              HasSubstr("docs-some-pairs@3: 6 of the 101 examples cannot be used (5 % may be left "
+                        "out); they are preference pairs"));
+  request.mutable_spec()->mutable_datasets(0)->set_name("docs-few-pairs");
+  EXPECT_TRUE(cluster_.controller().Submit(request).ok());
+}
+
 TEST_F(ControllerTest, WaitsForTheFirstWorker) {
   const std::string id = cluster_.Submit(2, 5);
   cluster_.Step();

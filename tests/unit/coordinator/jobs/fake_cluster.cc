@@ -335,6 +335,12 @@ Result<v1::DatasetVersion> FakeCluster::GetDataset(const std::string& reference)
     dataset.set_name(reference);
     dataset.set_shape("preference");
   }
+  if (reference == "docs-some-pairs" || reference == "docs-few-pairs") {
+    dataset.set_name(reference);
+    dataset.set_shape("mixed");
+    (*dataset.mutable_kinds())["preference"] = reference == "docs-few-pairs" ? 5 : 6;
+    (*dataset.mutable_kinds())["text"] = 95;
+  }
   return dataset;
 }
 
