@@ -197,6 +197,12 @@ Place Resolve(v1::JobSpec* spec, std::string_view path) {
   return {message, field};
 }
 
+bool IsUnset(const Place& place) {
+  const auto* reflection = place.message->GetReflection();
+  return place.field->is_repeated() ? reflection->FieldSize(*place.message, place.field) == 0
+                                    : !reflection->HasField(*place.message, place.field);
+}
+
 void CheckJobSpec(const v1::JobSpec& spec, const Wrong& wrong) {
   v1::JobSpec copy = spec;  // reflection walks a mutable one
   bool sound = true;
@@ -206,9 +212,9 @@ void CheckJobSpec(const v1::JobSpec& spec, const Wrong& wrong) {
   };
   for (const Field& field : Schema()) {
     if (field.path == "dataset" || (field.applies != nullptr && !field.applies(spec))) continue;
-    // Clients of before there was the section do not send it.
-    if (field.path == "regularize.type" && !spec.has_regularize()) continue;
-    std::string value = CheckValue(Resolve(&copy, field.path), field);
+    const Place place = Resolve(&copy, field.path);
+    if (field.may_lack && IsUnset(place)) continue;
+    std::string value = CheckValue(place, field);
     std::string path(field.path);
     if (!value.empty()) note(path, path + " must be " + value);
   }

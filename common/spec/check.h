@@ -18,6 +18,8 @@ struct Place {
 };
 // The path must be of the schema and not `dataset`.
 Place Resolve(v1::JobSpec* spec, std::string_view path);
+// Whether nothing was said there: an empty list, text or number 0.
+bool IsUnset(const Place& place);
 
 // Calls wrong(path, message) for everything in a full spec that is out of range or does not fit
 // together.

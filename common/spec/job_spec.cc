@@ -111,11 +111,13 @@ class Parser {
     }
   }
 
-  // `ranks: 2`, `method: lora`, `regularize: ewc`, `register: NAME`.
+  // `ranks: 2`, `task: classification`, `method: lora`, `regularize: ewc`, `register: NAME`.
   bool ReadShortForm(const Entry& entry) {
     if (entry.key == "ranks") {
       ReadField("ranks.min", entry.value, "ranks");
       if (problems_.empty()) ReadField("ranks.max", entry.value, "ranks");
+    } else if (entry.key == "task") {
+      ReadField("task.type", entry.value);
     } else if (entry.key == "method") {
       ReadField("method.type", entry.value);
     } else if (entry.key == "regularize") {
@@ -309,7 +311,7 @@ std::string ToYaml(const v1::JobSpec& spec) {
   std::string section;
   for (const Field& field : Schema()) {
     if (field.applies != nullptr && !field.applies(spec)) continue;
-    if (field.path == "regularize.type" && spec.regularize().type().empty()) continue;  // older
+    if (field.may_lack && IsUnset(Resolve(&copy, field.path))) continue;  // older
     if (field.path == "dataset") {
       out += DatasetsYaml(spec);
       continue;

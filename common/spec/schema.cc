@@ -34,7 +34,12 @@ std::string DefaultStrength(const JobSpec& spec) {
   return IsEwc(spec) ? "100" : "0.01";
 }
 
-constexpr std::string_view kMethod = "method.type", kLora = "with method.type lora or qlora",
+bool IsTask(const JobSpec& spec, std::string_view type) {
+  return spec.task().type() == type;
+}
+
+constexpr std::string_view kTask = "task.type", kMethod = "method.type",
+                           kLora = "with method.type lora or qlora",
                            kRegularize = "regularize.type",
                            kPenalty = "with regularize.type l2-sp or ewc",
                            kEwc = "with regularize.type ewc";
@@ -101,6 +106,55 @@ const std::vector<Field>& Table() {
        .applies_doc = kLora,
        .doc = "Which linear layers get an adapter: all-linear, attention, or names such as "
               "[q_proj, v_proj]."},
+      {.path = "task.type",
+       .type = "string",
+       .fallback = "auto",
+       .values = {"auto", "causal-lm", "seq2seq", "masked-lm", "classification", "embedding",
+                  "preference"},
+       .may_lack = true,
+       .doc = "What is learned. auto is what the base is made for: the next tokens (causal-lm), "
+              "an answer to a source (seq2seq, T5), or masked tokens (masked-lm, BERT). "
+              "classification gives a text one of labels, embedding brings texts that belong "
+              "together near each other, preference prefers chosen to rejected answers (DPO, "
+              "Rafailov et al. 2023). `task: classification` is short for `task: {type: "
+              "classification}`."},
+      {.path = "task.labels",
+       .type = "list of strings",
+       .fallback = "[]",
+       .may_lack = true,
+       .applies = [](const JobSpec& spec) { return IsTask(spec, "classification"); },
+       .applies_key = kTask,
+       .applies_doc = "with task.type classification",
+       .doc = "What a text can be, in the order of the model's outputs; empty: the labels of the "
+              "base. An example's is its label, or its completion where it has a prompt."},
+      {.path = "task.beta",
+       .type = "number",
+       .fallback = "0.1",
+       .range = {1e-6, 1000},
+       .may_lack = true,
+       .applies = [](const JobSpec& spec) { return IsTask(spec, "preference"); },
+       .applies_key = kTask,
+       .applies_doc = "with task.type preference",
+       .doc = "How dear it is to leave the model that training starts from: higher stays nearer."},
+      {.path = "task.mask_share",
+       .type = "number",
+       .fallback = "0.15",
+       .range = {0.01, 0.9},
+       .may_lack = true,
+       .applies = [](const JobSpec& spec) { return IsTask(spec, "masked-lm"); },
+       .applies_key = kTask,
+       .applies_doc = "with task.type masked-lm",
+       .doc = "Share of an example's tokens that are to be found. Of these 80 % are masked, 10 % "
+              "are others at random, 10 % stay, as BERT has it."},
+      {.path = "task.scale",
+       .type = "number",
+       .fallback = "20",
+       .range = {0.01, 10000},
+       .may_lack = true,
+       .applies = [](const JobSpec& spec) { return IsTask(spec, "embedding"); },
+       .applies_key = kTask,
+       .applies_doc = "with task.type embedding",
+       .doc = "What cosines are multiplied by before their softmax: 1 / temperature."},
       {.path = "name",
        .type = "string",
        .derive = DefaultName,
@@ -238,6 +292,7 @@ const std::vector<Field>& Table() {
        .type = "string",
        .fallback = "none",
        .values = {"none", "l2-sp", "ewc"},
+       .may_lack = true,
        .doc =
            "l2-sp adds strength/2 times the sum of (w - w0)^2 over the weights that train to the "
            "loss (Li, Grandvalet, Davoine 2018); w0 is where training starts: the base's "
@@ -352,6 +407,7 @@ bool IsSection(std::string_view path) {
 std::string_view SectionDoc(std::string_view section) {
   static constexpr std::pair<std::string_view, std::string_view> kDocs[] = {
       {"method", "How the model is changed."},
+      {"task", "What is learned."},
       {"ranks", "How many trainer processes share the work."},
       {"train", "What is fed to the model, and how much of it at a time."},
       {"optimizer", "How the weights follow the gradients."},

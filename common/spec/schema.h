@@ -24,6 +24,8 @@ struct Field {
   std::string_view default_doc;     // of a derived default
   yaml::Range range;                // of numbers
   std::vector<std::string> values;  // of a string; empty: any
+  // Specs of before there was the key lack it and mean the default: an unset value of it is sound.
+  bool may_lack = false;
   // True where the key means something; null: always.
   bool (*applies)(const v1::JobSpec&) = nullptr;
   std::string_view applies_key;  // what decides it: "method.type"

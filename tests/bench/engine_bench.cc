@@ -20,7 +20,7 @@
 #include <string_view>
 
 #include "tests/support/packed_batch.h"
-#include "worker/engine/model/causal_lm.h"
+#include "worker/engine/model/language_model.h"
 
 namespace attune::engine {
 namespace {
@@ -92,7 +92,7 @@ int Run(const Arguments& arguments) {
   ModelFiles files;
   files.reference = files.path = arguments.model;
   files.format = "huggingface";
-  Result<std::unique_ptr<CausalLM>> model = CausalLM::Load(files, arguments.load);
+  Result<std::unique_ptr<LanguageModel>> model = LanguageModel::Load(files, arguments.load);
   if (!model.ok()) {
     std::fprintf(stderr, "%s\n", model.status().ToString().c_str());
     return 1;

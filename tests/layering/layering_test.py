@@ -84,7 +84,7 @@ def self_test():
         ("worker/engine/model/a.cc", "#include <grpcpp/grpcpp.h>"),
         ("worker/engine/data/a.h", '#include "attune/v1/jobs.pb.h"'),
         ("worker/engine/data/a.h", '#include "common/rpc/rpc.h"'),
-        ("worker/trainer/a.cc", '  #  include "worker/engine/model/causal_lm.h"'),
+        ("worker/trainer/a.cc", '  #  include "worker/engine/model/language_model.h"'),
         ("common/base/a.h", '#include "common/log/log.h"'),
         ("common/spec/a.h", '#include "coordinator/jobs/job.h"'),
         ("tools/cli/a.cc", '#include "coordinator/jobs/job.h"'),

@@ -62,13 +62,31 @@ struct DatasetFiles {
   double share = 0;   // in place of weight: its part of an epoch's examples, in (0, 1); else 0
 };
 
+// What training minimises (JobSpec.task).
+struct Objective {
+  // "auto": what the base is made for; or "causal-lm", "seq2seq", "masked-lm", "classification",
+  // "embedding", "preference".
+  std::string type = "auto";
+  std::vector<std::string> labels;  // classification: in the order of the head's outputs
+  double beta = 0.1;                // preference (DPO)
+  double mask_share = 0.15;         // masked-lm: of an example's tokens
+  double scale = 20;                // embedding: of the cosines, before their softmax
+};
+
 struct Method {
-  std::string type = "lora";  // "full", "lora", or "qlora": LoRA on a base in 4 bits
+  // "full", "lora", "qlora": LoRA on a base in 4 bits, "prompt-tuning".
+  std::string type = "lora";
   int rank = 16;
   double alpha = 32;
   double dropout = 0;
   bool rank_stabilized = false;  // the update is times alpha / sqrt(rank), not alpha / rank
   std::vector<std::string> target_modules = {"all-linear"};
+  bool dora = false;
+  std::string bias = "none";  // or "lora_only", "all"
+  std::vector<std::string> modules_to_save;
+  std::vector<int> layers;  // that have an adapter; none: all
+  int prompt_tokens = 0;    // of prompt tuning
+  std::string prompt_text;  // whose embeddings they start from
 };
 
 // Whether an adapter trains, beside a frozen base.
@@ -88,11 +106,15 @@ struct TrainOptions {
   std::string loss_on = "targets";  // or "all"
   int threads = 0;                  // 0: torch's default
   bool activation_checkpointing = false;
-  bool require_end = false;  // see CheckTeaches
+  bool require_end = false;      // see CheckTeaches
+  int64_t max_tokens = 0;        // ends after the step that reaches as many; 0: no limit
+  int max_seconds = 0;           // the same, of training in all attempts; 0: no limit
+  double ema_decay = 0;          // of an average of the weights, which is what comes out; 0: none
+  bool shard_optimizer = false;  // each rank keeps a part of the optimizer's state (ZeRO-1)
 };
 
 struct OptimizerOptions {
-  std::string name = "adamw";
+  std::string name = "adamw";  // or "adamw-8bit", "adafactor", "sgd", "lion"
   double learning_rate = 2e-4;
   double weight_decay = 0;
   double beta1 = 0.9, beta2 = 0.999;
@@ -100,6 +122,7 @@ struct OptimizerOptions {
   std::string schedule = "cosine";  // "linear", "cosine" or "constant"
   int warmup_steps = 0;
   double clip_norm = 1;  // 0: none
+  double momentum = 0;   // of sgd
 };
 
 // What holds the weights w that train near w0, where training starts (for an adapter that is new:
@@ -116,6 +139,9 @@ struct EvaluateOptions {
   int every_steps = 0;
   std::string split = "validation";
   int max_examples = 0;
+  int patience = 0;        // ends after so many evaluations without a better loss; 0: never
+  double min_delta = 0;    // better by at least so much
+  bool keep_best = false;  // what comes out is as it was at the best evaluation
 };
 
 struct CheckpointOptions {
@@ -179,6 +205,7 @@ struct PrepareTask {
   std::vector<DatasetFiles> datasets;
   std::filesystem::path token_cache;
   TrainOptions train;            // sequence_length, loss_on; seed of what is drawn
+  Objective objective;           // which tokens an example has, and what it needs
   int rank = 0, world_size = 1;  // of those who prepare together
 };
 // One split of one dataset version.
@@ -273,6 +300,7 @@ struct GenerateTask {
   double temperature = 0;  // 0: greedy
   int top_k = 0;           // only so many of the likeliest tokens; 0: all
   double top_p = 1;
+  int batch = 0;  // prompts at a time; 0: as many as are thought good
   uint64_t seed = 1;
   bool raw = false;       // true: no chat template
   std::string precision;  // "float32" or "bfloat16"; empty: bfloat16 on a GPU, else float32

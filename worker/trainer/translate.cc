@@ -53,6 +53,17 @@ engine::OptimizerOptions ToOptimizerOptions(const v1::OptimizerSpec& spec) {
   return out;
 }
 
+engine::Objective ToObjective(const v1::TaskSpec& spec) {
+  engine::Objective out;
+  if (spec.type().empty()) return out;  // absent in jobs of before there was one
+  out.type = spec.type();
+  out.labels = {spec.labels().begin(), spec.labels().end()};
+  out.beta = spec.beta();
+  out.mask_share = spec.mask_share();
+  out.scale = spec.scale();
+  return out;
+}
+
 engine::RegularizeOptions ToRegularizeOptions(const v1::RegularizeSpec& spec) {
   engine::RegularizeOptions out;
   if (!spec.type().empty()) out.type = spec.type();  // absent in jobs of before there was one
@@ -169,6 +180,7 @@ engine::PrepareTask ToPrepareTask(const v1::TrainerTask& task, const Place& plac
   }
   out.token_cache = task.token_cache();
   out.train = ToTrainOptions(task.spec().train(), place);
+  out.objective = ToObjective(task.spec().task());
   const engine::Membership membership = ToMembership(task, place);
   out.rank = membership.rank;
   out.world_size = membership.world_size;

@@ -53,7 +53,7 @@ TEST_P(SmallEvaluateParity, EachExampleIsThatOfTransformers) {
     files.base = std::make_shared<ModelFiles>(
         ModelFiles{.path = FixtureFolder("default"), .format = "huggingface"});
   }
-  auto model = CausalLM::Load(files, {.frozen = true});
+  auto model = LanguageModel::Load(files, {.frozen = true});
   ASSERT_TRUE(model.ok()) << model.status().ToString();
   std::vector<TokenizedExample> tokens;
   for (const json& example : examples) tokens.push_back(ToExample(example));

@@ -80,7 +80,7 @@ INSTANTIATE_TEST_SUITE_P(Transformers, MaskedParity,
                          });
 
 TEST(BertParity, AnEncoderIsLoadedOnlyWhereOneIsAskedFor) {
-  const auto model = CausalLM::Load(FilesOf("bert"), {});
+  const auto model = LanguageModel::Load(FilesOf("bert"), {});
   EXPECT_EQ(model.status().code(), StatusCode::kInvalidArgument);
   EXPECT_NE(model.status().message().find("encoder (BertModel)"), std::string::npos);
 }

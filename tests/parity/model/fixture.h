@@ -15,7 +15,7 @@
 #include "common/base/files.h"
 #include "tests/support/packed_batch.h"
 #include "worker/engine/formats/weights.h"
-#include "worker/engine/model/causal_lm.h"
+#include "worker/engine/model/language_model.h"
 
 namespace attune::engine {
 
@@ -82,9 +82,9 @@ inline ModelFiles FilesOf(const std::string& name) {
   return files;
 }
 
-inline std::unique_ptr<CausalLM> LoadFixture(const std::string& name,
-                                             const LoadOptions& options = {}) {
-  Result<std::unique_ptr<CausalLM>> model = CausalLM::Load(FilesOf(name), options);
+inline std::unique_ptr<LanguageModel> LoadFixture(const std::string& name,
+                                                  const LoadOptions& options = {}) {
+  Result<std::unique_ptr<LanguageModel>> model = LanguageModel::Load(FilesOf(name), options);
   EXPECT_TRUE(model.ok()) << model.status().ToString();
   return std::move(model).value();
 }

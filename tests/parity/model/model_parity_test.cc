@@ -10,7 +10,7 @@ namespace {
 
 constexpr double kTolerance = 1e-4;
 
-void ExpectGradients(const CausalLM& model, const Expected& expected) {
+void ExpectGradients(const LanguageModel& model, const Expected& expected) {
   const NamedTensors parameters = model.TrainableParameters();
   EXPECT_EQ(parameters.size(), expected.gradients());
   for (const auto& [name, parameter] : parameters) {
@@ -47,7 +47,7 @@ TEST_P(ModelParity, LossAndGradientsEqual) {
 TEST_P(ModelParity, GreedyGenerationEqual) {
   const nlohmann::json expected = ReadJson(FixtureFolder(GetParam()) / "expected.json");
   const auto model = LoadFixture(GetParam());
-  CausalLM::GenerateOptions options;
+  LanguageModel::GenerateOptions options;
   options.max_tokens = static_cast<int>(expected["greedy"].size());
   std::vector<uint32_t> tokens;
   const Status status = model->Generate(expected["prompt"], options, [&](uint32_t token) {

@@ -21,13 +21,13 @@ class SmolLm2Parity : public testing::Test {
     files.reference = "smollm2";
     files.path = path;
     files.format = "gguf";
-    auto model = CausalLM::Load(files, {});
+    auto model = LanguageModel::Load(files, {});
     ASSERT_TRUE(model.ok()) << model.status().ToString();
     model_ = std::move(model).value();
   }
 
   nlohmann::json expected_;
-  std::unique_ptr<CausalLM> model_;
+  std::unique_ptr<LanguageModel> model_;
 };
 
 TEST_F(SmolLm2Parity, LogitsEqual) {
@@ -47,7 +47,7 @@ TEST_F(SmolLm2Parity, LogitsEqual) {
 
 TEST_F(SmolLm2Parity, GreedyGenerationEqual) {
   for (const nlohmann::json& prompt : expected_["prompts"]) {
-    CausalLM::GenerateOptions options;
+    LanguageModel::GenerateOptions options;
     options.max_tokens = static_cast<int>(prompt["greedy"].size());
     std::vector<uint32_t> tokens;
     const Status status = model_->Generate(prompt["tokens"], options, [&](uint32_t token) {

@@ -8,7 +8,7 @@
 #include "common/base/files.h"
 #include "tests/fixtures/tiny_llama.h"
 #include "tests/support/temporary_folder.h"
-#include "worker/engine/model/causal_lm.h"
+#include "worker/engine/model/language_model.h"
 
 namespace attune::engine {
 namespace {
@@ -27,8 +27,8 @@ class LlamaTest : public ::testing::Test {
     return files;
   }
 
-  std::unique_ptr<CausalLM> Load(const LoadOptions& options = {}) const {
-    Result<std::unique_ptr<CausalLM>> model = CausalLM::Load(Files(), options);
+  std::unique_ptr<LanguageModel> Load(const LoadOptions& options = {}) const {
+    Result<std::unique_ptr<LanguageModel>> model = LanguageModel::Load(Files(), options);
     EXPECT_TRUE(model.ok()) << model.status().ToString();
     return std::move(model).value();
   }
@@ -57,7 +57,7 @@ PackedBatch SmallBatch() {
 
 TEST_F(LlamaTest, LoadNamesTheTensorThatIsMissing) {
   ReplaceInConfig("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3");
-  const auto model = CausalLM::Load(Files(), {});
+  const auto model = LanguageModel::Load(Files(), {});
   ASSERT_FALSE(model.ok());
   EXPECT_THAT(model.status().message(), HasSubstr("model.layers.2."));
   EXPECT_THAT(model.status().message(), HasSubstr("is missing"));
@@ -65,14 +65,14 @@ TEST_F(LlamaTest, LoadNamesTheTensorThatIsMissing) {
 
 TEST_F(LlamaTest, LoadNamesTheTensorThatIsUnknown) {
   ReplaceInConfig("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 1");
-  const auto model = CausalLM::Load(Files(), {});
+  const auto model = LanguageModel::Load(Files(), {});
   ASSERT_FALSE(model.ok());
   EXPECT_THAT(model.status().message(), HasSubstr("model.layers.1."));
 }
 
 TEST_F(LlamaTest, LoadNamesTheTensorOfAnotherShape) {
   ReplaceInConfig("\"intermediate_size\": 64", "\"intermediate_size\": 48");
-  const auto model = CausalLM::Load(Files(), {});
+  const auto model = LanguageModel::Load(Files(), {});
   ASSERT_FALSE(model.ok());
   EXPECT_THAT(model.status().message(), HasSubstr("mlp."));
   EXPECT_THAT(model.status().message(), HasSubstr("[32, 64]"));
@@ -82,7 +82,7 @@ TEST_F(LlamaTest, LoadNamesTheTensorOfAnotherShape) {
 TEST_F(LlamaTest, LoadRefusesAnUnknownPrecision) {
   LoadOptions options;
   options.precision = "float16";
-  const auto model = CausalLM::Load(Files(), options);
+  const auto model = LanguageModel::Load(Files(), options);
   ASSERT_FALSE(model.ok());
   EXPECT_EQ(model.status().field(), "train.precision");
 }
@@ -119,7 +119,7 @@ TEST_F(LlamaTest, OnlyWhatTrainsHasGradients) {
 }
 
 // Fills B with small numbers, so that A has gradients and the adapter has an effect.
-void FillAdapter(const CausalLM& model) {
+void FillAdapter(const LanguageModel& model) {
   int64_t seed = 1;
   for (const auto& [name, parameter] : model.TrainableParameters()) {
     if (name.find("lora_B") == std::string::npos) continue;
@@ -268,7 +268,7 @@ TEST_F(LlamaTest, TokensOutsideTheVocabularyAreRefused) {
   PackedBatch batch = SmallBatch();
   batch.targets[0] = model->vocabulary_size();
   EXPECT_ANY_THROW(model->LossSum(batch));
-  CausalLM::GenerateOptions options;
+  LanguageModel::GenerateOptions options;
   EXPECT_EQ(model->Generate({100000}, options, [](uint32_t) { return true; }).code(),
             StatusCode::kInvalidArgument);
   EXPECT_EQ(model->Generate({}, options, [](uint32_t) { return true; }).code(),
@@ -287,7 +287,8 @@ TEST_F(LlamaTest, NoTargetsIsALossOfZero) {
   }
 }
 
-std::vector<uint32_t> GenerateTokens(CausalLM& model, const CausalLM::GenerateOptions& options,
+std::vector<uint32_t> GenerateTokens(LanguageModel& model,
+                                     const LanguageModel::GenerateOptions& options,
                                      size_t most = 1000) {
   std::vector<uint32_t> tokens;
   const Status status = model.Generate({5, 9, 200}, options, [&](uint32_t token) {
@@ -300,7 +301,7 @@ std::vector<uint32_t> GenerateTokens(CausalLM& model, const CausalLM::GenerateOp
 
 TEST_F(LlamaTest, SamplingFollowsItsSeed) {
   const auto model = Load();
-  CausalLM::GenerateOptions options;
+  LanguageModel::GenerateOptions options;
   options.max_tokens = 24;
   options.temperature = 1.5;
   options.top_p = 0.95;
@@ -313,7 +314,7 @@ TEST_F(LlamaTest, SamplingFollowsItsSeed) {
 
 TEST_F(LlamaTest, TinyTopPIsGreedy) {
   const auto model = Load();
-  CausalLM::GenerateOptions options;
+  LanguageModel::GenerateOptions options;
   options.max_tokens = 12;
   const std::vector<uint32_t> greedy = GenerateTokens(*model, options);
   options.temperature = 1;
@@ -323,7 +324,7 @@ TEST_F(LlamaTest, TinyTopPIsGreedy) {
 
 TEST_F(LlamaTest, OneOfTopKIsGreedy) {
   const auto model = Load();
-  CausalLM::GenerateOptions options;
+  LanguageModel::GenerateOptions options;
   options.max_tokens = 12;
   const std::vector<uint32_t> greedy = GenerateTokens(*model, options);
   options.temperature = 5;
@@ -333,7 +334,7 @@ TEST_F(LlamaTest, OneOfTopKIsGreedy) {
 
 TEST_F(LlamaTest, TopKDrawsFromAsMany) {
   const auto model = Load();
-  CausalLM::GenerateOptions options;
+  LanguageModel::GenerateOptions options;
   options.max_tokens = 1;
   options.temperature = 100;
   options.top_k = 3;
@@ -352,7 +353,7 @@ TEST_F(LlamaTest, TopKDrawsFromAsMany) {
 
 TEST_F(LlamaTest, GenerationStopsAtAnEndOrWhenTold) {
   const auto model = Load();
-  CausalLM::GenerateOptions options;
+  LanguageModel::GenerateOptions options;
   options.max_tokens = 12;
   options.temperature = 1;
   const std::vector<uint32_t> free = GenerateTokens(*model, options);

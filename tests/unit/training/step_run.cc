@@ -19,9 +19,9 @@ Result<TrainingSetup> MakeSetup(const StepInput& input) {
     ATTUNE_ASSIGN_OR_RETURN(setup.plan, MakePlan(task, setup.data));
   }
   ATTUNE_ASSIGN_OR_RETURN(setup.model,
-                          CausalLM::Load(input.model, {.precision = task.data.train.precision,
-                                                       .frozen = TrainsAdapter(task.method),
-                                                       .nf4 = task.method.type == "qlora"}));
+                          LanguageModel::Load(input.model, {.precision = task.data.train.precision,
+                                                            .frozen = TrainsAdapter(task.method),
+                                                            .nf4 = task.method.type == "qlora"}));
   if (TrainsAdapter(task.method) && !setup.model->has_adapter()) {
     ATTUNE_RETURN_IF_ERROR(setup.model->AddLora(task.method, task.data.train.seed));
   }

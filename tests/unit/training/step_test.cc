@@ -87,7 +87,7 @@ TEST(StepRunner, ALossThatIsNoNumberStopsWithTheStep) {
   TrainingSetup setup;
   setup.data.train = testing::RandomExamples(4, 1, 97);
   setup.plan = *MakePlan(task, setup.data);
-  setup.model = std::move(*CausalLM::Load(Tiny(folder), {}));
+  setup.model = std::move(*LanguageModel::Load(Tiny(folder), {}));
   setup.trainable = setup.model->TrainableParameters();
   setup.optimizer = std::make_unique<AdamW>(setup.trainable, task.optimizer);
   {

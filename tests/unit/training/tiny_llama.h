@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "worker/engine/data/token_shard.h"
-#include "worker/engine/model/causal_lm.h"
+#include "worker/engine/model/language_model.h"
 
 namespace attune::engine::testing {
 

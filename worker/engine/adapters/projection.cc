@@ -140,7 +140,7 @@ at::Tensor Projection::Forward(const at::Tensor& x, const at::Tensor& residual, 
     out = at::empty({x.size(0), out_}, x.options());
   }
   MatMul(out, x, Dense(dtype).t(), residual.defined() || bias_.defined());
-  if (!adapted_.empty()) {
+  if (!adapted_.empty() && lora_enabled_) {
     at::Tensor scaled = LoraForward(x, call, out);
     if (keep != nullptr) *keep = std::move(scaled);
   }
@@ -177,6 +177,7 @@ at::Tensor Projection::LoraForward(const at::Tensor& x, const Call& call,
 at::Tensor Projection::Backward(const at::Tensor& dy, const at::Tensor& x, const Call& call,
                                 const at::Tensor& kept, bool want_dx,
                                 std::vector<at::Tensor>& gradients) const {
+  TORCH_CHECK(lora_enabled_, "an adapter that is switched off has no gradient");
   at::Tensor dx, weight_gradient, bias_gradient;
   if (train_base_) {
     weight_gradient = transposed_ ? MatMulToFloat(x.t(), dy) : MatMulToFloat(dy.t(), x);

@@ -54,6 +54,8 @@ class Projection {
   // Adds A and B, uninitialised, to those of config.modules that are here.
   void AddLora(const LoraConfig& config);
   void SetDropout(double dropout) { dropout_ = dropout; }
+  // Whether forward and backward see A and B.
+  void EnableLora(bool enabled) { lora_enabled_ = enabled; }
   // Frozen weights are kept in this type from now on.
   void StoreFrozenAs(at::ScalarType dtype);
 
@@ -98,7 +100,7 @@ class Projection {
   std::vector<size_t> adapted_;  // indices of parts with an adapter
   int64_t rank_ = 0;
   double scale_ = 0, dropout_ = 0;
-  bool train_base_ = false, transposed_ = false;
+  bool train_base_ = false, transposed_ = false, lora_enabled_ = true;
 };
 
 }  // namespace attune::engine

@@ -8,7 +8,7 @@
 #include "common/base/status.h"
 #include "worker/engine/data/plan.h"
 #include "worker/engine/data/token_shard.h"
-#include "worker/engine/model/causal_lm.h"
+#include "worker/engine/model/language_model.h"
 
 namespace attune::engine {
 

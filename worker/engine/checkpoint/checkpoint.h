@@ -18,7 +18,7 @@
 
 #include "common/base/status.h"
 #include "worker/engine/checkpoint/fence.h"
-#include "worker/engine/model/causal_lm.h"
+#include "worker/engine/model/language_model.h"
 
 namespace attune::engine {
 

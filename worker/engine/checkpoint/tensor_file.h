@@ -5,7 +5,7 @@
 #include <filesystem>
 
 #include "common/base/status.h"
-#include "worker/engine/model/causal_lm.h"
+#include "worker/engine/model/language_model.h"
 
 namespace attune::engine {
 

@@ -65,7 +65,7 @@ std::vector<std::vector<uint32_t>> EvaluationGroups(const TokenShard& shard, int
   return groups;
 }
 
-Result<EvaluatedLoss> EvaluateLoss(CausalLM& model, const TokenShard& shard,
+Result<EvaluatedLoss> EvaluateLoss(LanguageModel& model, const TokenShard& shard,
                                    const std::vector<std::vector<uint32_t>>& groups, Group& ranks,
                                    const at::Device& device,
                                    const std::function<void(double, double)>& on_progress,

@@ -7,7 +7,7 @@
 
 #include "common/base/status.h"
 #include "worker/engine/data/token_shard.h"
-#include "worker/engine/model/causal_lm.h"
+#include "worker/engine/model/language_model.h"
 #include "worker/engine/parallel/group.h"
 
 namespace attune::engine {
@@ -29,7 +29,7 @@ struct EvaluatedLoss {
 // Collective; each rank computes a share of near equal tokens. on_progress hears (groups done,
 // groups in all) of the longest share; should_stop is asked after every group, and what any rank
 // was asked ends it on all.
-Result<EvaluatedLoss> EvaluateLoss(CausalLM& model, const TokenShard& shard,
+Result<EvaluatedLoss> EvaluateLoss(LanguageModel& model, const TokenShard& shard,
                                    const std::vector<std::vector<uint32_t>>& groups, Group& ranks,
                                    const at::Device& device,
                                    const std::function<void(double, double)>& on_progress,

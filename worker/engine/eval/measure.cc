@@ -32,7 +32,7 @@ std::vector<float> MeanOfRows(const at::Tensor& rows) {
   return {data, data + mean.numel()};
 }
 
-Status MeasurePass(CausalLM& model, const TokenShard& examples, const Sequence& pass,
+Status MeasurePass(LanguageModel& model, const TokenShard& examples, const Sequence& pass,
                    bool every_row, const at::Device& device, std::vector<MeasuredExample>* out) {
   const std::span<const Sequence> sequences(&pass, 1);
   ATTUNE_ASSIGN_OR_RETURN(const PackedBatch batch,
@@ -68,7 +68,7 @@ Status MeasurePass(CausalLM& model, const TokenShard& examples, const Sequence& 
 
 }  // namespace
 
-Result<std::vector<MeasuredExample>> MeasureExamples(CausalLM& model,
+Result<std::vector<MeasuredExample>> MeasureExamples(LanguageModel& model,
                                                      std::vector<TokenizedExample> examples,
                                                      bool every_row, const at::Device& device,
                                                      const std::function<Status()>& proceed) {

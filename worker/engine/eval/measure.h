@@ -7,7 +7,7 @@
 
 #include "common/base/status.h"
 #include "worker/engine/data/example_tokens.h"
-#include "worker/engine/model/causal_lm.h"
+#include "worker/engine/model/language_model.h"
 
 namespace attune::engine {
 
@@ -25,7 +25,7 @@ inline constexpr int64_t kTokensAPass = 4096;
 // In the examples' order, several short ones in a pass. every_row: with entropy and embedding. A
 // loss that is not finite is kFailedPrecondition. proceed is asked before each pass; its error ends
 // the work.
-Result<std::vector<MeasuredExample>> MeasureExamples(CausalLM& model,
+Result<std::vector<MeasuredExample>> MeasureExamples(LanguageModel& model,
                                                      std::vector<TokenizedExample> examples,
                                                      bool every_row, const at::Device& device,
                                                      const std::function<Status()>& proceed);

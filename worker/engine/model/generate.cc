@@ -19,7 +19,7 @@ uint32_t Greedy(const float* logits, int64_t count) {
 // Of the top_k most likely tokens the smallest set of most likely ones whose probability among them
 // reaches top_p (transformers' TopKLogitsWarper, then TopPLogitsWarper), then one of it by its
 // probability. uniform in [0, 1).
-uint32_t Sample(const float* logits, int64_t count, const CausalLM::GenerateOptions& options,
+uint32_t Sample(const float* logits, int64_t count, const LanguageModel::GenerateOptions& options,
                 double uniform) {
   std::vector<uint32_t> order(static_cast<size_t>(count));
   std::iota(order.begin(), order.end(), 0u);
@@ -47,8 +47,8 @@ uint32_t Sample(const float* logits, int64_t count, const CausalLM::GenerateOpti
   return order[kept - 1];
 }
 
-Status CheckRequest(const std::vector<uint32_t>& prompt, const CausalLM::GenerateOptions& options,
-                    int64_t vocabulary) {
+Status CheckRequest(const std::vector<uint32_t>& prompt,
+                    const LanguageModel::GenerateOptions& options, int64_t vocabulary) {
   if (prompt.empty()) return InvalidArgument("the prompt has no token");
   for (uint32_t token : prompt) {
     if (token >= vocabulary) {

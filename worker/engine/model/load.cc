@@ -63,12 +63,13 @@ Result<std::unique_ptr<Transformer>> LoadBase(const ModelFiles& files, const Loa
   return model;
 }
 
-Result<std::unique_ptr<CausalLM>> LoadAny(const ModelFiles& files, const LoadOptions& options) {
+Result<std::unique_ptr<LanguageModel>> LoadAny(const ModelFiles& files,
+                                               const LoadOptions& options) {
   ATTUNE_RETURN_IF_ERROR(CheckOptions(options));
   KeepFreedMemory();
   if (files.format != "peft-adapter") {
     ATTUNE_ASSIGN_OR_RETURN(std::unique_ptr<Transformer> model, LoadBase(files, options));
-    return std::unique_ptr<CausalLM>(std::move(model));
+    return std::unique_ptr<LanguageModel>(std::move(model));
   }
   if (files.base == nullptr || files.base->format == "peft-adapter") {
     return InvalidArgument("the adapter " + files.reference +
@@ -81,13 +82,13 @@ Result<std::unique_ptr<CausalLM>> LoadAny(const ModelFiles& files, const LoadOpt
   ATTUNE_ASSIGN_OR_RETURN(const std::string json, ReadFile(config_path));
   ATTUNE_ASSIGN_OR_RETURN(const std::unique_ptr<WeightSource> source, OpenWeights(files.path));
   ATTUNE_RETURN_IF_ERROR(model->LoadAdapter(*source, json, config_path.string()));
-  return std::unique_ptr<CausalLM>(std::move(model));
+  return std::unique_ptr<LanguageModel>(std::move(model));
 }
 
 }  // namespace
 
-Result<std::unique_ptr<CausalLM>> CausalLM::Load(const ModelFiles& files,
-                                                 const LoadOptions& options) {
+Result<std::unique_ptr<LanguageModel>> LanguageModel::Load(const ModelFiles& files,
+                                                           const LoadOptions& options) {
   try {
     return LoadAny(files, options);
   } catch (const std::bad_alloc&) {

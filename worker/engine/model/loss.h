@@ -8,7 +8,7 @@
 #include <memory>
 #include <optional>
 
-#include "worker/engine/model/causal_lm.h"
+#include "worker/engine/model/language_model.h"
 #include "worker/engine/parts/norm.h"
 
 namespace attune::engine {

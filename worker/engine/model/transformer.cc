@@ -135,6 +135,12 @@ Status Transformer::AddLora(const Method& method, uint64_t seed) {
   return {};
 }
 
+void Transformer::EnableAdapter(bool enabled) {
+  for (Block& layer : layers_) {
+    for (Projection* projection : layer.projections()) projection->EnableLora(enabled);
+  }
+}
+
 void Transformer::SetTraining(bool training, uint64_t dropout_seed) {
   training_ = training;
   dropout_seed_ = dropout_seed;

@@ -1,6 +1,6 @@
 #pragma once
 
-// A model as its configuration describes it, behind the CausalLM interface.
+// A model as its configuration describes it, behind the LanguageModel interface.
 
 #include <ATen/core/Tensor.h>
 
@@ -14,13 +14,13 @@
 #include "common/model/model_config.h"
 #include "worker/engine/formats/weights.h"
 #include "worker/engine/model/block.h"
-#include "worker/engine/model/causal_lm.h"
+#include "worker/engine/model/language_model.h"
 #include "worker/engine/model/loss.h"
 #include "worker/engine/model/rope_table.h"
 
 namespace attune::engine {
 
-class Transformer final : public CausalLM {
+class Transformer final : public LanguageModel {
  public:
   // Weights are uninitialised until LoadWeights; all of them train until AddLora, unless the
   // options say that they are frozen.
@@ -33,6 +33,7 @@ class Transformer final : public CausalLM {
                      const std::string& where);
 
   Status AddLora(const Method& method, uint64_t seed) override;
+  void EnableAdapter(bool enabled) override;
   void SetTraining(bool training, uint64_t dropout_seed) override;
   at::Tensor LossSum(const PackedBatch& batch) override;
   at::Tensor Logits(const PackedBatch& batch, const at::Tensor& rows) override;

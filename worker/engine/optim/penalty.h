@@ -8,7 +8,7 @@
 
 #include <vector>
 
-#include "worker/engine/model/causal_lm.h"
+#include "worker/engine/model/language_model.h"
 
 namespace attune::engine {
 

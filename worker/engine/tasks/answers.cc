@@ -32,7 +32,7 @@ Result<std::string> Answers::Generate(const PromptText& prompt, int max_tokens) 
     ++without_room_;
     return std::string();
   }
-  const CausalLM::GenerateOptions options{
+  const LanguageModel::GenerateOptions options{
       .max_tokens = static_cast<int>(std::min<int64_t>(max_tokens, room)),
       .end_ids = assets_->end_ids};
   std::vector<uint32_t> answer;

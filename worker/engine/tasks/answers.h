@@ -7,7 +7,7 @@
 
 #include "common/base/status.h"
 #include "worker/engine/data/row_parts.h"
-#include "worker/engine/model/causal_lm.h"
+#include "worker/engine/model/language_model.h"
 #include "worker/text/text.h"
 
 namespace attune::engine {
@@ -19,7 +19,7 @@ Result<PromptText> UserPrompt(const text::TextAssets& assets, const std::string&
 class Answers {
  public:
   // All outlive it.
-  Answers(CausalLM* model, const text::TextAssets* assets, Observer* observer)
+  Answers(LanguageModel* model, const text::TextAssets* assets, Observer* observer)
       : model_(model), assets_(assets), observer_(observer) {}
 
   // Without special tokens. Empty when the prompt leaves the model no room for a token.
@@ -34,7 +34,7 @@ class Answers {
   double first_token_seconds() const;
 
  private:
-  CausalLM* const model_;
+  LanguageModel* const model_;
   const text::TextAssets* const assets_;
   Observer* const observer_;
   double tokens_ = 0, seconds_ = 0;

@@ -103,7 +103,7 @@ std::string Line(const SampledRow& row, const MeasuredExample& measured) {
   return line.dump();
 }
 
-Status EmbedRows(const EmbedTask& task, CausalLM& model, const text::TextAssets& assets,
+Status EmbedRows(const EmbedTask& task, LanguageModel& model, const text::TextAssets& assets,
                  const at::Device& device, const std::vector<SampledRow>& rows,
                  Observer& observer) {
   const auto proceed = [&]() -> Status {
@@ -171,8 +171,8 @@ Status Embed(const EmbedTask& task, Observer& observer) {
     ATTUNE_ASSIGN_OR_RETURN(const std::string precision,
                             ServedPrecision(task.model, device.is_cuda()));
     ATTUNE_ASSIGN_OR_RETURN(
-        const std::unique_ptr<CausalLM> model,
-        CausalLM::Load(
+        const std::unique_ptr<LanguageModel> model,
+        LanguageModel::Load(
             task.model,
             {.precision = precision, .device = device.str(), .frozen = true, .encoders = true}));
     model->SetTraining(false, 0);

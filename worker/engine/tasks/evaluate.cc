@@ -125,8 +125,8 @@ class Evaluation {
     ATTUNE_ASSIGN_OR_RETURN(tokenize_.assets, LoadModelText(files));
     ATTUNE_ASSIGN_OR_RETURN(precision_, ServedPrecision(files, device_.is_cuda()));
     ATTUNE_ASSIGN_OR_RETURN(
-        model_,
-        CausalLM::Load(files, {.precision = precision_, .device = device_.str(), .frozen = true}));
+        model_, LanguageModel::Load(
+                    files, {.precision = precision_, .device = device_.str(), .frozen = true}));
     model_->SetTraining(false, 0);
     tokenize_.vocabulary_size = model_->vocabulary_size();
     tokenize_.sequence_length =
@@ -162,7 +162,7 @@ class Evaluation {
   at::Device device_ = at::kCPU;
   std::string precision_;  // of the computation
   TokenizeOptions tokenize_;
-  std::unique_ptr<CausalLM> model_;
+  std::unique_ptr<LanguageModel> model_;
   size_t done_ = 0, total_ = 0;
 };
 

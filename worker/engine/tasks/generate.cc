@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "worker/engine/data/prepare.h"
-#include "worker/engine/model/causal_lm.h"
+#include "worker/engine/model/language_model.h"
 #include "worker/engine/parallel/group.h"
 #include "worker/engine/tasks/failure.h"
 #include "worker/engine/tasks/origin.h"
@@ -74,7 +74,7 @@ Status CheckTask(const GenerateTask& task) {
   return Status();
 }
 
-Result<json> Answer(CausalLM& model, const text::TextAssets& text, const GenerateTask& task,
+Result<json> Answer(LanguageModel& model, const text::TextAssets& text, const GenerateTask& task,
                     const Prompt& prompt, Observer& observer) {
   ATTUNE_ASSIGN_OR_RETURN(const std::vector<uint32_t> ids, EncodePrompt(text, task, prompt));
   const int64_t room = model.max_positions() - static_cast<int64_t>(ids.size());
@@ -82,7 +82,7 @@ Result<json> Answer(CausalLM& model, const text::TextAssets& text, const Generat
     return InvalidArgument("the prompt has " + std::to_string(ids.size()) +
                            " tokens, the model takes " + std::to_string(model.max_positions()));
   }
-  CausalLM::GenerateOptions options{
+  LanguageModel::GenerateOptions options{
       .max_tokens = static_cast<int>(std::min<int64_t>(task.max_tokens, room)),
       .temperature = task.temperature,
       .top_k = task.top_k,
@@ -123,9 +123,9 @@ Status Generate(const GenerateTask& task, Observer& observer) {
       ATTUNE_ASSIGN_OR_RETURN(precision, ServedPrecision(task.model, device.is_cuda()));
     }
     ATTUNE_ASSIGN_OR_RETURN(
-        const std::unique_ptr<CausalLM> model,
-        CausalLM::Load(task.model,
-                       {.precision = precision, .device = device.str(), .frozen = true}));
+        const std::unique_ptr<LanguageModel> model,
+        LanguageModel::Load(task.model,
+                            {.precision = precision, .device = device.str(), .frozen = true}));
     model->SetTraining(false, 0);
     const double total = static_cast<double>(task.prompts.size());
     for (size_t i = 0; i < task.prompts.size(); ++i) {

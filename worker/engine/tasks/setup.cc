@@ -84,7 +84,7 @@ Status LoadModel(const TrainTask& task, TrainingSetup& setup) {
                             .activation_checkpointing = train.activation_checkpointing,
                             .frozen = TrainsAdapter(task.method),
                             .nf4 = task.method.type == "qlora"};
-  ATTUNE_ASSIGN_OR_RETURN(setup.model, CausalLM::Load(task.data.base, options));
+  ATTUNE_ASSIGN_OR_RETURN(setup.model, LanguageModel::Load(task.data.base, options));
   if (train.sequence_length > setup.model->max_positions()) {
     return InvalidArgument("train.sequence_length of " + std::to_string(train.sequence_length) +
                            " is above the " + std::to_string(setup.model->max_positions()) +

@@ -10,7 +10,7 @@
 #include "worker/engine/checkpoint/checkpoint.h"
 #include "worker/engine/data/plan.h"
 #include "worker/engine/data/prepare.h"
-#include "worker/engine/model/causal_lm.h"
+#include "worker/engine/model/language_model.h"
 #include "worker/engine/optim/adamw.h"
 #include "worker/engine/optim/penalty.h"
 #include "worker/engine/parallel/group.h"
@@ -21,7 +21,7 @@ struct TrainingSetup {
   at::Device device = at::kCPU;
   PreparedData data;
   std::shared_ptr<const StepPlan> plan;
-  std::unique_ptr<CausalLM> model;
+  std::unique_ptr<LanguageModel> model;
   NamedTensors trainable;
   std::unique_ptr<AdamW> optimizer;
   std::unique_ptr<Penalty> penalty;  // null without regularize; its w0 is never a checkpoint's

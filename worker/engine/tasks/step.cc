@@ -53,7 +53,7 @@ StepRunner::StepRunner(const TrainTask& task, TrainingSetup& setup, Group& group
 
 Result<double> StepRunner::Accumulate(int step, const PlannedStep& planned, StepReport& report) {
   const TokenShard& shard = *setup_.data.train;
-  CausalLM& model = *setup_.model;
+  LanguageModel& model = *setup_.model;
   Stopwatch watch;
   const std::vector<Sequence> part =
       RankPart(planned, shard.lengths(), group_.rank(), group_.world_size());

@@ -21,7 +21,7 @@ namespace attune::engine {
 
 // What all suites share.
 struct EvaluationModel {
-  CausalLM* model;
+  LanguageModel* model;
   const TokenizeOptions* tokenize;
   Answers* answers;
   at::Device device;

@@ -252,7 +252,7 @@ Status Trainer::WriteOutput() {
   if (group_.rank() == 0) {
     status = WriteFolder(Output(), [this](const fs::path& folder) -> Status {
       const ModelFiles& base = task_.data.base;
-      const CausalLM& model = *setup_.model;
+      const LanguageModel& model = *setup_.model;
       const std::vector<OutputTensor> tensors = OutputOf(setup_.trainable);
       ATTUNE_ASSIGN_OR_RETURN(const text::TextAssets text, LoadModelText(base));
       if (model.has_adapter()) {

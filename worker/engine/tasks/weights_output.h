@@ -12,7 +12,7 @@
 
 #include "common/base/status.h"
 #include "worker/engine/formats/weights.h"
-#include "worker/engine/model/causal_lm.h"
+#include "worker/engine/model/language_model.h"
 
 namespace attune::engine {
 

@@ -23,6 +23,9 @@ struct PackedBatch {
   at::Tensor positions;  // int64 [T], from 0 in each example
   std::vector<int64_t>
       offsets;  // [E + 1]: example e is rows offsets[e] .. offsets[e + 1]; attention stays in it
+  // [E], of an encoder-decoder: how many of each example's tokens are its source. The others are
+  // its answer, every one of which is a target; target_rows is not used then.
+  std::vector<int64_t> sources;
   std::vector<uint32_t> examples;  // [E]: their numbers in the dataset, which dropout follows
   at::Tensor target_rows;          // int64 [N]: rows of which a token is to be predicted
   at::Tensor targets;  // int64 [N]: those tokens: the next ones, or of masked rows their own
@@ -48,20 +51,22 @@ struct LoadOptions {
   bool encoders = false;  // also models that predict no next token (CheckPredictsNext)
 };
 
-class CausalLM {
+class LanguageModel {
  public:
   // Config, weights, and the adapter of a peft-adapter (on its base). Every tensor of the
   // architecture must be there with its shape, and no unknown one; the error names it.
-  static Result<std::unique_ptr<CausalLM>> Load(const ModelFiles& files,
-                                                const LoadOptions& options);
-  CausalLM() = default;
-  CausalLM(const CausalLM&) = delete;  // graphs point into it
-  CausalLM& operator=(const CausalLM&) = delete;
-  virtual ~CausalLM() = default;
+  static Result<std::unique_ptr<LanguageModel>> Load(const ModelFiles& files,
+                                                     const LoadOptions& options);
+  LanguageModel() = default;
+  LanguageModel(const LanguageModel&) = delete;  // graphs point into it
+  LanguageModel& operator=(const LanguageModel&) = delete;
+  virtual ~LanguageModel() = default;
 
   // Freezes the base and adds LoRA: A by Kaiming uniform from seed (as peft), B zero. Wrong target
   // modules are an error with the nearest names.
   virtual Status AddLora(const Method& method, uint64_t seed) = 0;
+  // Without its adapter a model is its base. It is there after AddLora or Load.
+  virtual void EnableAdapter(bool enabled) = 0;
   // Only training has dropout. What is dropped follows from dropout_seed, the example's number, the
   // position in it, the feature and the module: not from what else is in a batch.
   virtual void SetTraining(bool training, uint64_t dropout_seed) = 0;
