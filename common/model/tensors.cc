@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "common/gguf/types.h"
+#include "common/model/tensor_shapes.h"
 #include "common/safetensors/header.h"
 
 namespace attune {
@@ -210,6 +211,10 @@ std::vector<std::string> TensorNames(const ModelConfig& config) {
   std::vector<std::string> names;
   for (const auto& [name, shape] : ShapesOf(config)) names.push_back(name);
   return names;
+}
+
+std::map<std::string, std::vector<int64_t>> TensorShapes(const ModelConfig& config) {
+  return ShapesOf(config);
 }
 
 int64_t CountParameters(const ModelConfig& config) {

@@ -175,7 +175,7 @@ void CheckTogether(const v1::JobSpec& spec, const Wrong& wrong) {
           "optimizer.warmup_steps (" + text(spec.optimizer().warmup_steps()) +
               ") is more than train.max_steps (" + text(train.max_steps()) + ")");
   }
-  if (spec.optimizer().betas_size() != 2) {
+  if (FindField("optimizer.betas")->applies(spec) && spec.optimizer().betas_size() != 2) {
     wrong("optimizer.betas", "optimizer.betas must be two numbers, such as [0.9, 0.999]");
   }
 }

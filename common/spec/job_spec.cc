@@ -246,9 +246,12 @@ class Parser {
     }
   }
 
-  Node Default(const Field& field) const {
-    if (field.derive != nullptr) return yaml::ScalarNode(field.derive(spec_));
-    auto value = yaml::Parse(std::string(field.fallback), "default");
+  Node Default(const Field& field) {
+    const bool list = Resolve(&spec_, field.path).field->is_repeated();
+    if (field.derive != nullptr && !list) return yaml::ScalarNode(field.derive(spec_));
+    const std::string text =
+        field.derive != nullptr ? field.derive(spec_) : std::string(field.fallback);
+    auto value = yaml::Parse(text, "default");
     ATTUNE_CHECK(value.ok());
     return value->root();
   }

@@ -18,8 +18,26 @@ std::string DefaultName(const JobSpec& spec) {
   return spec.base().substr(0, spec.base().find('@')) + "-" + spec.method().type();
 }
 
+bool IsOptimizer(const JobSpec& spec, std::string_view name) {
+  return spec.optimizer().name() == name;
+}
+
+bool IsAdamW(const JobSpec& spec) {
+  return IsOptimizer(spec, "adamw") || IsOptimizer(spec, "adamw-8bit");
+}
+
+bool HasBetas(const JobSpec& spec) {
+  return IsAdamW(spec) || IsOptimizer(spec, "lion");
+}
+
 std::string DefaultLearningRate(const JobSpec& spec) {
+  if (IsOptimizer(spec, "lion")) return IsLora(spec) ? "5e-5" : "5e-6";
+  if (IsOptimizer(spec, "sgd")) return IsLora(spec) ? "1e-2" : "3e-3";
   return IsLora(spec) ? "2e-4" : "2e-5";
+}
+
+std::string DefaultBetas(const JobSpec& spec) {
+  return IsOptimizer(spec, "lion") ? "[0.9, 0.99]" : "[0.9, 0.999]";
 }
 
 bool IsEwc(const JobSpec& spec) {
@@ -42,7 +60,7 @@ constexpr std::string_view kTask = "task.type", kMethod = "method.type",
                            kLora = "with method.type lora or qlora",
                            kRegularize = "regularize.type",
                            kPenalty = "with regularize.type l2-sp or ewc",
-                           kEwc = "with regularize.type ewc";
+                           kEwc = "with regularize.type ewc", kOptimizer = "optimizer.name";
 
 const std::vector<Field>& Table() {
   static const auto* table = new std::vector<Field>{
@@ -247,30 +265,52 @@ const std::vector<Field>& Table() {
       {.path = "optimizer.name",
        .type = "string",
        .fallback = "adamw",
-       .values = {"adamw"},
-       .doc = "The optimizer."},
+       .values = {"adamw", "adamw-8bit", "adafactor", "sgd", "lion"},
+       .doc = "The optimizer. adamw is the safe choice; adamw-8bit has its moments in a quarter of "
+              "the memory; adafactor keeps a row and a column of each matrix; lion has one moment "
+              "and moves every weight by the learning rate; sgd has one moment, or none without "
+              "momentum, and wants a learning rate of its own for each model (docs/training.md)."},
       {.path = "optimizer.learning_rate",
        .type = "number",
        .derive = DefaultLearningRate,
-       .default_doc = "2e-4 with lora and qlora, 2e-5 with full",
+       .default_doc = "2e-4 with lora and qlora, 2e-5 with full; a quarter of it with lion; "
+                      "1e-2 and 3e-3 with sgd",
        .range = {1e-12, 10},
        .doc = "The highest learning rate, reached after warm-up."},
       {.path = "optimizer.weight_decay",
        .type = "number",
        .fallback = "0",
        .range = {0, 10},
-       .doc = "Decoupled weight decay, of weights only: norms and biases are left out, as by "
-              "transformers' Trainer."},
+       .doc = "Weight decay, of weights only: norms and biases are left out, as by "
+              "transformers' Trainer. It is decoupled from the gradient, but with sgd a part of "
+              "it, as in torch."},
       {.path = "optimizer.betas",
        .type = "list of two numbers",
-       .fallback = "[0.9, 0.999]",
+       .derive = DefaultBetas,
+       .default_doc = "[0.9, 0.999]; [0.9, 0.99] with lion",
        .range = {0, 0.9999999},
-       .doc = "Decay of AdamW's first and second moment."},
+       .applies = HasBetas,
+       .applies_key = kOptimizer,
+       .applies_doc = "with optimizer.name adamw, adamw-8bit or lion",
+       .doc = "AdamW: decay of the first and second moment. Lion: how much of the momentum is in "
+              "a step's direction, and its decay."},
       {.path = "optimizer.epsilon",
        .type = "number",
        .fallback = "1e-8",
        .range = {1e-16, 1},
+       .applies = IsAdamW,
+       .applies_key = kOptimizer,
+       .applies_doc = "with optimizer.name adamw or adamw-8bit",
        .doc = "Added to AdamW's denominator."},
+      {.path = "optimizer.momentum",
+       .type = "number",
+       .fallback = "0.9",
+       .range = {0, 0.9999999},
+       .applies = [](const JobSpec& spec) { return IsOptimizer(spec, "sgd"); },
+       .applies_key = kOptimizer,
+       .applies_doc = "with optimizer.name sgd",
+       .doc = "How much of its last step a weight takes again: a learning rate of r then moves it "
+              "as far as one of r / (1 - momentum) would without; 0: none."},
       {.path = "optimizer.schedule",
        .type = "string",
        .fallback = "cosine",

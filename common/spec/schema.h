@@ -17,8 +17,8 @@ namespace attune::spec {
 struct Field {
   std::string_view path;  // "train.epochs"
   std::string_view type;  // for people: "whole number"
-  // The default: YAML text, or what derives a scalar from the fields above it in the table.
-  // Neither: required.
+  // The default: YAML text, or what derives a scalar, or a list's YAML text, from the fields above
+  // it in the table. Neither: required.
   std::string_view fallback;
   std::string (*derive)(const v1::JobSpec&) = nullptr;
   std::string_view default_doc;     // of a derived default

@@ -183,8 +183,13 @@ def measure_fisher(model, examples):
     return {name: value / count for name, value in fisher.items()}
 
 
-def train(model, batches, penalty=None):
-    """The losses (mean over a batch's targets) and gradient norms of AdamW over the batches; with a penalty, a
+def adamw(groups):
+    return torch.optim.AdamW(groups, lr=TRAINING["learning_rate"], betas=(TRAINING["beta1"], TRAINING["beta2"]),
+                             eps=TRAINING["epsilon"])
+
+
+def train(model, batches, penalty=None, make_optimizer=adamw):
+    """The losses (mean over a batch's targets) and gradient norms of an optimizer over the batches; with a penalty, a
     function without arguments that is part of what is minimised, its values before the updates."""
     parameters = [p for p in model.parameters() if p.requires_grad]
     decayed = set(transformers.Trainer.get_decay_parameter_names(None, model))
@@ -192,11 +197,8 @@ def train(model, batches, penalty=None):
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             groups[name in decayed].append(parameter)
-    optimizer = torch.optim.AdamW(
-        [dict(params=groups[True], weight_decay=TRAINING["weight_decay"]),
-         dict(params=groups[False], weight_decay=0.0)],
-        lr=TRAINING["learning_rate"], betas=(TRAINING["beta1"], TRAINING["beta2"]),
-        eps=TRAINING["epsilon"])
+    optimizer = make_optimizer([dict(params=groups[True], weight_decay=TRAINING["weight_decay"]),
+                                dict(params=groups[False], weight_decay=0.0)])
     losses, norms, penalties = [], [], []
     for batch in batches:
         count = sum(sum(example["targets"]) for example in batch)
@@ -388,6 +390,45 @@ def make_regularized(output):
     write_json(folder / "expected.json", dict(strength=REGULARIZE, **runs))
 
 
+def nearest_codes(numbers, code, scales, codes, block):
+    """What bitsandbytes defines and its CUDA kernels do. Its CPU library looks codes up in a table that is too coarse
+    for the small numbers of a map without signs: of 0 it makes 1.6e-5 of the largest."""
+    blocks = torch.nn.functional.pad(numbers.flatten(), (0, -numbers.numel() % block)).view(-1, block)
+    scales.copy_(blocks.abs().amax(1))
+    scaled = (blocks * scales.clamp_min(1e-38).reciprocal()[:, None]).clamp(-1, 1).flatten()[:numbers.numel()]
+    codes.copy_((scaled[:, None] - code).abs().argmin(1).view(codes.shape))
+
+
+# Name: its options in a job, and what makes it of parameter groups.
+OPTIMIZERS = {
+    "adamw": (dict(learning_rate=3e-3, beta1=0.9, beta2=0.999), lambda groups, lr: torch.optim.AdamW(groups, lr=lr)),
+    "adamw-8bit": (dict(learning_rate=3e-3, beta1=0.9, beta2=0.999),
+                   lambda groups, lr: bitsandbytes.optim.AdamW8bit(groups, lr=lr)),
+    "adafactor": (dict(learning_rate=3e-3),
+                  lambda groups, lr: transformers.Adafactor(groups, lr=lr, scale_parameter=False, relative_step=False,
+                                                            warmup_init=False)),
+    "sgd": (dict(learning_rate=0.1, momentum=0.9), lambda groups, lr: torch.optim.SGD(groups, lr=lr, momentum=0.9)),
+    "lion": (dict(learning_rate=1e-3, beta1=0.9, beta2=0.99),
+             lambda groups, lr: bitsandbytes.optim.Lion32bit(groups, lr=lr)),
+}
+
+
+def make_optimizers(output):
+    """training.json's batches with each optimizer, on a model whose matrices are large enough for states of 8 bits."""
+    bitsandbytes.backends.cpu.ops._quant_blockwise_fp32_direct = nearest_codes
+    batches = [make_examples(100 + step, (18, 9, 31)) for step in range(20)]
+    folder = output / "optimizers"
+    config = transformers.LlamaConfig(**{**BASE, "hidden_size": 64, "intermediate_size": 72, "num_hidden_layers": 1})
+    make_model(config).save_pretrained(folder)
+    (folder / "generation_config.json").unlink(missing_ok=True)
+    runs = {}
+    for name, (options, make) in OPTIMIZERS.items():
+        run = train(make_model(config), batches,
+                    make_optimizer=lambda groups: make(groups, options["learning_rate"]))
+        runs[name] = dict(options=options, **run)
+    write_json(folder / "expected.json", dict(batches=batches, runs=runs))
+
+
 def make_smollm2(output, gguf):
     model = transformers.AutoModelForCausalLM.from_pretrained(
         gguf.parent, gguf_file=gguf.name, dtype=torch.float32).eval()
@@ -464,6 +505,7 @@ def main():
         make_nf4(made)
         make_training(made)
         make_regularized(made)
+        make_optimizers(made)
         make_smollm2(made, arguments.smollm2)
         if arguments.compare:
             found = list(differences(made, arguments.output))

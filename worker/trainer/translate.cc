@@ -46,7 +46,8 @@ engine::OptimizerOptions ToOptimizerOptions(const v1::OptimizerSpec& spec) {
     out.beta1 = spec.betas(0);
     out.beta2 = spec.betas(1);
   }
-  out.epsilon = spec.epsilon();
+  if (spec.epsilon() > 0) out.epsilon = spec.epsilon();  // of those that have one
+  out.momentum = spec.momentum();
   out.schedule = spec.schedule();
   out.warmup_steps = static_cast<int>(spec.warmup_steps());
   out.clip_norm = spec.clip_norm();

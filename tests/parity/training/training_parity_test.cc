@@ -1,5 +1,5 @@
-// 20 AdamW steps against transformers and peft, plain and held by L2-SP and EWC: training.json and
-// regularize/ of tests/parity/make_references.py.
+// 20 steps against transformers and peft: AdamW, plain and held by L2-SP and EWC, and the other
+// optimizers: training.json, regularize/ and optimizers/ of tests/parity/make_references.py.
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -85,13 +85,14 @@ testing::StepInput Input(const json& reference, const std::string& method,
 
 class TrainingParity : public ::testing::TestWithParam<std::tuple<std::string, int>> {};
 
-void ExpectTwentySteps(const testing::StepRun& run, const json& expected) {
+void ExpectTwentySteps(const testing::StepRun& run, const json& expected,
+                       double loss_tolerance = 1e-4, double norm_tolerance = 1e-3) {
   ASSERT_EQ(run.reports.size(), 20u);
   for (size_t i = 0; i < 20; ++i) {
-    EXPECT_NEAR(run.reports[i].loss, expected.at("losses")[i].get<double>(), 1e-4)
+    EXPECT_NEAR(run.reports[i].loss, expected.at("losses")[i].get<double>(), loss_tolerance)
         << "step " << i + 1;
     const double norm = expected.at("grad_norms")[i].get<double>();
-    EXPECT_NEAR(run.reports[i].grad_norm, norm, 1e-3 * norm) << "step " << i + 1;
+    EXPECT_NEAR(run.reports[i].grad_norm, norm, norm_tolerance * norm) << "step " << i + 1;
   }
 }
 
@@ -114,6 +115,44 @@ TEST(RankStabilizedParity, LossesOfTwentySteps) {
   input.model.path = adapter;
   ExpectTwentySteps(RunSteps(input, 2, 20), reference.at("rslora"));
 }
+
+class OptimizerParity : public ::testing::TestWithParam<std::tuple<std::string, int>> {};
+
+// Against torch, transformers and bitsandbytes. What rounds (8 bits) or takes a sign (Lion) makes
+// much of differences of the last bit.
+TEST_P(OptimizerParity, LossesOfTwentySteps) {
+  const auto& [name, ranks] = GetParam();
+  const fs::path folder = kFixtures / "optimizers";
+  const json reference = json::parse(ReadFile(folder / "expected.json").value());
+  const json& expected = reference.at("runs").at(name);
+  const json& o = expected.at("options");
+  testing::StepInput input{
+      .model = {.reference = "optimizers@1", .path = folder, .format = "huggingface"}};
+  AddBatches(reference.at("batches"), input);
+  input.task.method.type = "full";
+  input.task.data.train.micro_batch = 2;
+  input.task.optimizer = {.name = name,
+                          .learning_rate = o.at("learning_rate").get<double>(),
+                          .weight_decay = 0.5,
+                          .beta1 = o.value("beta1", 0.0),
+                          .beta2 = o.value("beta2", 0.0),
+                          .schedule = "constant",
+                          .momentum = o.value("momentum", 0.0)};
+  const bool is_rough = name == "adamw-8bit" || name == "lion";
+  ExpectTwentySteps(RunSteps(input, ranks, 20), expected, is_rough ? 1e-2 : 1e-4,
+                    is_rough ? 1e-2 : 1e-3);
+}
+
+INSTANTIATE_TEST_SUITE_P(Optimizers, OptimizerParity,
+                         ::testing::Combine(::testing::Values("adamw", "adamw-8bit", "adafactor",
+                                                              "sgd", "lion"),
+                                            ::testing::Values(1, 2)),
+                         [](const auto& info) {
+                           std::string name = std::get<0>(info.param) + "_" +
+                                              std::to_string(std::get<1>(info.param));
+                           std::ranges::replace(name, '-', '_');
+                           return name;
+                         });
 
 class FamilyTrainingParity : public ::testing::TestWithParam<std::tuple<std::string, std::string>> {
 };

@@ -93,6 +93,23 @@ TEST(ParseJobSpec, RegularizeHasDefaultsByType) {
 }
 
 // As clients of before there was the section send it, and as their jobs are stored.
+TEST(ParseJobSpec, OptimizersHaveDefaultsOfTheirOwn) {
+  auto optimizer = [](const std::string& name, const std::string& method) {
+    return Parsed("base: m\ndataset: d\nmethod: " + method + "\noptimizer: {name: " + name + "}\n")
+        .optimizer();
+  };
+  const auto lion = optimizer("lion", "full");
+  EXPECT_THAT(lion.betas(), ElementsAre(0.9, 0.99));
+  EXPECT_DOUBLE_EQ(lion.learning_rate(), 5e-6);
+  EXPECT_EQ(lion.epsilon(), 0);
+  const auto sgd = optimizer("sgd", "lora");
+  EXPECT_EQ(sgd.betas_size(), 0);
+  EXPECT_DOUBLE_EQ(sgd.momentum(), 0.9);
+  EXPECT_DOUBLE_EQ(sgd.learning_rate(), 1e-2);
+  EXPECT_DOUBLE_EQ(optimizer("adamw-8bit", "full").learning_rate(), 2e-5);
+  EXPECT_EQ(optimizer("adafactor", "full").betas_size(), 0);
+}
+
 TEST(ValidateJobSpec, TakesASpecWithoutRegularize) {
   v1::JobSpec spec = Parsed(kLeast);
   spec.clear_regularize();
@@ -154,7 +171,8 @@ INSTANTIATE_TEST_SUITE_P(
         BadCase{"register: a/b\n", "'a/b' cannot be a model's name"},
         BadCase{"optimizer: {betas: [0.9]}\n", "optimizer.betas must be two numbers"},
         BadCase{"optimizer: {betas: [0.9, 1.5]}\n", "each is a number from 0 to"},
-        BadCase{"optimizer: {name: sgd}\n", "optimizer.name must be adamw, not 'sgd'"},
+        BadCase{"optimizer: {name: adam}\n",
+                "optimizer.name must be adamw, adamw-8bit, adafactor, sgd or lion, not 'adam'"},
         BadCase{"train: {max_steps: 5}\noptimizer: {warmup_steps: 9}\n",
                 "warmup_steps (9) is more than"},
         BadCase{"regularize: l3\n", "regularize.type must be none, l2-sp or ewc, not 'l3'"},

@@ -130,6 +130,25 @@ TEST(PredictMemory, CountsWhatAPenaltyKeeps) {
   }
 }
 
+TEST(PredictMemory, CountsWhatEachOptimizerKeeps) {
+  TrainTask task = Task("full");
+  const auto model = *ShapeOf(Config(kSmolLM2), task.method);
+  const int64_t numbers = model.trainable_parameters;
+  auto bytes = [&](const char* name, double momentum = 0) {
+    task.optimizer = {.name = name, .momentum = momentum};
+    return PredictMemory(model, {}, task).optimizer;
+  };
+  EXPECT_EQ(bytes("adamw"), 8 * numbers);
+  EXPECT_EQ(bytes("lion"), 4 * numbers);
+  EXPECT_EQ(bytes("sgd", 0.9), 4 * numbers);
+  EXPECT_EQ(bytes("sgd"), 0);
+  // A byte a number and moment, a scale a block, and the norms, which are small, as AdamW's.
+  const int64_t norms = (2 * 30 + 1) * 576;
+  EXPECT_EQ(bytes("adamw-8bit"),
+            2 * (numbers - norms) + 2 * (numbers - norms) / 256 * 4 + 8 * norms);
+  EXPECT_LT(bytes("adafactor"), numbers / 50);
+}
+
 TEST(PredictMemory, ShrinksWithCheckpointingOneMicroBatchAndLora) {
   const MicroBatchShape two{.tokens = 512, .targets = 512, .micro_batches_max = 2};
   const MicroBatchShape one{.tokens = 512, .targets = 512, .micro_batches_max = 1};

@@ -4,9 +4,12 @@
 
 #include <cmath>
 
-#include "worker/engine/optim/adamw.h"
+#include "worker/engine/kernels/blockwise.h"
+#include "worker/engine/optim/adamw_8bit.h"
 #include "worker/engine/optim/gradient_norm.h"
 #include "worker/engine/optim/schedule.h"
+#include "worker/engine/optim/state_bytes.h"
+#include "worker/engine/optim/state_code.h"
 
 namespace attune::engine {
 namespace {
@@ -138,6 +141,148 @@ TEST(AdamW, LeavesNormsAndBiasesOutOfTheDecay) {
   EXPECT_FLOAT_EQ(weight[0].item<float>(), 0.95f);
   EXPECT_EQ(norm[0].item<float>(), 1.0f);
   EXPECT_EQ(bias[0].item<float>(), 1.0f);
+}
+
+// The parameters after updates with gradients that are functions of the step.
+NamedTensors AfterSteps(const OptimizerOptions& options, int steps, double factor = 1) {
+  NamedTensors parameters = {
+      {"a.weight", at::linspace(-1, 1, 60 * 100).view({60, 100}).clone().requires_grad_()},
+      {"b.weight", at::linspace(-2, 1, 7 * 5).view({7, 5}).clone().requires_grad_()},
+      {"norm.weight", at::ones({33}).requires_grad_()}};
+  const auto optimizer = MakeOptimizer(parameters, options);
+  for (int step = 1; step <= steps; ++step) {
+    for (auto& [name, parameter] : parameters) {
+      const at::Tensor places = at::arange(parameter.numel(), at::kFloat).view(parameter.sizes());
+      parameter.mutable_grad() = at::cos(places * step) + 0.01;
+    }
+    optimizer->Step(step, 1e-2 / step, factor);
+  }
+  return parameters;
+}
+
+class OptimizerTest : public ::testing::TestWithParam<std::string> {
+ protected:
+  OptimizerOptions Options() const {
+    return {.name = GetParam(), .weight_decay = 0.1, .beta2 = 0.99, .momentum = 0.9};
+  }
+};
+
+TEST_P(OptimizerTest, HasTheSameBitsForAnyNumberOfThreads) {
+  const int threads = at::get_num_threads();
+  at::set_num_threads(1);
+  const NamedTensors one = AfterSteps(Options(), 5);
+  at::set_num_threads(3);
+  const NamedTensors three = AfterSteps(Options(), 5);
+  at::set_num_threads(threads);
+  for (size_t p = 0; p < one.size(); ++p) {
+    EXPECT_TRUE(at::equal(one[p].second, three[p].second)) << one[p].first;
+  }
+}
+
+TEST_P(OptimizerTest, AGradientFactorIsAFactorOfTheGradients) {
+  const NamedTensors halves = AfterSteps(Options(), 3, 0.5), wholes = AfterSteps(Options(), 3);
+  EXPECT_FALSE(at::equal(halves[0].second, at::linspace(-1, 1, 6000).view({60, 100})));
+  // Lion takes signs only, and the others divide by what the factor is in too; not so SGD.
+  const double difference = (halves[2].second - wholes[2].second).abs().max().item<double>();
+  if (GetParam() == "sgd") EXPECT_GT(difference, 1e-3);
+  if (GetParam() != "sgd") EXPECT_LT(difference, 1e-5);
+}
+
+TEST_P(OptimizerTest, TheStatesAreAsLargeAsPredicted) {
+  NamedTensors parameters;
+  int64_t predicted = 0, bytes = 0;
+  for (const auto& shape : {std::vector<int64_t>{60, 100}, {7, 5}, {33}, {5000}, {4096}}) {
+    parameters.emplace_back(std::to_string(shape[0]) + ".weight", at::ones(shape));
+    predicted += StateBytes(Options(), shape);
+  }
+  for (const auto& [name, state] : MakeOptimizer(parameters, Options())->State()) {
+    bytes += static_cast<int64_t>(state.nbytes());
+  }
+  EXPECT_EQ(bytes, predicted);
+  EXPECT_GT(bytes, 0);
+}
+
+// Two steps, then two more by an optimizer that was given the state.
+TEST_P(OptimizerTest, TheStateIsAllThatAnUpdateDependsOn) {
+  const at::Tensor start = at::linspace(-1, 1, 6000).view({60, 100});
+  auto step = [](Optimizer& optimizer, at::Tensor& weight, int number) {
+    weight.mutable_grad() = at::sin(at::arange(6000, at::kFloat).view({60, 100}) * number);
+    optimizer.Step(number, 1e-2, 1);
+  };
+  at::Tensor straight = start.clone().requires_grad_();
+  const auto optimizer = MakeOptimizer({{"w", straight}}, Options());
+  step(*optimizer, straight, 1);
+  step(*optimizer, straight, 2);
+  at::Tensor resumed = straight.detach().clone().requires_grad_();
+  const auto other = MakeOptimizer({{"w", resumed}}, Options());
+  const NamedTensors from = optimizer->State(), to = other->State();
+  for (size_t i = 0; i < from.size(); ++i) to[i].second.detach().copy_(from[i].second);
+  for (const int number : {3, 4}) {
+    step(*optimizer, straight, number);
+    step(*other, resumed, number);
+  }
+  EXPECT_TRUE(at::equal(straight, resumed));
+}
+
+TEST_P(OptimizerTest, NormsDoNotDecayAndAMissingGradientIsZero) {
+  at::Tensor weight = at::ones({70, 70}).requires_grad_(), norm = at::ones({4}).requires_grad_();
+  OptimizerOptions options = Options();
+  options.weight_decay = 0.5;
+  MakeOptimizer({{"q.weight", weight}, {"model.norm.weight", norm}}, options)->Step(1, 0.1, 1);
+  EXPECT_FLOAT_EQ(weight[0][0].item<float>(), 0.95f);
+  EXPECT_EQ(norm[0].item<float>(), 1.0f);
+}
+
+INSTANTIATE_TEST_SUITE_P(Optimizers, OptimizerTest,
+                         ::testing::Values("adamw", "adamw-8bit", "adafactor", "sgd", "lion"));
+
+// Numbers that make every code's bounds matter.
+TEST(StateCode, IsTheNearestCodeAsTheTensorCodeHasIt) {
+  for (const bool is_signed : {true, false}) {
+    const std::array<float, 256>& map = kernels::DynamicMap(is_signed);
+    const at::Tensor codes_map = at::tensor(at::ArrayRef<float>(map.data(), map.size()));
+    const at::Tensor bounds = kernels::CodeBounds(codes_map);
+    at::Tensor numbers = at::cat({codes_map, bounds, at::nextafter(bounds, at::ones({255})),
+                                  at::nextafter(bounds, -at::ones({255})), at::zeros({3}),
+                                  at::logspace(-9, 0, 1500), at::full({1}, 1e-42)});
+    if (is_signed) numbers = at::cat({numbers, -numbers});
+    numbers = numbers.contiguous();
+    const StateCode code(map);
+    const int64_t count = numbers.numel(), block = StateCode::kBlock;
+    const kernels::Blockwise expected = kernels::Quantize(numbers, block, bounds);
+    std::vector<uint8_t> codes(count);
+    std::vector<float> back(count);
+    for (int64_t at = 0; at < count; at += block) {
+      const int64_t size = std::min(block, count - at);
+      const float scale =
+          code.Encode(numbers.const_data_ptr<float>() + at, codes.data() + at, size);
+      EXPECT_EQ(scale, expected.scales[at / block].item<float>());
+      code.Decode(codes.data() + at, scale, back.data() + at, size);
+    }
+    const at::Tensor decoded =
+        kernels::Dequantize(expected.codes, expected.scales, block, codes_map);
+    for (int64_t i = 0; i < count; ++i) {
+      ASSERT_EQ(codes[i], expected.codes[i].item<int>()) << numbers[i].item<float>();
+      ASSERT_EQ(back[i], decoded[i].item<float>());
+    }
+  }
+}
+
+// The codes' coarseness is what keeps this from being AdamW.
+TEST(AdamW8Bit, StaysNearAdamWAndKeepsSmallTensorsInFloat32) {
+  const NamedTensors coarse = AfterSteps({.name = "adamw-8bit"}, 20),
+                     fine = AfterSteps({.name = "adamw"}, 20);
+  const double moved =
+      (fine[0].second - at::linspace(-1, 1, 6000).view({60, 100})).abs().mean().item<double>();
+  const double apart = (fine[0].second - coarse[0].second).abs().mean().item<double>();
+  EXPECT_GT(apart, 0);
+  EXPECT_LT(apart, 0.05 * moved);
+  EXPECT_TRUE(at::equal(fine[1].second, coarse[1].second));
+}
+
+TEST(CheckOptimizerName, NamesTheField) {
+  EXPECT_TRUE(CheckOptimizerName("lion").ok());
+  EXPECT_EQ(CheckOptimizerName("adam").field(), "optimizer.name");
 }
 
 }  // namespace

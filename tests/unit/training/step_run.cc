@@ -26,7 +26,7 @@ Result<TrainingSetup> MakeSetup(const StepInput& input) {
     ATTUNE_RETURN_IF_ERROR(setup.model->AddLora(task.method, task.data.train.seed));
   }
   setup.trainable = setup.model->TrainableParameters();
-  setup.optimizer = std::make_unique<AdamW>(setup.trainable, task.optimizer);
+  setup.optimizer = MakeOptimizer(setup.trainable, task.optimizer);
   setup.penalty = MakePenalty(task.regularize, setup.trainable);
   return setup;
 }

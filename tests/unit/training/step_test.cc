@@ -89,7 +89,7 @@ TEST(StepRunner, ALossThatIsNoNumberStopsWithTheStep) {
   setup.plan = *MakePlan(task, setup.data);
   setup.model = std::move(*LanguageModel::Load(Tiny(folder), {}));
   setup.trainable = setup.model->TrainableParameters();
-  setup.optimizer = std::make_unique<AdamW>(setup.trainable, task.optimizer);
+  setup.optimizer = MakeOptimizer(setup.trainable, task.optimizer);
   {
     at::NoGradGuard no_grad;
     at::Tensor(setup.trainable[0].second).fill_(std::numeric_limits<float>::quiet_NaN());

@@ -138,6 +138,30 @@ TEST_P(TrainMethodTest, ResumeIsBitEqualWithAPenalty) {
   }
 }
 
+// Every optimizer's state is in a checkpoint, in whatever type it is.
+TEST_F(TrainTest, ResumeIsBitEqualWithEachOptimizer) {
+  for (const char* name : {"adamw-8bit", "adafactor", "sgd", "lion"}) {
+    TrainTask task = Task("full", std::string("straight-") + name);
+    task.optimizer.name = name;
+    task.optimizer.momentum = 0.9;
+    task.optimizer.learning_rate = 1e-3;
+    const auto straight = TrainOn(2, task);
+    ASSERT_TRUE(straight[0].result.ok()) << straight[0].result.status().ToString();
+    EXPECT_LT(straight[0].observer.steps.back().loss, straight[0].observer.steps.front().loss);
+
+    task.run_directory = folder_.path() / (std::string("resumed-") + name);
+    TrainOn(2, task, [](int rank, TrainTask&, Recorder& observer) {
+      if (rank == 0) observer.stop = StopRequest::kCheckpointAndStop, observer.stop_after = 6;
+    });
+    const auto resumed = TrainOn(2, task);
+    ASSERT_TRUE(resumed[0].result.ok()) << resumed[0].result.status().ToString();
+    EXPECT_EQ(resumed[0].observer.steps.front().step, 7);
+    EXPECT_TRUE(ReadAll(resumed[0].result->output / "model.safetensors") ==
+                ReadAll(straight[0].result->output / "model.safetensors"))
+        << name;
+  }
+}
+
 // As after the death of a trainer whose last reports nobody took: what is on disk counts.
 TEST_F(TrainTest, GoesOnFromTheNewestCheckpointThatIsThere) {
   TrainTask task = Task("full", "run");
@@ -352,6 +376,8 @@ TEST_F(TrainTest, RefusesMoreRanksThanSequencesAndWrongValues) {
   refuse([](TrainTask&) {}, 5, "ranks");
   refuse([](TrainTask& task) { task.method.type = "lore"; }, 1, "method.type");
   refuse([](TrainTask& task) { task.optimizer.schedule = "cosin"; }, 1, "optimizer.schedule");
+  refuse([](TrainTask& task) { task.optimizer.name = "adam"; }, 1, "optimizer.name");
+  refuse([](TrainTask& task) { task.optimizer.momentum = 1; }, 1, "optimizer.momentum");
   refuse([](TrainTask& task) { task.optimizer.beta2 = 1; }, 1, "optimizer.betas");
   refuse([](TrainTask& task) { task.evaluate.split = "test"; }, 1, "evaluate.split");
   refuse([](TrainTask& task) { task.regularize.type = "l3"; }, 1, "regularize.type");

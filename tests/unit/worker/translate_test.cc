@@ -27,7 +27,7 @@ constexpr char kTrainTask[] = R"(
     train { epochs: 2 max_steps: 40 sequence_length: 512 packing: true global_batch: 4 micro_batch: 2
             precision: "bfloat16" seed: 9 loss_on: "all" activation_checkpointing: true }
     optimizer { name: "adamw" learning_rate: 3e-4 weight_decay: 0.1 betas: 0.8 betas: 0.95 epsilon: 1e-6
-                schedule: "linear" warmup_steps: 3 clip_norm: 0.5 }
+                schedule: "linear" warmup_steps: 3 clip_norm: 0.5 momentum: 0.7 }
     evaluate { every_steps: 20 split: "validation" max_examples: 200 }
     checkpoint { every_steps: 10 keep: 3 }
     regularize { type: "ewc" strength: 5 fisher_examples: 12 }
@@ -76,6 +76,7 @@ TEST(ToTrainTask, CarriesEveryField) {
   EXPECT_EQ(out.optimizer.schedule, "linear");
   EXPECT_EQ(out.optimizer.warmup_steps, 3);
   EXPECT_DOUBLE_EQ(out.optimizer.clip_norm, 0.5);
+  EXPECT_DOUBLE_EQ(out.optimizer.momentum, 0.7);
   EXPECT_EQ(out.regularize.type, "ewc");
   EXPECT_DOUBLE_EQ(out.regularize.strength, 5);
   EXPECT_EQ(out.regularize.fisher_examples, 12);

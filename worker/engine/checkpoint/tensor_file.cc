@@ -7,6 +7,10 @@
 namespace attune::engine {
 namespace {
 
+const char* DtypeOf(const at::Tensor& tensor) {
+  return tensor.scalar_type() == at::kByte ? "U8" : "F32";
+}
+
 Status CheckMatches(const std::filesystem::path& path, const SafetensorsFile& file,
                     const NamedTensors& tensors) {
   if (file.tensors().size() != tensors.size()) {
@@ -18,9 +22,10 @@ Status CheckMatches(const std::filesystem::path& path, const SafetensorsFile& fi
     if (found == file.tensors().end())
       return DataLoss(path.string() + " lacks the tensor '" + name + "'");
     const SafetensorsTensor& stored = found->second;
-    if (stored.dtype != "F32" || stored.shape != tensor.sizes().vec()) {
+    if (stored.dtype != DtypeOf(tensor) || stored.shape != tensor.sizes().vec()) {
       return DataLoss(path.string() + ": '" + name + "' is " + stored.dtype + " " +
-                      ShapeText(stored.shape) + ", not F32 " + ShapeText(tensor.sizes().vec()));
+                      ShapeText(stored.shape) + ", not " + DtypeOf(tensor) + " " +
+                      ShapeText(tensor.sizes().vec()));
     }
   }
   return Status();
@@ -33,9 +38,9 @@ Status SaveTensors(const std::filesystem::path& path, const NamedTensors& tensor
     std::vector<at::Tensor> alive;
     std::vector<TensorBytes> entries;
     for (const auto& [name, tensor] : tensors) {
-      alive.push_back(tensor.detach().to(at::kCPU, at::kFloat).contiguous());
+      alive.push_back(tensor.detach().to(at::kCPU).contiguous());
       entries.push_back({.name = name,
-                         .dtype = "F32",
+                         .dtype = DtypeOf(tensor),
                          .shape = tensor.sizes().vec(),
                          .data = alive.back().const_data_ptr(),
                          .bytes = alive.back().nbytes()});
@@ -57,8 +62,8 @@ Status LoadTensorsInto(const std::filesystem::path& path, const NamedTensors& te
     for (const auto& [name, tensor] : tensors) {
       const SafetensorsTensor& stored = file.tensors().at(name);
       // The blob is only read from.
-      tensor.detach().copy_(
-          at::from_blob(const_cast<std::byte*>(stored.data.data()), tensor.sizes(), at::kFloat));
+      tensor.detach().copy_(at::from_blob(const_cast<std::byte*>(stored.data.data()),
+                                          tensor.sizes(), tensor.scalar_type()));
       ReleaseMappedPages(stored.data);
     }
     return Status();

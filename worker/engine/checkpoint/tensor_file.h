@@ -1,6 +1,6 @@
 #pragma once
 
-// Named float32 tensors in a safetensors file.
+// Named tensors in a safetensors file: float32, or bytes (uint8).
 
 #include <filesystem>
 

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 
+#include "worker/engine/kernels/blockwise.h"
 #include "worker/engine/kernels/parallel.h"
 
 namespace attune::engine::kernels {
@@ -31,65 +31,14 @@ constexpr std::array<float, 16> kNormalFloat = {-1.0f,
                                                 0.7229568362236023f,
                                                 1.0f};
 
-// Dettmers' dynamic data type of 8 bits: signs, powers of ten from 1e-6 to 1, and between two of
-// them ever more steps (bitsandbytes' create_dynamic_map).
-std::array<float, 256> DynamicMap() {
-  std::array<float, 256> map{};
-  size_t next = 0;
-  for (int exponent = 0; exponent < 7; ++exponent) {
-    const int items = 1 << exponent;
-    const auto power = static_cast<float>(std::pow(10.0, exponent - 6));
-    // The middles of `items` equal parts of [0.1, 1].
-    const at::Tensor bounds = at::linspace(0.1, 1, items + 1, at::kFloat);
-    const at::Tensor middles = (bounds.narrow(0, 0, items) + bounds.narrow(0, 1, items)) / 2.0;
-    for (int i = 0; i < items; ++i) {
-      const float value = power * middles[i].item<float>();
-      map[next++] = value;
-      map[next++] = -value;
-    }
-  }
-  map[next++] = 0;
-  map[next++] = 1;
-  std::ranges::sort(map);
-  return map;
-}
-
-const std::array<float, 256>& Dynamic() {
-  static const std::array<float, 256> map = DynamicMap();
-  return map;
-}
-
 template <size_t N>
 at::Tensor TensorOf(const std::array<float, N>& values, const at::Device& device) {
   return at::tensor(at::ArrayRef<float>(values.data(), N), at::kFloat).to(device);
 }
 
-struct Blockwise {
-  at::Tensor codes;   // int32 [numbers]
-  at::Tensor scales;  // float32 [blocks]: the largest magnitude of each
-};
-
-// The nearest code of each number divided by its block's largest magnitude; the lower one of two
-// that are as near. A last block may be shorter: it is as if zeros followed.
-Blockwise Quantize(const at::Tensor& numbers, int64_t block, const at::Tensor& map) {
-  const int64_t count = numbers.numel(), blocks = (count + block - 1) / block;
-  at::Tensor padded = at::zeros({blocks * block}, numbers.options());
-  padded.narrow(0, 0, count).copy_(numbers);
-  padded = padded.view({blocks, block});
-  const at::Tensor scales = padded.abs().amax(1);
-  const at::Tensor scaled =
-      (padded * scales.clamp_min(1e-38).reciprocal().unsqueeze(1)).clamp(-1, 1);
-  const at::Tensor bounds =
-      (map.narrow(0, 0, map.size(0) - 1) + map.narrow(0, 1, map.size(0) - 1)) / 2;
-  return {at::bucketize(scaled.view({-1}), bounds, /*out_int32=*/true).narrow(0, 0, count), scales};
-}
-
 at::Tensor Magnitudes(const Nf4& weight) {
-  const at::Tensor map = TensorOf(Dynamic(), weight.codes.device());
-  const at::Tensor values = map.index_select(0, weight.magnitudes.to(at::kLong));
-  const at::Tensor scales =
-      weight.scales.repeat_interleave(kMagnitudes).narrow(0, 0, values.size(0));
-  return values * scales + weight.mean;
+  const at::Tensor map = TensorOf(DynamicMap(/*is_signed=*/true), weight.codes.device());
+  return Dequantize(weight.magnitudes, weight.scales, kMagnitudes, map) + weight.mean;
 }
 
 void DequantizeOnCpu(const Nf4& weight, const at::Tensor& magnitudes, float* out) {
@@ -115,7 +64,8 @@ void DequantizeOnCpu(const Nf4& weight, const at::Tensor& magnitudes, float* out
 
 Nf4 QuantizeNf4(const at::Tensor& weight) {
   const at::Tensor numbers = weight.detach().to(at::kFloat).contiguous().view({-1});
-  const Blockwise first = Quantize(numbers, kBlock, TensorOf(kNormalFloat, weight.device()));
+  const Blockwise first =
+      Quantize(numbers, kBlock, CodeBounds(TensorOf(kNormalFloat, weight.device())));
   Nf4 out{.shape = weight.sizes().vec()};
   at::Tensor codes = first.codes.to(at::kByte);
   if (codes.size(0) % 2 != 0) codes = at::constant_pad_nd(codes, {0, 1}, 7);  // of 0
@@ -123,8 +73,8 @@ Nf4 QuantizeNf4(const at::Tensor& weight) {
   out.codes = pairs.select(1, 0).bitwise_left_shift(4).bitwise_or(pairs.select(1, 1)).contiguous();
   const at::Tensor mean = first.scales.mean();
   out.mean = mean.item<float>();
-  const Blockwise second =
-      Quantize(first.scales - mean, kMagnitudes, TensorOf(Dynamic(), weight.device()));
+  const at::Tensor map = TensorOf(DynamicMap(/*is_signed=*/true), weight.device());
+  const Blockwise second = Quantize(first.scales - mean, kMagnitudes, CodeBounds(map));
   out.magnitudes = second.codes.to(at::kByte);
   out.scales = second.scales;
   return out;

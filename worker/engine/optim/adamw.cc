@@ -1,20 +1,14 @@
 #include "worker/engine/optim/adamw.h"
 
+#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
-#include <algorithm>
 #include <cmath>
 
-#include "worker/engine/optim/adamw_kernel.h"
-#include "worker/engine/parallel/pages.h"
-
 namespace attune::engine {
-namespace {
 
-constexpr int64_t kGrain = 1 << 15;
-
-AdamWUpdate MakeUpdate(const OptimizerOptions& options, double weight_decay, int step,
-                       double learning_rate, double gradient_factor) {
+AdamWUpdate MakeAdamWUpdate(const OptimizerOptions& options, double weight_decay, int step,
+                            double learning_rate, double gradient_factor) {
   const double correction1 = 1 - std::pow(options.beta1, step);
   const double correction2 = 1 - std::pow(options.beta2, step);
   return {.keep = static_cast<float>(1 - learning_rate * weight_decay),
@@ -27,32 +21,11 @@ AdamWUpdate MakeUpdate(const OptimizerOptions& options, double weight_decay, int
           .gradient_factor = static_cast<float>(gradient_factor)};
 }
 
-}  // namespace
-
-bool Decays(std::string_view name) {
-  std::string lower(name);
-  for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  std::string_view parameter = lower;
-  for (const std::string_view part : {"bias", "layernorm", "rmsnorm"}) {
-    if (parameter.find(part) != std::string_view::npos) return false;
-  }
-  // A module named "norm" or "..._norm", or GPT-2's layer norms "ln_...".
-  while (!parameter.empty()) {
-    const std::string_view module = parameter.substr(0, parameter.find('.'));
-    if (module == "norm" || module.ends_with("_norm") || module.starts_with("ln_")) return false;
-    parameter.remove_prefix(std::min(module.size() + 1, parameter.size()));
-  }
-  return true;
-}
-
 AdamW::AdamW(NamedTensors parameters, const OptimizerOptions& options)
-    : parameters_(std::move(parameters)), options_(options) {
-  for (const auto& [name, parameter] : parameters_) {
-    ATTUNE_CHECK(parameter.is_contiguous() && parameter.scalar_type() == at::kFloat);
-    first_.push_back(ZeroPages(parameter.sizes(), parameter));
-    second_.push_back(ZeroPages(parameter.sizes(), parameter));
-  }
-}
+    : parameters_(std::move(parameters)),
+      options_(options),
+      first_(ZerosLike(parameters_)),
+      second_(ZerosLike(parameters_)) {}
 
 void AdamW::Step(int step, double learning_rate, double gradient_factor) {
   at::NoGradGuard no_grad;
@@ -65,19 +38,16 @@ void AdamW::Step(int step, double learning_rate, double gradient_factor) {
 }
 
 void AdamW::StepOnCpu(int step, double learning_rate, double gradient_factor) {
-  const AdamWUpdate decayed =
-      MakeUpdate(options_, options_.weight_decay, step, learning_rate, gradient_factor);
-  const AdamWUpdate kept = MakeUpdate(options_, 0, step, learning_rate, gradient_factor);
   for (size_t p = 0; p < parameters_.size(); ++p) {
     const auto& [name, parameter] = parameters_[p];
-    const AdamWUpdate& update = Decays(name) ? decayed : kept;
-    const at::Tensor& grad = parameter.grad();
-    const at::Tensor gradient = grad.defined() ? grad.contiguous() : at::zeros_like(parameter);
+    const AdamWUpdate update = MakeAdamWUpdate(options_, WeightDecayOf(name, options_), step,
+                                               learning_rate, gradient_factor);
+    const at::Tensor gradient = GradientOf(parameter);
     float* const values = parameter.data_ptr<float>();
     float* const first = first_[p].data_ptr<float>();
     float* const second = second_[p].data_ptr<float>();
     const float* const g = gradient.const_data_ptr<float>();
-    at::parallel_for(0, parameter.numel(), kGrain, [&](int64_t begin, int64_t end) {
+    at::parallel_for(0, parameter.numel(), kUpdateGrain, [&](int64_t begin, int64_t end) {
       ApplyAdamW(update, values + begin, first + begin, second + begin, g + begin, end - begin);
     });
   }
@@ -111,10 +81,8 @@ void AdamW::StepGroup(bool decays, int step, double learning_rate, const at::Ten
 
 NamedTensors AdamW::State() const {
   NamedTensors state;
-  for (size_t p = 0; p < parameters_.size(); ++p) {
-    state.emplace_back("exp_avg." + parameters_[p].first, first_[p]);
-    state.emplace_back("exp_avg_sq." + parameters_[p].first, second_[p]);
-  }
+  AppendState("exp_avg", parameters_, first_, state);
+  AppendState("exp_avg_sq", parameters_, second_, state);
   return state;
 }
 

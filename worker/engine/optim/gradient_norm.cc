@@ -64,6 +64,10 @@ double GradientNorm(const std::vector<at::Tensor>& parameters) {
   return std::sqrt(sum);
 }
 
+double Norm(const at::Tensor& tensor) {
+  return std::sqrt(SumOfSquares(tensor));
+}
+
 double ClipFactor(double norm, double clip_norm) {
   if (clip_norm <= 0) return 1.0;
   return std::min(1.0, clip_norm / (norm + 1e-6));

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "worker/engine/optim/schedule.h"
+#include "worker/engine/optim/state_bytes.h"
 
 namespace attune::engine {
 namespace {
@@ -42,11 +43,14 @@ Status CheckTrain(const TrainOptions& train, int world_size) {
 }
 
 Status CheckOptimizer(const OptimizerOptions& options) {
-  if (options.name != "adamw") return Bad("optimizer.name", "is '" + options.name + "': use adamw");
+  ATTUNE_RETURN_IF_ERROR(CheckOptimizerName(options.name));
   if (!(options.learning_rate > 0)) return Bad("optimizer.learning_rate", "must be above 0");
   if (!(options.weight_decay >= 0)) return Bad("optimizer.weight_decay", "must not be negative");
   for (const double beta : {options.beta1, options.beta2}) {
     if (!(beta >= 0 && beta < 1)) return Bad("optimizer.betas", "must be in [0, 1)");
+  }
+  if (!(options.momentum >= 0 && options.momentum < 1)) {
+    return Bad("optimizer.momentum", "must be in [0, 1)");
   }
   if (!(options.epsilon > 0)) return Bad("optimizer.epsilon", "must be above 0");
   if (!(options.clip_norm >= 0)) return Bad("optimizer.clip_norm", "must not be negative");

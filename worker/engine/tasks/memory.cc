@@ -1,12 +1,16 @@
 #include "worker/engine/tasks/memory.h"
 
 #include <algorithm>
+#include <functional>
+#include <numeric>
 #include <set>
 #include <string>
 #include <utility>
 
+#include "common/model/tensor_shapes.h"
 #include "common/model/tensors.h"
 #include "worker/engine/adapters/resolve.h"
+#include "worker/engine/optim/state_bytes.h"
 
 namespace attune::engine {
 namespace {
@@ -18,16 +22,34 @@ constexpr int64_t kProcess = 200 << 20;
 // The loss makes its logits in chunks of at most so many bytes.
 constexpr int64_t kLogitBytes = 56 << 20;
 
-Result<int64_t> LoraParameters(const ModelConfig& config, const Method& method) {
+using Shapes = std::vector<std::vector<int64_t>>;
+
+Result<Shapes> LoraShapes(const ModelConfig& config, const Method& method) {
   ATTUNE_ASSIGN_OR_RETURN(const LoraConfig lora, ResolveLora(method, LinearModules(config)));
   const std::set<std::string> adapted(lora.modules.begin(), lora.modules.end());
-  int64_t count = 0;
+  Shapes shapes;
   for (int64_t layer = 0; layer < config.layers; ++layer) {
     for (const LinearInfo& linear : LinearsOf(config, layer)) {
-      if (adapted.contains(linear.name)) count += lora.rank * (linear.in + linear.out);
+      if (!adapted.contains(linear.name)) continue;
+      shapes.push_back({lora.rank, linear.in});
+      shapes.push_back({linear.out, lora.rank});
     }
   }
+  return shapes;
+}
+
+int64_t CountElements(const Shapes& shapes) {
+  int64_t count = 0;
+  for (const auto& shape : shapes) {
+    count += std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());
+  }
   return count;
+}
+
+int64_t OptimizerBytes(const ModelShape& model, const TrainTask& task) {
+  int64_t bytes = 0;
+  for (const auto& shape : model.trainable) bytes += StateBytes(task.optimizer, shape);
+  return bytes;
 }
 
 // What an MLP's first projection gives a token: gate and up, or up alone.
@@ -112,11 +134,14 @@ int64_t FrozenBytes(const ModelShape& model, const TrainTask& task) {
 
 Result<ModelShape> ShapeOf(ModelConfig config, const Method& method) {
   ModelShape shape;
-  shape.parameters = shape.trainable_parameters = CountParameters(config);
+  shape.parameters = CountParameters(config);
   if (TrainsAdapter(method)) {
-    ATTUNE_ASSIGN_OR_RETURN(shape.trainable_parameters, LoraParameters(config, method));
-    shape.parameters += shape.trainable_parameters;
+    ATTUNE_ASSIGN_OR_RETURN(shape.trainable, LoraShapes(config, method));
+    shape.parameters += CountElements(shape.trainable);
+  } else {
+    for (auto& [name, whole] : TensorShapes(config)) shape.trainable.push_back(whole);
   }
+  shape.trainable_parameters = CountElements(shape.trainable);
   shape.config = std::move(config);
   return shape;
 }
@@ -126,7 +151,7 @@ MemoryPrediction PredictMemory(const ModelShape& model, const MicroBatchShape& b
   MemoryPrediction memory;
   memory.weights = model.trainable_parameters * kFloat + FrozenBytes(model, task);
   memory.gradients = model.trainable_parameters * kFloat;
-  memory.optimizer = model.trainable_parameters * 2 * kFloat;
+  memory.optimizer = OptimizerBytes(model, task);
   const std::string& regularize = task.regularize.type;  // keeps w0, and for ewc the Fisher too
   const int64_t copies = regularize == "ewc" ? 2 : regularize == "l2-sp" ? 1 : 0;
   memory.regularize = model.trainable_parameters * copies * kFloat;

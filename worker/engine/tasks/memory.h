@@ -2,6 +2,8 @@
 
 // How much memory a rank will need, from its configuration alone. No torch here.
 
+#include <vector>
+
 #include "common/base/status.h"
 #include "common/model/model_config.h"
 #include "worker/engine/engine.h"
@@ -12,6 +14,7 @@ struct ModelShape {
   ModelConfig config;
   int64_t parameters = 0;  // with those of LoRA
   int64_t trainable_parameters = 0;
+  std::vector<std::vector<int64_t>> trainable;  // the shapes of what trains
 };
 
 // kInvalidArgument when the method's target modules match nothing.

@@ -68,6 +68,7 @@ std::string Table(const json& lineage) {
   table += Row("data", DataText(At(lineage, "datasets")));
   table += Row("method", MethodText(settings));
   table += Row("steps", Text(At(lineage, "steps")));
+  table += Row("optimizer", Text(At(optimizer, "name")));
   table += Row("learning rate", Text(At(optimizer, "learning_rate")));
   table += Row("weight decay", Text(At(optimizer, "weight_decay")));
   table += Row("regularize", RegularizeText(settings));

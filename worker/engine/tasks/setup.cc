@@ -43,6 +43,7 @@ std::string ConfigOf(const TrainTask& task, const PreparedData& data) {
   }
   // Only where they say something: earlier checkpoints lack these keys.
   if (TrainsAdapter(method) && method.rank_stabilized) config["method"]["rank_stabilized"] = true;
+  if (o.name == "sgd") config["optimizer"]["momentum"] = o.momentum;
   const RegularizeOptions& regularize = task.regularize;
   if (regularize.type != "none") {
     config["regularize"] = {{"type", regularize.type}, {"strength", regularize.strength}};
@@ -95,7 +96,7 @@ Status LoadModel(const TrainTask& task, TrainingSetup& setup) {
     ATTUNE_RETURN_IF_ERROR(setup.model->AddLora(task.method, train.seed));
   }
   setup.trainable = setup.model->TrainableParameters();
-  setup.optimizer = std::make_unique<AdamW>(setup.trainable, task.optimizer);
+  setup.optimizer = MakeOptimizer(setup.trainable, task.optimizer);
   setup.penalty = MakePenalty(task.regularize, setup.trainable);
   ReturnFreedMemory();
   return Status();

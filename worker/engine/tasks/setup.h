@@ -11,7 +11,7 @@
 #include "worker/engine/data/plan.h"
 #include "worker/engine/data/prepare.h"
 #include "worker/engine/model/language_model.h"
-#include "worker/engine/optim/adamw.h"
+#include "worker/engine/optim/optimizer.h"
 #include "worker/engine/optim/penalty.h"
 #include "worker/engine/parallel/group.h"
 
@@ -23,7 +23,7 @@ struct TrainingSetup {
   std::shared_ptr<const StepPlan> plan;
   std::unique_ptr<LanguageModel> model;
   NamedTensors trainable;
-  std::unique_ptr<AdamW> optimizer;
+  std::unique_ptr<Optimizer> optimizer;
   std::unique_ptr<Penalty> penalty;  // null without regularize; its w0 is never a checkpoint's
   std::string config;                // as in CheckpointState
   CheckpointState start;             // step 0, or of the checkpoint that was resumed

@@ -1,0 +1,16 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "common/model/model_config.h"
+
+namespace attune {
+
+// The shapes of a model's parameters, as torch has them, by their names in Hugging Face
+// checkpoints; a tied output projection is not one.
+std::map<std::string, std::vector<int64_t>> TensorShapes(const ModelConfig& config);
+
+}  // namespace attune
