@@ -15,13 +15,18 @@ std::string ShortName(const std::string& module) {
   return module.substr(module.rfind('.') + 1);
 }
 
+bool HasPart(const std::string& module, std::initializer_list<const char*> parts) {
+  return std::ranges::any_of(parts, [&](const char* part) {
+    return module.find("." + std::string(part) + ".") != std::string::npos;
+  });
+}
+
 bool Matches(const std::string& module, const std::string& target) {
   if (target == "all-linear") return true;
   if (target == "attention") {
-    return module.find(".self_attn.") != std::string::npos ||
-           module.find(".attn.") != std::string::npos;
+    return HasPart(module, {"self_attn", "attn", "SelfAttention", "EncDecAttention"});
   }
-  if (target == "mlp") return module.find(".mlp.") != std::string::npos;
+  if (target == "mlp") return HasPart(module, {"mlp", "DenseReluDense"});
   return module == target || (module.size() > target.size() && module.ends_with(target) &&
                               module[module.size() - target.size() - 1] == '.');
 }

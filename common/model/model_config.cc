@@ -13,7 +13,7 @@ using Json = nlohmann::json;
 std::vector<Family> AllFamilies() {
   std::vector<Family> all;
   for (const auto& families : {LlamaFamilies(), QwenFamilies(), GemmaFamilies(), PhiFamilies(),
-                               Gpt2Families(), BertFamilies()}) {
+                               Gpt2Families(), BertFamilies(), T5Families()}) {
     all.insert(all.end(), families.begin(), families.end());
   }
   return all;
@@ -81,7 +81,7 @@ Result<ModelConfig> ParseModelConfig(const std::string& json, const std::string&
 }
 
 Status CheckPredictsNext(const ModelConfig& config, const std::string& model) {
-  if (config.head == HeadKind::kNextToken) return Status();
+  if (config.head == HeadKind::kNextToken || config.head == HeadKind::kAnswer) return Status();
   return InvalidArgument("the model " + model + " is an encoder (" + config.architecture +
                          "): it predicts no next token, so that a job can only embed texts with it")
       .WithField("base");

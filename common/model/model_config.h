@@ -5,6 +5,7 @@
 // is said here once (families/, a file each); no other code asks what family a model is of.
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -26,13 +27,15 @@ enum class Activation { kSilu, kGelu, kGeluTanh, kRelu };
 enum class HeadKind {
   kNextToken,    // of each row the token that follows: a decoder
   kMaskedToken,  // of each row its own token, where that was masked: BERT's pretraining
+  kAnswer,       // of a source an answer, token after token: an encoder-decoder
   kNone,         // nothing: an encoder, of which the hidden states are wanted
 };
 
 // What the parameters are called in Hugging Face checkpoints. "" is a part that the family lacks.
 struct ModelNames {
-  std::string embedding;  // "model.embed_tokens"
-  std::string positions;  // of learned positions
+  std::string embedding;                      // "model.embed_tokens"
+  std::vector<std::string> embedding_copies;  // what else a file may hold the same under
+  std::string positions;                      // of learned positions
   std::string token_types, embedding_norm;
   std::string norm;    // after the last layer
   std::string pooler;  // of an encoder without a head; kept, not used
@@ -48,7 +51,18 @@ struct ModelNames {
   std::string attention_norm, mlp_norm;              // before each half
   std::string attention_after_norm, mlp_after_norm;  // of each half's output, before it is added
   std::string query_norm, key_norm;                  // of each head
+  // Attention to what an encoder made of the source, between the two halves.
+  std::string cross_query, cross_out, cross_norm;
+  std::vector<std::string> cross_key_value;
+  std::string distance_bias;         // of scores, in the first layer alone
   std::vector<std::string> ignored;  // beginnings of what a file may hold beside the model
+};
+
+// Scores of attention get a bias that each head learns for how far a key is from a query: one for
+// each of so many ranges of distances, which widen up to `farthest` (transformers'
+// T5Attention._relative_position_bucket). 0 buckets: none.
+struct DistanceBuckets {
+  int64_t buckets = 0, farthest = 0;
 };
 
 struct ModelConfig {
@@ -74,6 +88,7 @@ struct ModelConfig {
   // transformers takes no gradient by the embedding of this token where it comes in.
   std::optional<int64_t> padding_token;
   double embedding_scale = 1;  // rounded to the type of the computation
+  double head_scale = 1;       // of what the output projection reads
   double logit_softcap = 0;    // cap * tanh(logits / cap); 0: none
 
   double attention_scale = 0;     // of the products of queries and keys
@@ -81,17 +96,23 @@ struct ModelConfig {
   std::vector<int64_t> windows;   // [layers]: how far back it sees, itself too; 0: all
   std::vector<RopeConfig> ropes;  // none: learned positions
   std::vector<size_t> rope_of;    // [layers]: which of them
+  DistanceBuckets distances;      // in place of ropes and of learned positions
   bool qkv_bias = false, attention_out_bias = false, mlp_bias = false;
 
   bool gated = true;  // activation(gate(x)) * up(x); else activation(up(x))
   Activation activation = Activation::kSilu;
   bool transposed_linears = false;  // weights are stored [in, out], as GPT-2's Conv1D has them
 
+  // Of an encoder-decoder, which this is the decoder of: what reads the source, a model without a
+  // head that shares the embedding. Null: there is none.
+  std::shared_ptr<const ModelConfig> encoder;
+  int64_t start_token = 0;  // what the decoder reads before an answer's first token
+
   std::string json;  // what transformers loads, as it was read
 
   int64_t q_size() const { return heads * head_dim; }
   int64_t kv_size() const { return kv_heads * head_dim; }
-  bool learned_positions() const { return ropes.empty(); }
+  bool learned_positions() const { return ropes.empty() && distances.buckets == 0; }
 };
 
 // Missing fields have transformers' defaults. kInvalidArgument names the field: unknown
@@ -99,8 +120,8 @@ struct ModelConfig {
 // or are unreasonable.
 Result<ModelConfig> ParseModelConfig(const std::string& json, const std::string& where);
 
-// kInvalidArgument for a model that does not predict the next token, which is what jobs train,
-// evaluate and generate with.
+// kInvalidArgument for a model that does not predict the next token of a text or an answer, which
+// is what jobs train, evaluate and generate with.
 Status CheckPredictsNext(const ModelConfig& config, const std::string& model);
 
 // config.json to be written beside weights of this dtype ("float32", "bfloat16" or "float16").

@@ -12,8 +12,10 @@
 namespace attune {
 namespace {
 
-constexpr ProjectionKind kProjectionKinds[] = {ProjectionKind::kQkv, ProjectionKind::kAttentionOut,
-                                               ProjectionKind::kMlpIn, ProjectionKind::kMlpOut};
+constexpr ProjectionKind kProjectionKinds[] = {
+    ProjectionKind::kQkv,           ProjectionKind::kAttentionOut, ProjectionKind::kCrossQuery,
+    ProjectionKind::kCrossKeyValue, ProjectionKind::kCrossOut,     ProjectionKind::kMlpIn,
+    ProjectionKind::kMlpOut};
 
 // Buffers that older files hold.
 constexpr std::string_view kNoParameters[] = {".rotary_emb.inv_freq", ".attn.bias",
@@ -50,18 +52,22 @@ void AddLayer(const ModelConfig& config, int64_t layer, Shapes* shapes) {
       AddLinear(config, linear, shapes);
   }
   const ModelNames& names = config.names;
-  for (const std::string& norm :
-       {names.attention_norm, names.mlp_norm, names.attention_after_norm, names.mlp_after_norm}) {
+  for (const std::string& norm : {names.attention_norm, names.cross_norm, names.mlp_norm,
+                                  names.attention_after_norm, names.mlp_after_norm}) {
     if (!norm.empty()) AddNorm(config, prefix + norm, config.hidden_size, shapes);
   }
   for (const std::string& norm : {names.query_norm, names.key_norm}) {
     if (!norm.empty()) AddNorm(config, prefix + norm, config.head_dim, shapes);
   }
+  if (layer == 0 && !names.distance_bias.empty()) {
+    (*shapes)[prefix + names.distance_bias + ".weight"] = {config.distances.buckets, config.heads};
+  }
 }
 
 Shapes ShapesOf(const ModelConfig& config) {
   const Shape embedding = {config.vocabulary_size, config.hidden_size};
-  Shapes shapes = {{config.names.embedding + ".weight", embedding}};
+  Shapes shapes = config.encoder ? ShapesOf(*config.encoder) : Shapes();
+  shapes[config.names.embedding + ".weight"] = embedding;
   if (config.learned_positions()) {
     shapes[config.names.positions + ".weight"] = {config.max_positions, config.hidden_size};
   }
@@ -155,6 +161,12 @@ std::map<std::string, std::string> StoredNames(const ModelConfig& config,
     const bool is_head = !config.names.head.empty() && name.starts_with(config.names.head + ".");
     if (is_parameter) names[(is_bare && !is_head ? prefix : "") + Renamed(name)] = name;
   }
+  for (const std::string& copy : config.names.embedding_copies) {
+    const auto found_copy = names.find(copy + ".weight");
+    if (found_copy == names.end()) continue;
+    names.try_emplace(embedding, found_copy->second);
+    names.erase(found_copy);
+  }
   // What is tied may be stored under either name.
   const std::string head = config.names.head + ".weight";
   if (config.tied_embeddings && !names.contains(embedding) && names.contains(head)) {
@@ -170,8 +182,9 @@ std::vector<LinearInfo> LinearsOf(const ModelConfig& c, int64_t layer, Projectio
                            int64_t in, bool bias) {
     sizes = PartSizes(names, std::move(sizes));
     std::vector<LinearInfo> all;
-    for (size_t i = 0; i < names.size(); ++i)
-      all.push_back({prefix + names[i], sizes[i], in, bias});
+    for (size_t i = 0; i < names.size(); ++i) {
+      if (!names[i].empty()) all.push_back({prefix + names[i], sizes[i], in, bias});
+    }
     return all;
   };
   switch (kind) {
@@ -187,6 +200,13 @@ std::vector<LinearInfo> LinearsOf(const ModelConfig& c, int64_t layer, Projectio
                      c.hidden_size, c.mlp_bias);
     case ProjectionKind::kMlpOut:
       return linears({c.names.mlp_out}, {c.hidden_size}, c.intermediate_size, c.mlp_bias);
+    case ProjectionKind::kCrossQuery:
+      return linears({c.names.cross_query}, {c.q_size()}, c.hidden_size, c.qkv_bias);
+    case ProjectionKind::kCrossKeyValue:
+      return linears(c.names.cross_key_value, {c.kv_size(), c.kv_size()}, c.hidden_size,
+                     c.qkv_bias);
+    case ProjectionKind::kCrossOut:
+      return linears({c.names.cross_out}, {c.hidden_size}, c.q_size(), c.attention_out_bias);
   }
   return {};
 }
@@ -199,11 +219,18 @@ std::vector<LinearInfo> LinearsOf(const ModelConfig& config, int64_t layer) {
   return all;
 }
 
+std::vector<LinearInfo> LinearsOf(const ModelConfig& config) {
+  std::vector<LinearInfo> all;
+  if (config.encoder) all = LinearsOf(*config.encoder);
+  for (int64_t layer = 0; layer < config.layers; ++layer) {
+    for (LinearInfo& linear : LinearsOf(config, layer)) all.push_back(std::move(linear));
+  }
+  return all;
+}
+
 std::vector<std::string> LinearModules(const ModelConfig& config) {
   std::vector<std::string> names;
-  for (int64_t layer = 0; layer < config.layers; ++layer) {
-    for (const LinearInfo& linear : LinearsOf(config, layer)) names.push_back(linear.name);
-  }
+  for (LinearInfo& linear : LinearsOf(config)) names.push_back(std::move(linear.name));
   return names;
 }
 

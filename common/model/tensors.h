@@ -34,10 +34,22 @@ struct LinearInfo {
 };
 // Of each projection of a layer its linear layers, in the order of the model: what reads the
 // normalised input of attention, what attention's output goes through, and the same of the MLP.
-enum class ProjectionKind { kQkv, kAttentionOut, kMlpIn, kMlpOut };
+// Of a decoder that attends to an encoder's rows also: its queries, the keys and values of those
+// rows, and what goes out of it.
+enum class ProjectionKind {
+  kQkv,
+  kAttentionOut,
+  kMlpIn,
+  kMlpOut,
+  kCrossQuery,
+  kCrossKeyValue,
+  kCrossOut
+};
 std::vector<LinearInfo> LinearsOf(const ModelConfig& config, int64_t layer, ProjectionKind kind);
 // Of all its projections.
 std::vector<LinearInfo> LinearsOf(const ModelConfig& config, int64_t layer);
+// Of all layers, an encoder's first.
+std::vector<LinearInfo> LinearsOf(const ModelConfig& config);
 
 // The linear layers that can have an adapter ("model.layers.0.self_attn.q_proj"), in the order of
 // the model.

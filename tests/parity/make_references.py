@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes tests/fixtures/model from transformers and peft: see tests/parity/README.md.
 
-usage: make_references.py [--output FOLDER] [--smollm2 FILE.gguf] [--compare]
+usage: make_references.py [--output FOLDER] [--smollm2 FILE.gguf] [--only NAME ...] [--compare]
 """
 
 import argparse
@@ -69,6 +69,13 @@ FAMILIES = {
     "gpt2": ("GPT2", dict(vocab_size=VOCABULARY, n_embd=32, n_layer=2, n_head=4, n_positions=64, n_inner=56,
                           bos_token_id=1, eos_token_id=2)),
 }
+# T5 v1.0 and v1.1, whose examples are longer than the farthest distance that has a bucket of its own.
+T5 = dict(vocab_size=VOCABULARY, d_model=32, d_kv=12, d_ff=56, num_layers=3, num_decoder_layers=2, num_heads=4,
+          relative_attention_num_buckets=8, relative_attention_max_distance=20, decoder_start_token_id=0)
+T5_FAMILIES = {
+    "t5": dict(T5),
+    "flan-t5": dict(T5, feed_forward_proj="gated-gelu", tie_word_embeddings=False),
+}
 LORA = dict(r=4, lora_alpha=8, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM")
 TRAINING = dict(learning_rate=3e-3, beta1=0.9, beta2=0.999, epsilon=1e-8, weight_decay=0.5,
                 clip_norm=1.0, schedule="constant", seed=20)
@@ -86,10 +93,15 @@ def make_model(config, kind=transformers.AutoModelForCausalLM):
     # eager: the other attentions leave Gemma 2's cap of scores out
     make = kind.from_config if kind is transformers.AutoModelForCausalLM else kind._from_config
     model = make(config, attn_implementation="eager").float().eval()
+    if not getattr(config, "scale_decoder_outputs", True):  # T5 v1.1's head is tied until another is loaded
+        model.lm_head.weight = torch.nn.Parameter(torch.empty_like(model.lm_head.weight))
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             is_norm = "norm" in name.lower() or ".ln_" in name
             scale = 0.1 if is_norm or name.endswith("bias") else 0.25
+            # T5 does not scale products, so that biases would drown, and steps would follow from rounding.
+            if config.model_type == "t5":
+                scale *= 4 if "relative_attention" in name else 0.1 if ".q." in name else 0.3 if "lm_head" in name else 1
             parameter.copy_(torch.randn(parameter.shape, generator=generator) * scale)
             if is_norm and not name.endswith("bias") and "gemma" not in config.model_type:
                 parameter.add_(1.0)
@@ -109,8 +121,24 @@ def make_examples(seed, lengths, vocabulary=VOCABULARY):
     return examples
 
 
+def make_answers(seed, lengths):
+    """Random sources and answers, of which every token is a target."""
+    generator = torch.Generator().manual_seed(seed)
+    return [dict(tokens=torch.randint(0, VOCABULARY, (source + answer,), generator=generator).tolist(),
+                 targets=[0] * source + [1] * answer) for source, answer in lengths]
+
+
+def forward_answer(model, example):
+    """Of an encoder-decoder: logits of the answer [A, V], and the sum of negative log likelihoods."""
+    tokens, source = torch.tensor(example["tokens"]), example["targets"].index(1)
+    logits = model(input_ids=tokens[None, :source], labels=tokens[None, source:], use_cache=False).logits[0].float()
+    return logits, torch.nn.functional.cross_entropy(logits, tokens[source:], reduction="sum")
+
+
 def forward(model, example):
     """Logits [L, V] and the sum of negative log likelihoods of the targets."""
+    if model.config.is_encoder_decoder:
+        return forward_answer(model, example)
     inner = model.get_base_model() if isinstance(model, peft.PeftModel) else model
     rotary = getattr(inner.base_model, "rotary_emb", None)
     if hasattr(rotary, "inv_freq"):  # dynamic scaling remembers earlier calls
@@ -142,9 +170,9 @@ def expectations(model, examples):
 
 def greedy(model, prompt, count):
     tokens = torch.tensor([prompt])
-    out = model.generate(tokens, attention_mask=torch.ones_like(tokens), max_new_tokens=count, do_sample=False, eos_token_id=None,
+    out = model.generate(input_ids=tokens, attention_mask=torch.ones_like(tokens), max_new_tokens=count, do_sample=False, eos_token_id=None,
                          pad_token_id=0)
-    return out[0, len(prompt):].tolist()
+    return out[0, 1 if model.config.is_encoder_decoder else len(prompt):].tolist()
 
 
 def write_json(path, value):
@@ -154,8 +182,9 @@ def write_json(path, value):
 def write_expected(folder, model, examples):
     save_file(expectations(model, examples), folder / "expected.safetensors")
     prompt = examples[1]["tokens"]
+    count = 32 if model.config.is_encoder_decoder else 16  # past the farthest distance
     write_json(folder / "expected.json",
-               dict(examples=examples, prompt=prompt, greedy=greedy(model, prompt, 16)))
+               dict(examples=examples, prompt=prompt, greedy=greedy(model, prompt, count)))
 
 
 def attach_lora(model, **changes):
@@ -260,6 +289,31 @@ def make_families(output):
         write_expected(folder, adapted, examples)
         write_json(folder / "training.json", dict(options=TRAINING, batches=batches, full=train(make(), batches),
                                                   lora=train(attach_lora(make()), batches)))
+
+
+def make_t5(output):
+    """As make_families does, of encoder-decoders."""
+    examples = make_answers(3, [(3, 7), (40, 29), (23, 1)])
+    batches = [make_answers(100 + step, [(18, 5), (9, 30), (31, 2)]) for step in range(20)]
+    for name, options in T5_FAMILIES.items():
+        make = lambda: make_model(transformers.T5Config(**options), transformers.T5ForConditionalGeneration)  # noqa: E731
+        folder = output / name
+        model = make()
+        model.save_pretrained(folder)
+        (folder / "generation_config.json").unlink(missing_ok=True)
+        if name == "flan-t5":  # as it is published; transformers 5 writes it in another way
+            config = json.loads((folder / "config.json").read_text())
+            del config["scale_decoder_outputs"]
+            write_json(folder / "config.json", {**config, "tie_word_embeddings": False})
+        write_expected(folder, model, examples)
+        adapted = attach_lora(model, task_type="SEQ_2_SEQ_LM")
+        folder = output / f"{name}-lora"
+        adapted.save_pretrained(folder)
+        (folder / "README.md").unlink(missing_ok=True)
+        write_expected(folder, adapted, examples)
+        write_json(folder / "training.json", dict(
+            options=TRAINING, batches=batches, full=train(make(), batches),
+            lora=train(attach_lora(make(), task_type="SEQ_2_SEQ_LM"), batches)))
 
 
 def make_bert(output):
@@ -485,6 +539,10 @@ def json_differences(path, new, old, tolerance):
         yield f"{path}: {new} instead of {old}"
 
 
+MAKERS = dict(small=make_small, lora=make_lora, families=make_families, t5=make_t5, bert=make_bert, nf4=make_nf4,
+              training=make_training, regularize=make_regularized, optimizers=make_optimizers)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=pathlib.Path, default=ROOT / "tests/fixtures/model")
@@ -492,27 +550,27 @@ def main():
                         default=SMOLLM2)
     parser.add_argument("--compare", action="store_true",
                         help="change nothing; exit 1 when the fixtures are not what is made now")
+    parser.add_argument("--only", nargs="+", choices=[*MAKERS, "smollm2"], default=[*MAKERS, "smollm2"],
+                        help="make these, and leave the other files as they are")
     arguments = parser.parse_args()
     check_versions()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as temporary:
         made = pathlib.Path(temporary) / "model"
         made.mkdir()
-        make_small(made)
-        make_lora(made)
-        make_families(made)
-        make_bert(made)
-        make_nf4(made)
-        make_training(made)
-        make_regularized(made)
-        make_optimizers(made)
-        make_smollm2(made, arguments.smollm2)
+        for name in arguments.only:
+            if name == "smollm2":
+                make_smollm2(made, arguments.smollm2)
+            else:
+                MAKERS[name](made)
+        whole = len(arguments.only) > len(MAKERS)
         if arguments.compare:
-            found = list(differences(made, arguments.output))
+            found = [d for d in differences(made, arguments.output) if whole or "only in the fixtures" not in d]
             print("\n".join(found) or "the fixtures are what the references make")
             sys.exit(1 if found else 0)
-        shutil.rmtree(arguments.output, ignore_errors=True)
-        shutil.copytree(made, arguments.output)
+        if whole:
+            shutil.rmtree(arguments.output, ignore_errors=True)
+        shutil.copytree(made, arguments.output, dirs_exist_ok=True)
 
 
 if __name__ == "__main__":

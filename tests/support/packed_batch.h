@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -27,6 +28,9 @@ inline PackedBatch PackExamples(const std::vector<MarkedTokens>& examples) {
       rows.push_back(static_cast<int64_t>(tokens.size()) - 2);
       targets.push_back(example.tokens[i]);
     }
+    const auto first =
+        std::ranges::find_if(example.targets, [](int target) { return target != 0; });
+    batch.sources.push_back(first - example.targets.begin());
     batch.examples.push_back(static_cast<uint32_t>(batch.examples.size()));
     batch.offsets.push_back(static_cast<int64_t>(tokens.size()));
   }

@@ -27,6 +27,7 @@ std::span<const Family> GemmaFamilies();
 std::span<const Family> PhiFamilies();
 std::span<const Family> Gpt2Families();
 std::span<const Family> BertFamilies();
+std::span<const Family> T5Families();
 
 // Shared by families.
 
@@ -51,6 +52,8 @@ Status ReadRope(FieldReader& fields, double theta, bool partial, ModelConfig* co
 // hidden_act or what the family calls it.
 void ReadActivation(FieldReader& fields, const char* key, const char* otherwise,
                     ModelConfig* config);
+void SetActivation(FieldReader& fields, const char* key, const std::string& name,
+                   ModelConfig* config);
 // Training with dropout in the base is not supported, and files of families that have none by
 // default are refused when they ask for it. (GPT-2 and BERT have some, which is not applied.)
 void RefuseDropout(FieldReader& fields, std::initializer_list<const char*> keys);

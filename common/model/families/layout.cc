@@ -88,6 +88,13 @@ Status ReadRope(FieldReader& fields, double theta, bool partial, ModelConfig* co
 
 void ReadActivation(FieldReader& fields, const char* key, const char* otherwise,
                     ModelConfig* config) {
+  std::string name = otherwise;
+  fields.Text(key, name);
+  SetActivation(fields, key, name, config);
+}
+
+void SetActivation(FieldReader& fields, const char* key, const std::string& name,
+                   ModelConfig* config) {
   struct Known {
     const char* name;
     Activation activation;
@@ -96,8 +103,6 @@ void ReadActivation(FieldReader& fields, const char* key, const char* otherwise,
       {"silu", Activation::kSilu},         {"swish", Activation::kSilu},
       {"gelu", Activation::kGelu},         {"gelu_pytorch_tanh", Activation::kGeluTanh},
       {"gelu_new", Activation::kGeluTanh}, {"relu", Activation::kRelu}};
-  std::string name = otherwise;
-  fields.Text(key, name);
   for (const Known& known : kKnown) {
     if (name != known.name) continue;
     config->activation = known.activation;

@@ -5,8 +5,9 @@ usage: make_fixtures.py                the committed ones, in tests/fixtures/tex
        make_fixtures.py --compare      makes those afresh from their own texts; fails where they differ
        make_fixtures.py --full FOLDER  10,000 texts in FOLDER/text, for text_parity_test with ATTUNE_PARITY_DIR=FOLDER
 
-There is a folder for each tokenizer: `small` (a byte-level BPE trained here, so that the fixtures need no model), one for
-each of GGUFS (small GGUF files made here, as transformers reads them) and `smollm2` (the tokenizer inside the GGUF file that
+There is a folder for each tokenizer: `small` (a byte-level BPE trained here, so that the fixtures need no model), `t5` (a
+SentencePiece Unigram as T5's, which takes `pip install sentencepiece==0.2.3` to train anew; else the committed one is used),
+one for each of GGUFS (small GGUF files made here, as transformers reads them) and `smollm2` (the tokenizer inside the GGUF file that
 tools/setup brings). Each holds
   texts.jsonl   {"text", "ids", "special": ids with what the post-processor adds, "decoded": where it is not the text}
 and `small` and `smollm2` also
@@ -17,6 +18,7 @@ templates.json has chat templates and what they render.
 
 import argparse
 import ast
+import io
 import json
 import pathlib
 import random
@@ -26,7 +28,7 @@ import sysconfig
 import gguf
 import trl
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers import AutoTokenizer, PreTrainedTokenizerFast, T5Tokenizer
 from transformers.utils.chat_template_utils import render_jinja_template
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
@@ -49,6 +51,13 @@ CURIOUS = [
     "👩‍👩‍👧‍👦 🏳️‍🌈 é à́̂", "<|im_start|>user\nhi<|im_end|>", "<|im_start|", "a<|endoftext|>b", "\u200b\ufeff\u00a0x\u3000y",
     "I'll we've DON'T it's", "x=1;y=22;z=333;1234567890", "def f(x):\n    return x**2 # ²³½", "\x00\x01\x7f", "a" * 300, "\t\t\t  \n \n",
     "e\u0301 n\u0303 A\u030a \u1112\u1161\u11ab",  # decomposed
+]
+# What T5's normalisation changes: compatibility forms, spaces and controls of many kinds, its own special tokens and sign.
+NORMALISED = [
+    "ﬁn ﬀ ㎏ ① Ⅷ ½ ™ ｆｕｌｌ　ｗｉｄｔｈ ﾊﾟ ｶﾞ", "a\u00a0b\u2003c\u2028d\u2029e\u200bf\u200dg\ufeffh\u00adi", "x\x00y\x01z\x7f\x85w",
+    "translate English to German: That is good.</s>", "<extra_id_0> walks in <extra_id_1>park<extra_id_9>", "<pad></s><unk> </s >",
+    "▁under▁scored ▁", "tabs\tand\nlines\r\n  and   spaces   ", "ß ẞ İ ı ǆ ﷺ", "ก็ ที่ नमस्ते ជំរាបសួរ", "𝒳 𝟘 𝔘𝔫𝔦", "🇩🇪 👍🏽",
+    "\u0301 alone, a\u0301\u0323\u0300", "각 \u1100\u1161\u11a8", "a" * 5000, "word " * 1500, "…―‐‑–—〜～", "\ud7ff\ue000\ufffd\U0010ffff",
 ]
 
 
@@ -97,6 +106,53 @@ def small_tokenizer(folder):
     )
     tokenizer.chat_template = CHATML
     tokenizer.save_pretrained(folder)
+    return AutoTokenizer.from_pretrained(folder)
+
+
+def fields(message):
+    """Number and value of each length-delimited field of a protobuf message."""
+    stream = io.BytesIO(message)
+
+    def varint():
+        value = shift = 0
+        while True:
+            byte = stream.read(1)[0]
+            value |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                return value
+
+    while stream.tell() < len(message):
+        key = varint()
+        if key & 7 == 2:
+            yield key >> 3, stream.read(varint())
+        elif key & 7 == 0:
+            varint()
+        else:
+            stream.read(8 if key & 7 == 1 else 4)
+
+
+def t5_tokenizer(folder):
+    """Trained by SentencePiece with T5's options and normalisation, and put together as transformers puts T5's."""
+    try:
+        import sentencepiece
+    except ModuleNotFoundError:
+        if folder != FIXTURES / "t5":
+            for file in (FIXTURES / "t5").glob("*.json"):
+                (folder / file.name).write_bytes(file.read_bytes())
+        return AutoTokenizer.from_pretrained(folder)
+    lines = [line for text in stdlib_texts(2000) + CURIOUS + NORMALISED[:4] for line in text.splitlines() if line.strip()]
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(lines), model_writer=model, vocab_size=600, model_type="unigram", pad_id=0, eos_id=1,
+        unk_id=2, bos_id=-1, character_coverage=0.9995, normalization_rule_name="nmt_nfkc", num_threads=1, minloglevel=2)
+    pieces = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
+    vocabulary = [(pieces.id_to_piece(i), pieces.get_score(i)) for i in range(pieces.get_piece_size())]
+    extra = [f"<extra_id_{i}>" for i in range(9, -1, -1)]
+    normalizer = next(value for number, value in fields(model.getvalue()) if number == 3)
+    charsmap = next(value for number, value in fields(normalizer) if number == 2)
+    T5Tokenizer(vocabulary + [(token, 0.0) for token in extra], _spm_precompiled_charsmap=charsmap, extra_ids=10,
+                additional_special_tokens=extra).save_pretrained(folder)
     return AutoTokenizer.from_pretrained(folder)
 
 
@@ -335,7 +391,7 @@ def chats_and_examples(texts):
 def make(out, count):
     texts = stdlib_texts(count)
     chats, examples = chats_and_examples(texts)
-    folder = {name: out / name for name in ("small", "smollm2", *GGUFS)}
+    folder = {name: out / name for name in ("small", "t5", "smollm2", *GGUFS)}
     for path in folder.values():
         path.mkdir(parents=True, exist_ok=True)
     for name in ("small", "smollm2"):
@@ -343,6 +399,7 @@ def make(out, count):
         write(folder[name] / "texts.jsonl", text_rows(tokenizer, CURIOUS + texts))
         write(folder[name] / "chats.jsonl", chat_rows(tokenizer, chats))
         write(folder[name] / "masks.jsonl", mask_rows(tokenizer, examples))
+    write(folder["t5"] / "texts.jsonl", text_rows(t5_tokenizer(folder["t5"]), CURIOUS + NORMALISED + texts))
     for name in GGUFS:
         tokenizer = small_gguf(name, folder[name], folder["small"])
         write(folder[name] / "texts.jsonl", text_rows(tokenizer, CURIOUS + texts[: max(30, count // 5)]))
@@ -361,7 +418,7 @@ def compare():
         different += bool(rows)
 
     for folder in sorted(path for path in FIXTURES.iterdir() if path.is_dir()):
-        if folder.name == "small":
+        if folder.name in ("small", "t5"):
             tokenizer = AutoTokenizer.from_pretrained(folder)
         elif folder.name == "smollm2":
             tokenizer = smollm2_tokenizer()

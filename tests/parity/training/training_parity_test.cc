@@ -165,16 +165,18 @@ TEST_P(FamilyTrainingParity, LossesOfTwentySteps) {
                     reference.at(method));
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Families, FamilyTrainingParity,
-    ::testing::Combine(::testing::Values("mistral", "qwen2", "qwen2-window", "qwen3", "gemma2",
-                                         "gemma3", "phi3", "phi3-partial", "phi3-longrope", "gpt2"),
-                       ::testing::Values("full", "lora")),
-    [](const auto& info) {
-      std::string name = std::get<0>(info.param) + "_" + std::get<1>(info.param);
-      std::ranges::replace(name, '-', '_');
-      return name;
-    });
+INSTANTIATE_TEST_SUITE_P(Families, FamilyTrainingParity,
+                         ::testing::Combine(::testing::Values("mistral", "qwen2", "qwen2-window",
+                                                              "qwen3", "gemma2", "gemma3", "phi3",
+                                                              "phi3-partial", "phi3-longrope",
+                                                              "gpt2", "t5", "flan-t5"),
+                                            ::testing::Values("full", "lora")),
+                         [](const auto& info) {
+                           std::string name =
+                               std::get<0>(info.param) + "_" + std::get<1>(info.param);
+                           std::ranges::replace(name, '-', '_');
+                           return name;
+                         });
 
 INSTANTIATE_TEST_SUITE_P(Methods, TrainingParity,
                          ::testing::Combine(::testing::Values("full", "lora", "qlora"),

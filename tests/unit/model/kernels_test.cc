@@ -324,6 +324,71 @@ TEST(Attention, MatchesItsDefinitionAndAutograd) {
   }
 }
 
+// Of every score by its definition: element N - 1 + key - query of its head's biases.
+TEST(Attention, BiasesByDistanceMatchTheirDefinitionAndAutograd) {
+  const std::vector<int64_t> offsets = {0, 1, 1, 24, 30};
+  constexpr int64_t kLongest = 25;
+  for (const bool causal : {false, true}) {
+    SCOPED_TRACE(causal);
+    const AttentionShape shape{.heads = 4, .kv_heads = 2, .dim = 6, .scale = 1, .causal = causal};
+    const at::Tensor qkv = Random({30, shape.row_size()}, 3).requires_grad_(true);
+    const at::Tensor bias = Random({4, 2 * kLongest - 1}, 8).requires_grad_(true);
+    const at::Tensor dout = Random({30, 24}, 4);
+    std::vector<at::Tensor> outs;
+    for (size_t e = 0; e + 1 < offsets.size(); ++e) {
+      const int64_t length = offsets[e + 1] - offsets[e];
+      const at::Tensor heads =
+          qkv.narrow(0, offsets[e], length).view({length, 8, 6}).transpose(0, 1);
+      const at::Tensor k = heads.narrow(0, 4, 2).repeat_interleave(2, 0);
+      const at::Tensor v = heads.narrow(0, 6, 2).repeat_interleave(2, 0);
+      const at::Tensor after = at::arange(length).unsqueeze(0) - at::arange(length).unsqueeze(1);
+      const at::Tensor biases = bias.index_select(1, (after + kLongest - 1).flatten());
+      at::Tensor scores =
+          at::bmm(heads.narrow(0, 0, 4), k.transpose(1, 2)) + biases.view({4, length, length});
+      if (causal) scores = scores.masked_fill(after > 0, -INFINITY);
+      outs.push_back(at::bmm(scores.softmax(-1), v).transpose(0, 1).reshape({length, 24}));
+    }
+    const at::Tensor expected = at::cat(outs);
+    expected.backward(dout);
+    const Attended got = Attention(qkv.detach(), offsets, shape, bias.detach());
+    EXPECT_LT(Error(got.out, expected.detach()), 1e-5);
+    const at::Tensor dbias = at::zeros_like(bias);
+    const at::Tensor dqkv =
+        AttentionBackward(dout, qkv.detach(), got, offsets, shape, bias.detach(), dbias);
+    EXPECT_LT(Error(dqkv, qkv.grad()), 1e-5);
+    EXPECT_LT(Error(dbias, bias.grad()), 1e-5);
+  }
+}
+
+TEST(CrossAttention, MatchesItsDefinitionAndAutograd) {
+  // An example without queries, and one with fewer queries than keys.
+  const std::vector<int64_t> offsets = {0, 3, 3, 12}, sources = {0, 2, 7, 31};
+  const AttentionShape shape{.heads = 4, .kv_heads = 2, .dim = 6, .causal = false};
+  const at::Tensor q = Random({12, 24}, 3).requires_grad_(true);
+  const at::Tensor kv = Random({31, 24}, 5).requires_grad_(true);
+  const at::Tensor dout = Random({12, 24}, 4);
+  std::vector<at::Tensor> outs;
+  for (size_t e = 0; e + 1 < offsets.size(); ++e) {
+    const int64_t rows = offsets[e + 1] - offsets[e], keys = sources[e + 1] - sources[e];
+    const at::Tensor queries = q.narrow(0, offsets[e], rows).view({rows, 4, 6}).transpose(0, 1);
+    const at::Tensor heads = kv.narrow(0, sources[e], keys).view({keys, 4, 6}).transpose(0, 1);
+    const at::Tensor k = heads.narrow(0, 0, 2).repeat_interleave(2, 0);
+    const at::Tensor v = heads.narrow(0, 2, 2).repeat_interleave(2, 0);
+    const at::Tensor scores = at::bmm(queries, k.transpose(1, 2)) * shape.Scale();
+    outs.push_back(at::bmm(scores.softmax(-1), v).transpose(0, 1).reshape({rows, 24}));
+  }
+  const at::Tensor expected = at::cat(outs);
+  expected.backward(dout);
+  const Attended got = CrossAttention(q.detach(), kv.detach(), offsets, sources, shape);
+  EXPECT_LT(Error(got.out, expected.detach()), 1e-5);
+  const auto [dq, dkv] =
+      CrossAttentionBackward(dout, q.detach(), kv.detach(), got, offsets, sources, shape);
+  EXPECT_LT(Error(dq, q.grad()), 1e-5);
+  EXPECT_LT(Error(dkv, kv.grad()), 1e-5);
+  EXPECT_THROW(CrossAttention(q.detach(), kv.detach(), offsets, {{0, 0, 5, 31}}, shape),
+               std::exception);
+}
+
 TEST(Attention, LaterTokensAndOtherExamplesChangeNothing) {
   const AttentionShape shape{4, 2, 16};
   at::Tensor qkv = Random({120, shape.row_size()}, 5);

@@ -118,6 +118,33 @@ TEST(PredictMemory, IsWithinATenthOnOtherShapes) {
   }
 }
 
+ModelConfig T5(int64_t encoder_layers) {
+  const nlohmann::json json = {
+      {"model_type", "t5"}, {"num_layers", encoder_layers}, {"num_decoder_layers", 6}};
+  return ParseModelConfig(json.dump(), "config.json").value();
+}
+
+// T5-small has 60.5 million parameters, 0.59 million in a LoRA of rank 8 on all its linear layers.
+TEST(ShapeOf, CountsBothStacksOfAnEncoderDecoder) {
+  EXPECT_EQ(ShapeOf(T5(6), {.type = "full"})->parameters, 60506624);
+  const auto lora = ShapeOf(T5(6), {.type = "lora", .rank = 1});
+  EXPECT_EQ(lora->trainable_parameters, 18 * 4 * 1024 + 12 * 2 * 2560);
+}
+
+TEST(PredictMemory, AnEncoderDecodersTokensGoThroughOneStackEach) {
+  TrainTask task = Task("full");
+  task.data.train.sequence_length = 512;
+  const auto model = *ShapeOf(T5(6), task.method), shallow = *ShapeOf(T5(1), task.method);
+  const auto activations = [&](const ModelShape& shape, int64_t sources, int64_t answers) {
+    const MicroBatchShape batch{
+        .tokens = sources + answers, .targets = answers, .micro_batches_max = 2};
+    return PredictMemory(shape, batch, task).activations;
+  };
+  EXPECT_GT(activations(model, 400, 50), activations(shallow, 400, 50));
+  EXPECT_EQ(activations(model, 0, 50), activations(shallow, 0, 50));
+  EXPECT_GT(activations(model, 50, 400), activations(model, 400, 50));  // a decoder keeps more
+}
+
 TEST(PredictMemory, CountsWhatAPenaltyKeeps) {
   for (const char* method : {"full", "lora"}) {
     TrainTask task = Task(method);

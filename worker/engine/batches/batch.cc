@@ -1,6 +1,7 @@
 #include "worker/engine/batches/batch.h"
 
 #include <algorithm>
+#include <functional>
 
 namespace attune::engine {
 namespace {
@@ -69,6 +70,7 @@ Result<PackedBatch> MakeBatch(const TokenShard& shard, std::span<const Sequence>
   int64_t* const rows = batch.target_rows.data_ptr<int64_t>();
   int64_t* const targets = batch.targets.data_ptr<int64_t>();
   int64_t row = 0, target = 0;
+  batch.sources.reserve(sizes.examples);
   batch.offsets.reserve(sizes.examples + 1);
   batch.examples.reserve(sizes.examples);
   for (const Sequence& sequence : sequences) {
@@ -78,6 +80,8 @@ Result<PackedBatch> MakeBatch(const TokenShard& shard, std::span<const Sequence>
           CheckExample(example, index, shard.target_counts()[index], vocabulary_size));
       target += WriteExample(example, row, tokens, positions, rows + target, targets + target);
       row += static_cast<int64_t>(example.tokens.size());
+      batch.sources.push_back(std::ranges::find_if(example.targets, std::identity()) -
+                              example.targets.begin());
       batch.offsets.push_back(row);
       batch.examples.push_back(index);
     }

@@ -3,56 +3,26 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
 
 #include "worker/engine/kernels/attention_cpu.h"
 #include "worker/engine/kernels/attention_gpu.h"
 #include "worker/engine/kernels/cpu_kernels.h"
+#include "worker/engine/kernels/scored_attention.h"
 
 namespace attune::engine::kernels {
 namespace {
 
-// One example's queries, keys and values as [heads or kv_heads, length, dim] views.
-struct Heads {
-  at::Tensor q, k, v;
-};
-
-Heads Split(const at::Tensor& qkv, int64_t begin, int64_t length, const AttentionShape& shape) {
-  const at::Tensor rows = qkv.narrow(0, begin, length);
-  auto part = [&](int64_t first, int64_t heads) {
-    return rows.narrow(1, first * shape.dim, heads * shape.dim)
-        .view({length, heads, shape.dim})
-        .transpose(0, 1);
-  };
-  return {part(0, shape.heads), part(shape.heads, shape.kv_heads),
-          part(shape.heads + shape.kv_heads, shape.kv_heads)};
+// Queries, keys and values out of rows of all three, as views.
+AttentionRows Split(const at::Tensor& qkv, const AttentionShape& shape) {
+  const int64_t q_size = shape.heads * shape.dim, kv_size = shape.kv_heads * shape.dim;
+  return {qkv.narrow(1, 0, q_size), qkv.narrow(1, q_size, kv_size),
+          qkv.narrow(1, q_size + kv_size, kv_size), at::Tensor()};
 }
 
-// [kv_heads, L, D] -> [1, heads, L, D], each head repeated for its group.
-at::Tensor Repeat(const at::Tensor& x, int64_t groups) {
-  if (groups == 1) return x.unsqueeze(0);
-  return x.unsqueeze(1)
-      .expand({x.size(0), groups, x.size(1), x.size(2)})
-      .reshape({1, x.size(0) * groups, x.size(1), x.size(2)});
-}
-
-// Calls f(begin, length, heads) for each example that is not empty, its heads as [1, heads, L, D].
-template <typename F>
-void ForEachExample(const at::Tensor& qkv, const std::vector<int64_t>& offsets,
-                    const AttentionShape& shape, const F& f) {
-  const int64_t groups = shape.heads / shape.kv_heads;
-  for (size_t e = 0; e + 1 < offsets.size(); ++e) {
-    const int64_t begin = offsets[e], length = offsets[e + 1] - begin;
-    if (length == 0) continue;
-    const Heads heads = Split(qkv, begin, length, shape);
-    f(begin, length, Heads{heads.q.unsqueeze(0), Repeat(heads.k, groups), Repeat(heads.v, groups)});
-  }
-}
-
-// The transpose of Repeat: [1, heads, L, D] summed over each group.
-at::Tensor SumGroups(const at::Tensor& x, int64_t kv_heads) {
-  return x.view({kv_heads, -1, x.size(2), x.size(3)}).sum(1);
+AttentionRows SplitKeyValue(const at::Tensor& queries, const at::Tensor& key_value) {
+  const int64_t size = key_value.size(1) / 2;
+  return {queries, key_value.narrow(1, 0, size), key_value.narrow(1, size, size), at::Tensor()};
 }
 
 at::Tensor Wide(const at::Tensor& x) {
@@ -84,30 +54,6 @@ at::Tensor OnCpuBackward(const at::Tensor& dout, const at::Tensor& qkv, const At
   return gradient.to(qkv.scalar_type());
 }
 
-// [L, L]: which keys (columns) a query (row) may not see.
-at::Tensor Hidden(int64_t length, const AttentionShape& shape, const at::Tensor& like) {
-  const at::Tensor ones = at::ones({length, length}, like.options().dtype(at::kBool));
-  at::Tensor hidden = shape.causal ? ones.triu(1) : at::zeros_like(ones);
-  if (shape.Windowed(length)) hidden = hidden.logical_or(ones.tril(-shape.window));
-  return hidden;
-}
-
-// Scores before and after the cap; without one they are the same tensor.
-struct Scores {
-  at::Tensor scaled, capped;
-};
-Scores ScoresOf(const at::Tensor& q, const at::Tensor& k, const AttentionShape& shape) {
-  Scores scores;
-  scores.scaled = at::matmul(q, k.transpose(-1, -2)).to(at::kFloat) * shape.Scale();
-  scores.capped =
-      shape.softcap > 0 ? (scores.scaled / shape.softcap).tanh() * shape.softcap : scores.scaled;
-  return scores;
-}
-
-at::Tensor Masked(const at::Tensor& scores, const AttentionShape& shape) {
-  return scores.masked_fill(Hidden(scores.size(-1), shape, scores), -INFINITY);
-}
-
 }  // namespace
 
 ExampleSpans::ExampleSpans(std::vector<int64_t> from, const at::Device& where)
@@ -118,54 +64,52 @@ ExampleSpans::ExampleSpans(std::vector<int64_t> from, const at::Device& where)
   if (!where.is_cpu()) cumulative = at::tensor(offsets, at::kInt).to(where);
 }
 
-Attended Attention(const at::Tensor& qkv, const ExampleSpans& spans, const AttentionShape& shape) {
-  if (UseLoops(qkv)) return OnCpu(qkv, spans.offsets, shape);
-  if (const auto fused = gpu::FusedFor(qkv, spans, shape); fused != gpu::FusedAttention::kNone) {
-    return gpu::Attention(fused, qkv, spans, shape);
+Attended Attention(const at::Tensor& qkv, const ExampleSpans& spans, const AttentionShape& shape,
+                   const at::Tensor& distance_bias) {
+  if (!distance_bias.defined()) {
+    if (UseLoops(qkv)) return OnCpu(qkv, spans.offsets, shape);
+    const auto fused = gpu::FusedFor(qkv, spans, shape);
+    if (fused != gpu::FusedAttention::kNone) return gpu::Attention(fused, qkv, spans, shape);
   }
-  const int64_t rows = qkv.size(0);
-  Attended result{at::empty({rows, shape.heads * shape.dim}, qkv.options()),
-                  at::empty({shape.heads, rows}, qkv.options().dtype(at::kFloat))};
-  ForEachExample(qkv, spans.offsets, shape, [&](int64_t begin, int64_t length, const Heads& heads) {
-    const at::Tensor scores = Masked(ScoresOf(heads.q, heads.k, shape).capped, shape);
-    const at::Tensor logsumexp = scores.logsumexp(-1);
-    const at::Tensor out =
-        at::matmul((scores - logsumexp.unsqueeze(-1)).exp().to(heads.v.scalar_type()), heads.v);
-    result.out.narrow(0, begin, length)
-        .view({length, shape.heads, shape.dim})
-        .copy_(out.squeeze(0).transpose(0, 1));
-    result.logsumexp.narrow(1, begin, length).copy_(logsumexp.view({shape.heads, length}));
-  });
-  return result;
+  AttentionRows rows = Split(qkv, shape);
+  rows.distance_bias = distance_bias;
+  return ScoredAttention(rows, {spans.offsets, spans.offsets}, shape);
 }
 
 at::Tensor AttentionBackward(const at::Tensor& dout, const at::Tensor& qkv, const Attended& forward,
-                             const ExampleSpans& spans, const AttentionShape& shape) {
-  if (UseLoops(qkv)) return OnCpuBackward(dout, qkv, forward, spans.offsets, shape);
-  if (const auto fused = gpu::FusedFor(qkv, spans, shape); fused != gpu::FusedAttention::kNone) {
-    return gpu::AttentionBackward(fused, dout, qkv, forward, spans, shape);
+                             const ExampleSpans& spans, const AttentionShape& shape,
+                             const at::Tensor& distance_bias, const at::Tensor& bias_gradient) {
+  if (!distance_bias.defined()) {
+    if (UseLoops(qkv)) return OnCpuBackward(dout, qkv, forward, spans.offsets, shape);
+    const auto fused = gpu::FusedFor(qkv, spans, shape);
+    if (fused != gpu::FusedAttention::kNone) {
+      return gpu::AttentionBackward(fused, dout, qkv, forward, spans, shape);
+    }
   }
-  at::Tensor gradient = at::empty_like(qkv);
-  ForEachExample(qkv, spans.offsets, shape, [&](int64_t begin, int64_t length, const Heads& heads) {
-    const auto& [q, k, v] = heads;
-    auto by_head = [&](const at::Tensor& x) {
-      return x.narrow(0, begin, length).view({1, length, shape.heads, shape.dim}).transpose(1, 2);
-    };
-    const at::Tensor d = by_head(dout), out = by_head(forward.out);
-    const at::Tensor logsumexp = forward.logsumexp.narrow(1, begin, length).unsqueeze(0);
-    const Scores scores = ScoresOf(q, k, shape);
-    const at::Tensor p = (Masked(scores.capped, shape) - logsumexp.unsqueeze(-1)).exp();
-    const at::Tensor pull = (d * out).to(at::kFloat).sum(-1, /*keepdim=*/true);
-    at::Tensor wide =
-        p * (at::matmul(d, v.transpose(-1, -2)).to(at::kFloat) - pull) * shape.Scale();
-    if (shape.softcap > 0) wide = wide * (1 - (scores.capped / shape.softcap).square());
-    const at::Tensor ds = wide.to(q.scalar_type());
-    const Heads to = Split(gradient, begin, length, shape);
-    to.q.copy_(at::matmul(ds, k).squeeze(0));
-    to.k.copy_(SumGroups(at::matmul(ds.transpose(-1, -2), q), shape.kv_heads));
-    to.v.copy_(SumGroups(at::matmul(p.to(d.scalar_type()).transpose(-1, -2), d), shape.kv_heads));
-  });
+  const at::Tensor gradient = at::empty_like(qkv);
+  AttentionRows rows = Split(qkv, shape), gradients = Split(gradient, shape);
+  rows.distance_bias = distance_bias;
+  gradients.distance_bias = bias_gradient;
+  ScoredAttentionBackward(dout, rows, forward, {spans.offsets, spans.offsets}, shape, gradients);
   return gradient;
+}
+
+Attended CrossAttention(const at::Tensor& queries, const at::Tensor& key_value,
+                        const ExampleSpans& spans, const ExampleSpans& source_spans,
+                        const AttentionShape& shape) {
+  return ScoredAttention(SplitKeyValue(queries, key_value), {spans.offsets, source_spans.offsets},
+                         shape);
+}
+
+std::pair<at::Tensor, at::Tensor> CrossAttentionBackward(
+    const at::Tensor& dout, const at::Tensor& queries, const at::Tensor& key_value,
+    const Attended& forward, const ExampleSpans& spans, const ExampleSpans& source_spans,
+    const AttentionShape& shape) {
+  const at::Tensor by_queries = at::empty_like(queries), by_key_value = at::empty_like(key_value);
+  ScoredAttentionBackward(dout, SplitKeyValue(queries, key_value), forward,
+                          {spans.offsets, source_spans.offsets}, shape,
+                          SplitKeyValue(by_queries, by_key_value));
+  return {by_queries, by_key_value};
 }
 
 }  // namespace attune::engine::kernels

@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "worker/engine/parts/cross_attention.h"
 #include "worker/engine/parts/record.h"
 
 namespace attune::engine {
@@ -11,7 +12,18 @@ namespace {
 
 Projection MakeProjection(const ModelConfig& config, int64_t index, ProjectionKind kind,
                           const at::TensorOptions& weights, bool nf4) {
-  return Projection(LinearsOf(config, index, kind), config.transposed_linears, weights, nf4);
+  const std::vector<LinearInfo> linears = LinearsOf(config, index, kind);
+  if (linears.empty()) return Projection();
+  return Projection(linears, config.transposed_linears, weights, nf4);
+}
+
+// A number for each of a model's projections, of all layers before these. Runs that go on from a
+// checkpoint drop what they dropped before, so it stays as it is.
+uint32_t FirstModule(const ModelConfig& config, int64_t index) {
+  constexpr int64_t kOwn = 4, kWithCross = 7;
+  const int64_t before = config.encoder ? config.encoder->layers * kOwn : 0;
+  return static_cast<uint32_t>(before + index * (config.encoder ? kWithCross : kOwn)) *
+         Projection::kPartsMost;
 }
 
 Norm MakeNorm(const ModelConfig& config, int64_t index, const std::string& name,
@@ -24,7 +36,7 @@ Norm MakeNorm(const ModelConfig& config, int64_t index, const std::string& name,
 }  // namespace
 
 Block::Block(const ModelConfig& config, int64_t index, const at::TensorOptions& weights, bool nf4)
-    : index_(index),
+    : first_module_(FirstModule(config, index)),
       gated_(config.gated),
       post_norm_(config.post_norm),
       activation_(config.activation),
@@ -32,18 +44,35 @@ Block::Block(const ModelConfig& config, int64_t index, const at::TensorOptions& 
       attention_out_(MakeProjection(config, index, ProjectionKind::kAttentionOut, weights, nf4)),
       mlp_in_(MakeProjection(config, index, ProjectionKind::kMlpIn, weights, nf4)),
       mlp_out_(MakeProjection(config, index, ProjectionKind::kMlpOut, weights, nf4)),
+      cross_query_(MakeProjection(config, index, ProjectionKind::kCrossQuery, weights, nf4)),
+      cross_key_value_(MakeProjection(config, index, ProjectionKind::kCrossKeyValue, weights, nf4)),
+      cross_out_(MakeProjection(config, index, ProjectionKind::kCrossOut, weights, nf4)),
       attention_(config, index, weights.device()),
+      cross_shape_(CrossAttentionShape(config)),
+      cross_norm_(MakeNorm(config, index, config.names.cross_norm, weights)),
       attention_norm_(MakeNorm(config, index, config.names.attention_norm, weights)),
       mlp_norm_(MakeNorm(config, index, config.names.mlp_norm, weights)),
       attention_after_norm_(MakeNorm(config, index, config.names.attention_after_norm, weights)),
       mlp_after_norm_(MakeNorm(config, index, config.names.mlp_after_norm, weights)) {}
 
+std::vector<Projection*> Block::projections() {
+  std::vector<Projection*> all = {&qkv_, &attention_out_, &mlp_in_, &mlp_out_};
+  if (cross_norm_) all.insert(all.end(), {&cross_query_, &cross_key_value_, &cross_out_});
+  return all;
+}
+
+std::vector<const Projection*> Block::projections() const {
+  std::vector<const Projection*> all = {&qkv_, &attention_out_, &mlp_in_, &mlp_out_};
+  if (cross_norm_) all.insert(all.end(), {&cross_query_, &cross_key_value_, &cross_out_});
+  return all;
+}
+
 std::vector<Norm*> Block::norms() {
-  return {&attention_norm_, &attention_after_norm_, &mlp_norm_, &mlp_after_norm_};
+  return {&attention_norm_, &attention_after_norm_, &cross_norm_, &mlp_norm_, &mlp_after_norm_};
 }
 
 std::vector<const Norm*> Block::norms() const {
-  return {&attention_norm_, &attention_after_norm_, &mlp_norm_, &mlp_after_norm_};
+  return {&attention_norm_, &attention_after_norm_, &cross_norm_, &mlp_norm_, &mlp_after_norm_};
 }
 
 void Block::TrainBase(bool trains) {
@@ -70,8 +99,7 @@ std::vector<at::Tensor> Block::Trainable() const {
 
 PlacedProjection Block::Placed(ProjectionKind kind, const SharedContext& context) const {
   const auto place = static_cast<uint32_t>(kind);
-  return {*projections()[place], context,
-          (static_cast<uint32_t>(index_) * 4 + place) * Projection::kPartsMost};
+  return {*projections()[place], context, first_module_ + place * Projection::kPartsMost};
 }
 
 at::Tensor Block::Into(ProjectionKind kind, const at::Tensor& x, const Norm& norm,
@@ -88,6 +116,17 @@ at::Tensor Block::AddAttention(const at::Tensor& x, const at::Tensor& attended,
   return Normalize(Linear(attended, out), attention_after_norm_, x);
 }
 
+at::Tensor Block::SourceKeyValue(const SharedContext& context) const {
+  return Linear(context->encoded, Placed(ProjectionKind::kCrossKeyValue, context->source));
+}
+
+at::Tensor Block::AddCrossAttention(const at::Tensor& x, const at::Tensor& key_value,
+                                    const SharedContext& context) const {
+  const at::Tensor queries = Into(ProjectionKind::kCrossQuery, x, cross_norm_, context);
+  const at::Tensor attended = CrossAttention(queries, key_value, context, cross_shape_);
+  return Linear(attended, Placed(ProjectionKind::kCrossOut, context), x);
+}
+
 at::Tensor Block::AddMlp(const at::Tensor& x, const SharedContext& context) const {
   const at::Tensor in = Into(ProjectionKind::kMlpIn, x, mlp_norm_, context);
   const PlacedProjection out = Placed(ProjectionKind::kMlpOut, context);
@@ -98,19 +137,27 @@ at::Tensor Block::AddMlp(const at::Tensor& x, const SharedContext& context) cons
 
 at::Tensor Block::Compute(const at::Tensor& x, const SharedContext& context) const {
   const at::Tensor qkv = Into(ProjectionKind::kQkv, x, attention_norm_, context);
-  return AddMlp(AddAttention(x, attention_.Forward(qkv, context), context), context);
+  at::Tensor out = AddAttention(x, attention_.Forward(qkv, context), context);
+  if (cross_norm_) out = AddCrossAttention(out, SourceKeyValue(context), context);
+  return AddMlp(out, context);
 }
 
 at::Tensor Block::Forward(const at::Tensor& x, const SharedContext& context) const {
   if (!context->checkpoint) return Compute(x, context);
-  return Checkpointed(x, Trainable(),
+  std::vector<at::Tensor> beside = Trainable();
+  for (const at::Tensor& tensor : {context->distance_bias, context->encoded}) {
+    if (tensor.defined() && tensor.requires_grad()) beside.push_back(tensor);
+  }
+  return Checkpointed(x, beside,
                       [this, context](const at::Tensor& again) { return Compute(again, context); });
 }
 
 at::Tensor Block::Extend(const at::Tensor& x, const SharedContext& context, const LayerCache& cache,
                          int64_t length) const {
   const at::Tensor qkv = Into(ProjectionKind::kQkv, x, attention_norm_, context);
-  return AddMlp(AddAttention(x, attention_.Extend(qkv, *context, cache, length), context), context);
+  at::Tensor out = AddAttention(x, attention_.Extend(qkv, *context, cache, length), context);
+  if (cross_norm_) out = AddCrossAttention(out, cache.source, context);
+  return AddMlp(out, context);
 }
 
 }  // namespace attune::engine

@@ -33,10 +33,12 @@ class Block {
   // Weights and biases, in the order of a checkpoint of transformers.
   void AppendTo(NamedTensors* named) const;
 
-  std::vector<Projection*> projections() { return {&qkv_, &attention_out_, &mlp_in_, &mlp_out_}; }
-  std::vector<const Projection*> projections() const {
-    return {&qkv_, &attention_out_, &mlp_in_, &mlp_out_};
-  }
+  // Of attention's own projections, and the MLP's, in the order of ProjectionKind.
+  std::vector<Projection*> projections();
+  std::vector<const Projection*> projections() const;
+  // See SelfAttention and LayerCache.
+  const at::Tensor& distance_table() const { return attention_.distance_table(); }
+  at::Tensor SourceKeyValue(const SharedContext& context) const;
 
  private:
   // What a half's first projection makes of its input.
@@ -45,17 +47,23 @@ class Block {
   at::Tensor Compute(const at::Tensor& x, const SharedContext& context) const;
   at::Tensor AddAttention(const at::Tensor& x, const at::Tensor& attended,
                           const SharedContext& context) const;
+  // key_value: of the source's rows.
+  at::Tensor AddCrossAttention(const at::Tensor& x, const at::Tensor& key_value,
+                               const SharedContext& context) const;
   at::Tensor AddMlp(const at::Tensor& x, const SharedContext& context) const;
   std::vector<at::Tensor> Trainable() const;
   std::vector<Norm*> norms();
   std::vector<const Norm*> norms() const;
   PlacedProjection Placed(ProjectionKind kind, const SharedContext& context) const;
 
-  int64_t index_;
+  uint32_t first_module_;  // see PlacedProjection
   bool gated_, post_norm_;
   Activation activation_;
   Projection qkv_, attention_out_, mlp_in_, mlp_out_;
+  Projection cross_query_, cross_key_value_, cross_out_;  // of a decoder that has an encoder
   SelfAttention attention_;
+  kernels::AttentionShape cross_shape_;
+  Norm cross_norm_;
   Norm attention_norm_, mlp_norm_;  // before each half, or behind the sum with it (post_norm_)
   Norm attention_after_norm_, mlp_after_norm_;  // of its output; may be none
 };

@@ -1,5 +1,7 @@
 // Text generation: a key-value cache, greedy choice or seeded sampling from the top-p set.
 
+#include "worker/engine/model/generate.h"
+
 #include <ATen/ATen.h>
 
 #include <algorithm>
@@ -47,6 +49,14 @@ uint32_t Sample(const float* logits, int64_t count, const LanguageModel::Generat
   return order[kept - 1];
 }
 
+}  // namespace
+
+uint32_t ChooseToken(const float* logits, int64_t count,
+                     const LanguageModel::GenerateOptions& options, std::mt19937_64& random) {
+  const double uniform = static_cast<double>(random() >> 11) * 0x1.0p-53;
+  return options.temperature == 0 ? Greedy(logits, count) : Sample(logits, count, options, uniform);
+}
+
 Status CheckRequest(const std::vector<uint32_t>& prompt,
                     const LanguageModel::GenerateOptions& options, int64_t vocabulary) {
   if (prompt.empty()) return InvalidArgument("the prompt has no token");
@@ -63,8 +73,6 @@ Status CheckRequest(const std::vector<uint32_t>& prompt,
   }
   return {};
 }
-
-}  // namespace
 
 at::Tensor Transformer::NextLogits(const std::vector<int64_t>& tokens,
                                    const std::vector<LayerCache>& cache, int64_t length) {
@@ -99,11 +107,8 @@ Status Transformer::Generate(const std::vector<uint32_t>& prompt, const Generate
     for (int made = 0; made < options.max_tokens; ++made) {
       const at::Tensor logits = NextLogits(tokens, cache, length);
       length += static_cast<int64_t>(tokens.size());
-      const float* row = logits.const_data_ptr<float>();
-      const double uniform = static_cast<double>(random() >> 11) * 0x1.0p-53;
-      const uint32_t token = options.temperature == 0
-                                 ? Greedy(row, config_.vocabulary_size)
-                                 : Sample(row, config_.vocabulary_size, options, uniform);
+      const uint32_t token =
+          ChooseToken(logits.const_data_ptr<float>(), config_.vocabulary_size, options, random);
       if (std::ranges::find(options.end_ids, token) != options.end_ids.end()) return {};
       if (!on_token(token)) return {};
       all.push_back(token);

@@ -34,7 +34,9 @@ struct PackedBatch {
 // What a model makes of a batch.
 struct Measurement {
   // Undefined for an encoder without a head.
-  at::Tensor losses;     // float32 [N]: negative log likelihood of each target
+  at::Tensor losses;  // float32 [N]: negative log likelihood of each target
+  // Of an encoder-decoder's row, a token of the source or of the answer: the encoder's, or the
+  // decoder's that is to predict that token. Its entropy is 0 where nothing of an answer follows.
   at::Tensor entropies;  // float32 [T]: of what may follow each row, in nats
   at::Tensor hidden;     // [T, H]: after the final norm
 };
@@ -74,7 +76,8 @@ class LanguageModel {
   // Sum over the targets of the negative log likelihood: float32 scalar, differentiable. Logits
   // exist only for target rows, a chunk at a time. The model must outlive the graph.
   virtual at::Tensor LossSum(const PackedBatch& batch) = 0;
-  // float32 [rows, vocabulary] at the given rows; no gradient. For parity tests and evaluation.
+  // float32 [rows, vocabulary] at the given rows, of an encoder-decoder at the rows before an
+  // answer's tokens; no gradient. For parity tests and evaluation.
   virtual at::Tensor Logits(const PackedBatch& batch, const at::Tensor& rows) = 0;
 
   // No gradient; logits a chunk at a time. Entropies and hidden are undefined unless every_row.

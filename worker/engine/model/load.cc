@@ -9,6 +9,7 @@
 
 #include "common/base/files.h"
 #include "common/model/tensors.h"
+#include "worker/engine/model/encoder_decoder.h"
 #include "worker/engine/model/transformer.h"
 
 namespace attune::engine {
@@ -51,6 +52,11 @@ Status CheckOptions(const LoadOptions& options) {
   return {};
 }
 
+std::unique_ptr<Transformer> MakeModel(ModelConfig config, const LoadOptions& options) {
+  if (config.encoder) return std::make_unique<EncoderDecoder>(std::move(config), options);
+  return std::make_unique<Transformer>(std::move(config), options);
+}
+
 Result<std::unique_ptr<Transformer>> LoadBase(const ModelFiles& files, const LoadOptions& options) {
   const std::string where = files.path.string();
   ATTUNE_ASSIGN_OR_RETURN(const std::string json, ReadModelConfig(files.path));
@@ -58,7 +64,7 @@ Result<std::unique_ptr<Transformer>> LoadBase(const ModelFiles& files, const Loa
   if (!options.encoders) ATTUNE_RETURN_IF_ERROR(CheckPredictsNext(config, files.reference));
   ATTUNE_ASSIGN_OR_RETURN(const std::unique_ptr<WeightSource> source,
                           OpenModelWeights(files.path, config));
-  auto model = std::make_unique<Transformer>(std::move(config), options);
+  std::unique_ptr<Transformer> model = MakeModel(std::move(config), options);
   ATTUNE_RETURN_IF_ERROR(model->LoadWeights(*source, where));
   return model;
 }

@@ -41,9 +41,10 @@ struct EmbedNode : autograd::Node {
 
 struct HeadLossNode : autograd::Node {
   const Norm* norm = nullptr;
+  double norm_scale = 1;
   at::Tensor rows, row_index;               // the target rows
   Norm::Statistics statistics;              // of them
-  at::Tensor normalized_gradient;           // of the loss, by the norm's output
+  at::Tensor normalized_gradient;           // of the loss, by the norm's scaled output
   at::Tensor head_gradient, bias_gradient;  // float32, undefined when they are frozen
   std::shared_ptr<TiedGradient> tied;
   int64_t tokens = 0;
@@ -69,7 +70,7 @@ struct HeadLossNode : autograd::Node {
       return result;
     }
     const at::Tensor dnormalized =
-        normalized_gradient * scale.to(normalized_gradient.scalar_type());
+        normalized_gradient * (scale * norm_scale).to(normalized_gradient.scalar_type());
     at::Tensor drows = at::zeros_like(rows);
     norm->Backward(dnormalized, rows, statistics, drows, result);
     if (should_compute_output(0)) {
@@ -136,7 +137,8 @@ at::Tensor HeadLossSum(const at::Tensor& x, const OutputHead& head, const Packed
   at::NoGradGuard no_grad;
   const at::Tensor rows = x.detach().index_select(0, batch.target_rows);
   Norm::Statistics statistics;
-  const at::Tensor normalized = head.norm.Forward(rows, &statistics);
+  at::Tensor normalized = head.norm.Forward(rows, &statistics);
+  if (head.scale != 1) normalized.mul_(head.scale);
   kernels::HeadOptions options{.softcap = head.softcap};
   if (head.bias.defined()) options.bias = head.bias.detach();
   options.hidden_gradient = records && (x.requires_grad() || !norm_parameters.empty());
@@ -150,6 +152,7 @@ at::Tensor HeadLossSum(const at::Tensor& x, const OutputHead& head, const Packed
   if (records) {
     auto node = std::shared_ptr<HeadLossNode>(new HeadLossNode(), autograd::deleteNode);
     node->norm = &head.norm;
+    node->norm_scale = head.scale;
     node->rows = rows;
     node->row_index = batch.target_rows;
     node->statistics = statistics;

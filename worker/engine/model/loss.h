@@ -33,12 +33,14 @@ at::Tensor Embed(const at::Tensor& tokens, const Embedding& embedding, at::Scala
 // wait for all that is queued: MakeBatch has looked.
 void CheckTargets(const PackedBatch& batch, int64_t vocabulary);
 
-// The end of a model: norm, output projection, its bias (may be undefined), cap of the logits.
+// The end of a model: norm, output projection, its bias (may be undefined), cap of the logits, and
+// what the norm's output is multiplied by.
 struct OutputHead {
   const Norm& norm;
   const at::Tensor& weight;  // [V, H]
   const at::Tensor& bias;    // [V]
   double softcap = 0;
+  double scale = 1;
 };
 // Sum of negative log likelihoods at the batch's target rows of x [T, H].
 at::Tensor HeadLossSum(const at::Tensor& x, const OutputHead& head, const PackedBatch& batch,

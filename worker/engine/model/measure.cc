@@ -28,8 +28,12 @@ void ForLogProbabilities(const at::Tensor& rows, int64_t vocabulary, LogitsOf lo
 Measurement Transformer::Measure(const PackedBatch& batch, bool every_row) {
   at::NoGradGuard no_grad;
   CheckTargets(batch, config_.vocabulary_size);
-  at::Tensor x = Hidden(batch, nullptr);
+  const at::Tensor x = Hidden(batch, nullptr);
   if (config_.head == HeadKind::kNone) return {.hidden = x};
+  return MeasureRows(x, batch, every_row);
+}
+
+Measurement Transformer::MeasureRows(at::Tensor x, const PackedBatch& batch, bool every_row) const {
   if (!every_row) x = x.index_select(0, batch.target_rows);
   const at::Tensor rows = Normalized(x);
   // The token that each row is to predict; where none is, any: its loss is not taken.

@@ -46,16 +46,25 @@ Transformer::Transformer(ModelConfig config, const LoadOptions& options)
   norm_ = norm(masked ? config_.names.transform_norm : config_.names.norm);
   transform_ = square(config_.names.transform);
   if (masked) head_bias_ = at::empty({config_.vocabulary_size}, weights);
-  layers_.reserve(static_cast<size_t>(config_.layers));
-  for (int64_t i = 0; i < config_.layers; ++i) layers_.emplace_back(config_, i, weights, nf4_);
+  if (config_.encoder) encoder_norm_ = norm(config_.encoder->names.norm);
+  for (const ModelConfig* stack :
+       {config_.encoder.get(), static_cast<const ModelConfig*>(&config_)}) {
+    for (int64_t i = 0; stack != nullptr && i < stack->layers; ++i) {
+      layers_.emplace_back(*stack, i, weights, nf4_);
+    }
+  }
   TrainBase(!options.frozen);
+}
+
+bool Transformer::predicts_next() const {
+  return CheckPredictsNext(config_, "").ok();
 }
 
 void Transformer::TrainBase(bool trains) {
   for (at::Tensor* tensor : {&embed_, &positions_, &token_types_, &head_, &head_bias_}) {
     if (tensor->defined()) *tensor = tensor->detach().requires_grad_(trains);
   }
-  for (Norm* norm : {&embedding_norm_, &norm_}) norm->TrainBase(trains);
+  for (Norm* norm : {&embedding_norm_, &encoder_norm_, &norm_}) norm->TrainBase(trains);
   transform_.TrainBase(trains);
   for (Block& layer : layers_) layer.TrainBase(trains);
 }
@@ -66,6 +75,7 @@ NamedTensors Transformer::OutsideLayers() const {
   if (positions_.defined()) all.emplace_back(config_.names.positions + ".weight", positions_);
   if (token_types_.defined()) all.emplace_back(config_.names.token_types + ".weight", token_types_);
   embedding_norm_.AppendTo(&all);
+  encoder_norm_.AppendTo(&all);
   transform_.AppendTo(&all);
   norm_.AppendTo(&all);
   if (head_bias_.defined()) all.emplace_back(config_.names.head_bias, head_bias_);
@@ -201,15 +211,20 @@ std::vector<kernels::RowPlace> Places(const PackedBatch& batch) {
 
 }  // namespace
 
-at::Tensor Transformer::Hidden(const PackedBatch& batch,
-                               const std::shared_ptr<TiedGradient>& tied) {
+std::shared_ptr<ForwardContext> Transformer::MakeContext(const PackedBatch& batch) {
   TORCH_CHECK(batch.offsets.size() >= 2 && batch.offsets.front() == 0 &&
                   batch.offsets.back() == batch.tokens.size(0),
               "the offsets of a packed batch must go from 0 to its token count");
-  const std::shared_ptr<ForwardContext> context = MakeContext(batch.offsets, batch.positions, 0);
+  std::shared_ptr<ForwardContext> context = MakeContext(batch.offsets, batch.positions, 0);
   if (training_ && lora_ && lora_->dropout > 0) context->places.emplace(Places(batch), device_);
   context->seed = dropout_seed_;
   context->checkpoint = activation_checkpointing_;
+  return context;
+}
+
+at::Tensor Transformer::Hidden(const PackedBatch& batch,
+                               const std::shared_ptr<TiedGradient>& tied) {
+  const SharedContext context = MakeContext(batch);
   at::Tensor x = Inputs(batch.tokens, batch.positions, tied);
   for (const Block& layer : layers_) x = layer.Forward(x, context);
   return x;
@@ -236,7 +251,9 @@ at::Tensor Transformer::Transformed(const at::Tensor& rows) const {
 
 at::Tensor Transformer::Normalized(const at::Tensor& rows) const {
   const at::Tensor transformed = Transformed(rows);
-  return norm_ ? norm_.Forward(transformed) : transformed;
+  if (!norm_) return transformed;
+  const at::Tensor normalized = norm_.Forward(transformed);
+  return config_.head_scale == 1 ? normalized : normalized * config_.head_scale;
 }
 
 at::Tensor Transformer::LogitsOf(const at::Tensor& normalized) const {
@@ -249,19 +266,26 @@ at::Tensor Transformer::LogitsOf(const at::Tensor& normalized, const at::Tensor&
   return kernels::CapLogits(logits, config_.logit_softcap);
 }
 
+std::shared_ptr<TiedGradient> Transformer::ShareTied() const {
+  const bool shared = config_.tied_embeddings && embed_.requires_grad();
+  return shared ? std::make_shared<TiedGradient>() : nullptr;
+}
+
+OutputHead Transformer::output() const {
+  return {norm_, head(), head_bias_, config_.logit_softcap, config_.head_scale};
+}
+
 at::Tensor Transformer::LossSum(const PackedBatch& batch) {
   TORCH_CHECK(config_.head != HeadKind::kNone, config_.architecture,
               " has no head, so there is no loss to take");
-  std::shared_ptr<TiedGradient> tied;
-  if (config_.tied_embeddings && embed_.requires_grad()) tied = std::make_shared<TiedGradient>();
+  const std::shared_ptr<TiedGradient> tied = ShareTied();
   at::Tensor x = Hidden(batch, tied);
-  const OutputHead output{norm_, head(), head_bias_, config_.logit_softcap};
-  if (config_.head == HeadKind::kNextToken) return HeadLossSum(x, output, batch, tied);
+  if (config_.head == HeadKind::kNextToken) return HeadLossSum(x, output(), batch, tied);
   // Of the target rows alone, which are all that the transform is for.
   PackedBatch rows = batch;
   x = Transformed(x.index_select(0, batch.target_rows));
   rows.target_rows = at::arange(batch.target_rows.size(0), batch.target_rows.options());
-  return HeadLossSum(x, output, rows, tied);
+  return HeadLossSum(x, output(), rows, tied);
 }
 
 at::Tensor Transformer::Logits(const PackedBatch& batch, const at::Tensor& rows) {

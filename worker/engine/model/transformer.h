@@ -20,7 +20,7 @@
 
 namespace attune::engine {
 
-class Transformer final : public LanguageModel {
+class Transformer : public LanguageModel {
  public:
   // Weights are uninitialised until LoadWeights; all of them train until AddLora, unless the
   // options say that they are frozen.
@@ -41,13 +41,36 @@ class Transformer final : public LanguageModel {
   NamedTensors TrainableParameters() const override;
   NamedTensors BaseParameters() const override;
   bool has_adapter() const override { return lora_.has_value(); }
-  bool predicts_next() const override { return config_.head == HeadKind::kNextToken; }
+  bool predicts_next() const override;
   std::string ConfigJson(const std::string& dtype) const override;
   std::string AdapterConfigJson(const std::string& base) const override;
   int64_t vocabulary_size() const override { return config_.vocabulary_size; }
   int64_t max_positions() const override { return config_.max_positions; }
   Status Generate(const std::vector<uint32_t>& prompt, const GenerateOptions& options,
                   const std::function<bool(uint32_t)>& on_token) override;
+
+ protected:
+  std::shared_ptr<ForwardContext> MakeContext(const std::vector<int64_t>& offsets,
+                                              const at::Tensor& positions, int64_t past);
+  // The same for a batch of examples, with what training wants.
+  std::shared_ptr<ForwardContext> MakeContext(const PackedBatch& batch);
+  // Shared by the loss and the embedding where both train one tensor, else null.
+  std::shared_ptr<TiedGradient> ShareTied() const;
+  OutputHead output() const;
+  // Of the last layer's rows: what norm_ is to read, and what it makes of them.
+  at::Tensor Transformed(const at::Tensor& rows) const;
+  at::Tensor Normalized(const at::Tensor& rows) const;
+  // float32 logits of normalised rows; no gradient.
+  at::Tensor LogitsOf(const at::Tensor& normalized) const;
+  // Of the last layer's rows; see Measure.
+  Measurement MeasureRows(at::Tensor x, const PackedBatch& batch, bool every_row) const;
+  const at::Tensor& embedding() const { return embed_; }
+
+  ModelConfig config_;
+  at::Device device_;
+  at::ScalarType dtype_;       // of the computation
+  std::vector<Block> layers_;  // an encoder's first
+  Norm encoder_norm_;          // of an encoder's last rows
 
  private:
   // What does not belong to a layer, and is read first.
@@ -58,17 +81,10 @@ class Transformer final : public LanguageModel {
   void AttachLora(LoraConfig config);
   NamedTensors LoraParameters() const;
 
-  std::shared_ptr<ForwardContext> MakeContext(const std::vector<int64_t>& offsets,
-                                              const at::Tensor& positions, int64_t past);
   // Embeddings of tokens and of learned positions.
   at::Tensor Inputs(const at::Tensor& tokens, const at::Tensor& positions,
                     const std::shared_ptr<TiedGradient>& tied) const;
-  // Of the last layer's rows: what norm_ is to read, and what it makes of them.
-  at::Tensor Transformed(const at::Tensor& rows) const;
-  at::Tensor Normalized(const at::Tensor& rows) const;
-  // float32 logits of normalised rows; no gradient.
-  at::Tensor LogitsOf(const at::Tensor& normalized) const;
-  // The same with the head's weight in the type of the computation, for many calls.
+  // LogitsOf with the head's weight in the type of the computation, for many calls.
   at::Tensor LogitsOf(const at::Tensor& normalized, const at::Tensor& weight) const;
   at::Tensor Hidden(const PackedBatch& batch, const std::shared_ptr<TiedGradient>& tied);
   const at::Tensor& head() const { return config_.tied_embeddings ? embed_ : head_; }
@@ -76,9 +92,6 @@ class Transformer final : public LanguageModel {
   at::Tensor NextLogits(const std::vector<int64_t>& tokens, const std::vector<LayerCache>& cache,
                         int64_t length);
 
-  ModelConfig config_;
-  at::Device device_;
-  at::ScalarType dtype_;  // of the computation
   bool activation_checkpointing_, nf4_;
   std::vector<RopeTable> ropes_;
   at::Tensor embed_, head_;             // head_ is undefined when tied
@@ -87,7 +100,6 @@ class Transformer final : public LanguageModel {
   Norm norm_;             // before the output projection; of an encoder without one none
   Projection transform_;  // of masked tokens, before norm_
   at::Tensor head_bias_;
-  std::vector<Block> layers_;
   std::optional<LoraConfig> lora_;
   bool training_ = false;
   uint64_t dropout_seed_ = 0;

@@ -19,6 +19,11 @@ struct RopeRows {
 };
 
 struct ForwardContext {
+  // What layers read beside their input and share; both may have gradients. Undefined: nothing.
+  at::Tensor distance_bias;                      // of scores; see kernels::Attention
+  at::Tensor encoded;                            // an encoder's rows [S, H], which belong to ...
+  std::shared_ptr<const ForwardContext> source;  // ... this one's spans and places
+
   std::vector<RopeRows> ropes;  // of each of the model's
   kernels::ExampleSpans spans;
   std::optional<kernels::RowPlaces> places;  // of the rows, for dropout; unset: none is dropped

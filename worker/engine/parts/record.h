@@ -26,7 +26,7 @@ using BackwardOf =
 void Record(const char* name, const at::Tensor& out, const Tensors& inputs, BackwardOf backward);
 
 // forward(x) without keeping anything of it: backward runs it again. parameters: what else in it
-// may train.
+// has a gradient.
 at::Tensor Checkpointed(const at::Tensor& x, const Tensors& parameters,
                         std::function<at::Tensor(const at::Tensor&)> forward);
 

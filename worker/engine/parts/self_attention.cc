@@ -29,7 +29,7 @@ SelfAttention::SelfAttention(const ModelConfig& config, int64_t layer, const at:
              .window = config.windows[static_cast<size_t>(layer)],
              .softcap = config.attention_softcap,
              .causal = config.causal} {
-  if (!config.learned_positions()) rope_ = config.rope_of[static_cast<size_t>(layer)];
+  if (!config.ropes.empty()) rope_ = config.rope_of[static_cast<size_t>(layer)];
   const auto norm = [&](const std::string& name) {
     if (name.empty()) return Norm();
     return Norm(config.norm, config.norm_eps, config.head_dim,
@@ -37,6 +37,10 @@ SelfAttention::SelfAttention(const ModelConfig& config, int64_t layer, const at:
   };
   query_norm_ = norm(config.names.query_norm);
   key_norm_ = norm(config.names.key_norm);
+  if (layer > 0 || config.names.distance_bias.empty()) return;
+  table_name_ = config.names.layer + "0." + config.names.distance_bias + ".weight";
+  distance_table_ = at::empty({config.distances.buckets, config.heads},
+                              at::TensorOptions().dtype(at::kFloat).device(device));
 }
 
 at::Tensor SelfAttention::Prepare(const at::Tensor& qkv, const ForwardContext& context,
@@ -77,26 +81,31 @@ void SelfAttention::PrepareBackward(const at::Tensor& dqkv, const at::Tensor& ra
 }
 
 at::Tensor SelfAttention::Forward(const at::Tensor& qkv, const SharedContext& context) const {
-  Tensors inputs = {qkv};
+  Tensors inputs = {qkv, context->distance_bias};
   for (at::Tensor& parameter : Trainable()) inputs.push_back(std::move(parameter));
   const at::Tensor raw = qkv.detach();
+  const at::Tensor bias =
+      context->distance_bias.defined() ? context->distance_bias.detach() : at::Tensor();
   kernels::Attended attended;
   {
     at::NoGradGuard no_grad;
     Statistics statistics;
-    attended = kernels::Attention(Prepare(raw, *context, &statistics), context->spans, shape_);
+    attended =
+        kernels::Attention(Prepare(raw, *context, &statistics), context->spans, shape_, bias);
   }
   const at::Tensor out = attended.out;
   if (!Records(inputs)) return out;
   attended.out = out.detach();  // the same memory, without the node that holds it
   Record("SelfAttention", out, inputs,
-         [this, raw, context, attended](const at::Tensor& dy, const std::function<bool(size_t)>&) {
+         [this, raw, context, attended, bias](const at::Tensor& dy,
+                                              const std::function<bool(size_t)>& wanted) {
            // Without norms of heads raw was prepared in place.
            Statistics statistics;
            const at::Tensor prepared = query_norm_ ? Prepare(raw, *context, &statistics) : raw;
-           const at::Tensor dqkv =
-               kernels::AttentionBackward(dy, prepared, attended, context->spans, shape_);
-           Tensors gradients = {dqkv};
+           const at::Tensor dbias = wanted(1) ? at::zeros_like(bias) : at::Tensor();
+           const at::Tensor dqkv = kernels::AttentionBackward(dy, prepared, attended,
+                                                              context->spans, shape_, bias, dbias);
+           Tensors gradients = {dqkv, dbias};
            PrepareBackward(dqkv, raw, *context, statistics, gradients);
            return gradients;
          });
@@ -111,13 +120,15 @@ at::Tensor SelfAttention::Extend(const at::Tensor& qkv, const ForwardContext& co
   const int64_t q_size = shape_.heads * shape_.dim;
   cache.keys.narrow(0, length, rows).copy_(prepared.narrow(1, q_size, kv_size));
   cache.values.narrow(0, length, rows).copy_(prepared.narrow(1, q_size + kv_size, kv_size));
-  if (length == 0) return kernels::Attention(prepared, context.spans, shape_).out;
+  if (length == 0) {
+    return kernels::Attention(prepared, context.spans, shape_, context.distance_bias).out;
+  }
   TORCH_CHECK(rows == 1, "a cached sequence grows by one token at a time");
-  return OneRow(prepared, cache, length);
+  return OneRow(prepared, context, cache, length);
 }
 
-at::Tensor SelfAttention::OneRow(const at::Tensor& prepared, const LayerCache& cache,
-                                 int64_t length) const {
+at::Tensor SelfAttention::OneRow(const at::Tensor& prepared, const ForwardContext& context,
+                                 const LayerCache& cache, int64_t length) const {
   const int64_t groups = shape_.heads / shape_.kv_heads, total = length + 1;
   const int64_t seen = shape_.Windowed(total) ? shape_.window : total;
   const auto by_head = [&](const at::Tensor& rows) {
@@ -130,6 +141,10 @@ at::Tensor SelfAttention::OneRow(const at::Tensor& prepared, const LayerCache& c
   at::Tensor scores =
       at::bmm(q, by_head(cache.keys).transpose(1, 2)).to(at::kFloat) * shape_.Scale();
   if (shape_.softcap > 0) scores = (scores / shape_.softcap).tanh() * shape_.softcap;
+  if (const at::Tensor& bias = context.distance_bias; bias.defined()) {
+    const int64_t farthest = (bias.size(1) + 1) / 2 - seen;
+    scores = scores + bias.narrow(1, farthest, seen).view_as(scores);
+  }
   return at::bmm(scores.softmax(-1).to(prepared.scalar_type()), by_head(cache.values))
       .view({1, -1});
 }
@@ -137,6 +152,9 @@ at::Tensor SelfAttention::OneRow(const at::Tensor& prepared, const LayerCache& c
 void SelfAttention::TrainBase(bool trains) {
   query_norm_.TrainBase(trains);
   key_norm_.TrainBase(trains);
+  if (distance_table_.defined()) {
+    distance_table_ = distance_table_.detach().requires_grad_(trains);
+  }
 }
 
 std::vector<at::Tensor> SelfAttention::Trainable() const {
@@ -148,6 +166,7 @@ std::vector<at::Tensor> SelfAttention::Trainable() const {
 void SelfAttention::AppendTo(NamedTensors* named) const {
   query_norm_.AppendTo(named);
   key_norm_.AppendTo(named);
+  if (distance_table_.defined()) named->emplace_back(table_name_, distance_table_);
 }
 
 }  // namespace attune::engine

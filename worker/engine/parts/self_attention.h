@@ -19,11 +19,17 @@ namespace attune::engine {
 // hold tokens.
 struct LayerCache {
   at::Tensor keys, values;  // [capacity, kv_heads * head_dim]
+  // Of a decoder that attends to an encoder's rows: their keys and values.
+  at::Tensor source = {};  // [S, 2 * kv_heads * head_dim]
 };
 
 class SelfAttention {
  public:
   SelfAttention(const ModelConfig& config, int64_t layer, const at::Device& device);
+
+  // The parameters behind the context's distance_bias, which the first layer has for all; else
+  // undefined.
+  const at::Tensor& distance_table() const { return distance_table_; }
 
   // qkv: queries, keys and values of each row, see AttentionShape; they may be changed in place.
   // -> [T, heads * dim], as one node.
@@ -47,11 +53,14 @@ class SelfAttention {
   // The gradient by raw qkv from that by prepared ones, which it may change.
   void PrepareBackward(const at::Tensor& dqkv, const at::Tensor& raw, const ForwardContext& context,
                        const Statistics& statistics, std::vector<at::Tensor>& gradients) const;
-  at::Tensor OneRow(const at::Tensor& prepared, const LayerCache& cache, int64_t length) const;
+  at::Tensor OneRow(const at::Tensor& prepared, const ForwardContext& context,
+                    const LayerCache& cache, int64_t length) const;
 
   kernels::AttentionShape shape_;
   std::optional<size_t> rope_;  // which of the model's
   Norm query_norm_, key_norm_;
+  std::string table_name_;
+  at::Tensor distance_table_;  // [buckets, heads]
 };
 
 }  // namespace attune::engine

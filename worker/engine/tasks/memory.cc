@@ -28,12 +28,10 @@ Result<Shapes> LoraShapes(const ModelConfig& config, const Method& method) {
   ATTUNE_ASSIGN_OR_RETURN(const LoraConfig lora, ResolveLora(method, LinearModules(config)));
   const std::set<std::string> adapted(lora.modules.begin(), lora.modules.end());
   Shapes shapes;
-  for (int64_t layer = 0; layer < config.layers; ++layer) {
-    for (const LinearInfo& linear : LinearsOf(config, layer)) {
-      if (!adapted.contains(linear.name)) continue;
-      shapes.push_back({lora.rank, linear.in});
-      shapes.push_back({linear.out, lora.rank});
-    }
+  for (const LinearInfo& linear : LinearsOf(config)) {
+    if (!adapted.contains(linear.name)) continue;
+    shapes.push_back({lora.rank, linear.in});
+    shapes.push_back({linear.out, lora.rank});
   }
   return shapes;
 }
@@ -59,14 +57,17 @@ int64_t MlpWidth(const ModelConfig& config) {
 
 // Floats that a token leaves in a layer for backward: the inputs of both halves and attention's
 // output, queries, keys and values, gate and up, what the softmaxes and norms keep; where halves
-// have norms behind them what these read; of LoRA the rank of each linear layer.
+// have norms behind them what these read; of attention to an encoder's rows its input, queries and
+// output; of LoRA the rank of each linear layer.
 int64_t KeptPerToken(const ModelConfig& model, const Method& method) {
   const int64_t linears = static_cast<int64_t>(LinearsOf(model, 0).size());
   const int64_t lora = TrainsAdapter(method) ? linears * method.rank : 0;
   const int64_t behind = (model.names.attention_after_norm.empty() ? 0 : model.hidden_size) +
                          (model.names.mlp_after_norm.empty() ? 0 : model.hidden_size);
+  const int64_t cross =
+      model.names.cross_out.empty() ? 0 : model.hidden_size + 2 * model.q_size() + model.heads + 1;
   return 2 * model.hidden_size + 2 * model.q_size() + 2 * model.kv_size() + MlpWidth(model) +
-         model.heads + 2 + behind + lora;
+         model.heads + 2 + behind + cross + lora;
 }
 
 // Floats of a token that live only while backward is in its layer.
@@ -79,8 +80,7 @@ int64_t PassingWidth(bool half) {
   return half ? kHalf + kFloat : kFloat;
 }
 
-int64_t LayerActivations(const ModelConfig& model, const MicroBatchShape& batch,
-                         const TrainTask& task) {
+int64_t StackActivations(const ModelConfig& model, int64_t tokens, const TrainTask& task) {
   const int64_t kept = KeptPerToken(model, task.method);
   const int64_t passing = PassingPerToken(model);
   const bool half = task.data.train.precision == "bfloat16";
@@ -91,7 +91,29 @@ int64_t LayerActivations(const ModelConfig& model, const MicroBatchShape& batch,
                                  : model.layers * kept;
   // What passes leaves holes among what is kept: about a tenth of it.
   const int64_t kept_bytes = (all_layers + all_layers / 10) * (half ? kHalf : kFloat);
-  return batch.tokens * (kept_bytes + passing * PassingWidth(half));
+  return tokens * (kept_bytes + passing * PassingWidth(half));
+}
+
+// Of one example, in the backward of a layer: scores, what becomes of them, and their gradients.
+int64_t ScoreBytes(const ModelConfig& model, int64_t tokens, const TrainTask& task) {
+  constexpr int64_t kCopies = 5;
+  const int64_t longest = std::min<int64_t>(tokens, task.data.train.sequence_length);
+  return model.distances.buckets == 0 ? 0 : kCopies * model.heads * longest * longest * kFloat;
+}
+
+// An encoder-decoder's tokens go through one stack each: sources through the encoder, answers, all
+// of which are targets, through the decoder. Each of the decoder's layers has keys and values of
+// the sources.
+int64_t LayerActivations(const ModelConfig& model, const MicroBatchShape& batch,
+                         const TrainTask& task) {
+  if (!model.encoder) return StackActivations(model, batch.tokens, task);
+  const int64_t sources = batch.tokens - batch.targets;
+  const int64_t layers = task.data.train.activation_checkpointing ? 1 : model.layers;
+  const int64_t width = task.data.train.precision == "bfloat16" ? kHalf : kFloat;
+  return StackActivations(*model.encoder, sources, task) +
+         StackActivations(model, batch.targets, task) +
+         sources * layers * 2 * model.kv_size() * width +
+         ScoreBytes(model, std::max(sources, batch.targets), task);
 }
 
 int64_t Activations(const ModelShape& shape, const MicroBatchShape& batch, const TrainTask& task) {
@@ -118,7 +140,7 @@ int64_t FrozenBytes(const ModelShape& model, const TrainTask& task) {
   const int64_t width = task.data.train.precision == "bfloat16" ? kHalf : kFloat;
   if (task.method.type != "qlora") return frozen * width;
   int64_t linear = 0, largest = 0;
-  for (const LinearInfo& layer : LinearsOf(model.config, 0)) linear += layer.in * layer.out;
+  for (const LinearInfo& layer : LinearsOf(model.config)) linear += layer.in * layer.out;
   for (const ProjectionKind kind : {ProjectionKind::kQkv, ProjectionKind::kAttentionOut,
                                     ProjectionKind::kMlpIn, ProjectionKind::kMlpOut}) {
     int64_t together = 0;
@@ -126,7 +148,6 @@ int64_t FrozenBytes(const ModelShape& model, const TrainTask& task) {
       together += layer.in * layer.out;
     largest = std::max(largest, together);
   }
-  linear *= model.config.layers;
   return (frozen - linear + largest) * width + linear * kNf4BitsPerThousand / 8000;
 }
 
