@@ -170,6 +170,9 @@ void CheckTogether(const v1::JobSpec& spec, const Wrong& wrong) {
                                    ") is more than train.global_batch (" +
                                    text(train.global_batch()) + ")");
   }
+  if (spec.evaluate().patience() > 0 && spec.evaluate().every_steps() == 0) {
+    wrong("evaluate.patience", "evaluate.patience counts evaluations: set evaluate.every_steps");
+  }
   if (train.max_steps() > 0 && spec.optimizer().warmup_steps() > train.max_steps()) {
     wrong("optimizer.warmup_steps",
           "optimizer.warmup_steps (" + text(spec.optimizer().warmup_steps()) +

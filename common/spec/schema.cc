@@ -204,6 +204,22 @@ const std::vector<Field>& Table() {
        .range = {0, 100000000},
        .doc =
            "Stop after this many optimizer steps even when the epochs are not over; 0: no limit."},
+      {.path = "train.max_tokens",
+       .type = "whole number",
+       .fallback = "0",
+       .range = {0, 1e15},
+       .may_lack = true,
+       .doc = "Stop with the optimizer step that reaches so many tokens, of all ranks and epochs "
+              "together; 0: no limit. The learning rate's schedule ends there too."},
+      {.path = "train.max_seconds",
+       .type = "whole number",
+       .fallback = "0",
+       .range = {0, 1e9},
+       .may_lack = true,
+       .doc = "Stop with the optimizer step that reaches so many seconds of training, of all "
+              "attempts together (steps that a lost attempt made after its last checkpoint do not "
+              "count); 0: no limit. The job ends as one that is done: it evaluates and writes what "
+              "it has. The learning rate is then where its schedule was: constant suits it best."},
       {.path = "train.sequence_length",
        .type = "whole number",
        .fallback = "1024",
@@ -256,6 +272,15 @@ const std::vector<Field>& Table() {
        .fallback = "false",
        .doc =
            "Recompute activations in the backward pass: much less memory, about a third slower."},
+      {.path = "train.ema_decay",
+       .type = "number",
+       .fallback = "0",
+       .range = {0, 0.9999999},
+       .may_lack = true,
+       .doc = "Keep an average of the weights that train, which after each step moves by "
+              "1 - ema_decay of the way towards them, and evaluate and write that in their place "
+              "(torch's AveragedModel with get_ema_multi_avg_fn); 0: none. It takes 4 bytes a "
+              "weight that trains."},
       {.path = "train.require_end",
        .type = "true or false",
        .fallback = "true",
@@ -381,6 +406,29 @@ const std::vector<Field>& Table() {
        .fallback = "200",
        .range = {0, 100000000},
        .doc = "At most so many examples of it, always the same ones; 0: all."},
+      {.path = "evaluate.patience",
+       .type = "whole number",
+       .fallback = "0",
+       .range = {0, 1000000},
+       .may_lack = true,
+       .doc =
+           "Stop after so many evaluations in a row that did not bring the validation loss below "
+           "the least so far; 0: never. The job ends as one that is done."},
+      {.path = "evaluate.min_delta",
+       .type = "number",
+       .fallback = "0",
+       .range = {0, 1000},
+       .may_lack = true,
+       .applies = [](const JobSpec& spec) { return spec.evaluate().patience() > 0; },
+       .applies_key = "evaluate.patience",
+       .applies_doc = "with evaluate.patience above 0",
+       .doc = "By how much at least."},
+      {.path = "evaluate.keep_best",
+       .type = "true or false",
+       .fallback = "false",
+       .may_lack = true,
+       .doc = "Let what comes out be as it was at the evaluation with the least validation loss. "
+              "Its weights are kept in the run's folder best."},
       {.path = "checkpoint.every_steps",
        .type = "whole number",
        .fallback = "50",

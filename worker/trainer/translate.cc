@@ -34,6 +34,9 @@ engine::TrainOptions ToTrainOptions(const v1::TrainSpec& spec, const Place& plac
   out.threads = spec.threads() > 0 ? static_cast<int>(spec.threads()) : place.threads;
   out.activation_checkpointing = spec.activation_checkpointing();
   out.require_end = spec.require_end();
+  out.max_tokens = static_cast<int64_t>(std::min<uint64_t>(spec.max_tokens(), INT64_MAX));
+  out.max_seconds = static_cast<int>(std::min<uint32_t>(spec.max_seconds(), INT_MAX));
+  out.ema_decay = spec.ema_decay();
   return out;
 }
 
@@ -206,6 +209,9 @@ engine::TrainTask ToTrainTask(const v1::TrainerTask& task, const Place& place) {
   out.evaluate.every_steps = static_cast<int>(spec.evaluate().every_steps());
   out.evaluate.split = spec.evaluate().split();
   out.evaluate.max_examples = static_cast<int>(spec.evaluate().max_examples());
+  out.evaluate.patience = static_cast<int>(std::min<uint32_t>(spec.evaluate().patience(), INT_MAX));
+  out.evaluate.min_delta = spec.evaluate().min_delta();
+  out.evaluate.keep_best = spec.evaluate().keep_best();
   out.checkpoint.every_steps = static_cast<int>(spec.checkpoint().every_steps());
   out.checkpoint.keep = static_cast<int>(spec.checkpoint().keep());
   out.run_directory = task.run_directory();

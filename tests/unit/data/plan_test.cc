@@ -218,5 +218,27 @@ TEST(RankPart, TheLargestPartIsAsSmallAsItCanBe) {
   EXPECT_EQ(RankPart(step, lengths, 1, 2).size(), 7u);
 }
 
+// The step that reaches so many tokens is the last, wherever in an epoch it is.
+TEST(StepPlan, EndsWithTheStepThatReachesTheTokens) {
+  const Data data = RandomData(7, 90, 40);
+  PlanOptions options{.sequence_length = 48, .global_batch = 4, .epochs = 3};
+  const auto whole = MakePlan(data, options);
+  int64_t seen = 0;
+  for (int s = 0; s < whole->steps(); ++s) {
+    seen += whole->Step(s).tokens;
+    options.max_tokens = seen;
+    EXPECT_EQ(MakePlan(data, options)->steps(), s + 1);
+    options.max_tokens = seen + 1;
+    EXPECT_EQ(MakePlan(data, options)->steps(), std::min(s + 2, whole->steps()));
+  }
+  options.max_tokens = int64_t{1} << 60;
+  EXPECT_EQ(MakePlan(data, options)->steps(), whole->steps());
+  options.max_tokens = 1;
+  EXPECT_EQ(MakePlan(data, options)->steps(), 1);
+  options = {.sequence_length = 48, .global_batch = 4, .epochs = 3, .max_steps = 5};
+  options.max_tokens = seen;
+  EXPECT_EQ(MakePlan(data, options)->steps(), 5);
+}
+
 }  // namespace
 }  // namespace attune::engine

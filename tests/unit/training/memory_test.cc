@@ -176,6 +176,14 @@ TEST(PredictMemory, CountsWhatEachOptimizerKeeps) {
   EXPECT_LT(bytes("adafactor"), numbers / 50);
 }
 
+TEST(PredictMemory, CountsTheAverages) {
+  TrainTask task = Task("lora");
+  const auto model = *ShapeOf(Config(kSmolLM2), task.method);
+  const int64_t plain = PredictMemory(model, {}, task).total();
+  task.data.train.ema_decay = 0.99;
+  EXPECT_EQ(PredictMemory(model, {}, task).total() - plain, 4 * model.trainable_parameters);
+}
+
 TEST(PredictMemory, ShrinksWithCheckpointingOneMicroBatchAndLora) {
   const MicroBatchShape two{.tokens = 512, .targets = 512, .micro_batches_max = 2};
   const MicroBatchShape one{.tokens = 512, .targets = 512, .micro_batches_max = 1};

@@ -10,6 +10,7 @@
 #include "worker/engine/optim/schedule.h"
 #include "worker/engine/optim/state_bytes.h"
 #include "worker/engine/optim/state_code.h"
+#include "worker/engine/optim/weight_average.h"
 
 namespace attune::engine {
 namespace {
@@ -278,6 +279,24 @@ TEST(AdamW8Bit, StaysNearAdamWAndKeepsSmallTensorsInFloat32) {
   EXPECT_GT(apart, 0);
   EXPECT_LT(apart, 0.05 * moved);
   EXPECT_TRUE(at::equal(fine[1].second, coarse[1].second));
+}
+
+// Numbers of torch.optim.swa_utils.AveragedModel with get_ema_multi_avg_fn(0.9) (torch 2.11.0).
+TEST(WeightAverage, EqualsTorchAndSwapsBackBitByBit) {
+  at::Tensor weight = at::ones({4}).requires_grad_();
+  WeightAverage average({{"w", weight}}, 0.9);
+  EXPECT_TRUE(at::equal(average.Values()[0].second, weight)) << "before the first update";
+  for (int step = 1; step <= 20; ++step) {
+    weight.detach().copy_(at::sin((at::arange(4, at::kFloat) + 1) * step));
+    average.Update(step);
+  }
+  const at::Tensor before = weight.detach().clone();
+  const std::vector<float> expected = {0.132397726f, 0.175787136f, 0.004907705f, -0.150155649f};
+  average.Swap();
+  for (int i = 0; i < 4; ++i) EXPECT_NEAR(weight[i].item<float>(), expected[i], 1e-6) << i;
+  average.Swap();
+  EXPECT_TRUE(at::equal(weight, before));
+  EXPECT_EQ(average.State()[0].first, "ema.w");
 }
 
 TEST(CheckOptimizerName, NamesTheField) {

@@ -6,9 +6,11 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdio>
 #include <limits>
 
 #include "tests/support/temporary_folder.h"
+#include "tests/unit/training/ranks.h"
 #include "tests/unit/training/step_run.h"
 
 namespace attune::engine {
@@ -100,6 +102,49 @@ TEST(StepRunner, ALossThatIsNoNumberStopsWithTheStep) {
   EXPECT_EQ(outcome.status().code(), StatusCode::kFailedPrecondition);
   EXPECT_THAT(outcome.status().message(), ::testing::HasSubstr("at step 1"));
   EXPECT_THAT(outcome.status().message(), ::testing::HasSubstr("learning_rate"));
+}
+
+// A model whose embedding of one token has grown out of all bounds: only the example that has it
+// is no number.
+TEST(StepRunner, NamesTheExampleThatIsNoNumberOnAllRanks) {
+  auto shard = std::make_shared<testing::MemoryShard>();
+  for (uint32_t i = 0; i < 8; ++i) shard->Add({5, 6 + i, i == 5 ? 95u : 7u, 9}, {0, 1, 1, 1});
+  TrainTask task;
+  task.method.type = "full";
+  task.data.train.sequence_length = 32;
+  task.data.train.global_batch = 8;
+  task.data.train.packing = false;
+  task.data.base = {
+      .reference = "m@1", .path = "tests/fixtures/model/default", .format = "huggingface"};
+  std::vector<std::string> messages(2);
+  testing::RunRanks(2, [&](const Membership& membership, KeyValueStore* store) {
+    TrainingSetup setup;
+    setup.data.train = shard;
+    setup.plan = *MakePlan(task, setup.data);
+    setup.model = std::move(*LanguageModel::Load(task.data.base, {}));
+    setup.trainable = setup.model->TrainableParameters();
+    setup.optimizer = MakeOptimizer(setup.trainable, task.optimizer);
+    for (auto& [name, parameter] : setup.trainable) {
+      at::NoGradGuard no_grad;
+      if (name == "model.embed_tokens.weight") {
+        parameter[95].fill_(std::numeric_limits<float>::infinity());
+      }
+    }
+    auto group = std::move(*Group::Open(membership, store));
+    StepRunner runner(task, setup, *group);
+    const auto outcome = runner.Run(0, StopRequest::kNone, [] { return Status(); });
+    EXPECT_EQ(outcome.status().code(), StatusCode::kFailedPrecondition);
+    messages[membership.rank] = outcome.status().message();
+  });
+  EXPECT_EQ(messages[0], messages[1]);
+  std::string id;
+  for (const uint8_t byte : shard->Example(5).id) {
+    char hex[3];
+    std::snprintf(hex, sizeof hex, "%02x", byte);
+    id += hex;
+  }
+  EXPECT_THAT(messages[0], ::testing::HasSubstr("this one does so alone: " + id + "."));
+  EXPECT_THAT(messages[0], ::testing::HasSubstr("there is no checkpoint"));
 }
 
 TEST(StepRunner, DropoutDoesNotDependOnRanksAndMicroBatches) {

@@ -257,6 +257,27 @@ TEST_F(TrainTest, ACheckpointOfOtherSettingsIsRefused) {
   EXPECT_THAT(resumed[0].result.status().message(), HasSubstr("belongs to another run"));
 }
 
+// Weights that a step has thrown out of all bounds: the error says which examples that shows in,
+// how they begin, and from where a job could go on.
+TEST_F(TrainTest, ALossThatIsNoNumberNamesExamplesAndTheNewestCheckpoint) {
+  TrainTask task = Task("full", "run");
+  task.checkpoint.every_steps = 1;
+  task.optimizer = {.name = "sgd",
+                    .learning_rate = 1e38,
+                    .schedule = "constant",
+                    .warmup_steps = 0,
+                    .clip_norm = 0};
+  const auto ranks = TrainOn(2, task);
+  for (const auto& [result, observer] : ranks) {
+    EXPECT_EQ(result.status().code(), StatusCode::kFailedPrecondition);
+    EXPECT_THAT(result.status().message(), HasSubstr("of its examples these do so alone: "));
+    EXPECT_THAT(result.status().message(), HasSubstr("(\"The "));
+    EXPECT_THAT(result.status().message(),
+                HasSubstr("the newest whole checkpoint is " +
+                          (task.run_directory / "checkpoints" / "step-00000001").string()));
+  }
+}
+
 // What an earlier version wrote has no such key; neither has what it would resume.
 TEST_F(TrainTest, SettingsWithoutAPenaltyAreThoseOfBefore) {
   const auto plain = TrainOn(1, Task("lora", "plain"));

@@ -25,10 +25,11 @@ constexpr char kTrainTask[] = R"(
   spec {
     method { type: "lora" rank: 8 alpha: 16 dropout: 0.1 target_modules: "q_proj" target_modules: "v_proj" }
     train { epochs: 2 max_steps: 40 sequence_length: 512 packing: true global_batch: 4 micro_batch: 2
-            precision: "bfloat16" seed: 9 loss_on: "all" activation_checkpointing: true }
+            precision: "bfloat16" seed: 9 loss_on: "all" activation_checkpointing: true
+            max_tokens: 5000000000 max_seconds: 90 ema_decay: 0.99 }
     optimizer { name: "adamw" learning_rate: 3e-4 weight_decay: 0.1 betas: 0.8 betas: 0.95 epsilon: 1e-6
                 schedule: "linear" warmup_steps: 3 clip_norm: 0.5 momentum: 0.7 }
-    evaluate { every_steps: 20 split: "validation" max_examples: 200 }
+    evaluate { every_steps: 20 split: "validation" max_examples: 200 patience: 3 min_delta: 0.01 keep_best: true }
     checkpoint { every_steps: 10 keep: 3 }
     regularize { type: "ewc" strength: 5 fisher_examples: 12 }
   }
@@ -56,6 +57,12 @@ TEST(ToTrainTask, CarriesEveryField) {
   EXPECT_DOUBLE_EQ(train.epochs, 2);
   EXPECT_EQ(train.max_steps, 40);
   EXPECT_EQ(train.sequence_length, 512);
+  EXPECT_EQ(train.max_tokens, 5000000000);
+  EXPECT_EQ(train.max_seconds, 90);
+  EXPECT_DOUBLE_EQ(train.ema_decay, 0.99);
+  EXPECT_EQ(out.evaluate.patience, 3);
+  EXPECT_DOUBLE_EQ(out.evaluate.min_delta, 0.01);
+  EXPECT_TRUE(out.evaluate.keep_best);
   EXPECT_TRUE(train.packing);
   EXPECT_EQ(train.global_batch, 4);
   EXPECT_EQ(train.micro_batch, 2);

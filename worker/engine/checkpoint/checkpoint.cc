@@ -91,6 +91,10 @@ Result<std::string> StateJson(const fs::path& folder, const CheckpointState& sta
                          {"loss", state.loss},
                          {"first_validation_loss", OptionalNumber(state.first_validation_loss)},
                          {"last_validation_loss", OptionalNumber(state.last_validation_loss)},
+                         {"seconds", state.seconds},
+                         {"best_validation_loss", OptionalNumber(state.best_validation_loss)},
+                         {"best_step", state.best_step},
+                         {"evaluations_without_gain", state.evaluations_without_gain},
                          {"files", entries}};
   return document.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
 }
@@ -146,7 +150,11 @@ Result<CheckpointState> ReadState(const fs::path& checkpoint, bool check_files) 
       .config = document.at("config").get<std::string>(),
       .loss = document.at("loss").get<double>(),
       .first_validation_loss = ReadOptional(document.at("first_validation_loss")),
-      .last_validation_loss = ReadOptional(document.at("last_validation_loss"))};
+      .last_validation_loss = ReadOptional(document.at("last_validation_loss")),
+      .seconds = document.value("seconds", 0.0),
+      .best_validation_loss = ReadOptional(document.value("best_validation_loss", json())),
+      .best_step = document.value("best_step", 0),
+      .evaluations_without_gain = document.value("evaluations_without_gain", 0)};
 }
 
 Result<CheckpointState> GuardedReadState(const fs::path& checkpoint, bool check_files) {
@@ -167,7 +175,7 @@ Result<fs::path> WriteCheckpoint(const fs::path& folder, const CheckpointState& 
   ATTUNE_RETURN_IF_ERROR(fence.Check());
   ATTUNE_RETURN_IF_ERROR(CreateFolders(folder));
   RemoveLeftovers(folder);
-  const fs::path final_path = folder / FolderName(state.step);
+  const fs::path final_path = CheckpointPath(folder, state.step);
   const fs::path temporary =
       folder / ("." + FolderName(state.step) + ".tmp." + std::to_string(fence.generation()));
   std::error_code error;
@@ -194,6 +202,10 @@ Result<fs::path> WriteCheckpoint(const fs::path& folder, const CheckpointState& 
   std::erase_if(checkpoints, [&](const auto& entry) { return entry.first > state.step; });
   for (size_t i = std::max(1, keep); i < checkpoints.size(); ++i) Remove(checkpoints[i].second);
   return final_path;
+}
+
+fs::path CheckpointPath(const fs::path& folder, int step) {
+  return folder / FolderName(step);
 }
 
 Result<CheckpointState> VerifyCheckpoint(const fs::path& checkpoint) {

@@ -4,7 +4,9 @@
 //
 //   checkpoints/step-00000020/
 //     model.safetensors or adapter_model.safetensors   what trains, float32
-//     optimizer.safetensors                            its moments, and the Fisher information
+//     optimizer.safetensors                            its state, the Fisher information, averages
+//     of
+//                                                      the weights
 //     state.json                                       CheckpointState, and size and sha256 of the
 //     other files
 //
@@ -32,6 +34,10 @@ struct CheckpointState {
   double loss = 0;     // of the last step
   std::optional<double> first_validation_loss;
   std::optional<double> last_validation_loss;  // when one was measured at this very step
+  double seconds = 0;                          // of training, in all attempts up to here
+  std::optional<double> best_validation_loss;
+  int best_step = 0;                 // where it was measured
+  int evaluations_without_gain = 0;  // since the last that was better by min_delta
 };
 
 struct CheckpointTensors {
@@ -47,6 +53,9 @@ Result<std::filesystem::path> WriteCheckpoint(const std::filesystem::path& folde
                                               const CheckpointState& state,
                                               const CheckpointTensors& tensors, int keep,
                                               const Fence& fence = Fence());
+
+// Where WriteCheckpoint puts that of a step.
+std::filesystem::path CheckpointPath(const std::filesystem::path& folder, int step);
 
 // Reads state.json and checks every file's size and checksum. kDataLoss says what is damaged.
 Result<CheckpointState> VerifyCheckpoint(const std::filesystem::path& checkpoint);

@@ -72,6 +72,8 @@ class BalancedPlan : public StepPlan {
   std::shared_ptr<const Epoch> EpochOf(int epoch) const EXCLUDES(mutex_);
   std::shared_ptr<const Epoch> MakeEpoch(int epoch) const;
   Bins MakeSequences(Random* random) const;
+  // How many steps it takes to see so many tokens; not more than there are.
+  int StepsOfTokens(int64_t tokens) const;
   PlannedStep StepOf(const Epoch& epoch, int step) const;
   void AddInputs(NumbersHash* hash) const;
 
@@ -96,7 +98,17 @@ Status BalancedPlan::CountSteps() {
   }
   steps_an_epoch_ = static_cast<int>(steps_an_epoch);
   steps_ = std::max(1, static_cast<int>(steps));
+  if (options_.max_tokens > 0) steps_ = std::min(steps_, StepsOfTokens(options_.max_tokens));
   return Status();
+}
+
+int BalancedPlan::StepsOfTokens(int64_t tokens) const {
+  const auto an_epoch = std::accumulate(lengths_.begin(), lengths_.end(), int64_t{0});
+  const int64_t epochs = (tokens - 1) / an_epoch;  // that are not enough
+  if (epochs >= steps_ / steps_an_epoch_ + 1) return steps_;
+  int s = static_cast<int>(epochs) * steps_an_epoch_;
+  for (int64_t seen = epochs * an_epoch; s < steps_ && seen < tokens; ++s) seen += Step(s).tokens;
+  return s;
 }
 
 std::shared_ptr<const Epoch> BalancedPlan::EpochOf(int epoch) const {
@@ -197,6 +209,9 @@ Status CheckOptions(const PlanOptions& options) {
   }
   if (!(options.epochs > 0) || !std::isfinite(options.epochs)) {
     return InvalidArgument("epochs must be above 0").WithField("train.epochs");
+  }
+  if (options.max_tokens < 0) {
+    return InvalidArgument("max_tokens must not be negative").WithField("train.max_tokens");
   }
   if (options.max_steps < 0) {
     return InvalidArgument("max_steps must not be negative").WithField("train.max_steps");

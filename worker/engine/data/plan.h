@@ -25,7 +25,8 @@ struct PlanOptions {
   bool packing = true;    // false: one example a sequence
   int global_batch = 16;  // sequences a step; the last step of an epoch may have fewer
   double epochs = 1;
-  int max_steps = 0;  // 0: no limit
+  int max_steps = 0;       // 0: no limit
+  int64_t max_tokens = 0;  // the step that reaches as many is the last; 0: no limit
 };
 
 // Examples that share a sequence (they never attend to each other), as indices into the shard.

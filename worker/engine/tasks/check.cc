@@ -42,6 +42,20 @@ Status CheckTrain(const TrainOptions& train, int world_size) {
   return Status();
 }
 
+Status CheckEnds(const TrainOptions& train, const EvaluateOptions& evaluate) {
+  if (train.max_tokens < 0) return Bad("train.max_tokens", "must not be negative");
+  if (train.max_seconds < 0) return Bad("train.max_seconds", "must not be negative");
+  if (!(train.ema_decay >= 0 && train.ema_decay < 1)) {
+    return Bad("train.ema_decay", "must be in [0, 1)");
+  }
+  if (evaluate.patience < 0) return Bad("evaluate.patience", "must not be negative");
+  if (evaluate.patience > 0 && evaluate.every_steps < 1) {
+    return Bad("evaluate.patience", "counts evaluations: set evaluate.every_steps");
+  }
+  if (!(evaluate.min_delta >= 0)) return Bad("evaluate.min_delta", "must not be negative");
+  return Status();
+}
+
 Status CheckOptimizer(const OptimizerOptions& options) {
   ATTUNE_RETURN_IF_ERROR(CheckOptimizerName(options.name));
   if (!(options.learning_rate > 0)) return Bad("optimizer.learning_rate", "must be above 0");
@@ -90,6 +104,7 @@ Status CheckTrainTask(const TrainTask& task, int world_size) {
   ATTUNE_RETURN_IF_ERROR(CheckTrain(task.data.train, world_size));
   ATTUNE_RETURN_IF_ERROR(CheckOptimizer(task.optimizer));
   ATTUNE_RETURN_IF_ERROR(CheckRegularize(task.regularize));
+  ATTUNE_RETURN_IF_ERROR(CheckEnds(task.data.train, task.evaluate));
   if (task.evaluate.split != "validation" && task.evaluate.split != "train") {
     return Bad("evaluate.split", "is '" + task.evaluate.split + "': use validation or train");
   }

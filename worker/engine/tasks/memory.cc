@@ -171,6 +171,7 @@ MemoryPrediction PredictMemory(const ModelShape& model, const MicroBatchShape& b
                                const TrainTask& task) {
   MemoryPrediction memory;
   memory.weights = model.trainable_parameters * kFloat + FrozenBytes(model, task);
+  if (task.data.train.ema_decay > 0) memory.weights += model.trainable_parameters * kFloat;
   memory.gradients = model.trainable_parameters * kFloat;
   memory.optimizer = OptimizerBytes(model, task);
   const std::string& regularize = task.regularize.type;  // keeps w0, and for ewc the Fisher too

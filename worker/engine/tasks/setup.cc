@@ -1,6 +1,8 @@
 #include "worker/engine/tasks/setup.h"
 
+#include <algorithm>
 #include <bit>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "worker/engine/parallel/pages.h"
@@ -44,6 +46,7 @@ std::string ConfigOf(const TrainTask& task, const PreparedData& data) {
   // Only where they say something: earlier checkpoints lack these keys.
   if (TrainsAdapter(method) && method.rank_stabilized) config["method"]["rank_stabilized"] = true;
   if (o.name == "sgd") config["optimizer"]["momentum"] = o.momentum;
+  if (task.data.train.ema_decay > 0) config["ema_decay"] = task.data.train.ema_decay;
   const RegularizeOptions& regularize = task.regularize;
   if (regularize.type != "none") {
     config["regularize"] = {{"type", regularize.type}, {"strength", regularize.strength}};
@@ -97,6 +100,9 @@ Status LoadModel(const TrainTask& task, TrainingSetup& setup) {
   }
   setup.trainable = setup.model->TrainableParameters();
   setup.optimizer = MakeOptimizer(setup.trainable, task.optimizer);
+  if (train.ema_decay > 0) {
+    setup.average = std::make_unique<WeightAverage>(setup.trainable, train.ema_decay);
+  }
   setup.penalty = MakePenalty(task.regularize, setup.trainable);
   ReturnFreedMemory();
   return Status();
@@ -183,9 +189,11 @@ CheckpointTensors TrainingSetup::Tensors() const {
       .weights_file = model->has_adapter() ? "adapter_model.safetensors" : "model.safetensors",
       .weights = trainable,
       .optimizer = optimizer->State()};
-  if (penalty != nullptr) {
-    for (auto& named : penalty->Fisher()) tensors.optimizer.push_back(std::move(named));
-  }
+  auto add = [&](NamedTensors more) {
+    std::ranges::move(more, std::back_inserter(tensors.optimizer));
+  };
+  if (average != nullptr) add(average->State());
+  if (penalty != nullptr) add(penalty->Fisher());
   return tensors;
 }
 
@@ -203,7 +211,8 @@ Result<std::shared_ptr<const StepPlan>> MakePlan(const TrainTask& task, const Pr
                          .packing = train.packing,
                          .global_batch = train.global_batch,
                          .epochs = train.epochs,
-                         .max_steps = train.max_steps});
+                         .max_steps = train.max_steps,
+                         .max_tokens = train.max_tokens});
 }
 
 Result<TrainingSetup> MakeSetup(const TrainTask& task, Group& group, Observer& observer) {

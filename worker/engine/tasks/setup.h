@@ -13,6 +13,7 @@
 #include "worker/engine/model/language_model.h"
 #include "worker/engine/optim/optimizer.h"
 #include "worker/engine/optim/penalty.h"
+#include "worker/engine/optim/weight_average.h"
 #include "worker/engine/parallel/group.h"
 
 namespace attune::engine {
@@ -24,11 +25,14 @@ struct TrainingSetup {
   std::unique_ptr<LanguageModel> model;
   NamedTensors trainable;
   std::unique_ptr<Optimizer> optimizer;
+  std::unique_ptr<WeightAverage> average;  // null without ema_decay
   std::unique_ptr<Penalty> penalty;  // null without regularize; its w0 is never a checkpoint's
   std::string config;                // as in CheckpointState
   CheckpointState start;             // step 0, or of the checkpoint that was resumed
 
   CheckpointTensors Tensors() const;
+  // What training makes: the averages where there are any, else the weights.
+  NamedTensors Outcome() const { return average != nullptr ? average->Values() : trainable; }
 };
 
 // The plan of a task's prepared data.

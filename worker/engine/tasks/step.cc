@@ -1,15 +1,23 @@
 #include "worker/engine/tasks/step.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 
 #include "common/base/hash.h"
+#include "common/base/text.h"
+#include "common/base/utf8.h"
 #include "worker/engine/batches/batch.h"
 #include "worker/engine/optim/gradient_norm.h"
 #include "worker/engine/optim/schedule.h"
+#include "worker/engine/tasks/culprits.h"
 
 namespace attune::engine {
 namespace {
+
+constexpr size_t kWordsBytes = 60;
+// Rank 0 reads a whole checkpoint to verify it, the others wait.
+constexpr std::chrono::minutes kVerifySlack{30};
 
 // Seconds since the last call.
 class Stopwatch {
@@ -35,11 +43,15 @@ uint64_t DropoutSeed(uint64_t seed, int step) {
   return Random(Random(seed).Next() ^ static_cast<uint64_t>(step)).Next();
 }
 
-Status NotFinite(const char* what, int step, double value, const TrainTask& task) {
-  return FailedPrecondition(std::string(what) + " became " + std::to_string(value) + " at step " +
-                            std::to_string(step + 1) + ": lower optimizer.learning_rate (now " +
-                            std::to_string(task.optimizer.learning_rate) +
-                            "), add warm-up, set clip_norm, or look for damaged examples");
+// The first words of an example, as far as the base's tokenizer says.
+std::string Words(const text::TextAssets* text, std::span<const uint32_t> tokens) {
+  if (text == nullptr || text->tokenizer == nullptr) return "";
+  const auto decoded = text->tokenizer->Decode({tokens.begin(), tokens.end()}, true);
+  if (!decoded.ok()) return "";
+  std::string words = Shorten(ToValidUtf8(*decoded), kWordsBytes);
+  std::ranges::replace_if(
+      words, [](unsigned char c) { return c < ' '; }, ' ');
+  return words;
 }
 
 }  // namespace
@@ -79,6 +91,48 @@ Result<double> StepRunner::Accumulate(int step, const PlannedStep& planned, Step
   return loss_sum;
 }
 
+Result<bool> StepRunner::IsFiniteAlone(uint32_t example, int64_t target_tokens) {
+  const std::vector<Sequence> alone = {{example}};
+  LanguageModel& model = *setup_.model;
+  ATTUNE_ASSIGN_OR_RETURN(
+      const PackedBatch batch,
+      MakeBatch(*setup_.data.train, alone, model.vocabulary_size(), setup_.device));
+  at::Tensor loss = model.LossSum(batch);
+  if (!std::isfinite(loss.item<double>())) return false;
+  loss.backward(at::full_like(loss, 1.0 / static_cast<double>(target_tokens)));
+  const bool is_finite = std::isfinite(GradientNorm(parameters_));
+  sync_.Release();
+  return is_finite;
+}
+
+Result<std::string> StepRunner::CheckpointNote() {
+  std::string note = "there is no checkpoint";
+  if (group_.rank() == 0) {
+    const auto found = FindCheckpoint(task_.run_directory / "checkpoints", [](const Status&) {});
+    if (found) note = "the newest whole checkpoint is " + found->path.string();
+  }
+  return group_.FromFirst(note, kVerifySlack);
+}
+
+Status StepRunner::NotFinite(const char* what, double value, int step, const PlannedStep& planned) {
+  sync_.Release();
+  const TokenShard& shard = *setup_.data.train;
+  const auto text = LoadModelText(task_.data.base);
+  const CulpritSearch search{
+      .shard = shard,
+      .is_finite = [&](uint32_t example) { return IsFiniteAlone(example, planned.target_tokens); },
+      .words = [&](auto tokens) { return Words(text.ok() ? &*text : nullptr, tokens); }};
+  const std::vector<Sequence> part =
+      RankPart(planned, shard.lengths(), group_.rank(), group_.world_size());
+  ATTUNE_ASSIGN_OR_RETURN(const std::string culprits, FindCulprits(search, part, group_));
+  ATTUNE_ASSIGN_OR_RETURN(const std::string checkpoint, CheckpointNote());
+  return FailedPrecondition(std::string(what) + " became " + std::to_string(value) + " at step " +
+                            std::to_string(step + 1) + culprits +
+                            ". Look at the data, or lower optimizer.learning_rate (now " +
+                            ShortNumber(task_.optimizer.learning_rate) +
+                            "), add warm-up, or set clip_norm; " + checkpoint);
+}
+
 Result<StepRunner::Outcome> StepRunner::Run(int step, StopRequest wish,
                                             const std::function<Status()>& before_update) {
   Stopwatch whole, watch;
@@ -97,12 +151,16 @@ Result<StepRunner::Outcome> StepRunner::Run(int step, StopRequest wish,
   ATTUNE_ASSIGN_OR_RETURN(outcome.stop, group_.AgreeOnStop(wish));
   report.seconds_sync += watch.Lap();
   report.loss = sums[0] / static_cast<double>(planned.target_tokens);
-  if (!std::isfinite(report.loss)) return NotFinite("the loss", step, report.loss, task_);
+  auto refuse = [&](const char* what, double value) {
+    (void)before_update().ok();  // so that what is being written is whole
+    return NotFinite(what, value, step, planned);
+  };
+  if (!std::isfinite(report.loss)) return refuse("the loss", report.loss);
 
   if (setup_.penalty != nullptr) report.penalty = setup_.penalty->AddGradient();
   report.grad_norm = GradientNorm(parameters_);
   if (!std::isfinite(report.grad_norm)) {
-    return NotFinite("the gradients' norm", step, report.grad_norm, task_);
+    return refuse("the gradients' norm", report.grad_norm);
   }
   report.seconds_optimizer = watch.Lap();
   ATTUNE_RETURN_IF_ERROR(before_update());
@@ -112,6 +170,7 @@ Result<StepRunner::Outcome> StepRunner::Run(int step, StopRequest wish,
   report.learning_rate = task_.optimizer.learning_rate * factor;
   setup_.optimizer->Step(step + 1, report.learning_rate,
                          ClipFactor(report.grad_norm, task_.optimizer.clip_norm));
+  if (setup_.average != nullptr) setup_.average->Update(step + 1);
   sync_.Release();
   report.seconds_optimizer += watch.Lap();
   report.step = step + 1;

@@ -32,6 +32,14 @@ class StepRunner {
   // its losses. What went through the model is in fed_.
   Result<double> Accumulate(int step, const PlannedStep& planned, StepReport& report);
 
+  // Why a step is not made: what became no finite number, by which examples, and what a person may
+  // do. Collective; the gradients are lost.
+  Status NotFinite(const char* what, double value, int step, const PlannedStep& planned);
+  // Whether an example alone has a finite loss and finite gradients.
+  Result<bool> IsFiniteAlone(uint32_t example, int64_t target_tokens);
+  // Says what there is to go on from; collective.
+  Result<std::string> CheckpointNote();
+
   const TrainTask& task_;
   TrainingSetup& setup_;
   Group& group_;

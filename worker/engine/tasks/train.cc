@@ -10,6 +10,7 @@
 #include "worker/engine/eval/evaluate.h"
 #include "worker/engine/parallel/pages.h"
 #include "worker/engine/tasks/check.h"
+#include "worker/engine/tasks/ending.h"
 #include "worker/engine/tasks/failure.h"
 #include "worker/engine/tasks/ledger.h"
 #include "worker/engine/tasks/model_card.h"
@@ -62,13 +63,16 @@ class Trainer {
 
  private:
   Result<TrainResult> RunToEnd() {
+    ATTUNE_RETURN_IF_ERROR(CheckMeasurable());
     ATTUNE_RETURN_IF_ERROR(OpenLedger());
-    if (state_.step == 0) {
+    if (OwesEvaluation()) {
       ATTUNE_ASSIGN_OR_RETURN(const StopRequest stop, Evaluate());
       if (stop != StopRequest::kNone) return Stop(stop);
-      state_.first_validation_loss = state_.last_validation_loss;
+      if (state_.step == 0) state_.first_validation_loss = state_.last_validation_loss;
     }
     while (state_.step < total_steps_) {
+      ATTUNE_RETURN_IF_ERROR(SeeWhetherItEnds());
+      if (!ended_.empty()) break;
       ATTUNE_ASSIGN_OR_RETURN(const StopRequest stop, Step());
       if (stop != StopRequest::kNone) return Stop(stop);
     }
@@ -84,12 +88,19 @@ class Trainer {
     return TrainResult{.steps = state_.step,
                        .final_loss = state_.loss,
                        .first_validation_loss = state_.first_validation_loss,
-                       .final_validation_loss = state_.last_validation_loss,
+                       .final_validation_loss = OutputLoss(),
                        .output = Output()};
   }
 
   fs::path Output() const { return task_.run_directory / "output"; }
   fs::path Checkpoints() const { return task_.run_directory / "checkpoints"; }
+  // The weights of the best evaluation, and of the one before it: where a run goes on from an
+  // earlier checkpoint, that is the best that it knows.
+  fs::path Best() const { return task_.run_directory / "best"; }
+  bool KeepsBest() const { return task_.evaluate.keep_best; }
+  std::optional<double> OutputLoss() const {
+    return KeepsBest() ? state_.best_validation_loss : state_.last_validation_loss;
+  }
   const TokenShard& EvaluationShard() const {
     return task_.evaluate.split == "train" ? *setup_.data.train : *setup_.data.validation;
   }
@@ -102,10 +113,19 @@ class Trainer {
                           .total_steps = total_steps_});
   }
 
+  Status CheckMeasurable() const;
+  // The one before the first step, or one that a stop came before.
+  bool OwesEvaluation() const;
   Status OpenLedger();  // collective
+  // Collective, where anything but the plan may end the run; sets ended_.
+  Status SeeWhetherItEnds();
   Result<StopRequest> Step();
   Result<TrainResult> Stop(StopRequest stop);
   Result<StopRequest> Evaluate();  // unless it was stopped
+  Result<EvaluatedLoss> MeasureLoss();
+  Status SaveBest();
+  // Puts the weights of the best evaluation in place of the last ones; on rank 0.
+  void LoadBest();
   // It is written while the next step runs up to its update, which waits for it.
   void StartCheckpoint();
   // Waits for the one that was started, if any; collective.
@@ -123,6 +143,9 @@ class Trainer {
   StepRunner runner_;
   CheckpointState state_;
   const int total_steps_;
+  const double seconds_before_ = state_.seconds;  // of earlier attempts
+  const std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
+  std::string ended_;  // why the run ended before its plan; empty: it did not
   std::vector<std::vector<uint32_t>> validation_;
   std::optional<ledger::StepLogWriter> log_;       // on rank 0
   Status log_status_;                              // of its last Sync
@@ -132,6 +155,34 @@ class Trainer {
 
 bool IsDue(int every_steps, int step) {
   return every_steps > 0 && step % every_steps == 0;
+}
+
+bool Trainer::OwesEvaluation() const {
+  return state_.step == 0 || (!state_.last_validation_loss && state_.step < total_steps_ &&
+                              IsDue(task_.evaluate.every_steps, state_.step));
+}
+
+Status Trainer::CheckMeasurable() const {
+  if (!validation_.empty()) return Status();
+  for (const auto& [asked, key] : {std::pair(task_.evaluate.patience > 0, "evaluate.patience"),
+                                   std::pair(KeepsBest(), "evaluate.keep_best")}) {
+    if (!asked) continue;
+    return InvalidArgument(std::string(key) +
+                           " goes by the validation loss, and the data has no "
+                           "validation examples")
+        .WithField(key);
+  }
+  return Status();
+}
+
+// Rank 0 decides for all: clocks differ.
+Status Trainer::SeeWhetherItEnds() {
+  if (task_.data.train.max_seconds == 0 && task_.evaluate.patience == 0) return Status();
+  ATTUNE_ASSIGN_OR_RETURN(ended_, group_.FromFirst(EndReason(task_, state_)));
+  if (ended_.empty() || group_.rank() != 0) return Status();
+  observer_.OnWarning("training ended after step " + std::to_string(state_.step) + " of " +
+                      std::to_string(total_steps_) + ": " + ended_);
+  return Status();
 }
 
 Status Trainer::OpenLedger() {
@@ -156,6 +207,8 @@ Result<StopRequest> Trainer::Step() {
   state_.step = report.step;
   state_.loss = report.loss;
   state_.last_validation_loss.reset();
+  state_.seconds = seconds_before_ +
+                   std::chrono::duration<double>(std::chrono::steady_clock::now() - began_).count();
   observer_.OnStep(report);
   Report("training", state_.step, total_steps_);
   if (outcome.stop != StopRequest::kNone) return outcome.stop;
@@ -178,22 +231,65 @@ Result<TrainResult> Trainer::Stop(StopRequest stop) {
   return Cancelled(message);
 }
 
+Result<EvaluatedLoss> Trainer::MeasureLoss() {
+  setup_.model->SetTraining(false, 0);
+  return EvaluateLoss(
+      *setup_.model, EvaluationShard(), validation_, group_, setup_.device,
+      [this](double done, double total) { Report("evaluating", done, total); },
+      [this] { return observer_.ShouldStop(); });
+}
+
 Result<StopRequest> Trainer::Evaluate() {
   if (validation_.empty()) return StopRequest::kNone;
   Report("evaluating", 0, 1);
-  setup_.model->SetTraining(false, 0);
-  ATTUNE_ASSIGN_OR_RETURN(
-      const EvaluatedLoss loss,
-      EvaluateLoss(
-          *setup_.model, EvaluationShard(), validation_, group_, setup_.device,
-          [this](double done, double total) { Report("evaluating", done, total); },
-          [this] { return observer_.ShouldStop(); }));
+  if (setup_.average != nullptr) {
+    // A checkpoint is written from where the weights are.
+    ATTUNE_RETURN_IF_ERROR(FinishCheckpoint());
+    setup_.average->Swap();
+  }
+  const Result<EvaluatedLoss> measured = MeasureLoss();
+  if (setup_.average != nullptr) setup_.average->Swap();
+  ATTUNE_ASSIGN_OR_RETURN(const EvaluatedLoss loss, measured);
   ReturnFreedMemory();
   if (loss.stop != StopRequest::kNone) return loss.stop;
   state_.last_validation_loss = loss.mean();
   observer_.OnEvaluation(
       {.step = state_.step, .loss = loss.mean(), .target_tokens = loss.target_tokens});
+  const bool is_best = NoteEvaluation(task_.evaluate, loss.mean(), state_);
+  if (is_best && KeepsBest()) ATTUNE_RETURN_IF_ERROR(SaveBest());
   return StopRequest::kNone;
+}
+
+Status Trainer::SaveBest() {
+  Status status;
+  if (group_.rank() == 0) {
+    const CheckpointTensors tensors{.weights_file = setup_.Tensors().weights_file,
+                                    .weights = setup_.Outcome()};
+    status = WriteCheckpoint(Best(), state_, tensors, /*keep=*/2, fence_).status();
+  }
+  return group_.StatusFromFirst(status, kWriteSlack);
+}
+
+void Trainer::LoadBest() {
+  fs::path best = CheckpointPath(Best(), state_.best_step);
+  if (!VerifyCheckpoint(best).ok()) {
+    // Later ones are of an attempt that was lost after its last checkpoint.
+    const auto found = FindCheckpoint(Best(), [](const Status&) {});
+    best = found ? found->path : fs::path();
+    if (found) state_.best_validation_loss = found->state.best_validation_loss;
+    if (found) state_.best_step = found->state.step;
+  }
+  const CheckpointTensors tensors{.weights_file = setup_.Tensors().weights_file,
+                                  .weights = setup_.Outcome()};
+  const Status loaded = best.empty() ? NotFound("no whole copy is left in " + Best().string())
+                                     : LoadCheckpoint(best, tensors);
+  if (loaded.ok()) return;
+  state_.best_validation_loss = state_.last_validation_loss;
+  state_.best_step = state_.step;
+  observer_.OnWarning(
+      "the weights of the best evaluation could not be read, and what comes out "
+      "is as it was after the last step: " +
+      loaded.message());
 }
 
 void Trainer::StartCheckpoint() {
@@ -230,18 +326,20 @@ Result<json> Trainer::AttuneJson() const {
     if (dataset.share > 0) datasets.back()["share"] = dataset.share;
   }
   ATTUNE_ASSIGN_OR_RETURN(const std::string dtype, OriginalDtype(RootOf(task_.data.base)));
-  const json document = {{"attune_version", kVersion},
-                         {"base", task_.data.base.reference},
-                         {"base_model", PeftBase(task_.data.base)},
-                         {"dtype", dtype},
-                         {"datasets", datasets},
-                         {"lineage", task_.lineage},
-                         {"settings", json::parse(setup_.config, nullptr, false)},
-                         {"step_plan", state_.plan_digest},
-                         {"steps", state_.step},
-                         {"final_loss", state_.loss},
-                         {"first_validation_loss", optional(state_.first_validation_loss)},
-                         {"final_validation_loss", optional(state_.last_validation_loss)}};
+  json document = {{"attune_version", kVersion},
+                   {"base", task_.data.base.reference},
+                   {"base_model", PeftBase(task_.data.base)},
+                   {"dtype", dtype},
+                   {"datasets", datasets},
+                   {"lineage", task_.lineage},
+                   {"settings", json::parse(setup_.config, nullptr, false)},
+                   {"step_plan", state_.plan_digest},
+                   {"steps", state_.step},
+                   {"final_loss", state_.loss},
+                   {"first_validation_loss", optional(state_.first_validation_loss)},
+                   {"final_validation_loss", optional(OutputLoss())}};
+  if (!ended_.empty()) document["ended"] = ended_;
+  if (KeepsBest()) document["best_step"] = state_.best_step;
   return document;
 }
 
@@ -250,10 +348,11 @@ Status Trainer::WriteOutput() {
   Report("saving", 0, 1);
   Status status;
   if (group_.rank() == 0) {
+    if (KeepsBest() && state_.best_step != state_.step) LoadBest();
     status = WriteFolder(Output(), [this](const fs::path& folder) -> Status {
       const ModelFiles& base = task_.data.base;
       const LanguageModel& model = *setup_.model;
-      const std::vector<OutputTensor> tensors = OutputOf(setup_.trainable);
+      const std::vector<OutputTensor> tensors = OutputOf(setup_.Outcome());
       ATTUNE_ASSIGN_OR_RETURN(const text::TextAssets text, LoadModelText(base));
       if (model.has_adapter()) {
         ATTUNE_RETURN_IF_ERROR(WriteAdapter(folder, tensors, "float32",
