@@ -3,101 +3,30 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
-#include <numeric>
 #include <set>
+
+#include "common/model/lora_modules.h"
 
 namespace attune {
 namespace {
 
 using Json = nlohmann::json;
 
-std::string ShortName(const std::string& module) {
-  return module.substr(module.rfind('.') + 1);
-}
-
-bool HasPart(const std::string& module, std::initializer_list<const char*> parts) {
-  return std::ranges::any_of(parts, [&](const char* part) {
-    return module.find("." + std::string(part) + ".") != std::string::npos;
-  });
-}
-
-bool Matches(const std::string& module, const std::string& target) {
-  if (target == "all-linear") return true;
-  if (target == "attention") {
-    return HasPart(module, {"self_attn", "attn", "SelfAttention", "EncDecAttention"});
+Status CheckScale(int rank, double alpha) {
+  if (rank < 1 || rank > 4096) {
+    return InvalidArgument("the LoRA rank must be from 1 to 4096, not " + std::to_string(rank))
+        .WithField("method.rank");
   }
-  if (target == "mlp") return HasPart(module, {"mlp", "DenseReluDense"});
-  return module == target || (module.size() > target.size() && module.ends_with(target) &&
-                              module[module.size() - target.size() - 1] == '.');
-}
-
-size_t EditDistance(const std::string& a, const std::string& b) {
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), size_t{0});
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = std::exchange(row[0], i);
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = row[j];
-      row[j] = std::min({replaced, row[j] + 1, row[j - 1] + 1});
-    }
+  if (!(alpha > 0) || !std::isfinite(alpha)) {
+    return InvalidArgument("the LoRA alpha must be more than 0").WithField("method.alpha");
   }
-  return row[b.size()];
-}
-
-// Embeddings and head, which peft can adapt or train beside an adapter.
-bool IsEmbedding(const std::string& target) {
-  const std::string name = ShortName(target);
-  return name == "lm_head" || name == "embed_tokens";
-}
-
-Status NoSuchTarget(const std::string& target, const std::vector<std::string>& modules) {
-  if (IsEmbedding(target)) {
-    return InvalidArgument(ShortName(target) +
-                           " cannot be adapted yet: only the linear layers of the blocks can "
-                           "(all-linear, attention, mlp, or their names)")
-        .WithField("method.target_modules");
-  }
-  std::set<std::string> names = {"all-linear", "attention", "mlp"};
-  for (const std::string& module : modules) names.insert(ShortName(module));
-  std::vector<std::string> nearest(names.begin(), names.end());
-  std::ranges::stable_sort(nearest, {},
-                           [&](const std::string& n) { return EditDistance(n, target); });
-  std::string message = "no linear layer of the model is named \"" + target + "\"; did you mean " +
-                        nearest[0] + "? Names:";
-  for (const std::string& name : names) message += " " + name;
-  return InvalidArgument(message).WithField("method.target_modules");
-}
-
-Result<std::vector<std::string>> Select(const std::vector<std::string>& targets,
-                                        const std::vector<std::string>& modules, bool all) {
-  std::vector<bool> chosen(modules.size());
-  bool any = false;
-  for (const std::string& target : targets) {
-    bool found = false;
-    for (size_t i = 0; i < modules.size(); ++i) {
-      if (target.empty() || !Matches(modules[i], target)) continue;
-      chosen[i] = found = true;
-    }
-    if (!found && (all || IsEmbedding(target))) return NoSuchTarget(target, modules);
-    any = any || found;
-  }
-  if (!any && !targets.empty()) return NoSuchTarget(targets.front(), modules);
-  std::vector<std::string> selected;
-  for (size_t i = 0; i < modules.size(); ++i) {
-    if (chosen[i]) selected.push_back(modules[i]);
-  }
-  return selected;
+  return Status();
 }
 
 Status CheckValues(const LoraConfig& config) {
-  if (config.rank < 1 || config.rank > 4096) {
-    return InvalidArgument("the LoRA rank must be from 1 to 4096, not " +
-                           std::to_string(config.rank))
-        .WithField("method.rank");
-  }
-  if (!(config.alpha > 0) || !std::isfinite(config.alpha)) {
-    return InvalidArgument("the LoRA alpha must be more than 0").WithField("method.alpha");
+  ATTUNE_RETURN_IF_ERROR(CheckScale(config.rank, config.alpha));
+  for (const LoraModule& module : config.modules) {
+    ATTUNE_RETURN_IF_ERROR(CheckScale(module.rank, module.alpha));
   }
   if (!(config.dropout >= 0 && config.dropout < 1)) {
     return InvalidArgument("the LoRA dropout must be at least 0 and below 1")
@@ -139,18 +68,11 @@ Status CheckStart(const Json& root, const std::string& where) {
       .WithField("init_lora_weights");
 }
 
-// What peft has and Attune has not; the message says why where it is not plain.
+// What peft has and Attune has not.
 Status CheckFeatures(const Json& root, const std::string& where) {
-  if (IsSet(root, "modules_to_save")) {
-    return InvalidArgument(where + ": modules_to_save = " + Shown(root["modules_to_save"]) +
-                           ": embeddings and head cannot be trained beside an adapter yet")
-        .WithField("modules_to_save");
-  }
-  for (const char* key :
-       {"use_dora", "rank_pattern", "alpha_pattern", "layers_to_transform", "layer_replication",
-        "lora_bias", "trainable_token_indices", "target_parameters", "exclude_modules", "bias",
-        "alora_invocation_tokens", "use_qalora", "use_bdlora", "arrow_config", "kasa_config",
-        "monteclora_config"}) {
+  for (const char* key : {"use_dora", "layer_replication", "lora_bias", "trainable_token_indices",
+                          "target_parameters", "bias", "alora_invocation_tokens", "use_qalora",
+                          "use_bdlora", "arrow_config", "kasa_config", "monteclora_config"}) {
     if (IsSet(root, key)) {
       return InvalidArgument(where + ": " + key + " = " + Shown(root[key]) + " is not supported")
           .WithField(key);
@@ -159,22 +81,151 @@ Status CheckFeatures(const Json& root, const std::string& where) {
   return CheckStart(root, where);
 }
 
+Status WrongType(const char* key, const char* wanted) {
+  return InvalidArgument(std::string(key) + " must be " + wanted).WithField(key);
+}
+
+// A list of names, or a pattern.
+Status ReadNames(const Json& root, const char* key, std::vector<std::string>* names,
+                 NamePattern* pattern) {
+  const Json value = root.value(key, Json());
+  if (value.is_null()) return Status();
+  if (value.is_string() && pattern != nullptr) {
+    ATTUNE_ASSIGN_OR_RETURN(*pattern, MakeNamePattern(value.get<std::string>(), key));
+    return Status();
+  }
+  if (!value.is_array()) return WrongType(key, "a list of names");
+  for (const Json& name : value) {
+    if (!name.is_string()) return WrongType(key, "a list of names");
+    names->push_back(name.get<std::string>());
+  }
+  return Status();
+}
+
+// "all-linear" is no pattern.
+Status ReadTargets(const Json& root, LoraNaming* naming) {
+  const Json value = root.value("target_modules", Json());
+  std::string lower = value.is_string() ? value.get<std::string>() : "";
+  std::ranges::transform(lower, lower.begin(), [](unsigned char c) { return std::tolower(c); });
+  if (lower == kAllLinear) {
+    naming->targets = {kAllLinear};
+    return Status();
+  }
+  return ReadNames(root, "target_modules", &naming->targets, &naming->target_pattern);
+}
+
+// A number, or a list of numbers; and what the layers' numbers stand behind.
+Status ReadLayers(const Json& root, LoraNaming* naming, LoraConfig* config) {
+  Json layers = root.value("layers_to_transform", Json());
+  if (layers.is_null()) return Status();
+  if (layers.is_number_integer()) layers = Json::array({layers});
+  if (!layers.is_array()) return WrongType("layers_to_transform", "whole numbers");
+  for (const Json& layer : layers) {
+    if (!layer.is_number_integer()) return WrongType("layers_to_transform", "whole numbers");
+    config->layers.push_back(layer.get<int64_t>());
+  }
+  Json patterns = root.value("layers_pattern", Json());
+  if (patterns.is_string()) patterns = Json::array({patterns});
+  ATTUNE_RETURN_IF_ERROR(ReadNames(Json{{"layers_pattern", patterns}}, "layers_pattern",
+                                   &naming->layer_patterns, nullptr));
+  std::erase(naming->layer_patterns, "");
+  for (const std::string& pattern : naming->layer_patterns) {
+    ATTUNE_RETURN_IF_ERROR(MakeNamePattern(pattern, "layers_pattern").status());
+  }
+  return Status();
+}
+
+template <typename Number>
+Status ReadPatterns(const Json& root, const char* key,
+                    std::vector<std::pair<NamePattern, Number>>* patterns) {
+  const Json value = root.value(key, Json());
+  if (value.is_null()) return Status();
+  if (!value.is_object()) return WrongType(key, "an object of numbers");
+  for (const auto& [name, number] : value.items()) {
+    if (!number.is_number()) return WrongType(key, "an object of numbers");
+    ATTUNE_ASSIGN_OR_RETURN(NamePattern pattern, MakeEndPattern(name, key));
+    const double bounded = std::clamp(number.get<double>(), -1.0, double{1 << 20});
+    patterns->emplace_back(std::move(pattern), static_cast<Number>(bounded));
+  }
+  return Status();
+}
+
+Status ReadModules(const Json& root, const ModelConfig& model, LoraConfig* config) {
+  LoraNaming naming;
+  ATTUNE_RETURN_IF_ERROR(ReadTargets(root, &naming));
+  ATTUNE_RETURN_IF_ERROR(
+      ReadNames(root, "exclude_modules", &naming.excluded, &naming.excluded_pattern));
+  ATTUNE_RETURN_IF_ERROR(ReadNames(root, "modules_to_save", &config->modules_to_save, nullptr));
+  ATTUNE_RETURN_IF_ERROR(ReadLayers(root, &naming, config));
+  ATTUNE_RETURN_IF_ERROR(ReadPatterns(root, "rank_pattern", &naming.ranks));
+  ATTUNE_RETURN_IF_ERROR(ReadPatterns(root, "alpha_pattern", &naming.alphas));
+  naming.ensure_weight_tying = root.value("ensure_weight_tying", Json(false)) == true;
+  return Resolve(naming, model, config);
+}
+
+Json Number(double value) {
+  if (value == std::floor(value)) return static_cast<int64_t>(value);
+  return value;
+}
+
+// Short names, where they name what is adapted and nothing else; else whole names.
+std::set<std::string> TargetNames(const LoraConfig& config, const ModelConfig& model) {
+  std::set<std::string> adapted, names;
+  for (const LoraModule& module : config.modules) {
+    adapted.insert(module.name);
+    names.insert(ShortName(module.name));
+  }
+  for (const std::string& tensor : TensorNames(model)) {
+    const std::string module = tensor.substr(0, tensor.rfind('.'));
+    const bool named = names.contains(ShortName(module)) && !IsSaved(config, module) &&
+                       (config.layers.empty() ||
+                        std::ranges::find(config.layers, LayerOf(module)) != config.layers.end());
+    if (named != adapted.contains(module)) return adapted;
+  }
+  return names;
+}
+
+bool TiesOwn(const LoraConfig& config, const ModelConfig& model) {
+  return model.tied_embeddings &&
+         std::ranges::find(config.own, model.names.embedding + ".weight") != config.own.end();
+}
+
+// peft ties what is called by the embedding's whole name.
+Json SavedNames(const LoraConfig& config, const ModelConfig& model) {
+  if (config.modules_to_save.empty()) return nullptr;
+  if (!TiesOwn(config, model)) return config.modules_to_save;
+  std::vector<std::string> names = config.modules_to_save;
+  std::erase_if(names, [&](const std::string& name) {
+    return model.names.embedding.ends_with(name) || model.names.head.ends_with(name);
+  });
+  names.push_back(model.names.embedding);
+  return names;
+}
+
+Json Pattern(const LoraConfig& config, auto value) {
+  Json pattern = Json::object();
+  for (const LoraModule& module : config.modules) {
+    const LoraModule usual{module.name, config.rank, config.alpha};
+    if (value(module) != value(usual)) pattern[module.name] = value(module);
+  }
+  return pattern;
+}
+
 }  // namespace
 
-double LoraConfig::scale() const {
-  return alpha /
-         (rank_stabilized ? std::sqrt(static_cast<double>(rank)) : static_cast<double>(rank));
+double LoraConfig::scale(const LoraModule& module) const {
+  const auto rank = static_cast<double>(module.rank);
+  return module.alpha / (rank_stabilized ? std::sqrt(rank) : rank);
 }
 
 Result<LoraConfig> WithModules(LoraConfig config, const std::vector<std::string>& targets,
-                               const std::vector<std::string>& modules) {
-  ATTUNE_ASSIGN_OR_RETURN(config.modules, Select(targets, modules, /*all=*/true));
+                               const ModelConfig& model) {
+  ATTUNE_RETURN_IF_ERROR(Resolve({.targets = targets, .all_match = true}, model, &config));
   ATTUNE_RETURN_IF_ERROR(CheckValues(config));
   return config;
 }
 
-Result<LoraConfig> ParseAdapterConfig(const std::string& json,
-                                      const std::vector<std::string>& modules,
+Result<LoraConfig> ParseAdapterConfig(const std::string& json, const ModelConfig& model,
                                       const std::string& where) {
   const Json root = Json::parse(json, nullptr, /*allow_exceptions=*/false);
   if (!root.is_object()) return InvalidArgument(where + ": not a JSON object");
@@ -195,55 +246,44 @@ Result<LoraConfig> ParseAdapterConfig(const std::string& json,
     config.dropout = root["lora_dropout"].get<double>();
   }
   config.rank_stabilized = root.value("use_rslora", Json(false)) == true;
-  std::vector<std::string> targets;
-  const Json& named = root.value("target_modules", Json());
-  if (named.is_string()) {
-    targets.push_back(named.get<std::string>());
-  } else if (named.is_array()) {
-    for (const Json& name : named)
-      targets.push_back(name.is_string() ? name.get<std::string>() : "");
+  if (Status status = ReadModules(root, model, &config); !status.ok()) {
+    return status.WithContext(where);
   }
-  // As peft does: lists are written for many models, and name layers that this one lacks.
-  Result<std::vector<std::string>> selected = Select(targets, modules, /*all=*/false);
-  if (!selected.ok()) return selected.status().WithContext(where);
-  config.modules = std::move(selected).value();
   if (Status status = CheckValues(config); !status.ok()) return status.WithContext(where);
   return config;
 }
 
-std::string AdapterConfigJson(const LoraConfig& config, const std::vector<std::string>& modules,
-                              bool transposed, const std::string& base) {
-  const std::set<std::string> adapted(config.modules.begin(), config.modules.end());
-  std::set<std::string> names;
-  for (const std::string& module : config.modules) names.insert(ShortName(module));
-  const bool uniform = std::ranges::all_of(modules, [&](const std::string& module) {
-    return adapted.contains(module) == names.contains(ShortName(module));
-  });
-  Json alpha = config.alpha;
-  if (config.alpha == std::floor(config.alpha)) alpha = static_cast<int64_t>(config.alpha);
-  const Json root = {
+std::string AdapterConfigJson(const LoraConfig& config, const ModelConfig& model,
+                              const std::string& base) {
+  Json root = {
       {"peft_type", "LORA"},
       {"task_type", "CAUSAL_LM"},
       {"base_model_name_or_path", base},
       {"r", config.rank},
-      {"lora_alpha", alpha},
+      {"lora_alpha", Number(config.alpha)},
       {"lora_dropout", config.dropout},
-      {"target_modules", uniform ? names : adapted},
+      {"target_modules", TargetNames(config, model)},
+      {"layers_to_transform", config.layers.empty() ? Json() : Json(config.layers)},
       {"use_rslora", config.rank_stabilized},
       {"use_dora", false},
       {"bias", "none"},
-      {"fan_in_fan_out", transposed},
+      {"fan_in_fan_out", model.transposed_linears},
       {"inference_mode", true},
       {"init_lora_weights", true},
-      {"modules_to_save", nullptr},
-      {"rank_pattern", Json::object()},
-      {"alpha_pattern", Json::object()},
+      {"modules_to_save", SavedNames(config, model)},
+      {"rank_pattern", Pattern(config, [](const LoraModule& m) { return m.rank; })},
+      {"alpha_pattern", Pattern(config, [](const LoraModule& m) { return m.alpha; })},
   };
+  if (TiesOwn(config, model)) root["ensure_weight_tying"] = true;  // earlier ones of peft lack it
   return root.dump(2) + "\n";
 }
 
-std::string LoraTensorName(const std::string& module, char matrix) {
-  return "base_model.model." + module + ".lora_" + matrix + ".weight";
+std::string LoraTensorName(const std::string& module, const std::string& tensor) {
+  return "base_model.model." + module + "." + tensor;
+}
+
+std::string OwnTensorName(const LoraConfig&, const std::string& tensor) {
+  return "base_model.model." + tensor;
 }
 
 }  // namespace attune

@@ -176,6 +176,10 @@ std::map<std::string, std::string> StoredNames(const ModelConfig& config,
   return names;
 }
 
+bool IsOfAttention(ProjectionKind kind) {
+  return kind != ProjectionKind::kMlpIn && kind != ProjectionKind::kMlpOut;
+}
+
 std::vector<LinearInfo> LinearsOf(const ModelConfig& c, int64_t layer, ProjectionKind kind) {
   const std::string prefix = LayerPrefix(c, layer);
   const auto linears = [&](const std::vector<std::string>& names, std::vector<int64_t> sizes,
@@ -183,7 +187,7 @@ std::vector<LinearInfo> LinearsOf(const ModelConfig& c, int64_t layer, Projectio
     sizes = PartSizes(names, std::move(sizes));
     std::vector<LinearInfo> all;
     for (size_t i = 0; i < names.size(); ++i) {
-      if (!names[i].empty()) all.push_back({prefix + names[i], sizes[i], in, bias});
+      if (!names[i].empty()) all.push_back({prefix + names[i], sizes[i], in, bias, kind});
     }
     return all;
   };
@@ -228,12 +232,6 @@ std::vector<LinearInfo> LinearsOf(const ModelConfig& config) {
   return all;
 }
 
-std::vector<std::string> LinearModules(const ModelConfig& config) {
-  std::vector<std::string> names;
-  for (LinearInfo& linear : LinearsOf(config)) names.push_back(std::move(linear.name));
-  return names;
-}
-
 std::vector<std::string> TensorNames(const ModelConfig& config) {
   std::vector<std::string> names;
   for (const auto& [name, shape] : ShapesOf(config)) names.push_back(name);
@@ -272,17 +270,33 @@ Status CheckModelTensors(const ModelConfig& config, const TensorInfos& found,
   return CheckTensors(ShapesOf(config), used, where);
 }
 
+std::map<std::string, std::vector<int64_t>> TensorShapes(const ModelConfig& config,
+                                                         const LoraConfig& lora) {
+  const Shapes base = ShapesOf(config);
+  Shapes shapes;
+  for (const LoraModule& module : lora.modules) {
+    const Shape& weight = base.at(module.name + ".weight");
+    const size_t out = config.transposed_linears ? 1 : 0;
+    shapes[LoraTensorName(module.name, "lora_A.weight")] = {module.rank, weight[1 - out]};
+    shapes[LoraTensorName(module.name, "lora_B.weight")] = {weight[out], module.rank};
+  }
+  for (const std::string& own : lora.own) shapes[OwnTensorName(lora, own)] = base.at(own);
+  return shapes;
+}
+
 Status CheckLoraTensors(const ModelConfig& config, const LoraConfig& lora, const TensorInfos& found,
                         const std::string& where) {
-  const Shapes base = ShapesOf(config);
-  Shapes expected;
-  for (const std::string& module : lora.modules) {
-    const Shape& weight = base.at(module + ".weight");
-    const size_t out = config.transposed_linears ? 1 : 0;
-    expected[LoraTensorName(module, 'A')] = {lora.rank, weight[1 - out]};
-    expected[LoraTensorName(module, 'B')] = {weight[out], lora.rank};
+  TensorInfos used = found;
+  // peft writes what is tied twice, and of a module that it keeps apart its own bias and the base's
+  // again.
+  if (config.tied_embeddings) {
+    for (const char* tied : {"weight", "bias"}) used.erase(LoraTensorName(config.names.head, tied));
   }
-  return CheckTensors(expected, found, where);
+  std::erase_if(used, [](const auto& tensor) {
+    return tensor.first.find(".original_module.") != std::string::npos ||
+           tensor.first.find(".modules_to_save.") != std::string::npos;
+  });
+  return CheckTensors(TensorShapes(config, lora), used, where);
 }
 
 }  // namespace attune

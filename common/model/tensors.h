@@ -26,16 +26,9 @@ using TensorInfos = std::map<std::string, TensorInfo>;
 // A shape for messages: "[2, 3]".
 std::string ShapeText(const std::vector<int64_t>& shape);
 
-// A linear layer of a block, as checkpoints have it.
-struct LinearInfo {
-  std::string name;  // "model.layers.0.self_attn.q_proj"
-  int64_t out = 0, in = 0;
-  bool bias = false;
-};
-// Of each projection of a layer its linear layers, in the order of the model: what reads the
-// normalised input of attention, what attention's output goes through, and the same of the MLP.
-// Of a decoder that attends to an encoder's rows also: its queries, the keys and values of those
-// rows, and what goes out of it.
+// The projections of a layer: what reads the normalised input of attention, what attention's output
+// goes through, and the same of the MLP. Of a decoder that attends to an encoder's rows also: its
+// queries, the keys and values of those rows, and what goes out of it.
 enum class ProjectionKind {
   kQkv,
   kAttentionOut,
@@ -45,15 +38,21 @@ enum class ProjectionKind {
   kCrossKeyValue,
   kCrossOut
 };
+bool IsOfAttention(ProjectionKind kind);
+
+// A linear layer of a block, as checkpoints have it.
+struct LinearInfo {
+  std::string name;  // "model.layers.0.self_attn.q_proj"
+  int64_t out = 0, in = 0;
+  bool bias = false;
+  ProjectionKind kind = ProjectionKind::kQkv;
+};
+// Of each projection of a layer its linear layers, in the order of the model.
 std::vector<LinearInfo> LinearsOf(const ModelConfig& config, int64_t layer, ProjectionKind kind);
 // Of all its projections.
 std::vector<LinearInfo> LinearsOf(const ModelConfig& config, int64_t layer);
-// Of all layers, an encoder's first.
+// Of all layers, an encoder's first: those that can have an adapter.
 std::vector<LinearInfo> LinearsOf(const ModelConfig& config);
-
-// The linear layers that can have an adapter ("model.layers.0.self_attn.q_proj"), in the order of
-// the model.
-std::vector<std::string> LinearModules(const ModelConfig& config);
 
 // The parameters' names; a tied output projection is not one.
 std::vector<std::string> TensorNames(const ModelConfig& config);
@@ -76,7 +75,7 @@ std::map<std::string, std::string> StoredNames(const ModelConfig& config, const 
 // `where` is the file or folder, for messages.
 Status CheckModelTensors(const ModelConfig& config, const TensorInfos& found,
                          const std::string& where);
-// The same for an adapter's tensors, under their peft names.
+// CheckModelTensors for an adapter's tensors, under their peft names.
 Status CheckLoraTensors(const ModelConfig& config, const LoraConfig& lora, const TensorInfos& found,
                         const std::string& where);
 

@@ -41,11 +41,18 @@ std::string CheckValue(const Place& place, const Field& field) {
   const auto* reflection = message.GetReflection();
   if (place.field->is_repeated()) {
     int count = reflection->FieldSize(message, place.field);
+    const auto check = [&](int i) {
+      switch (place.field->cpp_type()) {
+        case FieldDescriptor::CPPTYPE_DOUBLE:
+          return CheckNumber(reflection->GetRepeatedDouble(message, place.field, i), field, false);
+        case FieldDescriptor::CPPTYPE_UINT32:
+          return CheckNumber(reflection->GetRepeatedUInt32(message, place.field, i), field, true);
+        default:
+          return CheckString(reflection->GetRepeatedString(message, place.field, i), field);
+      }
+    };
     for (int i = 0; i < count; ++i) {
-      std::string wrong =
-          place.field->cpp_type() == FieldDescriptor::CPPTYPE_DOUBLE
-              ? CheckNumber(reflection->GetRepeatedDouble(message, place.field, i), field, false)
-              : CheckString(reflection->GetRepeatedString(message, place.field, i), field);
+      std::string wrong = check(i);
       if (!wrong.empty()) return "a list in which each is " + wrong;
     }
     return count == 0 ? "a list that is not empty" : "";
@@ -134,6 +141,20 @@ void CheckNames(const v1::JobSpec& spec, const Wrong& wrong) {
   }
 }
 
+bool IsModuleName(const std::string& name) {
+  return !name.empty() && name.size() <= 128 &&
+         std::all_of(name.begin(), name.end(),
+                     [](unsigned char c) { return std::isalnum(c) || c == '_' || c == '.'; });
+}
+
+void CheckModulesToSave(const v1::MethodSpec& method, const Wrong& wrong) {
+  for (const std::string& module : method.modules_to_save()) {
+    if (IsModuleName(module)) continue;
+    wrong("method.modules_to_save",
+          "'" + module + "' is no module's name: use names such as embed_tokens or lm_head");
+  }
+}
+
 void CheckTargetModules(const v1::MethodSpec& method, const Wrong& wrong) {
   if (method.type() == "full") return;
   for (const std::string& module : method.target_modules()) {
@@ -142,13 +163,10 @@ void CheckTargetModules(const v1::MethodSpec& method, const Wrong& wrong) {
       wrong("method.target_modules",
             "'" + module + "' must be the only entry of method.target_modules");
     }
-    bool name = std::all_of(module.begin(), module.end(), [](unsigned char c) {
-      return std::isalnum(c) || c == '_' || c == '.';
-    });
-    if (!group && (!name || module.size() > 128)) {
+    if (!group && !IsModuleName(module)) {
       wrong("method.target_modules",
             "'" + module +
-                "' is no module's name: use all-linear, attention, or names such as q_proj");
+                "' is no module's name: use all-linear, attention, mlp, or names such as q_proj");
     }
   }
 }
@@ -225,6 +243,7 @@ void CheckJobSpec(const v1::JobSpec& spec, const Wrong& wrong) {
   if (!sound) return;  // what follows would only repeat it
   CheckNames(spec, wrong);
   CheckTargetModules(spec.method(), wrong);
+  CheckModulesToSave(spec.method(), wrong);
   CheckTogether(spec, wrong);
 }
 

@@ -35,6 +35,11 @@ std::string Assign(const Node& node, const Field& field, const Place& place) {
         for (const auto& value : values) reflection->AddString(message, place.field, value);
       });
     }
+    if (place.field->cpp_type() == FieldDescriptor::CPPTYPE_UINT32) {
+      return assign(std::vector<uint32_t>(), field.range, [&](const auto& values) {
+        for (uint32_t value : values) reflection->AddUInt32(message, place.field, value);
+      });
+    }
     return assign(std::vector<double>(), field.range, [&](const auto& values) {
       for (double value : values) reflection->AddDouble(message, place.field, value);
     });

@@ -122,8 +122,28 @@ const std::vector<Field>& Table() {
        .applies = IsLora,
        .applies_key = kMethod,
        .applies_doc = kLora,
-       .doc = "Which linear layers get an adapter: all-linear, attention, or names such as "
+       .doc = "Which linear layers get an adapter: all-linear, attention, mlp, or names such as "
               "[q_proj, v_proj]."},
+      {.path = "method.layers",
+       .type = "list of whole numbers",
+       .fallback = "[]",
+       .range = {0, 9999},
+       .may_lack = true,
+       .applies = IsLora,
+       .applies_key = kMethod,
+       .applies_doc = kLora,
+       .doc = "Which layers' linear layers get an adapter, from 0; empty: all (peft's "
+              "layers_to_transform)."},
+      {.path = "method.modules_to_save",
+       .type = "list of strings",
+       .fallback = "[]",
+       .may_lack = true,
+       .applies = IsLora,
+       .applies_key = kMethod,
+       .applies_doc = kLora,
+       .doc = "Modules that train as a whole beside the adapter and are saved with it, by the "
+              "endings of their names, as peft has it: [embed_tokens, lm_head] for new tokens, "
+              "norm for all norms. Each takes the memory of full fine-tuning."},
       {.path = "task.type",
        .type = "string",
        .fallback = "auto",

@@ -123,15 +123,28 @@ std::string Convert(const Node& node, std::vector<std::string>* out, const OneOf
   return "";
 }
 
-std::string Convert(const Node& node, std::vector<double>* out, const Range& range) {
+namespace {
+
+template <typename Number>
+std::string ConvertNumbers(const Node& node, std::vector<Number>* out, const Range& range) {
   if (node.kind != Node::Kind::kSequence) return "a list of numbers, not " + node.Describe();
-  std::vector<double> values;
+  std::vector<Number> values;
   for (const Node& item : node.items) {
     std::string wrong = Convert(item, &values.emplace_back(), range);
     if (!wrong.empty()) return "a list in which each is " + wrong;
   }
   *out = std::move(values);
   return "";
+}
+
+}  // namespace
+
+std::string Convert(const Node& node, std::vector<double>* out, const Range& range) {
+  return ConvertNumbers(node, out, range);
+}
+
+std::string Convert(const Node& node, std::vector<uint32_t>* out, const Range& range) {
+  return ConvertNumbers(node, out, range);
 }
 
 std::string Convert(const Node& node, std::chrono::milliseconds* out, const Range& range) {

@@ -32,6 +32,7 @@ std::string Convert(const Node& node, double* out, const Range& range = {});
 std::string Convert(const Node& node, std::string* out, const OneOf& one_of = {});
 std::string Convert(const Node& node, std::vector<std::string>* out, const OneOf& one_of = {});
 std::string Convert(const Node& node, std::vector<double>* out, const Range& range = {});
+std::string Convert(const Node& node, std::vector<uint32_t>* out, const Range& range = {});
 // "250ms", "10s", "5m", "6h", "2d"; the range is in seconds.
 std::string Convert(const Node& node, std::chrono::milliseconds* out, const Range& range = {});
 

@@ -220,8 +220,8 @@ Status CheckAdapterFits(const fs::path& adapter, const fs::path& base) {
   const fs::path tensors_path = adapter / "adapter_model.safetensors";
   ATTUNE_ASSIGN_OR_RETURN(ModelConfig model, ConfigOf(base));
   ATTUNE_ASSIGN_OR_RETURN(nlohmann::json config, ReadJsonObject(config_path));
-  ATTUNE_ASSIGN_OR_RETURN(LoraConfig lora, ParseAdapterConfig(config.dump(), LinearModules(model),
-                                                              config_path.string()));
+  ATTUNE_ASSIGN_OR_RETURN(LoraConfig lora,
+                          ParseAdapterConfig(config.dump(), model, config_path.string()));
   TensorInfos tensors;
   ATTUNE_RETURN_IF_ERROR(ReadSafetensors(tensors_path, &tensors));
   return CheckLoraTensors(model, lora, tensors, tensors_path.string());

@@ -539,8 +539,14 @@ def json_differences(path, new, old, tolerance):
         yield f"{path}: {new} instead of {old}"
 
 
+def make_peft(output):
+    import peft_references  # which takes what is above
+
+    peft_references.make_peft(output)
+
+
 MAKERS = dict(small=make_small, lora=make_lora, families=make_families, t5=make_t5, bert=make_bert, nf4=make_nf4,
-              training=make_training, regularize=make_regularized, optimizers=make_optimizers)
+              training=make_training, regularize=make_regularized, optimizers=make_optimizers, peft=make_peft)
 
 
 def main():

@@ -42,7 +42,8 @@ std::string MethodText(const v1::JobSpec& spec) {
   if (method.type() == "full") return method.type();
   return method.type() + ", rank " + std::to_string(method.rank()) +
          (method.rank_stabilized() ? " (rank_stabilized)" : "") + ", alpha " +
-         FormatNumber(method.alpha()) + ", " + Joined(method.target_modules());
+         FormatNumber(method.alpha()) + ", " + Joined(method.target_modules()) +
+         (method.modules_to_save().empty() ? "" : ", whole: " + Joined(method.modules_to_save()));
 }
 
 std::string TrainText(const v1::JobSpec& spec) {

@@ -40,6 +40,21 @@ engine::TrainOptions ToTrainOptions(const v1::TrainSpec& spec, const Place& plac
   return out;
 }
 
+engine::Method ToMethod(const v1::MethodSpec& spec) {
+  engine::Method out;
+  out.type = spec.type();
+  out.rank = static_cast<int>(spec.rank());
+  out.alpha = spec.alpha();
+  out.dropout = spec.dropout();
+  out.rank_stabilized = spec.rank_stabilized();
+  if (spec.target_modules_size() > 0) {
+    out.target_modules = {spec.target_modules().begin(), spec.target_modules().end()};
+  }
+  out.layers = {spec.layers().begin(), spec.layers().end()};
+  out.modules_to_save = {spec.modules_to_save().begin(), spec.modules_to_save().end()};
+  return out;
+}
+
 engine::OptimizerOptions ToOptimizerOptions(const v1::OptimizerSpec& spec) {
   engine::OptimizerOptions out;
   out.name = spec.name();
@@ -195,15 +210,7 @@ engine::TrainTask ToTrainTask(const v1::TrainerTask& task, const Place& place) {
   const v1::JobSpec& spec = task.spec();
   engine::TrainTask out;
   out.data = ToPrepareTask(task, place);
-  out.method.type = spec.method().type();
-  out.method.rank = static_cast<int>(spec.method().rank());
-  out.method.alpha = spec.method().alpha();
-  out.method.dropout = spec.method().dropout();
-  out.method.rank_stabilized = spec.method().rank_stabilized();
-  if (spec.method().target_modules_size() > 0) {
-    out.method.target_modules.assign(spec.method().target_modules().begin(),
-                                     spec.method().target_modules().end());
-  }
+  out.method = ToMethod(spec.method());
   out.optimizer = ToOptimizerOptions(spec.optimizer());
   out.regularize = ToRegularizeOptions(spec.regularize());
   out.evaluate.every_steps = static_cast<int>(spec.evaluate().every_steps());

@@ -130,9 +130,9 @@ TEST_P(LoraParity, MergedWeightsGiveTheAdaptedLogits) {
   const std::string text = ReadModelConfig(files.base->path).value();
   const ModelConfig config = ParseModelConfig(text, "config.json").value();
   const std::string adapter = ReadFile(files.path / "adapter_config.json").value();
-  const LoraConfig lora = ParseAdapterConfig(adapter, LinearModules(config), "lora").value();
-  const auto merged = MergeWeights(OpenWeights(files.base->path).value(), lora,
-                                   config.transposed_linears, *OpenWeights(files.path).value());
+  const LoraConfig lora = ParseAdapterConfig(adapter, config, "lora").value();
+  const auto weights = OpenWeights(files.path).value();
+  const auto merged = MergeWeights(OpenWeights(files.base->path).value(), lora, config, *weights);
   ASSERT_TRUE(merged.ok()) << merged.status().ToString();
   Transformer base(config, {});
   const Status loaded = base.LoadWeights(**merged, "merged");

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "common/base/files.h"
+#include "tests/parity/model/peft_cases.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/unit/training/step_run.h"
 #include "worker/engine/checkpoint/tensor_file.h"
@@ -153,6 +154,21 @@ INSTANTIATE_TEST_SUITE_P(Optimizers, OptimizerParity,
                            std::ranges::replace(name, '-', '_');
                            return name;
                          });
+
+class PeftTrainingParity : public ::testing::TestWithParam<std::string> {};
+
+TEST_P(PeftTrainingParity, LossesOfTwentySteps) {
+  const std::string adapter = "peft/" + GetParam();
+  const auto read = [&](const char* file) {
+    return json::parse(ReadFile(kFixtures / adapter / file).value());
+  };
+  const json reference = json::parse(ReadFile(kFixtures / "training.json").value());
+  const std::string base = read("expected.json").at("base");
+  ExpectTwentySteps(RunSteps(Input(reference, "lora", base, adapter), 2, 20),
+                    read("training.json"));
+}
+
+INSTANTIATE_TEST_SUITE_P(Peft, PeftTrainingParity, ::testing::ValuesIn(kPeftCases), PeftCaseName);
 
 class FamilyTrainingParity : public ::testing::TestWithParam<std::tuple<std::string, std::string>> {
 };

@@ -98,55 +98,147 @@ TEST(Rope, YarnScalesAttentionByTheLogOfTheFactor) {
                   static_cast<float>(0.1 * std::log(4.0) + 1));
 }
 
-const std::vector<std::string> kModules = {
-    "model.layers.0.self_attn.q_proj", "model.layers.0.self_attn.k_proj",
-    "model.layers.0.mlp.up_proj",      "model.layers.1.self_attn.q_proj",
-    "model.layers.1.self_attn.k_proj", "model.layers.1.mlp.up_proj",
-};
-
-std::vector<std::string> Resolved(const std::vector<std::string>& targets) {
-  Method method;
-  method.target_modules = targets;
-  const Result<LoraConfig> config = ResolveLora(method, kModules);
-  EXPECT_TRUE(config.ok()) << config.status().ToString();
-  return config.ok() ? config->modules : std::vector<std::string>();
+// Two layers of q, k, v, o, gate, up and down.
+ModelConfig Model(const std::string& more = "") {
+  return ParseModelConfig(Config(R"(, "num_hidden_layers": 2)" + more), "m").value();
 }
 
+std::vector<std::string> Names(const LoraConfig& config) {
+  std::vector<std::string> names;
+  for (const LoraModule& module : config.modules) names.push_back(module.name);
+  return names;
+}
+
+std::vector<std::string> Resolved(const std::vector<std::string>& targets,
+                                  const std::vector<int>& layers = {}) {
+  Method method;
+  method.target_modules = targets;
+  method.layers = layers;
+  const Result<LoraConfig> config = ResolveLora(method, Model());
+  EXPECT_TRUE(config.ok()) << config.status().ToString();
+  return config.ok() ? Names(*config) : std::vector<std::string>();
+}
+
+const std::string kQuery0 = "model.layers.0.self_attn.q_proj",
+                  kQuery1 = "model.layers.1.self_attn.q_proj", kUp0 = "model.layers.0.mlp.up_proj",
+                  kUp1 = "model.layers.1.mlp.up_proj";
+
 TEST(LoraTargets, NamesGroupsAndEndings) {
-  EXPECT_EQ(Resolved({"all-linear"}), kModules);
-  EXPECT_EQ(Resolved({"attention"}).size(), 4u);
-  EXPECT_EQ(Resolved({"mlp"}).size(), 2u);
-  EXPECT_THAT(Resolved({"up_proj", "q_proj"}),
-              testing::ElementsAre(kModules[0], kModules[2], kModules[3], kModules[5]));
-  EXPECT_THAT(Resolved({"layers.1.mlp.up_proj"}), testing::ElementsAre(kModules[5]));
+  EXPECT_EQ(Resolved({"all-linear"}).size(), 14u);
+  EXPECT_EQ(Resolved({"attention"}).size(), 8u);
+  EXPECT_EQ(Resolved({"mlp"}).size(), 6u);
+  EXPECT_THAT(Resolved({"up_proj", "q_proj"}), testing::ElementsAre(kQuery0, kUp0, kQuery1, kUp1));
+  EXPECT_THAT(Resolved({"layers.1.mlp.up_proj"}), testing::ElementsAre(kUp1));
+}
+
+// By what a layer is, not by its name, which says "attention" of all of BERT's halves or of none.
+TEST(LoraTargets, GroupsOfBert) {
+  const ModelConfig bert =
+      ParseModelConfig(R"({"architectures": ["BertModel"], "model_type": "bert", "hidden_size": 32,
+                           "intermediate_size": 64, "num_attention_heads": 4,
+                           "num_hidden_layers": 1})",
+                       "m")
+          .value();
+  Method method;
+  method.target_modules = {"attention"};
+  EXPECT_THAT(Names(ResolveLora(method, bert).value()),
+              testing::ElementsAre("encoder.layer.0.attention.self.query",
+                                   "encoder.layer.0.attention.self.key",
+                                   "encoder.layer.0.attention.self.value",
+                                   "encoder.layer.0.attention.output.dense"));
+  method.target_modules = {"mlp"};
+  EXPECT_THAT(
+      Names(ResolveLora(method, bert).value()),
+      testing::ElementsAre("encoder.layer.0.intermediate.dense", "encoder.layer.0.output.dense"));
+}
+
+TEST(LoraTargets, Layers) {
+  EXPECT_THAT(Resolved({"q_proj", "up_proj"}, {1}), testing::ElementsAre(kQuery1, kUp1));
+  EXPECT_EQ(Resolved({"all-linear"}, {0}).size(), 7u);
+  Method method;
+  method.layers = {2};
+  const Status status = ResolveLora(method, Model()).status();
+  EXPECT_EQ(status.field(), "method.layers");
+  EXPECT_THAT(status.message(), HasSubstr("its layers are 0 to 1"));
+}
+
+TEST(ModulesToSave, AreTheTensorsOfTheModulesAndOfWhatIsInThem) {
+  Method method;
+  method.modules_to_save = {"embed_tokens", "norm", "layers.1.mlp"};
+  const LoraConfig config = ResolveLora(method, Model()).value();
+  // As peft has it: "norm" ends the names of all norms.
+  EXPECT_THAT(
+      config.own,
+      testing::UnorderedElementsAre(
+          "model.embed_tokens.weight", "model.norm.weight", "model.layers.0.input_layernorm.weight",
+          "model.layers.1.input_layernorm.weight", "model.layers.0.post_attention_layernorm.weight",
+          "model.layers.1.post_attention_layernorm.weight", "model.layers.1.mlp.gate_proj.weight",
+          "model.layers.1.mlp.up_proj.weight", "model.layers.1.mlp.down_proj.weight"));
+  EXPECT_EQ(config.modules.size(), 11u);  // none where all trains
+  const std::string json = AdapterConfigJson(config, Model(), "base@1");
+  const Result<LoraConfig> again = ParseAdapterConfig(json, Model(), "a");
+  ASSERT_TRUE(again.ok()) << again.status().ToString();
+  EXPECT_EQ(again->own, config.own);
+  EXPECT_EQ(Names(*again), Names(config));
+}
+
+TEST(ModulesToSave, WrongNamesAreRefused) {
+  Method method;
+  method.modules_to_save = {"lm_haed"};
+  Status status = ResolveLora(method, Model()).status();
+  EXPECT_EQ(status.field(), "method.modules_to_save");
+  EXPECT_THAT(status.message(), HasSubstr("did you mean lm_head?"));
+  method.modules_to_save = {"proj"};  // ends names of layers that get A and B
+  status = ResolveLora(method, Model()).status();
+  EXPECT_THAT(status.message(), HasSubstr("which gets A and B too"));
+}
+
+TEST(ModulesToSave, KeepTiedEmbeddingsTied) {
+  const ModelConfig tied = Model(R"(, "tie_word_embeddings": true)");
+  for (const char* saved : {"embed_tokens", "lm_head"}) {
+    Method method;
+    method.modules_to_save = {saved};
+    const Result<LoraConfig> config = ResolveLora(method, tied);
+    ASSERT_TRUE(config.ok()) << config.status().ToString();
+    EXPECT_THAT(config->own, testing::ElementsAre("model.embed_tokens.weight"));
+    const std::string json = AdapterConfigJson(*config, tied, "base@1");
+    EXPECT_THAT(json, HasSubstr("\"ensure_weight_tying\": true"));
+    EXPECT_TRUE(ParseAdapterConfig(json, tied, "a").ok());
+  }
+  // What peft trains without that is no model with tied embeddings.
+  const Status untied = ParseAdapterConfig(R"({"peft_type": "LORA", "r": 4, "lora_alpha": 8,
+                             "target_modules": ["q_proj"], "modules_to_save": ["lm_head"]})",
+                                           tied, "adapter_config.json")
+                            .status();
+  EXPECT_THAT(untied.message(), HasSubstr("ensure_weight_tying=True"));
 }
 
 TEST(LoraTargets, WrongNameGivesTheNearest) {
   Method method;
   method.target_modules = {"q_porj"};
-  const Result<LoraConfig> config = ResolveLora(method, kModules);
+  const Result<LoraConfig> config = ResolveLora(method, Model());
   ASSERT_FALSE(config.ok());
   EXPECT_EQ(config.status().field(), "method.target_modules");
   EXPECT_THAT(config.status().message(), HasSubstr("did you mean q_proj?"));
   method.target_modules = {"lm_head"};
-  EXPECT_THAT(ResolveLora(method, kModules).status().message(),
-              HasSubstr("lm_head cannot be adapted yet"));
+  EXPECT_THAT(ResolveLora(method, Model()).status().message(),
+              HasSubstr("lm_head cannot have A and B"));
   method.target_modules = {"proj"};
-  EXPECT_FALSE(ResolveLora(method, kModules).ok());
+  EXPECT_FALSE(ResolveLora(method, Model()).ok());
   method.target_modules = {};
-  EXPECT_FALSE(ResolveLora(method, kModules).ok());
+  EXPECT_FALSE(ResolveLora(method, Model()).ok());
 }
 
 TEST(LoraTargets, WrongValuesNameTheirField) {
   Method method;
   method.rank = 0;
-  EXPECT_EQ(ResolveLora(method, kModules).status().field(), "method.rank");
+  EXPECT_EQ(ResolveLora(method, Model()).status().field(), "method.rank");
   method = {};
   method.dropout = 1;
-  EXPECT_EQ(ResolveLora(method, kModules).status().field(), "method.dropout");
+  EXPECT_EQ(ResolveLora(method, Model()).status().field(), "method.dropout");
   method = {};
   method.alpha = NAN;
-  EXPECT_EQ(ResolveLora(method, kModules).status().field(), "method.alpha");
+  EXPECT_EQ(ResolveLora(method, Model()).status().field(), "method.alpha");
 }
 
 TEST(AdapterConfig, RoundTrips) {
@@ -155,12 +247,12 @@ TEST(AdapterConfig, RoundTrips) {
   method.alpha = 8;
   method.dropout = 0.1;
   method.target_modules = {"q_proj", "layers.1.mlp.up_proj"};
-  const LoraConfig config = ResolveLora(method, kModules).value();
-  const std::string json = AdapterConfigJson(config, kModules, false, "base@1");
+  const LoraConfig config = ResolveLora(method, Model()).value();
+  const std::string json = AdapterConfigJson(config, Model(), "base@1");
   EXPECT_THAT(json, HasSubstr("\"base_model_name_or_path\": \"base@1\""));
-  const Result<LoraConfig> again = ParseAdapterConfig(json, kModules, "a");
+  const Result<LoraConfig> again = ParseAdapterConfig(json, Model(), "a");
   ASSERT_TRUE(again.ok()) << again.status().ToString();
-  EXPECT_EQ(again->modules, config.modules);
+  EXPECT_EQ(Names(*again), Names(config));
   EXPECT_EQ(again->rank, 4);
   EXPECT_DOUBLE_EQ(again->alpha, 8);
   EXPECT_DOUBLE_EQ(again->dropout, 0.1);
@@ -169,7 +261,8 @@ TEST(AdapterConfig, RoundTrips) {
 TEST(AdapterConfig, RankStabilisedScale) {
   const char* json =
       R"({"peft_type": "LORA", "r": 16, "lora_alpha": 8, "use_rslora": true, "target_modules": "all-linear"})";
-  EXPECT_DOUBLE_EQ(ParseAdapterConfig(json, kModules, "a")->scale(), 2);
+  const LoraConfig config = ParseAdapterConfig(json, Model(), "a").value();
+  EXPECT_DOUBLE_EQ(config.scale(config.modules[0]), 2);
 }
 
 TEST(AdapterConfig, TakesEveryStartThatLeavesTheBaseAlone) {
@@ -178,21 +271,64 @@ TEST(AdapterConfig, TakesEveryStartThatLeavesTheBaseAlone) {
         R"({"peft_type": "LORA", "r": 4, "lora_alpha": 8, "target_modules": ["q_proj"],
             "init_lora_weights": )" +
         std::string(start) + "}";
-    EXPECT_TRUE(ParseAdapterConfig(json, kModules, "a").ok()) << start;
+    EXPECT_TRUE(ParseAdapterConfig(json, Model(), "a").ok()) << start;
+  }
+}
+
+LoraConfig Parsed(const std::string& more) {
+  const Result<LoraConfig> config =
+      ParseAdapterConfig(R"({"peft_type": "LORA", "r": 4, "lora_alpha": 8, )" + more + "}", Model(),
+                         "adapter_config.json");
+  EXPECT_TRUE(config.ok()) << config.status().ToString();
+  return config.ok() ? *config : LoraConfig();
+}
+
+TEST(AdapterConfig, PatternsAndLayersAsPeftReadsThem) {
+  EXPECT_THAT(Names(Parsed(R"("target_modules": ".*\\.1\\..*(q|up)_proj")")),
+              testing::ElementsAre(kQuery1, kUp1));
+  EXPECT_THAT(
+      Names(
+          Parsed(R"("target_modules": ["q_proj", "up_proj"], "exclude_modules": ["mlp.up_proj"])")),
+      testing::ElementsAre(kQuery0, kQuery1));
+  EXPECT_THAT(
+      Names(Parsed(R"("target_modules": ["q_proj", "up_proj"], "exclude_modules": ".*\\.0\\..*")")),
+      testing::ElementsAre(kQuery1, kUp1));
+  EXPECT_THAT(Names(Parsed(R"("target_modules": ["q_proj"], "layers_to_transform": 1)")),
+              testing::ElementsAre(kQuery1));
+  EXPECT_THAT(Names(Parsed(R"("target_modules": ["q_proj", "model.layers.0.mlp.up_proj"],
+                              "layers_to_transform": [1], "layers_pattern": "layers")")),
+              testing::ElementsAre(kUp0, kQuery1));
+}
+
+TEST(AdapterConfig, RanksAndAlphasOfModules) {
+  const LoraConfig config = Parsed(
+      R"("target_modules": ["q_proj", "up_proj"], "rank_pattern": {"q_proj": 2, "1.mlp.up_proj": 6},
+                "alpha_pattern": {"^model.layers.0.*": 3})");
+  ASSERT_EQ(config.modules.size(), 4u);
+  const std::vector<double> scales = {3.0 / 2, 3.0 / 4, 8.0 / 2, 8.0 / 6};
+  for (size_t i = 0; i < 4; ++i) {
+    EXPECT_DOUBLE_EQ(config.scale(config.modules[i]), scales[i]) << config.modules[i].name;
+  }
+  const LoraConfig again =
+      ParseAdapterConfig(AdapterConfigJson(config, Model(), "b"), Model(), "a").value();
+  for (size_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(again.modules[i].rank, config.modules[i].rank);
+    EXPECT_EQ(again.modules[i].alpha, config.modules[i].alpha);
   }
 }
 
 TEST(AdapterConfig, RefusesWhatItCannotRun) {
   for (const char* more :
-       {R"("use_dora": true)", R"("rank_pattern": {"q_proj": 2})", R"("bias": "all")",
-        R"("modules_to_save": ["lm_head"])", R"("init_lora_weights": "pissa")",
+       {R"("use_dora": true)", R"("rank_pattern": {"q_proj": 0})", R"("bias": "all")",
+        R"("rank_pattern": {"(?=q)q_proj": 2})", R"("exclude_modules": "(q")",
+        R"("layers_to_transform": "1")", R"("init_lora_weights": "pissa")",
         R"("init_lora_weights": "olora")", R"("init_lora_weights": {"a": 1})",
         R"("peft_type": "IA3")", R"("r": 0)", R"("r": "4")", R"("lora_alpha": null)",
         R"("target_modules": ["c_attn"])"}) {
     const std::string json =
         R"({"peft_type": "LORA", "r": 4, "lora_alpha": 8, "target_modules": ["q_proj"], )" +
         std::string(more) + "}";
-    const Result<LoraConfig> config = ParseAdapterConfig(json, kModules, "adapter_config.json");
+    const Result<LoraConfig> config = ParseAdapterConfig(json, Model(), "adapter_config.json");
     ASSERT_FALSE(config.ok()) << more;
     EXPECT_EQ(config.status().code(), StatusCode::kInvalidArgument) << more;
   }

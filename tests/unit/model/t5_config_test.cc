@@ -59,8 +59,10 @@ TEST(T5Config, ReadsTheMlp) {
   const ModelConfig gated = Parsed(R"(, "feed_forward_proj": "gated-gelu")");
   EXPECT_TRUE(gated.gated);
   EXPECT_EQ(gated.activation, Activation::kGeluTanh);
-  EXPECT_THAT(LinearModules(gated), Contains("encoder.block.1.layer.1.DenseReluDense.wi_1"));
-  EXPECT_THAT(LinearModules(gated), Contains("decoder.block.1.layer.2.DenseReluDense.wi_0"));
+  std::vector<std::string> linears;
+  for (const LinearInfo& linear : LinearsOf(gated)) linears.push_back(linear.name);
+  EXPECT_THAT(linears, Contains("encoder.block.1.layer.1.DenseReluDense.wi_1"));
+  EXPECT_THAT(linears, Contains("decoder.block.1.layer.2.DenseReluDense.wi_0"));
   EXPECT_EQ(Parsed(R"(, "feed_forward_proj": "gelu")").activation, Activation::kGelu);
 }
 

@@ -67,6 +67,20 @@ TEST(ParseJobSpec, ShortFormsAndLists) {
   EXPECT_EQ(spec.datasets(2).name(), "c");
 }
 
+TEST(ParseJobSpec, WhatAnAdapterIsMadeOf) {
+  const std::string start = "base: m\ndataset: d\nmethod: {type: lora, ";
+  const v1::JobSpec spec =
+      Parsed(start + "layers: [0, 11], modules_to_save: [embed_tokens, lm_head]}\n");
+  EXPECT_THAT(spec.method().layers(), ElementsAre(0u, 11u));
+  EXPECT_THAT(spec.method().modules_to_save(), ElementsAre("embed_tokens", "lm_head"));
+  EXPECT_TRUE(ValidateJobSpec(spec).ok());
+  EXPECT_THAT(ErrorOf(start + "layers: [1.5]}\n").message(), HasSubstr("whole number"));
+  EXPECT_THAT(ErrorOf(start + "modules_to_save: [a b]}\n").message(),
+              HasSubstr("'a b' is no module's name"));
+  EXPECT_THAT(ErrorOf("base: m\ndataset: d\nmethod: {type: full, layers: [0]}\n").message(),
+              HasSubstr("method.layers"));
+}
+
 TEST(ParseJobSpec, SharesTakeThePlaceOfWeights) {
   v1::JobSpec spec = Parsed(
       "base: m\nmethod: lora\ndataset: [{name: live}, {name: old, share: 0.3}, {name: b, share: "

@@ -57,6 +57,14 @@ TEST(ShapeOf, CountsTheModulesThatTrainingWouldAdapt) {
     ASSERT_TRUE(shape.ok()) << shape.status().ToString();
     EXPECT_EQ(shape->trainable_parameters, 8 * widths) << targets[0];
   }
+  const auto whole = ShapeOf(Config(kSmolLM2), {.type = "lora",
+                                                .rank = 8,
+                                                .target_modules = {"q_proj"},
+                                                .modules_to_save = {"lm_head", "model.norm"},
+                                                .layers = {3, 4}});
+  ASSERT_TRUE(whole.ok()) << whole.status().ToString();
+  EXPECT_EQ(whole->trainable_parameters, 8 * 2 * q + 49152 * 576 + 576);
+  EXPECT_TRUE(whole->head_trains);
   const auto wrong =
       ShapeOf(Config(kSmolLM2), {.type = "lora", .rank = 8, .target_modules = {"qproj"}});
   EXPECT_EQ(wrong.status().field(), "method.target_modules");

@@ -80,6 +80,10 @@ TrainTask TaskTest::Task(const std::string& method, const std::string& run) cons
                      .seed = 3,
                      .threads = 1};
   task.method = {.type = method, .rank = 4, .alpha = 8};
+  if (method == "lora-whole") {
+    task.method.type = "lora";
+    task.method.modules_to_save = {"embed_tokens", "lm_head", "norm", "layers.1.mlp.up_proj"};
+  }
   task.optimizer = {.learning_rate = 5e-3, .weight_decay = 0.01, .warmup_steps = 1};
   task.evaluate = {.every_steps = 4};
   task.run_directory = folder_.path() / run;

@@ -280,8 +280,10 @@ TEST_F(TasksTest, AnAdapterNamesABaseThatPeftFinds) {
   EXPECT_THAT(ReadAll(out / "README.md"), HasSubstr("from_pretrained(base_folder)"));
 }
 
-TEST_F(TasksTest, ExportWritesTheAdapterOrTheMergedModel) {
-  const auto ranks = TrainOn(1, Task("lora", "run"));
+class ExportTest : public TasksTest, public ::testing::WithParamInterface<std::string> {};
+
+TEST_P(ExportTest, WritesTheAdapterOrTheMergedModel) {
+  const auto ranks = TrainOn(1, Task(GetParam(), "run"));
   ASSERT_TRUE(ranks[0].result.ok()) << ranks[0].result.status().ToString();
   const ModelFiles adapter{.reference = "out@1",
                            .path = ranks[0].result->output,
@@ -305,6 +307,9 @@ TEST_F(TasksTest, ExportWritesTheAdapterOrTheMergedModel) {
   ASSERT_TRUE(Generate(task, with_merged).ok());
   EXPECT_EQ(with_adapter.lines, with_merged.lines);
 }
+
+INSTANTIATE_TEST_SUITE_P(Adapters, ExportTest, ::testing::Values("lora", "lora-whole"),
+                         [](const auto& info) { return info.param == "lora" ? "lora" : "whole"; });
 
 TEST_F(TasksTest, ExportRefusesAFolderWithFiles) {
   Recorder observer;

@@ -181,7 +181,8 @@ TEST_F(TrainTest, GoesOnFromTheNewestCheckpointThatIsThere) {
   EXPECT_EQ(third[0].observer.steps.front().step, 7);
 }
 
-INSTANTIATE_TEST_SUITE_P(Methods, TrainMethodTest, ::testing::Values("full", "lora", "qlora"));
+INSTANTIATE_TEST_SUITE_P(Methods, TrainMethodTest,
+                         ::testing::Values("full", "lora", "lora-whole", "qlora"));
 
 TEST_F(TrainTest, ADamagedCheckpointIsPassedOverWithAWarning) {
   TrainTask task = Task("full", "run");

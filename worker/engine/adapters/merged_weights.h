@@ -1,6 +1,6 @@
 #pragma once
 
-// The weights of a base with an adapter's products added, made when they are read.
+// The weights of a base with an adapter merged into them, made when they are read.
 
 #include <memory>
 
@@ -10,10 +10,10 @@
 
 namespace attune::engine {
 
-// adapter: tensors that CheckLoraTensors accepts for the base. Reads them, and keeps the base.
-// transposed: the base's weights are stored [in, out].
+// adapter: tensors that CheckLoraTensors accepts for the model. Reads A and B, and keeps the base;
+// the adapter outlives what comes out, which reads what it has in place of the base's.
 Result<std::unique_ptr<WeightSource>> MergeWeights(std::unique_ptr<WeightSource> base,
-                                                   const LoraConfig& lora, bool transposed,
+                                                   const LoraConfig& lora, const ModelConfig& model,
                                                    const WeightSource& adapter);
 
 }  // namespace attune::engine

@@ -3,9 +3,9 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "worker/engine/kernels/matmul.h"
-#include "worker/engine/kernels/workspace.h"
 
 namespace attune::engine {
 namespace {
@@ -18,19 +18,6 @@ at::Tensor Parameter(const at::Tensor& slice, bool trains) {
   return slice.detach().requires_grad_(trains);
 }
 
-// For arithmetic without autograd, in the type of the computation.
-at::Tensor Plain(const at::Tensor& parameter, at::ScalarType dtype) {
-  return parameter.detach().to(dtype);
-}
-
-// Uninitialised, like x, until the next call on this thread. On the CPU it is memory that stays:
-// tensors that come and go here would leave holes among the activations that are kept.
-at::Tensor Scratch(const at::Tensor& x) {
-  if (!x.is_cpu() || x.scalar_type() != at::kFloat) return at::empty_like(x);
-  thread_local kernels::Workspace workspace;
-  return at::from_blob(workspace.Get(x.numel()), x.sizes(), x.options());
-}
-
 }  // namespace
 
 Projection::Projection(const std::vector<LinearInfo>& linears, bool transposed,
@@ -39,7 +26,7 @@ Projection::Projection(const std::vector<LinearInfo>& linears, bool transposed,
   TORCH_CHECK(linears.size() <= kPartsMost, "a projection has at most ", kPartsMost, " parts");
   TORCH_CHECK(!transposed || linears.size() == 1, "a transposed projection has one part");
   for (const LinearInfo& linear : linears) {
-    parts_.push_back({linear.name, out_, linear.out, {}, {}, {}, {}});
+    parts_.push_back({.name = linear.name, .begin = out_, .rows = linear.out});
     out_ += linear.out;
   }
   if (linears[0].bias) bias_ = at::empty({out_}, weights);
@@ -103,21 +90,27 @@ void Projection::TrainBase(bool trains) {
   }
 }
 
-void Projection::AddLora(const LoraConfig& config) {
-  rank_ = config.rank;
-  scale_ = config.scale();
-  dropout_ = config.dropout;
+std::shared_ptr<LowRank> Projection::MakeLowRank(const LoraConfig& config) const {
+  std::vector<LowRank::Pair> pairs;
   for (size_t i = 0; i < parts_.size(); ++i) {
-    if (std::ranges::find(config.modules, parts_[i].name) != config.modules.end())
-      adapted_.push_back(i);
+    const Part& part = parts_[i];
+    const auto module = std::ranges::find(config.modules, part.name, &LoraModule::name);
+    if (module == config.modules.end()) continue;
+    pairs.push_back({.name = part.name,
+                     .part = i,
+                     .begin = part.begin,
+                     .rows = part.rows,
+                     .rank = module->rank,
+                     .scale = config.scale(*module)});
   }
-  if (adapted_.empty()) return;
-  const auto options = options_.dtype(at::kFloat);
-  lora_a_ = at::empty({static_cast<int64_t>(adapted_.size()) * rank_, in_}, options);
-  for (size_t i = 0; i < adapted_.size(); ++i) {
-    Part& part = parts_[adapted_[i]];
-    part.lora_a = Parameter(lora_a_.narrow(0, static_cast<int64_t>(i) * rank_, rank_), true);
-    part.lora_b = at::empty({part.rows, rank_}, options).requires_grad_(true);
+  if (pairs.empty()) return nullptr;
+  return std::make_shared<LowRank>(std::move(pairs), in_, config.dropout, options_);
+}
+
+void Projection::AppendTo(Slots* slots) {
+  for (Part& part : parts_) {
+    slots->push_back({part.name + ".weight", &part.own_weight, part.weight});
+    if (bias_.defined()) slots->push_back({part.name + ".bias", &part.own_bias, part.bias});
   }
 }
 
@@ -128,125 +121,108 @@ void Projection::StoreFrozenAs(at::ScalarType dtype) {
   Slice();
 }
 
-at::Tensor Projection::Forward(const at::Tensor& x, const at::Tensor& residual, const Call& call,
-                               at::Tensor* keep) const {
+bool Projection::has_own_weights() const {
+  return std::ranges::any_of(parts_, [](const Part& part) { return part.own_weight.defined(); });
+}
+
+at::Tensor Projection::Dense(const Part& part, at::ScalarType dtype) const {
+  const at::Tensor weight = part.own_weight.defined() ? part.own_weight : part.weight;
+  return (transposed_ ? weight.detach().t() : weight.detach()).to(dtype);
+}
+
+at::Tensor Projection::Bias(at::ScalarType dtype) const {
+  if (!bias_.defined()) return {};
+  at::Tensor bias = bias_.to(dtype);
+  for (const Part& part : parts_) {
+    if (!part.own_bias.defined()) continue;
+    if (bias.is_same(bias_) || bias.is_alias_of(bias_)) bias = bias.clone();
+    bias.narrow(0, part.begin, part.rows).copy_(part.own_bias.detach());
+  }
+  return bias;
+}
+
+void Projection::Multiply(const at::Tensor& out, const at::Tensor& x, bool accumulate) const {
   const at::ScalarType dtype = x.scalar_type();
+  if (!has_own_weights()) return MatMul(out, x, Dense(dtype).t(), accumulate);
+  for (const Part& part : parts_) {
+    MatMul(out.narrow(1, part.begin, part.rows), x, Dense(part, dtype).t(), accumulate);
+  }
+}
+
+at::Tensor Projection::MultiplyBack(const at::Tensor& dy) const {
+  const at::ScalarType dtype = dy.scalar_type();
+  if (!has_own_weights()) return MatMul(dy, Dense(dtype));
+  at::Tensor dx = at::zeros({dy.size(0), in_}, dy.options());
+  for (const Part& part : parts_) {
+    MatMul(dx, dy.narrow(1, part.begin, part.rows), Dense(part, dtype), /*accumulate=*/true);
+  }
+  return dx;
+}
+
+at::Tensor Projection::Forward(const at::Tensor& x, const at::Tensor& residual,
+                               const DropoutCall& call, at::Tensor* keep) const {
+  const at::Tensor bias = Bias(x.scalar_type());
   at::Tensor out;
   if (residual.defined()) {
-    out = bias_.defined() ? residual + bias_.to(dtype) : residual.clone();
-  } else if (bias_.defined()) {
-    out = bias_.to(dtype).repeat({x.size(0), 1});
+    out = bias.defined() ? residual + bias : residual.clone();
+  } else if (bias.defined()) {
+    out = bias.repeat({x.size(0), 1});
   } else {
     out = at::empty({x.size(0), out_}, x.options());
   }
-  MatMul(out, x, Dense(dtype).t(), residual.defined() || bias_.defined());
-  if (!adapted_.empty() && lora_enabled_) {
-    at::Tensor scaled = LoraForward(x, call, out);
+  Multiply(out, x, residual.defined() || bias.defined());
+  if (low_rank_ != nullptr) {
+    at::Tensor scaled = low_rank_->Forward(x, call, out);
     if (keep != nullptr) *keep = std::move(scaled);
   }
   return out;
 }
 
-kernels::DropoutMask Projection::Mask(const Call& call, size_t part) const {
-  return kernels::MakeDropoutMask(dropout_, call.seed, call.module + static_cast<uint32_t>(part));
-}
-
-at::Tensor Projection::LoraForward(const at::Tensor& x, const Call& call,
-                                   const at::Tensor& out) const {
-  const at::ScalarType dtype = x.scalar_type();
-  const bool dropout = Drops(call);
-  at::Tensor scaled = at::empty({x.size(0), lora_a_.size(0)}, x.options());
-  if (!dropout) MatMul(scaled, x, lora_a_.to(dtype).t());
-  for (size_t i = 0; i < adapted_.size(); ++i) {
-    if (!dropout) break;
-    const at::Tensor dropped = Scratch(x);
-    kernels::Dropout(dropped, x, Mask(call, adapted_[i]), *call.places);
-    MatMul(scaled.narrow(1, static_cast<int64_t>(i) * rank_, rank_), dropped,
-           Plain(parts_[adapted_[i]].lora_a, dtype).t());
-  }
-  scaled.mul_(scale_);
-  for (size_t i = 0; i < adapted_.size(); ++i) {
-    const Part& part = parts_[adapted_[i]];
-    MatMul(out.narrow(1, part.begin, part.rows),
-           scaled.narrow(1, static_cast<int64_t>(i) * rank_, rank_), Plain(part.lora_b, dtype).t(),
-           /*accumulate=*/true);
-  }
-  return scaled;
-}
-
-at::Tensor Projection::Backward(const at::Tensor& dy, const at::Tensor& x, const Call& call,
+at::Tensor Projection::Backward(const at::Tensor& dy, const at::Tensor& x, const DropoutCall& call,
                                 const at::Tensor& kept, bool want_dx,
                                 std::vector<at::Tensor>& gradients) const {
-  TORCH_CHECK(lora_enabled_, "an adapter that is switched off has no gradient");
-  at::Tensor dx, weight_gradient, bias_gradient;
-  if (train_base_) {
-    weight_gradient = transposed_ ? MatMulToFloat(x.t(), dy) : MatMulToFloat(dy.t(), x);
-    if (bias_.defined()) bias_gradient = dy.sum(0, /*keepdim=*/false, at::kFloat);
-  }
-  if (want_dx) dx = MatMul(dy, Dense(x.scalar_type()));
-  std::vector<at::Tensor> a, b;
-  if (!adapted_.empty()) LoraBackward(dy, x, call, kept, dx, a, b);
+  at::Tensor dx, all_weights;
+  if (train_base_) all_weights = transposed_ ? MatMulToFloat(x.t(), dy) : MatMulToFloat(dy.t(), x);
+  if (want_dx) dx = MultiplyBack(dy);
+  std::vector<std::vector<at::Tensor>> pairs;
+  if (low_rank_ != nullptr) pairs = low_rank_->Backward(dy, x, call, kept, dx);
   size_t next = 0;
   for (size_t i = 0; i < parts_.size(); ++i) {
     const Part& part = parts_[i];
+    const at::Tensor slice = dy.narrow(1, part.begin, part.rows);
     if (train_base_) {
-      gradients.push_back(transposed_ ? weight_gradient
-                                      : weight_gradient.narrow(0, part.begin, part.rows));
-      if (part.bias.defined()) gradients.push_back(bias_gradient.narrow(0, part.begin, part.rows));
+      gradients.push_back(transposed_ ? all_weights : all_weights.narrow(0, part.begin, part.rows));
+    } else if (part.own_weight.defined()) {
+      gradients.push_back(transposed_ ? MatMulToFloat(x.t(), slice) : MatMulToFloat(slice.t(), x));
     }
-    if (part.lora_a.defined()) {
-      gradients.push_back(a[next]);
-      gradients.push_back(b[next++]);
+    if ((train_base_ && part.bias.defined()) || part.own_bias.defined()) {
+      gradients.push_back(slice.sum(0, /*keepdim=*/false, at::kFloat));
+    }
+    if (next < pairs.size() && low_rank_->pairs()[next].part == i) {
+      for (at::Tensor& gradient : pairs[next++]) gradients.push_back(std::move(gradient));
     }
   }
   return dx;
 }
 
-// With u = scaled: dB = dy^T u; du = scale * dy B; dA = du^T drop(x); dx += undrop(du A).
-void Projection::LoraBackward(const at::Tensor& dy, const at::Tensor& x, const Call& call,
-                              const at::Tensor& scaled, const at::Tensor& dx,
-                              std::vector<at::Tensor>& a, std::vector<at::Tensor>& b) const {
-  const at::ScalarType dtype = x.scalar_type();
-  at::Tensor du = at::empty_like(scaled);
-  for (size_t i = 0; i < adapted_.size(); ++i) {
-    const Part& part = parts_[adapted_[i]];
-    const at::Tensor slice = dy.narrow(1, part.begin, part.rows);
-    const int64_t first = static_cast<int64_t>(i) * rank_;
-    b.push_back(MatMulToFloat(slice.t(), scaled.narrow(1, first, rank_)));
-    MatMul(du.narrow(1, first, rank_), slice, Plain(part.lora_b, dtype));
-  }
-  du.mul_(scale_);
-  if (!Drops(call)) {
-    const at::Tensor all = MatMulToFloat(du.t(), x);
-    for (size_t i = 0; i < adapted_.size(); ++i) {
-      a.push_back(all.narrow(0, static_cast<int64_t>(i) * rank_, rank_));
-    }
-    if (dx.defined()) MatMul(dx, du, lora_a_.to(dtype), /*accumulate=*/true);
-    return;
-  }
-  for (size_t i = 0; i < adapted_.size(); ++i) {
-    const kernels::DropoutMask mask = Mask(call, adapted_[i]);
-    const at::Tensor part = du.narrow(1, static_cast<int64_t>(i) * rank_, rank_);
-    const at::Tensor scratch = Scratch(x);
-    kernels::Dropout(scratch, x, mask, *call.places);
-    a.push_back(MatMulToFloat(part.t(), scratch));
-    if (!dx.defined()) continue;
-    MatMul(scratch, part, Plain(parts_[adapted_[i]].lora_a, dtype));
-    kernels::Dropout(dx, scratch, mask, *call.places, /*accumulate=*/true);
-  }
-}
-
 std::vector<at::Tensor> Projection::Trainable() const {
   std::vector<at::Tensor> tensors;
-  for (const Part& part : parts_) {
-    if (train_base_) {
-      tensors.push_back(part.weight);
-      if (part.bias.defined()) tensors.push_back(part.bias);
+  const auto add = [&](const at::Tensor& base, const at::Tensor& own) {
+    if (own.defined()) {
+      tensors.push_back(own);
+    } else if (train_base_ && base.defined()) {
+      tensors.push_back(base);
     }
-    if (part.lora_a.defined()) {
-      tensors.push_back(part.lora_a);
-      tensors.push_back(part.lora_b);
-    }
+  };
+  size_t next = 0;
+  for (size_t i = 0; i < parts_.size(); ++i) {
+    add(parts_[i].weight, parts_[i].own_weight);
+    add(parts_[i].bias, parts_[i].own_bias);
+    if (low_rank_ == nullptr || next == low_rank_->pairs().size()) continue;
+    const LowRank::Pair& pair = low_rank_->pairs()[next];
+    if (pair.part != i) continue;
+    for (at::Tensor& tensor : LowRank::Trainable(pair)) tensors.push_back(std::move(tensor));
+    ++next;
   }
   return tensors;
 }

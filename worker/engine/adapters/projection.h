@@ -1,21 +1,23 @@
 #pragma once
 
-// Linear layers that share their input, as one matrix product, with or without LoRA. The layers
-// keep their own names and parameters, which are slices of common storage. Forward and backward
-// without autograd: the parts of a model are autograd's nodes and call these (parts/linear.h).
+// Linear layers that share their input, as one matrix product, with or without what an adapter adds
+// or has in place of their weights. The layers keep their own names and parameters, which are
+// slices of common storage. Forward and backward without autograd: the parts of a model are
+// autograd's nodes and call these (parts/linear.h).
 
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "common/model/lora_config.h"
 #include "common/model/tensors.h"
+#include "worker/engine/adapters/low_rank.h"
 #include "worker/engine/adapters/named_tensors.h"
+#include "worker/engine/adapters/slot.h"
 #include "worker/engine/kernels/nf4.h"
-#include "worker/engine/kernels/pointwise.h"
 
 namespace attune::engine {
 
@@ -24,18 +26,11 @@ class Projection {
   struct Part {
     std::string name;  // "model.layers.0.self_attn.q_proj"
     int64_t begin = 0, rows = 0;
-    at::Tensor weight, bias;    // slices of the common ones, as checkpoints have them; bias may be
-                                // undefined
-    at::Tensor lora_a, lora_b;  // float32 [rank, in], [rows, rank]; undefined without an adapter
+    at::Tensor weight, bias;  // slices of the common ones, as checkpoints have them; bias may be
+                              // undefined
+    at::Tensor own_weight, own_bias;  // of an adapter, in their place; may be undefined
   };
   static constexpr uint32_t kPartsMost = 4;
-
-  // What LoRA's dropout follows from. Backward gets the same as forward.
-  struct Call {
-    const kernels::RowPlaces* places = nullptr;  // of x's rows; null: nothing is dropped
-    uint64_t seed = 0;                           // of the step
-    uint32_t module = 0;                         // of the first part; the next ones count up
-  };
 
   Projection() = default;
   // Uninitialised weights of this type and device, of layers with the same input. transposed: the
@@ -51,25 +46,26 @@ class Projection {
 
   // Whether the base trains (every weight and bias of it) or is frozen, as at first.
   void TrainBase(bool trains);
-  // Adds A and B, uninitialised, to those of config.modules that are here.
-  void AddLora(const LoraConfig& config);
-  void SetDropout(double dropout) { dropout_ = dropout; }
-  // Whether forward and backward see A and B.
-  void EnableLora(bool enabled) { lora_enabled_ = enabled; }
+  // A and B for those of config.modules that are here; null when none is.
+  std::shared_ptr<LowRank> MakeLowRank(const LoraConfig& config) const;
+  // What it adds from now on; null: nothing.
+  void See(std::shared_ptr<const LowRank> low_rank) { low_rank_ = std::move(low_rank); }
+  // Of own weights and biases. In 4 bits weights have no value.
+  void AppendTo(Slots* slots);
   // Frozen weights are kept in this type from now on.
   void StoreFrozenAs(at::ScalarType dtype);
 
   // x [T, in] -> residual + x W^T + bias + scale * drop(x) A^T B^T, [T, out]; residual may be
   // undefined. keep (may be null) receives what Backward wants as `kept`.
-  at::Tensor Forward(const at::Tensor& x, const at::Tensor& residual, const Call& call,
+  at::Tensor Forward(const at::Tensor& x, const at::Tensor& residual, const DropoutCall& call,
                      at::Tensor* keep) const;
   // Returns the gradient by x, undefined unless wanted. Appends one gradient for each of
   // Trainable().
-  at::Tensor Backward(const at::Tensor& dy, const at::Tensor& x, const Call& call,
+  at::Tensor Backward(const at::Tensor& dy, const at::Tensor& x, const DropoutCall& call,
                       const at::Tensor& kept, bool want_dx,
                       std::vector<at::Tensor>& gradients) const;
 
-  // In a fixed order: of each part its weight and bias, or its A and B.
+  // In a fixed order: of each part its weight and bias, where they train, and its A and B.
   std::vector<at::Tensor> Trainable() const;
 
   // Weights and biases of the base under their names in checkpoints.
@@ -78,29 +74,27 @@ class Projection {
   const std::vector<Part>& parts() const { return parts_; }
 
  private:
-  bool Drops(const Call& call) const { return dropout_ > 0 && call.places != nullptr; }
+  bool has_own_weights() const;
   // [out, in] in this type: what is kept, or made of 4 bits.
   at::Tensor Dense(at::ScalarType dtype) const;
+  // The same of one part, which may have its own; [rows, in].
+  at::Tensor Dense(const Part& part, at::ScalarType dtype) const;
+  // [out] in this type, undefined without one.
+  at::Tensor Bias(at::ScalarType dtype) const;
+  // out = x W^T, or out += x W^T; dx = dy W.
+  void Multiply(const at::Tensor& out, const at::Tensor& x, bool accumulate) const;
+  at::Tensor MultiplyBack(const at::Tensor& dy) const;
   // Cuts the parameters of the parts out of the common ones.
   void Slice();
-  kernels::DropoutMask Mask(const Call& call, size_t part) const;
-  // Returns scale * drop(x) A^T, [T, adapted parts * rank].
-  at::Tensor LoraForward(const at::Tensor& x, const Call& call, const at::Tensor& out) const;
-  void LoraBackward(const at::Tensor& dy, const at::Tensor& x, const Call& call,
-                    const at::Tensor& scaled, const at::Tensor& dx, std::vector<at::Tensor>& a,
-                    std::vector<at::Tensor>& b) const;
 
   int64_t out_ = 0, in_ = 0;
   at::TensorOptions options_;
   at::Tensor weight_;  // [out, in]; a view of [in, out] when transposed; undefined in 4 bits
   std::vector<kernels::Nf4> nf4_;  // in place of weight_: of each part [rows, in]
   at::Tensor bias_;                // [out] or undefined
-  at::Tensor lora_a_;              // [adapted parts * rank, in]
   std::vector<Part> parts_;
-  std::vector<size_t> adapted_;  // indices of parts with an adapter
-  int64_t rank_ = 0;
-  double scale_ = 0, dropout_ = 0;
-  bool train_base_ = false, transposed_ = false, lora_enabled_ = true;
+  std::shared_ptr<const LowRank> low_rank_;
+  bool train_base_ = false, transposed_ = false;
 };
 
 }  // namespace attune::engine

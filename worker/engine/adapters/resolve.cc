@@ -2,12 +2,14 @@
 
 namespace attune::engine {
 
-Result<LoraConfig> ResolveLora(const Method& method, const std::vector<std::string>& modules) {
+Result<LoraConfig> ResolveLora(const Method& method, const ModelConfig& model) {
   return WithModules({.rank = method.rank,
                       .alpha = method.alpha,
                       .dropout = method.dropout,
-                      .rank_stabilized = method.rank_stabilized},
-                     method.target_modules, modules);
+                      .rank_stabilized = method.rank_stabilized,
+                      .modules_to_save = method.modules_to_save,
+                      .layers = {method.layers.begin(), method.layers.end()}},
+                     method.target_modules, model);
 }
 
 }  // namespace attune::engine

@@ -1,8 +1,5 @@
 #pragma once
 
-#include <string>
-#include <vector>
-
 #include "common/base/status.h"
 #include "common/model/lora_config.h"
 #include "worker/engine/engine.h"
@@ -10,6 +7,6 @@
 namespace attune::engine {
 
 // The adapter that a job's method asks for; see WithModules. No torch here.
-Result<LoraConfig> ResolveLora(const Method& method, const std::vector<std::string>& modules);
+Result<LoraConfig> ResolveLora(const Method& method, const ModelConfig& model);
 
 }  // namespace attune::engine

@@ -87,6 +87,12 @@ void Block::AppendTo(NamedTensors* named) const {
   for (const Norm* norm : norms()) norm->AppendTo(named);
 }
 
+void Block::AppendTo(Slots* slots) {
+  for (Projection* projection : projections()) projection->AppendTo(slots);
+  attention_.AppendTo(slots);
+  for (Norm* norm : norms()) norm->AppendTo(slots);
+}
+
 std::vector<at::Tensor> Block::Trainable() const {
   std::vector<at::Tensor> all = attention_.Trainable();
   const auto add = [&](std::vector<at::Tensor> some) {

@@ -32,6 +32,7 @@ class Block {
   void TrainBase(bool trains);
   // Weights and biases, in the order of a checkpoint of transformers.
   void AppendTo(NamedTensors* named) const;
+  void AppendTo(Slots* slots);
 
   // Of attention's own projections, and the MLP's, in the order of ProjectionKind.
   std::vector<Projection*> projections();

@@ -131,14 +131,14 @@ Status Transformer::LoadWeights(const WeightSource& source, const std::string& w
 
 Status Transformer::LoadAdapter(const WeightSource& source, const std::string& config_json,
                                 const std::string& where) {
-  ATTUNE_ASSIGN_OR_RETURN(LoraConfig config,
-                          ParseAdapterConfig(config_json, LinearModules(config_), where));
+  ATTUNE_ASSIGN_OR_RETURN(LoraConfig config, ParseAdapterConfig(config_json, config_, where));
   ATTUNE_RETURN_IF_ERROR(CheckLoraTensors(config_, config, source.tensors(), where));
-  AttachLora(std::move(config));
+  ATTUNE_RETURN_IF_ERROR(AttachLora(std::move(config)));
   at::NoGradGuard no_grad;
-  for (const auto& [name, tensor] : LoraParameters()) {
+  for (const auto& [name, tensor] : TrainableParameters()) {
     ATTUNE_RETURN_IF_ERROR(ReadTensor(source, name, tensor));
   }
+  adapters_.Enable(true);
   return {};
 }
 

@@ -1,10 +1,8 @@
 #include "worker/engine/model/transformer.h"
 
 #include <ATen/ATen.h>
-#include <ATen/CPUGeneratorImpl.h>
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
 
 #include "common/model/tensors.h"
@@ -86,69 +84,82 @@ NamedTensors Transformer::OutsideLayers() const {
 NamedTensors Transformer::BaseParameters() const {
   NamedTensors all = OutsideLayers();
   for (const Block& layer : layers_) layer.AppendTo(&all);
+  if (adapters_.seen() != nullptr) adapters_.seen()->ShowBase(&all);
   return all;
 }
 
-void Transformer::AttachLora(LoraConfig config) {
+std::vector<std::pair<std::string, at::Tensor*>> Transformer::Tables() {
+  const ModelNames& names = config_.names;
+  return {{names.embedding + ".weight", &embed_},
+          {names.positions + ".weight", &positions_},
+          {names.token_types + ".weight", &token_types_},
+          {names.head_bias, &head_bias_},
+          {names.head + ".weight", &head_}};
+}
+
+Slots Transformer::AllSlots() {
+  Slots slots;
+  for (const auto& [name, table] : Tables()) {
+    if (table->defined()) slots.push_back({name, table, *table});
+  }
+  for (Norm* norm : {&embedding_norm_, &encoder_norm_, &norm_}) norm->AppendTo(&slots);
+  transform_.AppendTo(&slots);
+  for (Block& layer : layers_) layer.AppendTo(&slots);
+  return slots;
+}
+
+Status Transformer::AttachLora(LoraConfig config) {
+  adapters_.Enable(false);
   TrainBase(false);
+  std::vector<Projection*> projections;
   for (Block& layer : layers_) {
     for (Projection* projection : layer.projections()) {
       projection->StoreFrozenAs(dtype_);
-      projection->AddLora(config);
+      projections.push_back(projection);
     }
   }
-  embed_ = embed_.to(dtype_);
-  for (at::Tensor* tensor : {&positions_, &token_types_}) {
-    if (tensor->defined()) *tensor = tensor->to(dtype_);
+  for (const auto& [name, table] : Tables()) {
+    if (table->defined() && table != &head_bias_) *table = table->to(dtype_);
   }
-  if (head_.defined()) head_ = head_.to(dtype_);
-  lora_ = std::move(config);
+  ATTUNE_ASSIGN_OR_RETURN(std::unique_ptr<Adapter> adapter,
+                          Adapter::Make(std::move(config), projections, AllSlots()));
+  adapters_.Add("default", std::move(adapter));
+  return Status();
+}
+
+Status Transformer::ContinueLora(const LoraConfig& asked) {
+  const LoraConfig& there = adapters_.chosen()->config();
+  const bool same_modules =
+      std::ranges::equal(asked.modules, there.modules, {}, &LoraModule::name, &LoraModule::name);
+  if (asked.rank == there.rank && asked.alpha == there.alpha &&
+      asked.rank_stabilized == there.rank_stabilized && same_modules && asked.own == there.own) {
+    adapters_.chosen()->SetDropout(asked.dropout);
+    return Status();
+  }
+  return InvalidArgument(
+             "the base model already has a LoRA adapter of rank " + std::to_string(there.rank) +
+             (there.rank_stabilized ? " (rank_stabilized)" : "") + " and alpha " +
+             std::to_string(there.alpha) + " on " + std::to_string(there.modules.size()) +
+             " modules" +
+             (there.own.empty() ? ""
+                                : ", with " + std::to_string(there.own.size()) +
+                                      " tensors of its own (modules_to_save)") +
+             "; ask for the same to go on training it, or export the model merged and start from "
+             "that")
+      .WithField("method");
 }
 
 Status Transformer::AddLora(const Method& method, uint64_t seed) {
-  ATTUNE_ASSIGN_OR_RETURN(LoraConfig config, ResolveLora(method, LinearModules(config_)));
-  if (lora_) {
-    // The model came with an adapter: training goes on with it, so it has to be the one that is
-    // asked for.
-    if (config.rank == lora_->rank && config.alpha == lora_->alpha &&
-        config.rank_stabilized == lora_->rank_stabilized && config.modules == lora_->modules) {
-      for (Block& layer : layers_) {
-        for (Projection* projection : layer.projections()) projection->SetDropout(config.dropout);
-      }
-      lora_->dropout = config.dropout;
-      return {};
-    }
-    return InvalidArgument(
-               "the base model already has a LoRA adapter of rank " + std::to_string(lora_->rank) +
-               (lora_->rank_stabilized ? " (rank_stabilized)" : "") + " and alpha " +
-               std::to_string(lora_->alpha) + " on " + std::to_string(lora_->modules.size()) +
-               " modules; ask for the same to go on training it, or export the model merged "
-               "and start from that")
-        .WithField("method");
-  }
+  ATTUNE_ASSIGN_OR_RETURN(LoraConfig config, ResolveLora(method, config_));
+  if (has_adapter()) return ContinueLora(config);
   try {
-    AttachLora(std::move(config));
-    at::NoGradGuard no_grad;
-    at::Generator generator = at::make_generator<at::CPUGeneratorImpl>(seed);
-    for (auto& [name, tensor] : LoraParameters()) {
-      if (name.find(".lora_B.") != std::string::npos) {
-        tensor.zero_();
-        continue;
-      }
-      // kaiming_uniform_(a = sqrt(5)): the bound is 1 / sqrt(inputs).
-      const double bound = 1 / std::sqrt(static_cast<double>(tensor.size(1)));
-      tensor.copy_(at::empty(tensor.sizes(), at::kFloat).uniform_(-bound, bound, generator));
-    }
+    ATTUNE_RETURN_IF_ERROR(AttachLora(std::move(config)));
+    adapters_.chosen()->Start(seed);
+    adapters_.Enable(true);
   } catch (const std::exception& error) {
     return Internal(std::string("adding LoRA: ") + error.what());
   }
   return {};
-}
-
-void Transformer::EnableAdapter(bool enabled) {
-  for (Block& layer : layers_) {
-    for (Projection* projection : layer.projections()) projection->EnableLora(enabled);
-  }
 }
 
 void Transformer::SetTraining(bool training, uint64_t dropout_seed) {
@@ -156,22 +167,8 @@ void Transformer::SetTraining(bool training, uint64_t dropout_seed) {
   dropout_seed_ = dropout_seed;
 }
 
-NamedTensors Transformer::LoraParameters() const {
-  NamedTensors named;
-  for (const Block& layer : layers_) {
-    for (const Projection* projection : layer.projections()) {
-      for (const Projection::Part& part : projection->parts()) {
-        if (!part.lora_a.defined()) continue;
-        named.emplace_back(LoraTensorName(part.name, 'A'), part.lora_a);
-        named.emplace_back(LoraTensorName(part.name, 'B'), part.lora_b);
-      }
-    }
-  }
-  return named;
-}
-
 NamedTensors Transformer::TrainableParameters() const {
-  if (lora_) return LoraParameters();
+  if (has_adapter()) return adapters_.chosen()->Parameters();
   return embed_.requires_grad() ? BaseParameters() : NamedTensors();
 }
 
@@ -180,9 +177,8 @@ std::string Transformer::ConfigJson(const std::string& dtype) const {
 }
 
 std::string Transformer::AdapterConfigJson(const std::string& base) const {
-  if (!lora_) return "";
-  return attune::AdapterConfigJson(*lora_, LinearModules(config_), config_.transposed_linears,
-                                   base);
+  if (!has_adapter()) return "";
+  return attune::AdapterConfigJson(adapters_.chosen()->config(), config_, base);
 }
 
 // Positions begin at `past` in each example.
@@ -216,7 +212,10 @@ std::shared_ptr<ForwardContext> Transformer::MakeContext(const PackedBatch& batc
                   batch.offsets.back() == batch.tokens.size(0),
               "the offsets of a packed batch must go from 0 to its token count");
   std::shared_ptr<ForwardContext> context = MakeContext(batch.offsets, batch.positions, 0);
-  if (training_ && lora_ && lora_->dropout > 0) context->places.emplace(Places(batch), device_);
+  const Adapter* adapter = adapters_.seen();
+  if (training_ && adapter != nullptr && adapter->config().dropout > 0) {
+    context->places.emplace(Places(batch), device_);
+  }
   context->seed = dropout_seed_;
   context->checkpoint = activation_checkpointing_;
   return context;

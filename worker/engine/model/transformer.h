@@ -6,12 +6,12 @@
 
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "common/model/lora_config.h"
 #include "common/model/model_config.h"
+#include "worker/engine/adapters/adapter.h"
 #include "worker/engine/formats/weights.h"
 #include "worker/engine/model/block.h"
 #include "worker/engine/model/language_model.h"
@@ -33,14 +33,14 @@ class Transformer : public LanguageModel {
                      const std::string& where);
 
   Status AddLora(const Method& method, uint64_t seed) override;
-  void EnableAdapter(bool enabled) override;
+  void EnableAdapter(bool enabled) override { adapters_.Enable(enabled); }
   void SetTraining(bool training, uint64_t dropout_seed) override;
   at::Tensor LossSum(const PackedBatch& batch) override;
   at::Tensor Logits(const PackedBatch& batch, const at::Tensor& rows) override;
   Measurement Measure(const PackedBatch& batch, bool every_row) override;
   NamedTensors TrainableParameters() const override;
   NamedTensors BaseParameters() const override;
-  bool has_adapter() const override { return lora_.has_value(); }
+  bool has_adapter() const override { return !adapters_.empty(); }
   bool predicts_next() const override;
   std::string ConfigJson(const std::string& dtype) const override;
   std::string AdapterConfigJson(const std::string& base) const override;
@@ -75,11 +75,16 @@ class Transformer : public LanguageModel {
  private:
   // What does not belong to a layer, and is read first.
   NamedTensors OutsideLayers() const;
+  // Those of it that are neither norms nor linear layers: by their names, where they are kept.
+  std::vector<std::pair<std::string, at::Tensor*>> Tables();
   void TrainBase(bool trains);
-  // Freezes the base, keeps its weights in the type of the computation from now on, and adds A and
-  // B, uninitialised.
-  void AttachLora(LoraConfig config);
-  NamedTensors LoraParameters() const;
+  // Freezes the base, keeps its weights in the type of the computation from now on, and adds an
+  // adapter with A and B uninitialised, which is not yet seen.
+  Status AttachLora(LoraConfig config);
+  // Takes the place of what is there: goes on training it. kInvalidArgument unless it is the one
+  // that is asked for.
+  Status ContinueLora(const LoraConfig& asked);
+  Slots AllSlots();
 
   // Embeddings of tokens and of learned positions.
   at::Tensor Inputs(const at::Tensor& tokens, const at::Tensor& positions,
@@ -100,7 +105,7 @@ class Transformer : public LanguageModel {
   Norm norm_;             // before the output projection; of an encoder without one none
   Projection transform_;  // of masked tokens, before norm_
   at::Tensor head_bias_;
-  std::optional<LoraConfig> lora_;
+  AdapterSet adapters_;
   bool training_ = false;
   uint64_t dropout_seed_ = 0;
 };

@@ -32,13 +32,15 @@ at::Tensor Project(const char* name, const at::Tensor& x, Source source, const P
   }
   if (!records) return out;
   Record(name, out, inputs,
-         [to, source = std::move(source), kept, has_residual = residual.defined()](
-             const at::Tensor& dy, const std::function<bool(size_t)>& wanted) {
+         [to, source = std::move(source), kept, has_residual = residual.defined(),
+          count = inputs.size()](const at::Tensor& dy, const std::function<bool(size_t)>& wanted) {
            const bool want_source = wanted(0) || !source.parameters.empty();
            Tensors gradients = {at::Tensor(), has_residual ? dy : at::Tensor()};
            const at::Tensor dmade =
                to.projection.Backward(dy, source.make(), to.call(), kept, want_source, gradients);
            if (want_source) gradients[0] = source.back(dmade, gradients);
+           TORCH_CHECK(gradients.size() == count,
+                       "an adapter was switched between forward and backward");
            return gradients;
          });
   return out;

@@ -19,7 +19,7 @@ struct PlacedProjection {
   SharedContext context;
   uint32_t module;
 
-  Projection::Call call() const {
+  DropoutCall call() const {
     return {context->places ? &*context->places : nullptr, context->seed, module};
   }
 };

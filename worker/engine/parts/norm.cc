@@ -32,21 +32,21 @@ at::Tensor Norm::Forward(const at::Tensor& x, Statistics* statistics) const {
 
 void Norm::Backward(const at::Tensor& dy, const at::Tensor& x, const Statistics& statistics,
                     const at::Tensor& dx, std::vector<at::Tensor>& gradients) const {
-  const bool trains = weight_.requires_grad();
+  const bool weight_trains = weight_.requires_grad();
   if (kind_ != NormKind::kLayer) {
     at::Tensor dweight;
-    if (trains) dweight = at::zeros_like(weight_);
+    if (weight_trains) dweight = at::zeros_like(weight_);
     kernels::RmsNormBackward(dy, x, Factor(), statistics.rstd, dx, dweight);
-    if (trains) gradients.push_back(std::move(dweight));
+    if (weight_trains) gradients.push_back(std::move(dweight));
     return;
   }
+  const bool bias_trains = bias_.requires_grad();
   auto [by_x, by_weight, by_bias] = at::native_layer_norm_backward(
       dy.to(at::kFloat), x.to(at::kFloat), weight_.sizes(), statistics.mean, statistics.rstd,
-      weight_.detach(), bias_.detach(), {true, trains, trains});
+      weight_.detach(), bias_.detach(), {true, weight_trains, bias_trains});
   dx.add_(by_x);
-  if (!trains) return;
-  gradients.push_back(std::move(by_weight));
-  gradients.push_back(std::move(by_bias));
+  if (weight_trains) gradients.push_back(std::move(by_weight));
+  if (bias_trains) gradients.push_back(std::move(by_bias));
 }
 
 void Norm::TrainBase(bool trains) {
@@ -56,14 +56,21 @@ void Norm::TrainBase(bool trains) {
 }
 
 std::vector<at::Tensor> Norm::Trainable() const {
-  if (!weight_.defined() || !weight_.requires_grad()) return {};
-  return bias_.defined() ? std::vector<at::Tensor>{weight_, bias_}
-                         : std::vector<at::Tensor>{weight_};
+  std::vector<at::Tensor> tensors;
+  for (const at::Tensor& tensor : {weight_, bias_}) {
+    if (tensor.defined() && tensor.requires_grad()) tensors.push_back(tensor);
+  }
+  return tensors;
 }
 
 void Norm::AppendTo(NamedTensors* named) const {
   if (weight_.defined()) named->emplace_back(name_ + ".weight", weight_);
   if (bias_.defined()) named->emplace_back(name_ + ".bias", bias_);
+}
+
+void Norm::AppendTo(Slots* slots) {
+  if (weight_.defined()) slots->push_back({name_ + ".weight", &weight_, weight_});
+  if (bias_.defined()) slots->push_back({name_ + ".bias", &bias_, bias_});
 }
 
 at::Tensor Normalize(const at::Tensor& x, const Norm& norm, const at::Tensor& residual) {

@@ -8,6 +8,7 @@
 
 #include "common/model/model_config.h"
 #include "worker/engine/adapters/named_tensors.h"
+#include "worker/engine/adapters/slot.h"
 
 namespace attune::engine {
 
@@ -32,6 +33,7 @@ class Norm {
   std::vector<at::Tensor> Trainable() const;
   // Weight and bias under their names in the checkpoint.
   void AppendTo(NamedTensors* named) const;
+  void AppendTo(Slots* slots);
 
  private:
   // What rows are multiplied by, without autograd.

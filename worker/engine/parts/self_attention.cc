@@ -169,4 +169,9 @@ void SelfAttention::AppendTo(NamedTensors* named) const {
   if (distance_table_.defined()) named->emplace_back(table_name_, distance_table_);
 }
 
+void SelfAttention::AppendTo(Slots* slots) {
+  query_norm_.AppendTo(slots);
+  key_norm_.AppendTo(slots);
+}
+
 }  // namespace attune::engine

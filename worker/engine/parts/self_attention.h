@@ -42,6 +42,7 @@ class SelfAttention {
   void TrainBase(bool trains);
   std::vector<at::Tensor> Trainable() const;
   void AppendTo(NamedTensors* named) const;
+  void AppendTo(Slots* slots);
 
  private:
   struct Statistics {

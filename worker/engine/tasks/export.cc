@@ -45,8 +45,8 @@ Result<Opened> OpenModel(const ModelFiles& model) {
   if (model.format != "peft-adapter") return opened;
   const fs::path config_path = model.path / "adapter_config.json";
   ATTUNE_ASSIGN_OR_RETURN(const std::string lora, ReadFile(config_path));
-  ATTUNE_ASSIGN_OR_RETURN(
-      opened.lora, ParseAdapterConfig(lora, LinearModules(opened.config), config_path.string()));
+  ATTUNE_ASSIGN_OR_RETURN(opened.lora,
+                          ParseAdapterConfig(lora, opened.config, config_path.string()));
   ATTUNE_ASSIGN_OR_RETURN(opened.adapter, OpenWeights(model.path));
   ATTUNE_RETURN_IF_ERROR(
       CheckLoraTensors(opened.config, opened.lora, opened.adapter->tensors(), model.path.string()));
@@ -84,15 +84,12 @@ Status WriteExport(const ExportTask& task, Opened& model, const text::TextAssets
   if (adapter) {
     ATTUNE_RETURN_IF_ERROR(
         WriteAdapter(folder, OutputOf(*model.adapter, Names(model.adapter->tensors())), dtype,
-                     AdapterConfigJson(model.lora, LinearModules(model.config),
-                                       model.config.transposed_linears, PeftBase(task.model)),
-                     text));
+                     AdapterConfigJson(model.lora, model.config, PeftBase(task.model)), text));
     return WriteOrigin(task, folder, adapter);
   }
   if (model.adapter) {
-    ATTUNE_ASSIGN_OR_RETURN(model.weights,
-                            MergeWeights(std::move(model.weights), model.lora,
-                                         model.config.transposed_linears, *model.adapter));
+    ATTUNE_ASSIGN_OR_RETURN(model.weights, MergeWeights(std::move(model.weights), model.lora,
+                                                        model.config, *model.adapter));
   }
   ATTUNE_RETURN_IF_ERROR(WriteModel(folder, OutputOf(*model.weights, TensorNames(model.config)),
                                     dtype, ConfigJson(model.config, dtype), text));

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <functional>
 #include <numeric>
-#include <set>
 #include <string>
 #include <utility>
 
@@ -23,18 +22,6 @@ constexpr int64_t kProcess = 200 << 20;
 constexpr int64_t kLogitBytes = 56 << 20;
 
 using Shapes = std::vector<std::vector<int64_t>>;
-
-Result<Shapes> LoraShapes(const ModelConfig& config, const Method& method) {
-  ATTUNE_ASSIGN_OR_RETURN(const LoraConfig lora, ResolveLora(method, LinearModules(config)));
-  const std::set<std::string> adapted(lora.modules.begin(), lora.modules.end());
-  Shapes shapes;
-  for (const LinearInfo& linear : LinearsOf(config)) {
-    if (!adapted.contains(linear.name)) continue;
-    shapes.push_back({lora.rank, linear.in});
-    shapes.push_back({linear.out, lora.rank});
-  }
-  return shapes;
-}
 
 int64_t CountElements(const Shapes& shapes) {
   int64_t count = 0;
@@ -122,7 +109,7 @@ int64_t Activations(const ModelShape& shape, const MicroBatchShape& batch, const
   const int64_t logits = std::min(batch.targets * model.vocabulary_size * kFloat, kLogitBytes) /
                          kFloat * PassingWidth(half);
   int64_t bytes = LayerActivations(model, batch, task) + logits;
-  if (TrainsAdapter(task.method)) return bytes;
+  if (!shape.head_trains) return bytes;
   // The head's gradient, made with the loss.
   bytes += model.vocabulary_size * model.hidden_size * kFloat;
   if (batch.micro_batches_max > 1) return bytes;
@@ -157,8 +144,11 @@ Result<ModelShape> ShapeOf(ModelConfig config, const Method& method) {
   ModelShape shape;
   shape.parameters = CountParameters(config);
   if (TrainsAdapter(method)) {
-    ATTUNE_ASSIGN_OR_RETURN(shape.trainable, LoraShapes(config, method));
+    ATTUNE_ASSIGN_OR_RETURN(const LoraConfig lora, ResolveLora(method, config));
+    for (auto& [name, own] : TensorShapes(config, lora)) shape.trainable.push_back(own);
     shape.parameters += CountElements(shape.trainable);
+    const std::string& head = config.tied_embeddings ? config.names.embedding : config.names.head;
+    shape.head_trains = std::ranges::find(lora.own, head + ".weight") != lora.own.end();
   } else {
     for (auto& [name, whole] : TensorShapes(config)) shape.trainable.push_back(whole);
   }

@@ -12,9 +12,10 @@ namespace attune::engine {
 
 struct ModelShape {
   ModelConfig config;
-  int64_t parameters = 0;  // with those of LoRA
+  int64_t parameters = 0;  // with those of an adapter
   int64_t trainable_parameters = 0;
   std::vector<std::vector<int64_t>> trainable;  // the shapes of what trains
+  bool head_trains = true;
 };
 
 // kInvalidArgument when the method's target modules match nothing.

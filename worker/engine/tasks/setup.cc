@@ -19,6 +19,13 @@ using nlohmann::json;
 // Rank 0 reads a whole checkpoint to verify it, the others wait.
 constexpr std::chrono::minutes kVerifySlack{30};
 
+// Of an adapter what is not as it was before there was a choice.
+void AddMore(const Method& method, json& config) {
+  if (method.rank_stabilized) config["rank_stabilized"] = true;
+  if (!method.layers.empty()) config["layers"] = method.layers;
+  if (!method.modules_to_save.empty()) config["modules_to_save"] = method.modules_to_save;
+}
+
 // What must be equal for a resumed run to be the same run, apart from the plan. Not the ranks, nor
 // how a step is cut into micro-batches.
 std::string ConfigOf(const TrainTask& task, const PreparedData& data) {
@@ -44,7 +51,7 @@ std::string ConfigOf(const TrainTask& task, const PreparedData& data) {
                              {"target_modules", method.target_modules}});
   }
   // Only where they say something: earlier checkpoints lack these keys.
-  if (TrainsAdapter(method) && method.rank_stabilized) config["method"]["rank_stabilized"] = true;
+  if (TrainsAdapter(method)) AddMore(method, config["method"]);
   if (o.name == "sgd") config["optimizer"]["momentum"] = o.momentum;
   if (task.data.train.ema_decay > 0) config["ema_decay"] = task.data.train.ema_decay;
   const RegularizeOptions& regularize = task.regularize;

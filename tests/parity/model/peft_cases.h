@@ -1,0 +1,21 @@
+#pragma once
+
+// The cases of tests/parity/peft_references.py.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+
+namespace attune::engine {
+
+inline const std::string kPeftCases[] = {"saved",       "saved-tied", "saved-gpt2",
+                                         "saved-heads", "patterns",   "layers"};
+
+inline std::string PeftCaseName(const ::testing::TestParamInfo<std::string>& info) {
+  std::string name = info.param;
+  std::ranges::replace(name, '-', '_');
+  return name;
+}
+
+}  // namespace attune::engine
