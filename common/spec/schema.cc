@@ -301,6 +301,15 @@ const std::vector<Field>& Table() {
               "1 - ema_decay of the way towards them, and evaluate and write that in their place "
               "(torch's AveragedModel with get_ema_multi_avg_fn); 0: none. It takes 4 bytes a "
               "weight that trains."},
+      {.path = "train.shard_optimizer",
+       .type = "true or false",
+       .fallback = "false",
+       .may_lack = true,
+       .doc =
+           "Let each rank keep the optimizer's state of its part of the weights only (ZeRO-1): "
+           "with "
+           "4 ranks about a quarter each. Ranks send each other what they updated; the result is "
+           "the same bit by bit."},
       {.path = "train.require_end",
        .type = "true or false",
        .fallback = "true",

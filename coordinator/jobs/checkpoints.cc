@@ -27,13 +27,12 @@ fs::path RunFolder(const fs::path& storage, const std::string& job_id) {
 
 Status RemoveCheckpoints(Database* database, const fs::path& storage, const std::string& job_id,
                          TimePoint now, Duration kept) {
-  const fs::path folder = RunFolder(storage, job_id) / "checkpoints";
-  const fs::path measured = RunFolder(storage, job_id) / "measured";
-  const fs::path output = RunFolder(storage, job_id) / "output.jsonl";
+  const fs::path run = RunFolder(storage, job_id);
+  const fs::path folder = run / "checkpoints", best = run / "best";
+  const fs::path measured = run / "measured", output = run / "output.jsonl";
   std::error_code error;
-  if (!fs::exists(folder, error) && !fs::exists(measured, error) && !fs::exists(output, error)) {
-    return Status();
-  }
+  const auto exists = [&](const fs::path& path) { return fs::exists(path, error); };
+  if (!exists(folder) && !exists(best) && !exists(measured) && !exists(output)) return Status();
   v1::Job job;
   ATTUNE_RETURN_IF_ERROR(database->Read([&](Transaction& transaction) -> Status {
     ATTUNE_ASSIGN_OR_RETURN(job, FindJob(transaction, job_id));
@@ -42,12 +41,14 @@ Status RemoveCheckpoints(Database* database, const fs::path& storage, const std:
   if (job.id() != job_id || !IsFinal(job.state())) return Status();
   fs::remove_all(measured, error);
   if (OutputIsDue(job, now, kept)) fs::remove(output, error);
-  if (fs::exists(folder, error) && CheckpointsAreDue(job, now, kept)) {
-    fs::remove_all(folder, error);
-    if (error) return ErrnoStatus(error.value(), "remove " + folder.string());
+  if ((exists(folder) || exists(best)) && CheckpointsAreDue(job, now, kept)) {
+    for (const fs::path& weights : {best, folder}) {
+      fs::remove_all(weights, error);
+      if (error) return ErrnoStatus(error.value(), "remove " + weights.string());
+    }
     spdlog::info("job={} its checkpoints are removed: it has {}", job_id, StateName(job.state()));
   }
-  fs::remove(RunFolder(storage, job_id), error);  // only when it is empty
+  fs::remove(run, error);  // only when it is empty
   return Status();
 }
 

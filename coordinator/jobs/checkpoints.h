@@ -17,8 +17,8 @@
 
 namespace attune::jobs {
 
-// Whether the checkpoints of a job, as it is in the store, may go. kept: after a failure or a
-// cancellation.
+// Whether the checkpoints of a job, as it is in the store, and its best weights may go. kept: after
+// a failure or a cancellation.
 bool CheckpointsAreDue(const v1::Job& job, TimePoint now, Duration kept);
 // Whether its lines may: those of evaluations and answers that a person asked for. Schedules and
 // streams remove those of theirs when they have read them.

@@ -37,6 +37,7 @@ engine::TrainOptions ToTrainOptions(const v1::TrainSpec& spec, const Place& plac
   out.max_tokens = static_cast<int64_t>(std::min<uint64_t>(spec.max_tokens(), INT64_MAX));
   out.max_seconds = static_cast<int>(std::min<uint32_t>(spec.max_seconds(), INT_MAX));
   out.ema_decay = spec.ema_decay();
+  out.shard_optimizer = spec.shard_optimizer();
   return out;
 }
 

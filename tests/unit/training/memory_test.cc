@@ -192,6 +192,17 @@ TEST(PredictMemory, CountsTheAverages) {
   EXPECT_EQ(PredictMemory(model, {}, task).total() - plain, 4 * model.trainable_parameters);
 }
 
+TEST(PredictMemory, DividesTheOptimizerAmongRanksWhereItIsInParts) {
+  TrainTask task = Task("full");
+  const auto model = *ShapeOf(Config(kSmolLM2), task.method);
+  const int64_t whole = PredictMemory(model, {}, task, 4).optimizer;
+  task.data.train.shard_optimizer = true;
+  const int64_t part = PredictMemory(model, {}, task, 4).optimizer;
+  EXPECT_EQ(PredictMemory(model, {}, task, 1).optimizer, whole);
+  EXPECT_GE(part, whole / 4);
+  EXPECT_LT(part, whole / 4 + whole / 100);
+}
+
 TEST(PredictMemory, ShrinksWithCheckpointingOneMicroBatchAndLora) {
   const MicroBatchShape two{.tokens = 512, .targets = 512, .micro_batches_max = 2};
   const MicroBatchShape one{.tokens = 512, .targets = 512, .micro_batches_max = 1};

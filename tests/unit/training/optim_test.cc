@@ -7,6 +7,7 @@
 #include "worker/engine/kernels/blockwise.h"
 #include "worker/engine/optim/adamw_8bit.h"
 #include "worker/engine/optim/gradient_norm.h"
+#include "worker/engine/optim/owners.h"
 #include "worker/engine/optim/schedule.h"
 #include "worker/engine/optim/state_bytes.h"
 #include "worker/engine/optim/state_code.h"
@@ -93,10 +94,10 @@ TEST(AdamW, FollowsTheFormulaOverManySteps) {
                       at::zeros({70001}, at::kDouble)};
   for (int step = 1; step <= 25; ++step) {
     const at::Tensor gradient = at::cos(at::arange(70001, at::kFloat) * step);
-    parameter.mutable_grad() = gradient;
     const double lr = 1e-2 / step;
-    optimizer.Step(step, lr, 0.5);
     reference.Step(options, step, lr, gradient.to(at::kDouble) * 0.5);
+    parameter.mutable_grad() = gradient;  // an update may scale it in place
+    optimizer.Step(step, lr, 0.5);
   }
   EXPECT_LT((parameter.detach().to(at::kDouble) - reference.p).abs().max().item<double>(), 1e-6);
 }
@@ -297,6 +298,16 @@ TEST(WeightAverage, EqualsTorchAndSwapsBackBitByBit) {
   average.Swap();
   EXPECT_TRUE(at::equal(weight, before));
   EXPECT_EQ(average.State()[0].first, "ema.w");
+}
+
+TEST(AssignOwners, DealsTheLargestFirstToWhoeverHasLeast) {
+  const OptimizerOptions adamw;
+  EXPECT_EQ(AssignOwners(adamw, {{10}, {50}, {40}, {20}}, 2), (std::vector<int>{0, 0, 1, 1}));
+  EXPECT_EQ(AssignOwners(adamw, {{1}}, 3), std::vector<int>{0});
+  EXPECT_EQ(AssignOwners(adamw, {}, 2), std::vector<int>{});
+  // What keeps no state is updated by all, too.
+  const OptimizerOptions sgd{.name = "sgd"};
+  EXPECT_EQ(AssignOwners(sgd, {{8}, {8}, {8}}, 3), (std::vector<int>{0, 1, 2}));
 }
 
 TEST(CheckOptimizerName, NamesTheField) {

@@ -3,7 +3,12 @@
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/generated/variable_factories.h>
 
+#include <filesystem>
+#include <fstream>
+
+#include "tests/support/temporary_folder.h"
 #include "tests/unit/training/ranks.h"
+#include "worker/engine/parallel/gather.h"
 #include "worker/engine/parallel/gradient_sync.h"
 #include "worker/engine/parallel/group.h"
 
@@ -130,6 +135,57 @@ TEST(GradientSync, SumsWhateverTheSplitOfMicroBatches) {
       sync.Release();
       EXPECT_FALSE(toy.w1.grad().defined());
     }
+  });
+}
+
+TEST(Group, ABroadcastIsOfTheRankThatIsNamed) {
+  RunRanks(3, [](const Membership& membership, KeyValueStore* store) {
+    auto group = std::move(*Group::Open(membership, store));
+    for (int root = 0; root < 3; ++root) {
+      for (const auto type : {at::kFloat, at::kByte}) {
+        at::Tensor tensor = at::full({5}, 10 * root + membership.rank, type);
+        auto sent = group->StartBroadcast(tensor, root);
+        ASSERT_TRUE(sent.ok()) << sent.status().ToString();
+        ASSERT_TRUE((*sent)->Wait().ok());
+        EXPECT_TRUE(at::equal(tensor, at::full({5}, 11 * root, type)));
+      }
+    }
+  });
+}
+
+// More than a piece, none, and bytes.
+TEST(GatherOnFirst, BringsEveryRanksTensorsToTheFirst) {
+  const TemporaryFolder folder;
+  auto tensors = [](int rank) {
+    const at::Tensor large = at::arange((5 << 20) * rank, at::kFloat).view({rank, 5 << 20});
+    const std::string name = std::to_string(rank);
+    return NamedTensors{{"large." + name, large + rank},
+                        {"bytes." + name, at::full({3, 2}, rank, at::kByte)}};
+  };
+  RunRanks(3, [&](const Membership& membership, KeyValueStore* store) {
+    auto group = std::move(*Group::Open(membership, store));
+    const auto all = GatherOnFirst(*group, tensors(membership.rank), folder.path());
+    ASSERT_TRUE(all.ok()) << all.status().ToString();
+    ASSERT_EQ(all->size(), membership.rank == 0 ? 6u : 0u);
+    if (membership.rank != 0) return;
+    for (int rank = 0; rank < 3; ++rank) {
+      for (size_t i = 0; i < 2; ++i) {
+        const auto& [name, tensor] = (*all)[2 * rank + i];
+        EXPECT_EQ(name, tensors(rank)[i].first);
+        EXPECT_TRUE(at::equal(tensor, tensors(rank)[i].second)) << name;
+      }
+    }
+    EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
+  });
+}
+
+TEST(GatherOnFirst, AFolderThatCannotBeIsAnErrorOnAllRanks) {
+  const TemporaryFolder folder;
+  std::ofstream(folder.path() / "file") << "in the way";
+  RunRanks(2, [&](const Membership& membership, KeyValueStore* store) {
+    auto group = std::move(*Group::Open(membership, store));
+    const NamedTensors mine = {{"t" + std::to_string(membership.rank), at::ones({3})}};
+    EXPECT_FALSE(GatherOnFirst(*group, mine, folder.path() / "file").ok());
   });
 }
 

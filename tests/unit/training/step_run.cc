@@ -10,7 +10,7 @@
 namespace attune::engine::testing {
 namespace {
 
-Result<TrainingSetup> MakeSetup(const StepInput& input) {
+Result<TrainingSetup> MakeSetup(const StepInput& input, const Membership& membership) {
   TrainingSetup setup;
   setup.data.train = setup.data.old = input.shard;
   setup.plan = input.plan;
@@ -26,7 +26,7 @@ Result<TrainingSetup> MakeSetup(const StepInput& input) {
     ATTUNE_RETURN_IF_ERROR(setup.model->AddLora(task.method, task.data.train.seed));
   }
   setup.trainable = setup.model->TrainableParameters();
-  setup.optimizer = MakeOptimizer(setup.trainable, task.optimizer);
+  AddOptimizer(task, membership, setup);
   setup.penalty = MakePenalty(task.regularize, setup.trainable);
   return setup;
 }
@@ -56,7 +56,7 @@ void RunRank(TrainingSetup& setup, const TrainTask& task, const Membership& memb
 StepRun RunSteps(const StepInput& input, int world_size, int steps) {
   std::vector<StepRun> runs(world_size);
   RunRanks(world_size, [&](const Membership& membership, KeyValueStore* store) {
-    auto setup = MakeSetup(input);
+    auto setup = MakeSetup(input, membership);
     ASSERT_TRUE(setup.ok()) << setup.status().ToString();
     RunRank(*setup, input.task, membership, store, steps, runs[membership.rank]);
   });

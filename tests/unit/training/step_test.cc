@@ -80,6 +80,27 @@ TEST_P(RanksTest, OneUpdateAgrees) {
 
 INSTANTIATE_TEST_SUITE_P(Methods, RanksTest, ::testing::Values("full", "lora"));
 
+TEST(StepRunner, AnOptimizerInPartsMakesTheSameBits) {
+  TemporaryFolder folder;
+  testing::WriteTinyLlama(folder.path(), {}, 3);
+  StepInput input{.model = Tiny(folder), .shard = testing::RandomExamples(30, 9, 97)};
+  input.task.method.type = "full";
+  input.task.data.train = {.epochs = 4, .sequence_length = 48, .global_batch = 4};
+  for (const char* name : {"adamw", "adamw-8bit", "adafactor", "sgd", "lion"}) {
+    input.task.optimizer = {.name = name, .learning_rate = 1e-3, .weight_decay = 0.1};
+    for (const int ranks : {1, 2, 3}) {
+      input.task.data.train.shard_optimizer = false;
+      const StepRun whole = RunSteps(input, ranks, 5);
+      input.task.data.train.shard_optimizer = true;
+      const StepRun parts = RunSteps(input, ranks, 5);
+      for (size_t p = 0; p < whole.parameters.size(); ++p) {
+        EXPECT_TRUE(at::equal(parts.parameters[p].second, whole.parameters[p].second))
+            << name << ", " << ranks << " ranks: " << whole.parameters[p].first;
+      }
+    }
+  }
+}
+
 TEST(StepRunner, ALossThatIsNoNumberStopsWithTheStep) {
   TemporaryFolder folder;
   testing::WriteTinyLlama(folder.path(), {}, 3);

@@ -162,6 +162,43 @@ TEST_F(TrainTest, ResumeIsBitEqualWithEachOptimizer) {
   }
 }
 
+// Checkpoints of an optimizer in parts are those of a whole one, so that any number of ranks goes
+// on from them, with parts or without.
+TEST_F(TrainTest, AnOptimizerInPartsWritesWholeCheckpoints) {
+  for (const char* name : {"adamw", "adamw-8bit"}) {
+    TrainTask task = Task("full", std::string("whole-") + name);
+    task.optimizer.name = name;
+    task.data.train.ema_decay = 0.5;
+    const auto stop = [](int, TrainTask&, Recorder& observer) {
+      observer.stop = StopRequest::kCheckpointAndStop, observer.stop_after = 6;
+    };
+    TrainOn(3, task, stop);
+    TrainTask parts = task;
+    parts.run_directory = folder_.path() / (std::string("parts-") + name);
+    parts.data.train.shard_optimizer = true;
+    TrainOn(3, parts, stop);
+    const fs::path written = fs::path("checkpoints") / "step-00000006" / "optimizer.safetensors";
+    EXPECT_TRUE(ReadAll(parts.run_directory / written) == ReadAll(task.run_directory / written));
+    for (const auto& entry : fs::directory_iterator(parts.run_directory)) {
+      EXPECT_FALSE(entry.path().filename().string().starts_with(".")) << entry.path();
+    }
+    const auto whole = TrainOn(2, task);
+    const auto resumed = TrainOn(2, parts);
+    ASSERT_TRUE(resumed[0].result.ok()) << resumed[0].result.status().ToString();
+    EXPECT_EQ(resumed[0].observer.steps.front().step, 7);
+    EXPECT_TRUE(ReadAll(resumed[0].result->output / "model.safetensors") ==
+                ReadAll(whole[0].result->output / "model.safetensors"));
+    // From parts to a whole.
+    fs::remove_all(parts.run_directory / "checkpoints" / "step-00000010");
+    parts.data.train.shard_optimizer = false;
+    const auto again = TrainOn(2, parts);
+    ASSERT_TRUE(again[0].result.ok()) << again[0].result.status().ToString();
+    EXPECT_EQ(again[0].observer.steps.front().step, 7);
+    EXPECT_TRUE(ReadAll(again[0].result->output / "model.safetensors") ==
+                ReadAll(whole[0].result->output / "model.safetensors"));
+  }
+}
+
 // As after the death of a trainer whose last reports nobody took: what is on disk counts.
 TEST_F(TrainTest, GoesOnFromTheNewestCheckpointThatIsThere) {
   TrainTask task = Task("full", "run");

@@ -27,7 +27,7 @@ constexpr char kTrainTask[] = R"(
              layers: 0 layers: 5 modules_to_save: "lm_head" }
     train { epochs: 2 max_steps: 40 sequence_length: 512 packing: true global_batch: 4 micro_batch: 2
             precision: "bfloat16" seed: 9 loss_on: "all" activation_checkpointing: true
-            max_tokens: 5000000000 max_seconds: 90 ema_decay: 0.99 }
+            max_tokens: 5000000000 max_seconds: 90 ema_decay: 0.99 shard_optimizer: true }
     optimizer { name: "adamw" learning_rate: 3e-4 weight_decay: 0.1 betas: 0.8 betas: 0.95 epsilon: 1e-6
                 schedule: "linear" warmup_steps: 3 clip_norm: 0.5 momentum: 0.7 }
     evaluate { every_steps: 20 split: "validation" max_examples: 200 patience: 3 min_delta: 0.01 keep_best: true }
@@ -61,6 +61,7 @@ TEST(ToTrainTask, CarriesEveryField) {
   EXPECT_EQ(train.max_tokens, 5000000000);
   EXPECT_EQ(train.max_seconds, 90);
   EXPECT_DOUBLE_EQ(train.ema_decay, 0.99);
+  EXPECT_TRUE(train.shard_optimizer);
   EXPECT_EQ(out.evaluate.patience, 3);
   EXPECT_DOUBLE_EQ(out.evaluate.min_delta, 0.01);
   EXPECT_TRUE(out.evaluate.keep_best);

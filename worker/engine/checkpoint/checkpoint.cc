@@ -218,7 +218,7 @@ Result<CheckpointState> ReadCheckpointState(const fs::path& checkpoint) {
 
 Status LoadCheckpoint(const fs::path& checkpoint, const CheckpointTensors& tensors) {
   ATTUNE_RETURN_IF_ERROR(LoadTensorsInto(checkpoint / tensors.weights_file, tensors.weights));
-  return LoadTensorsInto(checkpoint / kOptimizerFile, tensors.optimizer);
+  return LoadTensorsInto(checkpoint / kOptimizerFile, tensors.optimizer, tensors.optimizer_is_part);
 }
 
 std::optional<FoundCheckpoint> FindCheckpoint(

@@ -44,6 +44,7 @@ struct CheckpointTensors {
   std::string weights_file;  // "model.safetensors" or "adapter_model.safetensors"
   NamedTensors weights;
   NamedTensors optimizer;
+  bool optimizer_is_part = false;  // for loading: other ranks have the rest of it
 };
 
 // Writes folder/step-N and removes all but the `keep` (at least 1) newest up to it. On failure

@@ -12,8 +12,8 @@ const char* DtypeOf(const at::Tensor& tensor) {
 }
 
 Status CheckMatches(const std::filesystem::path& path, const SafetensorsFile& file,
-                    const NamedTensors& tensors) {
-  if (file.tensors().size() != tensors.size()) {
+                    const NamedTensors& tensors, bool is_part) {
+  if (!is_part && file.tensors().size() != tensors.size()) {
     return DataLoss(path.string() + " holds " + std::to_string(file.tensors().size()) +
                     " tensors, not " + std::to_string(tensors.size()));
   }
@@ -51,12 +51,13 @@ Status SaveTensors(const std::filesystem::path& path, const NamedTensors& tensor
   }
 }
 
-Status LoadTensorsInto(const std::filesystem::path& path, const NamedTensors& tensors) {
+Status LoadTensorsInto(const std::filesystem::path& path, const NamedTensors& tensors,
+                       bool is_part) {
   auto opened = SafetensorsFile::Open(path);
   if (opened.status().code() == StatusCode::kInternal) return opened.status();
   if (!opened.ok()) return DataLoss(opened.status().message());
   const SafetensorsFile& file = **opened;
-  ATTUNE_RETURN_IF_ERROR(CheckMatches(path, file, tensors));
+  ATTUNE_RETURN_IF_ERROR(CheckMatches(path, file, tensors, is_part));
   try {
     at::NoGradGuard no_grad;
     for (const auto& [name, tensor] : tensors) {

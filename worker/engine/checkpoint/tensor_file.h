@@ -14,7 +14,8 @@ namespace attune::engine {
 Status SaveTensors(const std::filesystem::path& path, const NamedTensors& tensors);
 
 // Copies the file's tensors into these. The file must hold exactly these names with these shapes,
-// else kDataLoss and nothing is copied.
-Status LoadTensorsInto(const std::filesystem::path& path, const NamedTensors& tensors);
+// else kDataLoss and nothing is copied; it may hold others beside them where these are a part.
+Status LoadTensorsInto(const std::filesystem::path& path, const NamedTensors& tensors,
+                       bool is_part = false);
 
 }  // namespace attune::engine

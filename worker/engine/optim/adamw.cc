@@ -30,7 +30,7 @@ AdamW::AdamW(NamedTensors parameters, const OptimizerOptions& options)
 void AdamW::Step(int step, double learning_rate, double gradient_factor) {
   at::NoGradGuard no_grad;
   if (parameters_.empty()) return;
-  if (parameters_.front().second.is_cpu()) {
+  if (TakesOurLoops(parameters_.front().second)) {
     StepOnCpu(step, learning_rate, gradient_factor);
   } else {
     StepOnDevice(step, learning_rate, gradient_factor);

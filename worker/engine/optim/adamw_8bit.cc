@@ -48,7 +48,7 @@ void AdamW8Bit::Step(int step, double learning_rate, double gradient_factor) {
     const auto& [name, parameter] = parameters_[p];
     const AdamWUpdate update = MakeAdamWUpdate(options_, WeightDecayOf(name, options_), step,
                                                learning_rate, gradient_factor);
-    if (parameter.is_cpu()) {
+    if (TakesOurLoops(parameter)) {
       StepOnCpu(p, update);
     } else {
       StepOnDevice(p, update);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <string>
 
+#include "worker/engine/kernels/cpu_kernels.h"
 #include "worker/engine/optim/adafactor.h"
 #include "worker/engine/optim/adamw.h"
 #include "worker/engine/optim/adamw_8bit.h"
@@ -48,6 +49,10 @@ bool Decays(std::string_view name) {
 
 double WeightDecayOf(std::string_view parameter, const OptimizerOptions& options) {
   return Decays(parameter) ? options.weight_decay : 0;
+}
+
+bool TakesOurLoops(const at::Tensor& parameter) {
+  return parameter.is_cpu() && !kernels::UseAtenOnly();
 }
 
 at::Tensor GradientOf(const at::Tensor& parameter) {

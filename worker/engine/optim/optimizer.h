@@ -44,6 +44,8 @@ std::vector<at::Tensor> ZerosLike(const NamedTensors& parameters);
 // kind.PARAMETER of each.
 void AppendState(const char* kind, const NamedTensors& parameters,
                  const std::vector<at::Tensor>& values, NamedTensors& state);
+// Whether the loops of update_kernels.h are for this parameter; else tensor operations are.
+bool TakesOurLoops(const at::Tensor& parameter);
 // Elements that are worth a thread.
 inline constexpr int64_t kUpdateGrain = 1 << 15;
 

@@ -15,7 +15,7 @@ Sgd::Sgd(NamedTensors parameters, const OptimizerOptions& options)
 void Sgd::Step(int /*step*/, double learning_rate, double gradient_factor) {
   at::NoGradGuard no_grad;
   for (size_t p = 0; p < parameters_.size(); ++p) {
-    if (parameters_[p].second.is_cpu()) {
+    if (TakesOurLoops(parameters_[p].second)) {
       StepOnCpu(p, learning_rate, gradient_factor);
     } else {
       StepOnDevice(p, learning_rate, gradient_factor);

@@ -48,7 +48,7 @@ class GradientSync {
     int64_t elements = 0;
     size_t ready = 0;
     at::Tensor flat;  // undefined until its first gradient is there
-    std::unique_ptr<PendingSum> sum;
+    std::unique_ptr<Pending> sum;
   };
 
   void MakeBuckets(int64_t bucket_bytes);

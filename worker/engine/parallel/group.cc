@@ -18,27 +18,34 @@ Status PeerLost(const Membership& membership, const char* operation, const std::
                      ": " + what);
 }
 
-class PendingWork : public PendingSum {
+constexpr char kSummed[] = "summed gradients", kShared[] = "shared updated weights or state";
+
+class PendingWork : public Pending {
  public:
-  PendingWork(const Membership& membership, c10::intrusive_ptr<c10d::Work> work, at::Tensor tensor)
-      : membership_(membership), work_(std::move(work)), tensor_(std::move(tensor)) {}
+  PendingWork(const Membership& membership, const char* operation,
+              c10::intrusive_ptr<c10d::Work> work, at::Tensor tensor)
+      : membership_(membership),
+        operation_(operation),
+        work_(std::move(work)),
+        tensor_(std::move(tensor)) {}
 
   Status Wait() override {
     try {
       work_->wait();
       return Status();
     } catch (const std::exception& error) {
-      return PeerLost(membership_, "summed gradients", error);
+      return PeerLost(membership_, operation_, error);
     }
   }
 
  private:
   const Membership& membership_;
+  const char* const operation_;
   c10::intrusive_ptr<c10d::Work> work_;
   at::Tensor tensor_;
 };
 
-class NothingPending : public PendingSum {
+class NothingPending : public Pending {
  public:
   Status Wait() override { return Status(); }
 };
@@ -111,15 +118,29 @@ Result<std::unique_ptr<Group>> Group::Open(const Membership& membership, KeyValu
   }
 }
 
-Result<std::unique_ptr<PendingSum>> Group::StartSum(at::Tensor tensor) {
-  if (!backends_) return std::unique_ptr<PendingSum>(new NothingPending);
+Result<std::unique_ptr<Pending>> Group::StartSum(at::Tensor tensor) {
+  if (!backends_) return std::unique_ptr<Pending>(new NothingPending);
   try {
     std::vector<at::Tensor> tensors = {tensor};
     auto work = Start([&] { return backends_->device->allreduce(tensors); });
-    return std::unique_ptr<PendingSum>(
-        new PendingWork(membership_, std::move(work), std::move(tensor)));
+    return std::unique_ptr<Pending>(
+        new PendingWork(membership_, kSummed, std::move(work), std::move(tensor)));
   } catch (const std::exception& error) {
-    return PeerLost(membership_, "summed gradients", error);
+    return PeerLost(membership_, kSummed, error);
+  }
+}
+
+Result<std::unique_ptr<Pending>> Group::StartBroadcast(at::Tensor tensor, int root) {
+  if (!backends_) return std::unique_ptr<Pending>(new NothingPending);
+  try {
+    std::vector<at::Tensor> tensors = {tensor};
+    c10d::BroadcastOptions options;
+    options.rootRank = root;
+    auto work = Start([&] { return backends_->device->broadcast(tensors, options); });
+    return std::unique_ptr<Pending>(
+        new PendingWork(membership_, kShared, std::move(work), std::move(tensor)));
+  } catch (const std::exception& error) {
+    return PeerLost(membership_, kShared, error);
   }
 }
 

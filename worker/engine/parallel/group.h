@@ -19,10 +19,10 @@
 
 namespace attune::engine {
 
-// A sum over ranks on its way. Must be waited for before its tensor is used.
-class PendingSum {
+// A collective on its way. Must be waited for before its tensor is used.
+class Pending {
  public:
-  virtual ~PendingSum() = default;
+  virtual ~Pending() = default;
   virtual Status Wait() = 0;
 };
 
@@ -35,9 +35,13 @@ class Group {
   int rank() const { return membership_.rank; }
   int world_size() const { return membership_.world_size; }
   const Membership& membership() const { return membership_; }
+  at::Device device() const { return at::Device(membership_.device); }
 
   // Replaces a contiguous tensor on the group's device by its sum over ranks.
-  Result<std::unique_ptr<PendingSum>> StartSum(at::Tensor tensor);
+  Result<std::unique_ptr<Pending>> StartSum(at::Tensor tensor);
+
+  // Replaces a contiguous tensor on the group's device by that of rank `root`.
+  Result<std::unique_ptr<Pending>> StartBroadcast(at::Tensor tensor, int root);
 
   // The sum over ranks of each value; every rank gets the same bits. `slack` is added to the
   // timeout where ranks may arrive far apart.

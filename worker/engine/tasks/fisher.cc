@@ -27,7 +27,7 @@ Status AddExample(TrainingSetup& setup, uint32_t example, const NamedTensors& fi
 
 Status SumOverRanks(const NamedTensors& fisher, Group& group) {
   for (const auto& [name, tensor] : fisher) {
-    ATTUNE_ASSIGN_OR_RETURN(const std::unique_ptr<PendingSum> sum, group.StartSum(tensor));
+    ATTUNE_ASSIGN_OR_RETURN(const std::unique_ptr<Pending> sum, group.StartSum(tensor));
     ATTUNE_RETURN_IF_ERROR(sum->Wait());
   }
   return Status();

@@ -9,6 +9,7 @@
 #include "common/model/tensor_shapes.h"
 #include "common/model/tensors.h"
 #include "worker/engine/adapters/resolve.h"
+#include "worker/engine/optim/owners.h"
 #include "worker/engine/optim/state_bytes.h"
 
 namespace attune::engine {
@@ -31,10 +32,15 @@ int64_t CountElements(const Shapes& shapes) {
   return count;
 }
 
-int64_t OptimizerBytes(const ModelShape& model, const TrainTask& task) {
-  int64_t bytes = 0;
-  for (const auto& shape : model.trainable) bytes += StateBytes(task.optimizer, shape);
-  return bytes;
+// Of the rank that has most.
+int64_t OptimizerBytes(const ModelShape& model, const TrainTask& task, int world_size) {
+  const int parts = task.data.train.shard_optimizer ? world_size : 1;
+  const std::vector<int> owners = AssignOwners(task.optimizer, model.trainable, parts);
+  std::vector<int64_t> bytes(parts, 0);
+  for (size_t p = 0; p < owners.size(); ++p) {
+    bytes[owners[p]] += StateBytes(task.optimizer, model.trainable[p]);
+  }
+  return std::ranges::max(bytes);
 }
 
 // What an MLP's first projection gives a token: gate and up, or up alone.
@@ -158,12 +164,12 @@ Result<ModelShape> ShapeOf(ModelConfig config, const Method& method) {
 }
 
 MemoryPrediction PredictMemory(const ModelShape& model, const MicroBatchShape& batch,
-                               const TrainTask& task) {
+                               const TrainTask& task, int world_size) {
   MemoryPrediction memory;
   memory.weights = model.trainable_parameters * kFloat + FrozenBytes(model, task);
   if (task.data.train.ema_decay > 0) memory.weights += model.trainable_parameters * kFloat;
   memory.gradients = model.trainable_parameters * kFloat;
-  memory.optimizer = OptimizerBytes(model, task);
+  memory.optimizer = OptimizerBytes(model, task, world_size);
   const std::string& regularize = task.regularize.type;  // keeps w0, and for ewc the Fisher too
   const int64_t copies = regularize == "ewc" ? 2 : regularize == "l2-sp" ? 1 : 0;
   memory.regularize = model.trainable_parameters * copies * kFloat;

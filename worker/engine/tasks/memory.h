@@ -29,6 +29,6 @@ struct MicroBatchShape {
 // Peak bytes of one rank. Within 10 % of what was measured (peak resident size), full and LoRA, on
 // SmolLM2-135M and random models of other shapes; docs/benchmarks.md.
 MemoryPrediction PredictMemory(const ModelShape& model, const MicroBatchShape& batch,
-                               const TrainTask& task);
+                               const TrainTask& task, int world_size = 1);
 
 }  // namespace attune::engine

@@ -96,7 +96,7 @@ Result<PlanResult> Plan(const TrainTask& task, int world_size, Observer& observe
     ATTUNE_ASSIGN_OR_RETURN(const ModelShape model, ShapeOf(std::move(config), task.method));
     result.parameters = model.parameters;
     result.trainable_parameters = model.trainable_parameters;
-    result.memory = PredictMemory(model, steps.largest, task);
+    result.memory = PredictMemory(model, steps.largest, task, world_size);
     return result;
   });
 }

@@ -5,6 +5,8 @@
 #include <iterator>
 #include <nlohmann/json.hpp>
 
+#include "worker/engine/optim/owners.h"
+#include "worker/engine/parallel/gather.h"
 #include "worker/engine/parallel/pages.h"
 #include "worker/engine/tasks/check.h"
 #include "worker/engine/tasks/failure.h"
@@ -88,7 +90,7 @@ uint64_t Fingerprint(const NamedTensors& tensors) {
   return hash;
 }
 
-Status LoadModel(const TrainTask& task, TrainingSetup& setup) {
+Status LoadModel(const TrainTask& task, const Group& group, TrainingSetup& setup) {
   const TrainOptions& train = task.data.train;
   const LoadOptions options{.precision = train.precision,
                             .device = setup.device.str(),
@@ -106,10 +108,7 @@ Status LoadModel(const TrainTask& task, TrainingSetup& setup) {
     ATTUNE_RETURN_IF_ERROR(setup.model->AddLora(task.method, train.seed));
   }
   setup.trainable = setup.model->TrainableParameters();
-  setup.optimizer = MakeOptimizer(setup.trainable, task.optimizer);
-  if (train.ema_decay > 0) {
-    setup.average = std::make_unique<WeightAverage>(setup.trainable, train.ema_decay);
-  }
+  AddOptimizer(task, group.membership(), setup);
   setup.penalty = MakePenalty(task.regularize, setup.trainable);
   ReturnFreedMemory();
   return Status();
@@ -189,19 +188,51 @@ Result<bool> Resume(const TrainTask& task, TrainingSetup& setup, Group& group, O
   return true;
 }
 
+// What every rank has as a whole beside weights and the optimizer's state.
+void AddWhole(const TrainingSetup& setup, CheckpointTensors& tensors) {
+  auto add = [&](NamedTensors more) {
+    std::ranges::move(more, std::back_inserter(tensors.optimizer));
+  };
+  if (setup.average != nullptr) add(setup.average->State());
+  if (setup.penalty != nullptr) add(setup.penalty->Fisher());
+}
+
 }  // namespace
 
 CheckpointTensors TrainingSetup::Tensors() const {
   CheckpointTensors tensors{
       .weights_file = model->has_adapter() ? "adapter_model.safetensors" : "model.safetensors",
       .weights = trainable,
-      .optimizer = optimizer->State()};
-  auto add = [&](NamedTensors more) {
-    std::ranges::move(more, std::back_inserter(tensors.optimizer));
-  };
-  if (average != nullptr) add(average->State());
-  if (penalty != nullptr) add(penalty->Fisher());
+      .optimizer = optimizer->State(),
+      .optimizer_is_part = !owners.empty()};
+  AddWhole(*this, tensors);
   return tensors;
+}
+
+Result<CheckpointTensors> TrainingSetup::WholeTensors(Group& group, const fs::path& folder) const {
+  CheckpointTensors tensors = Tensors();
+  if (owners.empty()) return tensors;
+  ATTUNE_ASSIGN_OR_RETURN(tensors.optimizer, GatherOnFirst(group, optimizer->State(), folder));
+  AddWhole(*this, tensors);
+  return tensors;
+}
+
+void AddOptimizer(const TrainTask& task, const Membership& membership, TrainingSetup& setup) {
+  const TrainOptions& train = task.data.train;
+  NamedTensors own = setup.trainable;
+  if (train.shard_optimizer && membership.world_size > 1) {
+    std::vector<std::vector<int64_t>> shapes;
+    for (const auto& [name, parameter] : own) shapes.push_back(parameter.sizes().vec());
+    setup.owners = AssignOwners(task.optimizer, shapes, membership.world_size);
+    own.clear();
+    for (size_t p = 0; p < setup.owners.size(); ++p) {
+      if (setup.owners[p] == membership.rank) own.push_back(setup.trainable[p]);
+    }
+  }
+  setup.optimizer = MakeOptimizer(std::move(own), task.optimizer);
+  if (train.ema_decay > 0) {
+    setup.average = std::make_unique<WeightAverage>(setup.trainable, train.ema_decay);
+  }
 }
 
 std::unique_ptr<Penalty> MakePenalty(const RegularizeOptions& options,
@@ -231,7 +262,7 @@ Result<TrainingSetup> MakeSetup(const TrainTask& task, Group& group, Observer& o
   const std::string warning = WarmupWarning(task, setup.plan->steps());
   if (group.rank() == 0 && !warning.empty()) observer.OnWarning(warning);
   setup.config = ConfigOf(task, setup.data);
-  ATTUNE_RETURN_IF_ERROR(LoadModel(task, setup));
+  ATTUNE_RETURN_IF_ERROR(LoadModel(task, group, setup));
   ATTUNE_RETURN_IF_ERROR(Agree(task, setup, group));
   ATTUNE_ASSIGN_OR_RETURN(const bool resumed, Resume(task, setup, group, observer));
   if (!resumed && task.regularize.type == "ewc") {

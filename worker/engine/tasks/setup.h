@@ -2,9 +2,11 @@
 
 // Everything that a rank holds before its first step.
 
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "common/base/status.h"
 #include "worker/engine/checkpoint/checkpoint.h"
@@ -24,19 +26,28 @@ struct TrainingSetup {
   std::shared_ptr<const StepPlan> plan;
   std::unique_ptr<LanguageModel> model;
   NamedTensors trainable;
+  std::vector<int> owners;  // by parameter the rank that updates it; empty: each updates all
   std::unique_ptr<Optimizer> optimizer;
   std::unique_ptr<WeightAverage> average;  // null without ema_decay
   std::unique_ptr<Penalty> penalty;  // null without regularize; its w0 is never a checkpoint's
   std::string config;                // as in CheckpointState
   CheckpointState start;             // step 0, or of the checkpoint that was resumed
 
+  // Of this rank.
   CheckpointTensors Tensors() const;
+  // The same with the whole state of the optimizer on rank 0; collective. In the folder is room for
+  // what other ranks have of it.
+  Result<CheckpointTensors> WholeTensors(Group& group, const std::filesystem::path& folder) const;
   // What training makes: the averages where there are any, else the weights.
   NamedTensors Outcome() const { return average != nullptr ? average->Values() : trainable; }
 };
 
 // The plan of a task's prepared data.
 Result<std::shared_ptr<const StepPlan>> MakePlan(const TrainTask& task, const PreparedData& data);
+
+// The optimizer of what trains, or of this rank's part of it, and the averages that a task asks
+// for.
+void AddOptimizer(const TrainTask& task, const Membership& membership, TrainingSetup& setup);
 
 // The penalty that a task asks for, around the parameters as they are now; null for none.
 std::unique_ptr<Penalty> MakePenalty(const RegularizeOptions& options,

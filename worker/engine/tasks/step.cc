@@ -133,6 +133,17 @@ Status StepRunner::NotFinite(const char* what, double value, int step, const Pla
                             "), add warm-up, or set clip_norm; " + checkpoint);
 }
 
+Status StepRunner::ShareUpdates() {
+  std::vector<std::unique_ptr<Pending>> pending;
+  for (size_t p = 0; p < setup_.owners.size(); ++p) {
+    ATTUNE_ASSIGN_OR_RETURN(auto sent,
+                            group_.StartBroadcast(parameters_[p].detach(), setup_.owners[p]));
+    pending.push_back(std::move(sent));
+  }
+  for (const auto& sent : pending) ATTUNE_RETURN_IF_ERROR(sent->Wait());
+  return Status();
+}
+
 Result<StepRunner::Outcome> StepRunner::Run(int step, StopRequest wish,
                                             const std::function<Status()>& before_update) {
   Stopwatch whole, watch;
@@ -170,6 +181,7 @@ Result<StepRunner::Outcome> StepRunner::Run(int step, StopRequest wish,
   report.learning_rate = task_.optimizer.learning_rate * factor;
   setup_.optimizer->Step(step + 1, report.learning_rate,
                          ClipFactor(report.grad_norm, task_.optimizer.clip_norm));
+  ATTUNE_RETURN_IF_ERROR(ShareUpdates());
   if (setup_.average != nullptr) setup_.average->Update(step + 1);
   sync_.Release();
   report.seconds_optimizer += watch.Lap();

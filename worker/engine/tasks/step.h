@@ -35,6 +35,8 @@ class StepRunner {
   // Why a step is not made: what became no finite number, by which examples, and what a person may
   // do. Collective; the gradients are lost.
   Status NotFinite(const char* what, double value, int step, const PlannedStep& planned);
+  // Where ranks update parts of the parameters, all get the others'.
+  Status ShareUpdates();
   // Whether an example alone has a finite loss and finite gradients.
   Result<bool> IsFiniteAlone(uint32_t example, int64_t target_tokens);
   // Says what there is to go on from; collective.

@@ -78,7 +78,7 @@ class Trainer {
     }
     // What is still to come may fail for want of space; then no step is done again.
     ATTUNE_RETURN_IF_ERROR(FinishCheckpoint());
-    if (checkpoint_ != state_.step) StartCheckpoint();
+    if (checkpoint_ != state_.step) ATTUNE_RETURN_IF_ERROR(StartCheckpoint());
     if (!state_.last_validation_loss) {
       ATTUNE_ASSIGN_OR_RETURN(const StopRequest stop, Evaluate());
       if (stop != StopRequest::kNone) return Stop(stop);
@@ -127,7 +127,8 @@ class Trainer {
   // Puts the weights of the best evaluation in place of the last ones; on rank 0.
   void LoadBest();
   // It is written while the next step runs up to its update, which waits for it.
-  void StartCheckpoint();
+  // Collective.
+  Status StartCheckpoint();
   // Waits for the one that was started, if any; collective.
   Status FinishCheckpoint();
   void ReportCheckpoint(const Result<fs::path>& written);
@@ -216,7 +217,9 @@ Result<StopRequest> Trainer::Step() {
     ATTUNE_ASSIGN_OR_RETURN(const StopRequest stop, Evaluate());
     if (stop != StopRequest::kNone) return stop;
   }
-  if (IsDue(task_.checkpoint.every_steps, state_.step)) StartCheckpoint();
+  if (IsDue(task_.checkpoint.every_steps, state_.step)) {
+    ATTUNE_RETURN_IF_ERROR(StartCheckpoint());
+  }
   return StopRequest::kNone;
 }
 
@@ -224,7 +227,7 @@ Result<TrainResult> Trainer::Stop(StopRequest stop) {
   std::string message = "stopped as asked after step " + std::to_string(state_.step);
   ATTUNE_RETURN_IF_ERROR(FinishCheckpoint());
   if (stop == StopRequest::kCheckpointAndStop) {
-    if (checkpoint_ != state_.step) StartCheckpoint();
+    if (checkpoint_ != state_.step) ATTUNE_RETURN_IF_ERROR(StartCheckpoint());
     ATTUNE_RETURN_IF_ERROR(FinishCheckpoint());
     message += ", with a checkpoint";
   }
@@ -292,12 +295,15 @@ void Trainer::LoadBest() {
       loaded.message());
 }
 
-void Trainer::StartCheckpoint() {
+Status Trainer::StartCheckpoint() {
   Report("saving", 0, 1);
+  ATTUNE_ASSIGN_OR_RETURN(const CheckpointTensors tensors,
+                          setup_.WholeTensors(group_, task_.run_directory));
   // A checkpoint that outlives the host has its steps' records.
   if (log_) log_status_ = log_->Sync();
-  if (group_.rank() == 0) writer_.Start(state_, setup_.Tensors());
+  if (group_.rank() == 0) writer_.Start(state_, tensors);
   started_checkpoint_ = state_.step;
+  return Status();
 }
 
 Status Trainer::FinishCheckpoint() {

@@ -62,6 +62,7 @@ class SweepTest : public testing::Test {
     const fs::path step = Checkpoints(id) / "step-00000020";
     fs::create_directories(step);
     std::ofstream(step / "state.json") << "{}";
+    fs::create_directories(Best(id) / "step-00000010");
     if (!state) return;
     ASSERT_TRUE(database_
                     ->Write([&](Transaction& transaction) {
@@ -72,6 +73,7 @@ class SweepTest : public testing::Test {
                     })
                     .ok());
   }
+  fs::path Best(const std::string& id) const { return RunFolder(folder_.path(), id) / "best"; }
   fs::path Checkpoints(const std::string& id) const {
     return RunFolder(folder_.path(), id) / "checkpoints";
   }
@@ -92,13 +94,16 @@ TEST_F(SweepTest, RemovesWhatIsDueAndNothingElse) {
   SweepCheckpoints(database_.get(), folder_.path(), kEnded, kKept);
   EXPECT_FALSE(fs::exists(RunFolder(folder_.path(), "done"))) << "nothing was left in it";
   EXPECT_TRUE(fs::exists(Checkpoints("failed")));
+  EXPECT_TRUE(fs::exists(Best("failed")));
   EXPECT_TRUE(fs::exists(RunFolder(folder_.path(), "plain") / "output.jsonl"));
   EXPECT_FALSE(fs::exists(Checkpoints("plain")));
   SweepCheckpoints(database_.get(), folder_.path(), kEnded + kKept, kKept);
   EXPECT_FALSE(fs::exists(RunFolder(folder_.path(), "plain") / "output.jsonl"));
   EXPECT_FALSE(fs::exists(Checkpoints("failed")));
+  EXPECT_FALSE(fs::exists(Best("failed")));
   for (const char* kept : {"running", "paused", "strange"}) {
     EXPECT_TRUE(fs::exists(Checkpoints(kept) / "step-00000020/state.json")) << kept;
+    EXPECT_TRUE(fs::exists(Best(kept))) << kept;
   }
 }
 
