@@ -257,7 +257,7 @@ std::string AdapterConfigJson(const LoraConfig& config, const ModelConfig& model
                               const std::string& base) {
   Json root = {
       {"peft_type", "LORA"},
-      {"task_type", "CAUSAL_LM"},
+      {"task_type", model.head == HeadKind::kAnswer ? "SEQ_2_SEQ_LM" : "CAUSAL_LM"},
       {"base_model_name_or_path", base},
       {"r", config.rank},
       {"lora_alpha", Number(config.alpha)},

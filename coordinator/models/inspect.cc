@@ -108,31 +108,58 @@ Result<ModelConfig> ConfigOf(const fs::path& folder) {
   return ParseModelConfig(config.dump(), path.string());
 }
 
-// A tied output projection that is stored too must be the embedding, which is all that is read:
-// where they differ, transformers does not tie them.
-Status CheckTiedHead(const ModelConfig& config, const fs::path& folder,
-                     const std::vector<std::string>& shards,
-                     const std::map<std::string, std::string>& stored_names,
-                     const std::string& where) {
-  const std::string names[] = {config.names.head + ".weight", config.names.embedding + ".weight"};
-  if (!config.tied_embeddings || !stored_names.contains(names[0])) return Status();
-  std::vector<std::shared_ptr<const SafetensorsFile>> files;  // that hold what is compared
-  const SafetensorsTensor* tensors[2] = {};
+// A tensor of a folder, and the file that it lies in.
+struct StoredTensor {
+  std::shared_ptr<const SafetensorsFile> file;
+  const SafetensorsTensor* tensor = nullptr;
+};
+Result<StoredTensor> FindStored(const fs::path& folder, const std::vector<std::string>& shards,
+                                const std::string& name) {
   for (const std::string& shard : shards) {
     ATTUNE_ASSIGN_OR_RETURN(auto file, SafetensorsFile::Open(folder / shard));
-    for (size_t i = 0; i < 2; ++i) {
-      const auto found = file->tensors().find(stored_names.at(names[i]));
-      if (found == file->tensors().end()) continue;
-      tensors[i] = &found->second;
-      files.push_back(file);
+    const auto found = file->tensors().find(name);
+    if (found != file->tensors().end()) return StoredTensor{file, &found->second};
+  }
+  return InvalidArgument(folder.string() + " lacks the tensor " + Quoted(name));
+}
+
+// What else the files hold the embedding under, by their own names.
+std::vector<std::string> EmbeddingCopies(const ModelConfig& config, const TensorInfos& tensors,
+                                         const std::map<std::string, std::string>& stored_names,
+                                         const std::string& embedding) {
+  std::vector<std::string> copies;
+  for (const std::string& name : config.names.embedding_copies) {
+    if (tensors.contains(name + ".weight")) copies.push_back(name + ".weight");
+  }
+  const auto head = stored_names.find(config.names.head + ".weight");
+  if (config.tied_embeddings && head != stored_names.end()) copies.push_back(head->second);
+  std::erase(copies, embedding);
+  return copies;
+}
+
+// A tied output projection, or another copy of the embedding, that is stored too must be the
+// embedding, which is all that is read: where they differ, transformers does not tie them.
+Status CheckCopies(const ModelConfig& config, const fs::path& folder,
+                   const std::vector<std::string>& shards, const TensorInfos& tensors,
+                   const std::map<std::string, std::string>& stored_names,
+                   const std::string& where) {
+  const std::string& name = stored_names.at(config.names.embedding + ".weight");
+  const std::vector<std::string> copies = EmbeddingCopies(config, tensors, stored_names, name);
+  if (copies.empty()) return Status();
+  ATTUNE_ASSIGN_OR_RETURN(const StoredTensor embedding, FindStored(folder, shards, name));
+  for (const std::string& copy : copies) {
+    ATTUNE_ASSIGN_OR_RETURN(const StoredTensor stored, FindStored(folder, shards, copy));
+    if (stored.tensor->dtype == embedding.tensor->dtype &&
+        std::ranges::equal(stored.tensor->data, embedding.tensor->data)) {
+      continue;
     }
+    const bool is_head = copy == config.names.head + ".weight";
+    return InvalidArgument(
+        where + ": " + copy + " differs from " + name +
+        (is_head ? " although config.json has tie_word_embeddings: true; set it to false"
+                 : ", but the model has one embedding for both"));
   }
-  const SafetensorsTensor &head = *tensors[0], &embedding = *tensors[1];
-  if (head.dtype == embedding.dtype && std::ranges::equal(head.data, embedding.data)) {
-    return Status();
-  }
-  return InvalidArgument(where + ": " + names[0] + " differs from " + names[1] +
-                         " although config.json has tie_word_embeddings: true; set it to false");
+  return Status();
 }
 
 Result<Inspection> InspectHuggingFace(const fs::path& folder) {
@@ -159,7 +186,7 @@ Result<Inspection> InspectHuggingFace(const fs::path& folder) {
   for (const auto& [name, stored] : stored_names) named.emplace(name, tensors.at(stored));
   const std::string where = (folder / (sharded ? index.filename() : fs::path(shards[0]))).string();
   ATTUNE_RETURN_IF_ERROR(CheckModelTensors(config, named, where));
-  ATTUNE_RETURN_IF_ERROR(CheckTiedHead(config, folder, shards, stored_names, where));
+  ATTUNE_RETURN_IF_ERROR(CheckCopies(config, folder, shards, tensors, stored_names, where));
   return Inspection{kHuggingFace, config.family, CountParameters(tensors), ""};
 }
 

@@ -9,7 +9,8 @@ There is a folder for each tokenizer: `small` (a byte-level BPE trained here, so
 SentencePiece Unigram as T5's, which takes `pip install sentencepiece==0.2.3` to train anew; else the committed one is used),
 one for each of GGUFS (small GGUF files made here, as transformers reads them) and `smollm2` (the tokenizer inside the GGUF file that
 tools/setup brings). Each holds
-  texts.jsonl   {"text", "ids", "special": ids with what the post-processor adds, "decoded": where it is not the text}
+  texts.jsonl   {"text", "ids", "special": ids with what the post-processor adds, "decoded": where it is not the text,
+                 "offsets": of `t5`'s shorter texts: the bytes of the text that each id is of}
 and `small` and `smollm2` also
   chats.jsonl   {"messages", "add_generation_prompt", "text", "ids"}
   masks.jsonl   {"example", "ids", "targets"}: what trl's SFTTrainer trains on
@@ -267,6 +268,15 @@ def text_rows(tokenizer, texts):
     return rows
 
 
+def add_offsets(tokenizer, rows):
+    """In bytes; transformers counts characters."""
+    for row in rows:
+        if len(row["text"]) <= 400:
+            offsets = tokenizer(row["text"], add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+            row["offsets"] = [[len(row["text"][:place].encode()) for place in pair] for pair in offsets]
+    return rows
+
+
 def chat_rows(tokenizer, chats):
     """`chats`: pairs of messages and whether the generation prompt follows."""
     return [{
@@ -368,13 +378,14 @@ def templates(small):
 
 
 def write(path, rows):
-    with open(path, "w", encoding="utf-8") as file:
+    with open(path, "w", encoding="utf-8", newline="\n") as file:
         for row in rows:
             file.write(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n")
 
 
 def read(path):
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    with open(path, encoding="utf-8", newline="\n") as file:
+        return [json.loads(line) for line in file]
 
 
 def chats_and_examples(texts):
@@ -399,7 +410,8 @@ def make(out, count):
         write(folder[name] / "texts.jsonl", text_rows(tokenizer, CURIOUS + texts))
         write(folder[name] / "chats.jsonl", chat_rows(tokenizer, chats))
         write(folder[name] / "masks.jsonl", mask_rows(tokenizer, examples))
-    write(folder["t5"] / "texts.jsonl", text_rows(t5_tokenizer(folder["t5"]), CURIOUS + NORMALISED + texts))
+    tokenizer = t5_tokenizer(folder["t5"])
+    write(folder["t5"] / "texts.jsonl", add_offsets(tokenizer, text_rows(tokenizer, CURIOUS + NORMALISED + texts)))
     for name in GGUFS:
         tokenizer = small_gguf(name, folder[name], folder["small"])
         write(folder[name] / "texts.jsonl", text_rows(tokenizer, CURIOUS + texts[: max(30, count // 5)]))
@@ -425,7 +437,8 @@ def compare():
         else:
             tokenizer = gguf_tokenizer(folder)
         rows = read(folder / "texts.jsonl")
-        check(folder / "texts.jsonl", rows, text_rows(tokenizer, [row["text"] for row in rows]))
+        fresh = text_rows(tokenizer, [row["text"] for row in rows])
+        check(folder / "texts.jsonl", rows, add_offsets(tokenizer, fresh) if folder.name == "t5" else fresh)
         if (folder / "chats.jsonl").exists():
             rows = read(folder / "chats.jsonl")
             shown = [(row["messages"], row["add_generation_prompt"]) for row in rows]

@@ -49,6 +49,17 @@ TEST_P(TextParity, TokenIdsOfTextsAreEqual) {
   }
 }
 
+TEST_P(TextParity, OffsetsInTextsAreEqual) {
+  for (const Json& row : Rows("texts.jsonl")) {
+    if (!row.contains("offsets")) continue;
+    const auto encoding = assets_.tokenizer->Encode(row["text"].get<std::string>(), false);
+    ASSERT_TRUE(encoding.ok()) << encoding.status().ToString();
+    ASSERT_EQ(encoding->ids, row["ids"].get<std::vector<uint32_t>>());
+    const auto expected = row["offsets"].get<std::vector<std::pair<uint32_t, uint32_t>>>();
+    ASSERT_EQ(encoding->offsets, expected) << row["text"];
+  }
+}
+
 TEST_P(TextParity, DecodedTextsAreEqual) {
   for (const Json& row : Rows("texts.jsonl")) {
     auto decoded = assets_.tokenizer->Decode(row["ids"].get<std::vector<uint32_t>>(), false);

@@ -66,6 +66,14 @@ TEST(T5Config, ReadsTheMlp) {
   EXPECT_EQ(Parsed(R"(, "feed_forward_proj": "gelu")").activation, Activation::kGelu);
 }
 
+TEST(T5Config, AdaptersAreOfSequencesToSequences) {
+  const ModelConfig model = Parsed("");
+  const Result<LoraConfig> lora = WithModules({}, {"attention"}, model);
+  ASSERT_TRUE(lora.ok()) << lora.status().ToString();
+  EXPECT_EQ(lora->modules.size(), 2 * 4 + 2 * 8u);
+  EXPECT_THAT(AdapterConfigJson(*lora, model, "b"), HasSubstr("\"task_type\": \"SEQ_2_SEQ_LM\""));
+}
+
 TEST(T5Config, RefusesWhatItCannotRun) {
   struct Bad {
     const char* text;

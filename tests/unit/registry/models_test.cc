@@ -214,6 +214,32 @@ TEST_F(RegistryTest, ATiedOutputProjectionMustBeTheEmbedding) {
   }
 }
 
+// As the first files of T5 have them.
+TEST_F(RegistryTest, CopiesOfAnEmbeddingMustBeTheEmbedding) {
+  const fs::path folder = storage_.path() / "in/t5";
+  fs::copy("tests/fixtures/model/t5", folder);
+  fs::copy_file(model_ / "tokenizer.json", folder / "tokenizer.json");
+  const auto whole = *SafetensorsFile::Open(folder / "model.safetensors");
+  const SafetensorsTensor& embedding = whole->tensors().at("shared.weight");
+  std::string copy(reinterpret_cast<const char*>(embedding.data.data()), embedding.data.size());
+  const auto write = [&] {
+    std::vector<TensorBytes> tensors;
+    for (const auto& [name, tensor] : whole->tensors()) {
+      tensors.push_back({name, tensor.dtype, tensor.shape, tensor.data.data(), tensor.data.size()});
+    }
+    tensors.push_back({"decoder.embed_tokens.weight", embedding.dtype, embedding.shape, copy.data(),
+                       copy.size()});
+    ASSERT_TRUE(WriteSafetensors(folder / "model.safetensors", tensors).ok());
+  };
+  copy.back() ^= 1;
+  write();
+  ExpectRefused(folder, "decoder.embed_tokens.weight differs from shared.weight");
+  copy.back() ^= 1;
+  write();
+  const Result<v1::ModelVersion> same = Import("same", folder);
+  EXPECT_TRUE(same.ok()) << same.status().ToString();
+}
+
 // All that the engine decodes, and no other.
 TEST_F(RegistryTest, ImportsGgufOfEveryTypeThatTheEngineDecodes) {
   for (const gguf::ElementType& type : gguf::ElementTypes()) {

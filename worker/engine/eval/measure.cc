@@ -44,8 +44,9 @@ Status MeasurePass(LanguageModel& model, const TokenShard& examples, const Seque
   for (size_t i = 0; i < pass.size(); ++i) {
     const int64_t targets = examples.target_counts()[pass[i]];
     MeasuredExample& example = out->emplace_back();
+    example.tokens = batch.offsets[i + 1] - batch.offsets[i];
     example.targets = targets;
-    example.predicted = model.predicts_next();
+    example.predicted = model.predicts_next() && (targets > 0 || !model.reads_sources());
     if (example.predicted) {
       example.loss_sum = losses.narrow(0, target, targets).sum().item<double>();
     }

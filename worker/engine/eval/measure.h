@@ -12,9 +12,11 @@
 namespace attune::engine {
 
 struct MeasuredExample {
-  bool predicted = false;  // else the model is an encoder, and there are no losses and no entropy
-  double loss_sum = 0;     // negative log likelihoods of its targets, in nats
-  int64_t targets = 0;
+  // Else the model is an encoder, or an encoder-decoder without an answer to predict, and there are
+  // no losses and no entropy.
+  bool predicted = false;
+  double loss_sum = 0;  // negative log likelihoods of its targets, in nats
+  int64_t tokens = 0, targets = 0;
   double entropy = 0;            // mean over its tokens of what may follow each, in nats
   std::vector<float> embedding;  // mean over its tokens of the last hidden state
 };

@@ -91,6 +91,7 @@ class LanguageModel {
   virtual NamedTensors BaseParameters() const = 0;
   virtual bool has_adapter() const = 0;
   virtual bool predicts_next() const = 0;  // see CheckPredictsNext
+  virtual bool reads_sources() const = 0;  // an encoder-decoder; see PackedBatch
   // config.json of the model beside weights of this dtype, and adapter_config.json of its adapter
   // on what peft calls its base, as transformers and peft expect them.
   virtual std::string ConfigJson(const std::string& dtype) const = 0;

@@ -42,6 +42,7 @@ class Transformer : public LanguageModel {
   NamedTensors BaseParameters() const override;
   bool has_adapter() const override { return !adapters_.empty(); }
   bool predicts_next() const override;
+  bool reads_sources() const override { return config_.encoder != nullptr; }
   std::string ConfigJson(const std::string& dtype) const override;
   std::string AdapterConfigJson(const std::string& base) const override;
   int64_t vocabulary_size() const override { return config_.vocabulary_size; }

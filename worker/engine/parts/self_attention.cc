@@ -172,6 +172,9 @@ void SelfAttention::AppendTo(NamedTensors* named) const {
 void SelfAttention::AppendTo(Slots* slots) {
   query_norm_.AppendTo(slots);
   key_norm_.AppendTo(slots);
+  if (distance_table_.defined()) {
+    slots->push_back({table_name_, &distance_table_, distance_table_});
+  }
 }
 
 }  // namespace attune::engine

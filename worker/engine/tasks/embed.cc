@@ -35,21 +35,30 @@ Status CheckTask(const EmbedTask& task) {
   return Status();
 }
 
-// All tokens but the first are targets. What is cut keeps its last token where keep_end: an
-// encoder's text ends with a special token.
+// How a model takes a text: a decoder predicts all tokens but the first, for an encoder-decoder it
+// is a source. An encoder's ends with a special token, which it keeps when it is cut.
+struct TextUse {
+  size_t tokens_max = 0;
+  bool keeps_end = false, predicts = false;
+};
+TextUse UseOf(const LanguageModel& model, int64_t tokens_max) {
+  const bool decodes = model.predicts_next() && !model.reads_sources();
+  return {static_cast<size_t>(tokens_max), !decodes, decodes};
+}
+
 Result<TokenizedExample> Tokenize(const text::TextAssets& assets, const SampledRow& row,
-                                  size_t tokens_max, bool keep_end) {
+                                  const TextUse& use) {
   ATTUNE_ASSIGN_OR_RETURN(const std::string text, ReadingText(row.line));
   ATTUNE_ASSIGN_OR_RETURN(auto encoded, assets.tokenizer->EncodeBatch({text}, true, 1));
   TokenizedExample example;
   example.tokens = std::move(encoded[0]);
-  example.truncated = example.tokens.size() > tokens_max;
+  example.truncated = example.tokens.size() > use.tokens_max;
   if (example.truncated) {
     const uint32_t end = example.tokens.back();
-    example.tokens.resize(tokens_max);
-    if (keep_end) example.tokens.back() = end;
+    example.tokens.resize(use.tokens_max);
+    if (use.keeps_end) example.tokens.back() = end;
   }
-  example.targets.assign(example.tokens.size(), 1);
+  example.targets.assign(example.tokens.size(), use.predicts ? 1 : 0);
   if (!example.targets.empty()) example.targets[0] = 0;
   return example;
 }
@@ -93,7 +102,7 @@ void Normalize(std::vector<float>* embedding) {
 std::string Line(const SampledRow& row, const MeasuredExample& measured) {
   std::string bytes(measured.embedding.size() * sizeof(float), '\0');
   std::memcpy(bytes.data(), measured.embedding.data(), bytes.size());
-  Json line = {{"id", row.id}, {"tokens", measured.targets + 1}};
+  Json line = {{"id", row.id}, {"tokens", measured.tokens}};
   if (measured.predicted) {
     line["loss"] =
         measured.targets > 0 ? measured.loss_sum / static_cast<double>(measured.targets) : 0;
@@ -114,15 +123,14 @@ Status EmbedRows(const EmbedTask& task, LanguageModel& model, const text::TextAs
   if (!model.predicts_next()) {
     ATTUNE_ASSIGN_OR_RETURN(pooling, ReadPooling(RootOf(task.model).path));
   }
-  const auto tokens_max = static_cast<size_t>(
-      std::min({int64_t{task.max_tokens}, model.max_positions(), pooling.tokens_max}));
+  const TextUse use =
+      UseOf(model, std::min({int64_t{task.max_tokens}, model.max_positions(), pooling.tokens_max}));
   std::vector<const SampledRow*> group;
   std::vector<TokenizedExample> examples;
   int64_t tokens = 0;
   size_t empty = 0;
   for (size_t i = 0; i < rows.size(); ++i) {
-    ATTUNE_ASSIGN_OR_RETURN(TokenizedExample example,
-                            Tokenize(assets, rows[i], tokens_max, !model.predicts_next()));
+    ATTUNE_ASSIGN_OR_RETURN(TokenizedExample example, Tokenize(assets, rows[i], use));
     if (example.tokens.empty()) {
       ++empty;
     } else {
