@@ -445,7 +445,7 @@ def make_regularized(output):
 
 
 def nearest_codes(numbers, code, scales, codes, block):
-    """What bitsandbytes defines and its CUDA kernels do. Its CPU library looks codes up in a table that is too coarse
+    """As bitsandbytes' own code in torch (backends/default) has it. Its CPU library looks codes up in a table that is too coarse
     for the small numbers of a map without signs: of 0 it makes 1.6e-5 of the largest."""
     blocks = torch.nn.functional.pad(numbers.flatten(), (0, -numbers.numel() % block)).view(-1, block)
     scales.copy_(blocks.abs().amax(1))
