@@ -85,6 +85,38 @@ INSTANTIATE_TEST_SUITE_P(Cases, SmallEvaluateParity,
                            return name;
                          });
 
+// With its answer an example has a loss; a source alone, as a text is embedded, has none.
+TEST(EncoderDecoderEvaluate, AnswersHaveLossesAndSourcesAloneEmbeddings) {
+  const json document = ReadJson(FixtureFolder("t5") / "expected.json");
+  const auto model = LoadFixture("t5", {.frozen = true});
+  std::vector<TokenizedExample> answered, alone;
+  size_t tokens = 0;
+  for (const json& example : document["examples"]) {
+    answered.push_back(ToExample(example));
+    TokenizedExample& source = alone.emplace_back(answered.back());
+    std::ranges::fill(source.targets, uint8_t{0});
+    tokens += source.tokens.size();
+  }
+  const auto measure = [&](const std::vector<TokenizedExample>& examples) {
+    return MeasureExamples(*model, examples, /*every_row=*/true, at::kCPU, [] { return Status(); })
+        .value();
+  };
+  double loss = 0;
+  for (const MeasuredExample& example : measure(answered)) {
+    EXPECT_TRUE(example.predicted);
+    EXPECT_GT(example.entropy, 0);
+    loss += example.loss_sum;
+  }
+  const double wanted = engine::Expected("t5").Get("loss").item<double>();
+  EXPECT_NEAR(loss, wanted, kSmallTolerance * wanted);
+  for (const MeasuredExample& example : measure(alone)) {
+    EXPECT_FALSE(example.predicted);
+    EXPECT_EQ(example.embedding.size(), 32u);
+    tokens -= static_cast<size_t>(example.tokens);
+  }
+  EXPECT_EQ(tokens, 0u);
+}
+
 class Lines : public Observer {
  public:
   void OnOutput(const std::string& line) override { lines.push_back(json::parse(line)); }
