@@ -32,6 +32,14 @@ Status CheckValues(const LoraConfig& config) {
     return InvalidArgument("the LoRA dropout must be at least 0 and below 1")
         .WithField("method.dropout");
   }
+  if (config.bias != "none" && config.bias != "lora_only" && config.bias != "all") {
+    return InvalidArgument("the LoRA bias must be none, lora_only or all, not \"" + config.bias +
+                           "\"")
+        .WithField("method.bias");
+  }
+  if (config.dora && config.lora_bias) {
+    return InvalidArgument("DoRA (use_dora) has no lora_bias").WithField("lora_bias");
+  }
   if (config.modules.empty()) {
     return InvalidArgument("the LoRA adapter has no target modules")
         .WithField("method.target_modules");
@@ -70,9 +78,9 @@ Status CheckStart(const Json& root, const std::string& where) {
 
 // What peft has and Attune has not.
 Status CheckFeatures(const Json& root, const std::string& where) {
-  for (const char* key : {"use_dora", "layer_replication", "lora_bias", "trainable_token_indices",
-                          "target_parameters", "bias", "alora_invocation_tokens", "use_qalora",
-                          "use_bdlora", "arrow_config", "kasa_config", "monteclora_config"}) {
+  for (const char* key : {"layer_replication", "trainable_token_indices", "target_parameters",
+                          "alora_invocation_tokens", "use_qalora", "use_bdlora", "arrow_config",
+                          "kasa_config", "monteclora_config"}) {
     if (IsSet(root, key)) {
       return InvalidArgument(where + ": " + key + " = " + Shown(root[key]) + " is not supported")
           .WithField(key);
@@ -246,6 +254,10 @@ Result<LoraConfig> ParseAdapterConfig(const std::string& json, const ModelConfig
     config.dropout = root["lora_dropout"].get<double>();
   }
   config.rank_stabilized = root.value("use_rslora", Json(false)) == true;
+  config.dora = root.value("use_dora", Json(false)) == true;
+  config.lora_bias = root.value("lora_bias", Json(false)) == true;
+  const Json bias = root.value("bias", Json("none"));
+  if (bias.is_string()) config.bias = bias.get<std::string>();
   if (Status status = ReadModules(root, model, &config); !status.ok()) {
     return status.WithContext(where);
   }
@@ -265,8 +277,9 @@ std::string AdapterConfigJson(const LoraConfig& config, const ModelConfig& model
       {"target_modules", TargetNames(config, model)},
       {"layers_to_transform", config.layers.empty() ? Json() : Json(config.layers)},
       {"use_rslora", config.rank_stabilized},
-      {"use_dora", false},
-      {"bias", "none"},
+      {"use_dora", config.dora},
+      {"bias", config.bias},
+      {"lora_bias", config.lora_bias},
       {"fan_in_fan_out", model.transposed_linears},
       {"inference_mode", true},
       {"init_lora_weights", true},
@@ -282,8 +295,12 @@ std::string LoraTensorName(const std::string& module, const std::string& tensor)
   return "base_model.model." + module + "." + tensor;
 }
 
-std::string OwnTensorName(const LoraConfig&, const std::string& tensor) {
-  return "base_model.model." + tensor;
+std::string OwnTensorName(const LoraConfig& config, const std::string& tensor) {
+  const std::string module = tensor.substr(0, tensor.rfind('.'));
+  if (std::ranges::find(config.modules, module, &LoraModule::name) == config.modules.end()) {
+    return "base_model.model." + tensor;
+  }
+  return LoraTensorName(module, "base_layer" + tensor.substr(module.size()));
 }
 
 }  // namespace attune

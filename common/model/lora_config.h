@@ -27,6 +27,10 @@ struct LoraConfig {
   // Names or endings of modules that train as a whole, as the job spec or the file has them.
   std::vector<std::string> modules_to_save;
   std::vector<int64_t> layers;  // that have A and B; none: all
+  // Which biases of the base train: "none"; "lora_only": those of its modules; "all".
+  std::string bias = "none";
+  bool lora_bias = false;  // B has a bias
+  bool dora = false;       // peft's use_dora: a trained magnitude of each output (Liu et al. 2024)
 
   // What these are in the model, in its order: the modules, and the tensors of the base in whose
   // place the adapter has its own ("model.embed_tokens.weight").
@@ -43,14 +47,15 @@ Result<LoraConfig> WithModules(LoraConfig config, const std::vector<std::string>
                                const ModelConfig& model);
 
 // adapter_config.json of peft; `where` is the file, for messages. kInvalidArgument for what is not
-// supported (DoRA, trained biases, a start that changes the base's weights, other kinds of
-// adapter).
+// supported (a start that changes the base's weights, adapted embeddings, other kinds of adapter).
 Result<LoraConfig> ParseAdapterConfig(const std::string& json, const ModelConfig& model,
                                       const std::string& where);
 
 // base: what peft calls base_model_name_or_path, a folder or a name on the Hub.
 std::string AdapterConfigJson(const LoraConfig& config, const ModelConfig& model,
                               const std::string& base);
+
+inline constexpr char kMagnitude[] = "lora_magnitude_vector";
 
 // What an adapter's file calls a module's tensor: "base_model.model.<module>.lora_A.weight".
 std::string LoraTensorName(const std::string& module, const std::string& tensor);

@@ -191,6 +191,19 @@ Status FindOwn(const LoraNaming& naming, const ModelConfig& model, LoraConfig* c
   return Status();
 }
 
+// Biases that train beside A and B.
+void AddBiases(const ModelConfig& model, LoraConfig* config) {
+  if (config->bias == "none") return;
+  std::set<std::string> own(config->own.begin(), config->own.end());
+  for (const std::string& tensor : TensorNames(model)) {
+    const bool is_used = model.names.pooler.empty() || ModuleOf(tensor) != model.names.pooler;
+    if (!tensor.ends_with(".bias") || !is_used) continue;
+    const auto module = std::ranges::find(config->modules, ModuleOf(tensor), &LoraModule::name);
+    if (config->bias == "all" || module != config->modules.end()) own.insert(tensor);
+  }
+  config->own.assign(own.begin(), own.end());
+}
+
 Status CheckLayers(const ModelConfig& model, const LoraConfig& config) {
   const int64_t layers = std::max(model.layers, model.encoder ? model.encoder->layers : 0);
   for (const int64_t layer : config.layers) {
@@ -273,6 +286,7 @@ Status Resolve(const LoraNaming& naming, const ModelConfig& model, LoraConfig* c
     }
     config->modules.push_back(ModuleOf(naming, *config, name));
   }
+  AddBiases(model, config);
   return Status();
 }
 

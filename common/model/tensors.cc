@@ -279,6 +279,8 @@ std::map<std::string, std::vector<int64_t>> TensorShapes(const ModelConfig& conf
     const size_t out = config.transposed_linears ? 1 : 0;
     shapes[LoraTensorName(module.name, "lora_A.weight")] = {module.rank, weight[1 - out]};
     shapes[LoraTensorName(module.name, "lora_B.weight")] = {weight[out], module.rank};
+    if (lora.lora_bias) shapes[LoraTensorName(module.name, "lora_B.bias")] = {weight[out]};
+    if (lora.dora) shapes[LoraTensorName(module.name, kMagnitude)] = {weight[out]};
   }
   for (const std::string& own : lora.own) shapes[OwnTensorName(lora, own)] = base.at(own);
   return shapes;

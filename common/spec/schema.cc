@@ -134,6 +134,26 @@ const std::vector<Field>& Table() {
        .applies_doc = kLora,
        .doc = "Which layers' linear layers get an adapter, from 0; empty: all (peft's "
               "layers_to_transform)."},
+      {.path = "method.dora",
+       .type = "true or false",
+       .fallback = "false",
+       .may_lack = true,
+       .applies = IsLora,
+       .applies_key = kMethod,
+       .applies_doc = kLora,
+       .doc = "Also train a magnitude of each output of the adapted layers, and with A and B only "
+              "the direction (DoRA, Liu et al. 2024; peft's use_dora): nearer to full fine-tuning "
+              "at low ranks, for more time and memory a step."},
+      {.path = "method.bias",
+       .type = "string",
+       .fallback = "none",
+       .values = {"none", "lora_only", "all"},
+       .may_lack = true,
+       .applies = IsLora,
+       .applies_key = kMethod,
+       .applies_doc = kLora,
+       .doc = "Which biases of the base train beside the adapter: lora_only those of adapted "
+              "layers, all those of every module."},
       {.path = "method.modules_to_save",
        .type = "list of strings",
        .fallback = "[]",

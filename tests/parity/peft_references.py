@@ -30,6 +30,14 @@ CASES = {
     "patterns": ("default", dict(
         target_modules=r"model\.layers\.\d+\.(self_attn|mlp)\.(q|v|up|down)_proj", exclude_modules=["layers.0.mlp.up_proj"],
         rank_pattern={"q_proj": 2, r"layers\.1\.mlp\.down_proj": 6}, alpha_pattern={"v_proj": 3})),
+    "bias-all": ("gpt2", dict(target_modules=["c_attn", "c_fc"], fan_in_fan_out=True, bias="all")),
+    "bias-lora": ("qwen2", dict(target_modules=["q_proj", "k_proj", "up_proj"], bias="lora_only")),
+    "bias-saved": ("qwen2", dict(target_modules=["q_proj"], modules_to_save=["v_proj"], bias="all")),
+    "lora-bias": ("qwen2", dict(target_modules=["q_proj", "v_proj"], lora_bias=True)),
+    "dora": ("default", dict(use_dora=True)),
+    "dora-some": ("qwen2", dict(use_dora=True, target_modules=["q_proj", "v_proj", "gate_proj", "o_proj"], bias="all",
+                                modules_to_save=["up_proj"])),
+    "dora-gpt2": ("gpt2", dict(use_dora=True, fan_in_fan_out=True)),
     "layers": ("default", dict(target_modules=["q_proj", "v_proj", "up_proj"], layers_to_transform=[1], layers_pattern="layers")),
 }
 

@@ -41,8 +41,8 @@ std::string MethodText(const v1::JobSpec& spec) {
   const v1::MethodSpec& method = spec.method();
   if (method.type() == "full") return method.type();
   return method.type() + ", rank " + std::to_string(method.rank()) +
-         (method.rank_stabilized() ? " (rank_stabilized)" : "") + ", alpha " +
-         FormatNumber(method.alpha()) + ", " + Joined(method.target_modules()) +
+         (method.rank_stabilized() ? " (rank_stabilized)" : "") + (method.dora() ? " (dora)" : "") +
+         ", alpha " + FormatNumber(method.alpha()) + ", " + Joined(method.target_modules()) +
          (method.modules_to_save().empty() ? "" : ", whole: " + Joined(method.modules_to_save()));
 }
 

@@ -52,6 +52,8 @@ engine::Method ToMethod(const v1::MethodSpec& spec) {
     out.target_modules = {spec.target_modules().begin(), spec.target_modules().end()};
   }
   out.layers = {spec.layers().begin(), spec.layers().end()};
+  out.dora = spec.dora();
+  if (!spec.bias().empty()) out.bias = spec.bias();  // absent in jobs of before there was one
   out.modules_to_save = {spec.modules_to_save().begin(), spec.modules_to_save().end()};
   return out;
 }

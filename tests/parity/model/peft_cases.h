@@ -9,8 +9,9 @@
 
 namespace attune::engine {
 
-inline const std::string kPeftCases[] = {"saved",       "saved-tied", "saved-gpt2",
-                                         "saved-heads", "patterns",   "layers"};
+inline const std::string kPeftCases[] = {
+    "saved",     "saved-tied", "saved-gpt2", "saved-heads", "patterns",  "layers",   "bias-all",
+    "bias-lora", "bias-saved", "lora-bias",  "dora",        "dora-some", "dora-gpt2"};
 
 inline std::string PeftCaseName(const ::testing::TestParamInfo<std::string>& info) {
   std::string name = info.param;

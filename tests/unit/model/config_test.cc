@@ -319,8 +319,8 @@ TEST(AdapterConfig, RanksAndAlphasOfModules) {
 
 TEST(AdapterConfig, RefusesWhatItCannotRun) {
   for (const char* more :
-       {R"("use_dora": true)", R"("rank_pattern": {"q_proj": 0})", R"("bias": "all")",
-        R"("rank_pattern": {"(?=q)q_proj": 2})", R"("exclude_modules": "(q")",
+       {R"("use_dora": true, "lora_bias": true)", R"("rank_pattern": {"q_proj": 0})",
+        R"("bias": "some")", R"("rank_pattern": {"(?=q)q_proj": 2})", R"("exclude_modules": "(q")",
         R"("layers_to_transform": "1")", R"("init_lora_weights": "pissa")",
         R"("init_lora_weights": "olora")", R"("init_lora_weights": {"a": 1})",
         R"("peft_type": "IA3")", R"("r": 0)", R"("r": "4")", R"("lora_alpha": null)",

@@ -70,7 +70,10 @@ TEST(ParseJobSpec, ShortFormsAndLists) {
 TEST(ParseJobSpec, WhatAnAdapterIsMadeOf) {
   const std::string start = "base: m\ndataset: d\nmethod: {type: lora, ";
   const v1::JobSpec spec =
-      Parsed(start + "layers: [0, 11], modules_to_save: [embed_tokens, lm_head]}\n");
+      Parsed(start +
+             "layers: [0, 11], dora: true, bias: all, modules_to_save: [embed_tokens, lm_head]}\n");
+  EXPECT_TRUE(spec.method().dora());
+  EXPECT_EQ(spec.method().bias(), "all");
   EXPECT_THAT(spec.method().layers(), ElementsAre(0u, 11u));
   EXPECT_THAT(spec.method().modules_to_save(), ElementsAre("embed_tokens", "lm_head"));
   EXPECT_TRUE(ValidateJobSpec(spec).ok());

@@ -82,6 +82,7 @@ TrainTask TaskTest::Task(const std::string& method, const std::string& run) cons
   task.method = {.type = method, .rank = 4, .alpha = 8};
   if (method == "lora-whole") {
     task.method.type = "lora";
+    task.method.dora = true;
     task.method.modules_to_save = {"embed_tokens", "lm_head", "norm", "layers.1.mlp.up_proj"};
   }
   task.optimizer = {.learning_rate = 5e-3, .weight_decay = 0.01, .warmup_steps = 1};

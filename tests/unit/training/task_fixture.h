@@ -46,8 +46,8 @@ class TaskTest : public ::testing::Test {
   // Writes model and dataset and prepares them.
   void SetUp() override;
 
-  // 10 steps of 4 sequences, evaluated every 4. method: a type, or "lora-whole", with modules that
-  // train as a whole.
+  // 10 steps of 4 sequences, evaluated every 4. method: a type, or "lora-whole": DoRA, and modules
+  // that train as a whole.
   TrainTask Task(const std::string& method, const std::string& run) const;
   ModelFiles Base() const {
     return {.reference = "tiny@1", .path = folder_.path() / "model", .format = "huggingface"};

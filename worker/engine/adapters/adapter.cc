@@ -48,7 +48,9 @@ void Adapter::Start(uint64_t seed) {
       const double bound = 1 / std::sqrt(static_cast<double>(pair.a.size(1)));
       pair.a.copy_(at::empty(pair.a.sizes(), at::kFloat).uniform_(-bound, bound, generator));
       pair.b.zero_();
+      if (pair.bias.defined()) pair.bias.zero_();
     }
+    projection->StartMagnitudes(*low_rank);
   }
 }
 
@@ -62,6 +64,10 @@ void Adapter::See(bool seen) {
 void Adapter::SetDropout(double dropout) {
   config_.dropout = dropout;
   for (const auto& [projection, low_rank] : low_ranks_) low_rank->SetDropout(dropout);
+}
+
+void Adapter::ParametersChanged() {
+  for (const auto& [projection, low_rank] : low_ranks_) low_rank->Forget();
 }
 
 NamedTensors Adapter::Parameters() const {

@@ -27,11 +27,13 @@ class Adapter {
                                                const std::vector<Projection*>& projections,
                                                const Slots& slots);
 
-  // As new: A by Kaiming uniform, as peft has it, B zero.
+  // As new: A by Kaiming uniform, as peft has it, B zero, magnitudes those of the base.
   void Start(uint64_t seed);
   // Whether the model is seen with it.
   void See(bool seen);
   void SetDropout(double dropout);
+  // Its parameters are others than in the forward before.
+  void ParametersChanged();
 
   // All of it, under the names in its file.
   NamedTensors Parameters() const;

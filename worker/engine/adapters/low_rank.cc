@@ -4,7 +4,6 @@
 
 #include <utility>
 
-#include "common/model/lora_config.h"
 #include "worker/engine/kernels/matmul.h"
 #include "worker/engine/kernels/workspace.h"
 
@@ -29,14 +28,17 @@ at::Tensor Scratch(const at::Tensor& x) {
 
 }  // namespace
 
-LowRank::LowRank(std::vector<Pair> pairs, int64_t in, double dropout,
+LowRank::LowRank(std::vector<Pair> pairs, int64_t in, const LoraConfig& config,
                  const at::TensorOptions& options)
-    : pairs_(std::move(pairs)), dropout_(dropout) {
+    : pairs_(std::move(pairs)), dropout_(config.dropout) {
   const auto floats = options.dtype(at::kFloat);
   int64_t ranks = 0;
   for (Pair& pair : pairs_) {
     pair.first = std::exchange(ranks, ranks + pair.rank);
     pair.b = at::empty({pair.rows, pair.rank}, floats).requires_grad_(true);
+    const auto vector = [&] { return at::empty({pair.rows}, floats).requires_grad_(true); };
+    if (config.lora_bias) pair.bias = vector();
+    if (config.dora) pair.magnitude = vector();
   }
   a_ = at::empty({ranks, in}, floats);
   // Leaves, whatever they are cut from.
@@ -59,12 +61,13 @@ at::Tensor LowRank::Forward(const at::Tensor& x, const DropoutCall& call,
     const at::Tensor own = scaled.narrow(1, pair.first, pair.rank);
     if (Drops(call)) {
       const at::Tensor dropped = Scratch(x);
-      kernels::Dropout(dropped, x, Mask(call, pair), *call.places);
+      Drop(dropped, x, call, pair);
       MatMul(own, dropped, Plain(pair.a, dtype).t());
     }
     own.mul_(pair.scale);
-    MatMul(out.narrow(1, pair.begin, pair.rows), own, Plain(pair.b, dtype).t(),
-           /*accumulate=*/true);
+    const at::Tensor slice = out.narrow(1, pair.begin, pair.rows);
+    MatMul(slice, own, Plain(pair.b, dtype).t(), /*accumulate=*/true);
+    if (pair.bias.defined()) slice.add_(Plain(pair.bias, dtype), pair.scale);
   }
   return scaled;
 }
@@ -90,25 +93,53 @@ std::vector<std::vector<at::Tensor>> LowRank::Backward(const at::Tensor& dy, con
     if (dx.defined()) MatMul(dx, du, a_.to(dtype), /*accumulate=*/true);
   } else {
     for (const Pair& pair : pairs_) {
-      const kernels::DropoutMask mask = Mask(call, pair);
       const at::Tensor own = du.narrow(1, pair.first, pair.rank);
       const at::Tensor scratch = Scratch(x);
-      kernels::Dropout(scratch, x, mask, *call.places);
+      Drop(scratch, x, call, pair);
       a.push_back(MatMulToFloat(own.t(), scratch));
       if (!dx.defined()) continue;
       MatMul(scratch, own, Plain(pair.a, dtype));
-      kernels::Dropout(dx, scratch, mask, *call.places, /*accumulate=*/true);
+      Drop(dx, scratch, call, pair, /*accumulate=*/true);
     }
   }
   std::vector<std::vector<at::Tensor>> gradients;
-  for (size_t i = 0; i < pairs_.size(); ++i) gradients.push_back({a[i], b[i]});
+  for (size_t i = 0; i < pairs_.size(); ++i) {
+    gradients.push_back({a[i], b[i]});
+    if (!pairs_[i].bias.defined()) continue;
+    const at::Tensor slice = dy.narrow(1, pairs_[i].begin, pairs_[i].rows);
+    gradients[i].push_back(slice.sum(0, /*keepdim=*/false, at::kFloat).mul_(pairs_[i].scale));
+  }
   return gradients;
+}
+
+void LowRank::Drop(const at::Tensor& out, const at::Tensor& x, const DropoutCall& call,
+                   const Pair& pair, bool accumulate) const {
+  kernels::Dropout(out, x, Mask(call, pair), *call.places, accumulate);
+}
+
+const at::Tensor& LowRank::Norms(const std::function<at::Tensor()>& compute) const {
+  if (!norms_.defined()) norms_ = compute();
+  return norms_;
+}
+
+std::vector<at::Tensor> LowRank::Trainable(const Pair& pair) {
+  std::vector<at::Tensor> tensors;
+  for (const at::Tensor& tensor : {pair.a, pair.b, pair.bias, pair.magnitude}) {
+    if (tensor.defined()) tensors.push_back(tensor);
+  }
+  return tensors;
 }
 
 void LowRank::AppendTo(NamedTensors* named) const {
   for (const Pair& pair : pairs_) {
     named->emplace_back(LoraTensorName(pair.name, "lora_A.weight"), pair.a);
     named->emplace_back(LoraTensorName(pair.name, "lora_B.weight"), pair.b);
+    if (pair.bias.defined()) {
+      named->emplace_back(LoraTensorName(pair.name, "lora_B.bias"), pair.bias);
+    }
+    if (pair.magnitude.defined()) {
+      named->emplace_back(LoraTensorName(pair.name, kMagnitude), pair.magnitude);
+    }
   }
 }
 

@@ -104,7 +104,7 @@ std::shared_ptr<LowRank> Projection::MakeLowRank(const LoraConfig& config) const
                      .scale = config.scale(*module)});
   }
   if (pairs.empty()) return nullptr;
-  return std::make_shared<LowRank>(std::move(pairs), in_, config.dropout, options_);
+  return std::make_shared<LowRank>(std::move(pairs), in_, config, options_);
 }
 
 void Projection::AppendTo(Slots* slots) {
@@ -126,6 +126,11 @@ bool Projection::has_own_weights() const {
 }
 
 at::Tensor Projection::Dense(const Part& part, at::ScalarType dtype) const {
+  if (!nf4_.empty() && !part.own_weight.defined()) {
+    const at::Tensor dense = at::empty({part.rows, in_}, options_.dtype(dtype));
+    kernels::DequantizeNf4(nf4_[static_cast<size_t>(&part - parts_.data())], dense);
+    return dense;
+  }
   const at::Tensor weight = part.own_weight.defined() ? part.own_weight : part.weight;
   return (transposed_ ? weight.detach().t() : weight.detach()).to(dtype);
 }
@@ -160,7 +165,7 @@ at::Tensor Projection::MultiplyBack(const at::Tensor& dy) const {
 }
 
 at::Tensor Projection::Forward(const at::Tensor& x, const at::Tensor& residual,
-                               const DropoutCall& call, at::Tensor* keep) const {
+                               const DropoutCall& call, Kept* keep) const {
   const at::Tensor bias = Bias(x.scalar_type());
   at::Tensor out;
   if (residual.defined()) {
@@ -170,22 +175,30 @@ at::Tensor Projection::Forward(const at::Tensor& x, const at::Tensor& residual,
   } else {
     out = at::empty({x.size(0), out_}, x.options());
   }
-  Multiply(out, x, residual.defined() || bias.defined());
-  if (low_rank_ != nullptr) {
-    at::Tensor scaled = low_rank_->Forward(x, call, out);
-    if (keep != nullptr) *keep = std::move(scaled);
+  Kept kept;
+  if (low_rank_ != nullptr && low_rank_->scales()) {
+    if (!residual.defined() && !bias.defined()) out.zero_();
+    AddScaled(out, x, call, kept);
+  } else {
+    Multiply(out, x, residual.defined() || bias.defined());
+    if (low_rank_ != nullptr) kept.scaled = low_rank_->Forward(x, call, out);
   }
+  if (keep != nullptr) *keep = std::move(kept);
   return out;
 }
 
 at::Tensor Projection::Backward(const at::Tensor& dy, const at::Tensor& x, const DropoutCall& call,
-                                const at::Tensor& kept, bool want_dx,
+                                const Kept& kept, bool want_dx,
                                 std::vector<at::Tensor>& gradients) const {
   at::Tensor dx, all_weights;
   if (train_base_) all_weights = transposed_ ? MatMulToFloat(x.t(), dy) : MatMulToFloat(dy.t(), x);
-  if (want_dx) dx = MultiplyBack(dy);
   std::vector<std::vector<at::Tensor>> pairs;
-  if (low_rank_ != nullptr) pairs = low_rank_->Backward(dy, x, call, kept, dx);
+  if (low_rank_ != nullptr && low_rank_->scales()) {
+    dx = ScaledBackward(dy, x, call, kept, want_dx, pairs);
+  } else {
+    if (want_dx) dx = MultiplyBack(dy);
+    if (low_rank_ != nullptr) pairs = low_rank_->Backward(dy, x, call, kept.scaled, dx);
+  }
   size_t next = 0;
   for (size_t i = 0; i < parts_.size(); ++i) {
     const Part& part = parts_[i];

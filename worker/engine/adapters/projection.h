@@ -32,6 +32,12 @@ class Projection {
   };
   static constexpr uint32_t kPartsMost = 4;
 
+  // What Backward wants of Forward.
+  struct Kept {
+    at::Tensor scaled;   // see LowRank::Forward
+    at::Tensor product;  // [T, out]; of DoRA: what magnitudes scale
+  };
+
   Projection() = default;
   // Uninitialised weights of this type and device, of layers with the same input. transposed: the
   // parameter is [in, out], as GPT-2's Conv1D stores it; then there is one layer. nf4: without
@@ -48,6 +54,8 @@ class Projection {
   void TrainBase(bool trains);
   // A and B for those of config.modules that are here; null when none is.
   std::shared_ptr<LowRank> MakeLowRank(const LoraConfig& config) const;
+  // With B zero, DoRA's magnitudes are the norms of the base's rows.
+  void StartMagnitudes(const LowRank& low_rank) const;
   // What it adds from now on; null: nothing.
   void See(std::shared_ptr<const LowRank> low_rank) { low_rank_ = std::move(low_rank); }
   // Of own weights and biases. In 4 bits weights have no value.
@@ -56,14 +64,14 @@ class Projection {
   void StoreFrozenAs(at::ScalarType dtype);
 
   // x [T, in] -> residual + x W^T + bias + scale * drop(x) A^T B^T, [T, out]; residual may be
-  // undefined. keep (may be null) receives what Backward wants as `kept`.
+  // undefined. With DoRA drop(x) W^T + scale * drop(x) A^T B^T is times magnitude / norm. keep may
+  // be null.
   at::Tensor Forward(const at::Tensor& x, const at::Tensor& residual, const DropoutCall& call,
-                     at::Tensor* keep) const;
+                     Kept* keep) const;
   // Returns the gradient by x, undefined unless wanted. Appends one gradient for each of
   // Trainable().
   at::Tensor Backward(const at::Tensor& dy, const at::Tensor& x, const DropoutCall& call,
-                      const at::Tensor& kept, bool want_dx,
-                      std::vector<at::Tensor>& gradients) const;
+                      const Kept& kept, bool want_dx, std::vector<at::Tensor>& gradients) const;
 
   // In a fixed order: of each part its weight and bias, where they train, and its A and B.
   std::vector<at::Tensor> Trainable() const;
@@ -84,6 +92,16 @@ class Projection {
   // out = x W^T, or out += x W^T; dx = dy W.
   void Multiply(const at::Tensor& out, const at::Tensor& x, bool accumulate) const;
   at::Tensor MultiplyBack(const at::Tensor& dy) const;
+  // Of the rows of W + scale B A, [out].
+  at::Tensor Norms(const LowRank& low_rank) const;
+  // magnitude / norm, [out]
+  at::Tensor Factors() const;
+  void AddScaled(const at::Tensor& out, const at::Tensor& x, const DropoutCall& call,
+                 Kept& kept) const;
+  // Returns the gradient by x; gradients by A, B and magnitudes as LowRank's.
+  at::Tensor ScaledBackward(const at::Tensor& dy, const at::Tensor& x, const DropoutCall& call,
+                            const Kept& kept, bool want_dx,
+                            std::vector<std::vector<at::Tensor>>& pairs) const;
   // Cuts the parameters of the parts out of the common ones.
   void Slice();
 

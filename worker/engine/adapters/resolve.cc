@@ -8,7 +8,9 @@ Result<LoraConfig> ResolveLora(const Method& method, const ModelConfig& model) {
                       .dropout = method.dropout,
                       .rank_stabilized = method.rank_stabilized,
                       .modules_to_save = method.modules_to_save,
-                      .layers = {method.layers.begin(), method.layers.end()}},
+                      .layers = {method.layers.begin(), method.layers.end()},
+                      .bias = method.bias,
+                      .dora = method.dora},
                      method.target_modules, model);
 }
 

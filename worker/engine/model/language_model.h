@@ -67,10 +67,18 @@ class LanguageModel {
   // Freezes the base and adds LoRA: A by Kaiming uniform from seed (as peft), B zero. Wrong target
   // modules are an error with the nearest names.
   virtual Status AddLora(const Method& method, uint64_t seed) = 0;
-  // Without its adapter a model is its base. It is there after AddLora or Load.
+  // Another adapter of the base, under a name; the model is seen with it from now on. What AddLora
+  // or Load added is called "default". They share the base, of which nothing is copied, and know
+  // nothing of each other.
+  virtual Status AddAdapter(const std::string& name, const ModelFiles& files) = 0;
+  // The model is seen with the adapter of this name from now on, "": with none, as its base.
+  // kNotFound names those that there are.
+  virtual Status UseAdapter(const std::string& name) = 0;
+  // The adapter that was used last, or none.
   virtual void EnableAdapter(bool enabled) = 0;
   // Only training has dropout. What is dropped follows from dropout_seed, the example's number, the
-  // position in it, the feature and the module: not from what else is in a batch.
+  // position in it, the feature and the module: not from what else is in a batch. Called whenever
+  // parameters have changed, too: what is made of them is made again.
   virtual void SetTraining(bool training, uint64_t dropout_seed) = 0;
 
   // Sum over the targets of the negative log likelihood: float32 scalar, differentiable. Logits
@@ -84,8 +92,8 @@ class LanguageModel {
   virtual Measurement Measure(const PackedBatch& batch, bool every_row) = 0;
 
   // Parameters that train, in a fixed order: all under Hugging Face names for full fine-tuning, the
-  // LoRA pairs under peft names ("base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight")
-  // for LoRA.
+  // parameters of the adapter that was used last under peft's names
+  // ("base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight") where there is one.
   virtual NamedTensors TrainableParameters() const = 0;
   // All base parameters under Hugging Face names (tied ones once), as they are kept.
   virtual NamedTensors BaseParameters() const = 0;
@@ -96,6 +104,9 @@ class LanguageModel {
   // on what peft calls its base, as transformers and peft expect them.
   virtual std::string ConfigJson(const std::string& dtype) const = 0;
   virtual std::string AdapterConfigJson(const std::string& base) const = 0;
+  // What the adapter's file holds of its parameters: where the embedding is one and the head is
+  // tied to it, the head too, without which peft does not read it.
+  virtual NamedTensors AdapterTensors(NamedTensors parameters) const = 0;
   virtual int64_t vocabulary_size() const = 0;
   virtual int64_t max_positions() const = 0;
 

@@ -84,10 +84,7 @@ Result<std::unique_ptr<LanguageModel>> LoadAny(const ModelFiles& files,
   LoadOptions base_options = options;
   base_options.frozen = true;
   ATTUNE_ASSIGN_OR_RETURN(std::unique_ptr<Transformer> model, LoadBase(*files.base, base_options));
-  const std::filesystem::path config_path = files.path / "adapter_config.json";
-  ATTUNE_ASSIGN_OR_RETURN(const std::string json, ReadFile(config_path));
-  ATTUNE_ASSIGN_OR_RETURN(const std::unique_ptr<WeightSource> source, OpenWeights(files.path));
-  ATTUNE_RETURN_IF_ERROR(model->LoadAdapter(*source, json, config_path.string()));
+  ATTUNE_RETURN_IF_ERROR(model->AddAdapter("default", files));
   return std::unique_ptr<LanguageModel>(std::move(model));
 }
 
@@ -129,14 +126,21 @@ Status Transformer::LoadWeights(const WeightSource& source, const std::string& w
   return {};
 }
 
-Status Transformer::LoadAdapter(const WeightSource& source, const std::string& config_json,
-                                const std::string& where) {
-  ATTUNE_ASSIGN_OR_RETURN(LoraConfig config, ParseAdapterConfig(config_json, config_, where));
-  ATTUNE_RETURN_IF_ERROR(CheckLoraTensors(config_, config, source.tensors(), where));
-  ATTUNE_RETURN_IF_ERROR(AttachLora(std::move(config)));
-  at::NoGradGuard no_grad;
-  for (const auto& [name, tensor] : TrainableParameters()) {
-    ATTUNE_RETURN_IF_ERROR(ReadTensor(source, name, tensor));
+Status Transformer::AddAdapter(const std::string& name, const ModelFiles& files) {
+  if (name.empty()) return InvalidArgument("an adapter needs a name");
+  const std::string where = (files.path / "adapter_config.json").string();
+  ATTUNE_ASSIGN_OR_RETURN(const std::string json, ReadFile(where));
+  ATTUNE_ASSIGN_OR_RETURN(const std::unique_ptr<WeightSource> source, OpenWeights(files.path));
+  ATTUNE_ASSIGN_OR_RETURN(LoraConfig config, ParseAdapterConfig(json, config_, where));
+  ATTUNE_RETURN_IF_ERROR(CheckLoraTensors(config_, config, source->tensors(), where));
+  try {
+    ATTUNE_RETURN_IF_ERROR(AttachLora(name, std::move(config)));
+    at::NoGradGuard no_grad;
+    for (const auto& [tensor, value] : adapters_.chosen()->Parameters()) {
+      ATTUNE_RETURN_IF_ERROR(ReadTensor(*source, tensor, value));
+    }
+  } catch (const std::exception& error) {
+    return Internal("loading the adapter " + files.reference + ": " + error.what());
   }
   adapters_.Enable(true);
   return {};

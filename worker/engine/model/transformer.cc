@@ -108,7 +108,7 @@ Slots Transformer::AllSlots() {
   return slots;
 }
 
-Status Transformer::AttachLora(LoraConfig config) {
+Status Transformer::AttachLora(const std::string& name, LoraConfig config) {
   adapters_.Enable(false);
   TrainBase(false);
   std::vector<Projection*> projections;
@@ -118,12 +118,12 @@ Status Transformer::AttachLora(LoraConfig config) {
       projections.push_back(projection);
     }
   }
-  for (const auto& [name, table] : Tables()) {
+  for (const auto& [tensor, table] : Tables()) {
     if (table->defined() && table != &head_bias_) *table = table->to(dtype_);
   }
   ATTUNE_ASSIGN_OR_RETURN(std::unique_ptr<Adapter> adapter,
                           Adapter::Make(std::move(config), projections, AllSlots()));
-  adapters_.Add("default", std::move(adapter));
+  adapters_.Add(name, std::move(adapter));
   return Status();
 }
 
@@ -132,18 +132,19 @@ Status Transformer::ContinueLora(const LoraConfig& asked) {
   const bool same_modules =
       std::ranges::equal(asked.modules, there.modules, {}, &LoraModule::name, &LoraModule::name);
   if (asked.rank == there.rank && asked.alpha == there.alpha &&
-      asked.rank_stabilized == there.rank_stabilized && same_modules && asked.own == there.own) {
+      asked.rank_stabilized == there.rank_stabilized && asked.dora == there.dora && same_modules &&
+      asked.own == there.own) {
     adapters_.chosen()->SetDropout(asked.dropout);
     return Status();
   }
   return InvalidArgument(
              "the base model already has a LoRA adapter of rank " + std::to_string(there.rank) +
-             (there.rank_stabilized ? " (rank_stabilized)" : "") + " and alpha " +
-             std::to_string(there.alpha) + " on " + std::to_string(there.modules.size()) +
-             " modules" +
+             (there.rank_stabilized ? " (rank_stabilized)" : "") + (there.dora ? " (dora)" : "") +
+             " and alpha " + std::to_string(there.alpha) + " on " +
+             std::to_string(there.modules.size()) + " modules" +
              (there.own.empty() ? ""
                                 : ", with " + std::to_string(there.own.size()) +
-                                      " tensors of its own (modules_to_save)") +
+                                      " tensors of its own (modules_to_save, bias)") +
              "; ask for the same to go on training it, or export the model merged and start from "
              "that")
       .WithField("method");
@@ -153,7 +154,7 @@ Status Transformer::AddLora(const Method& method, uint64_t seed) {
   ATTUNE_ASSIGN_OR_RETURN(LoraConfig config, ResolveLora(method, config_));
   if (has_adapter()) return ContinueLora(config);
   try {
-    ATTUNE_RETURN_IF_ERROR(AttachLora(std::move(config)));
+    ATTUNE_RETURN_IF_ERROR(AttachLora("default", std::move(config)));
     adapters_.chosen()->Start(seed);
     adapters_.Enable(true);
   } catch (const std::exception& error) {
@@ -165,6 +166,7 @@ Status Transformer::AddLora(const Method& method, uint64_t seed) {
 void Transformer::SetTraining(bool training, uint64_t dropout_seed) {
   training_ = training;
   dropout_seed_ = dropout_seed;
+  if (has_adapter()) adapters_.chosen()->ParametersChanged();
 }
 
 NamedTensors Transformer::TrainableParameters() const {
@@ -179,6 +181,17 @@ std::string Transformer::ConfigJson(const std::string& dtype) const {
 std::string Transformer::AdapterConfigJson(const std::string& base) const {
   if (!has_adapter()) return "";
   return attune::AdapterConfigJson(adapters_.chosen()->config(), config_, base);
+}
+
+NamedTensors Transformer::AdapterTensors(NamedTensors parameters) const {
+  if (!config_.tied_embeddings) return parameters;
+  const std::string embedding = LoraTensorName(config_.names.embedding, "weight");
+  const auto found =
+      std::ranges::find(parameters, embedding, [](const auto& p) { return p.first; });
+  if (found == parameters.end()) return parameters;
+  const at::Tensor weight = found->second;
+  parameters.emplace_back(LoraTensorName(config_.names.head, "weight"), weight);
+  return parameters;
 }
 
 // Positions begin at `past` in each example.

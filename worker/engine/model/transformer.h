@@ -28,11 +28,9 @@ class Transformer : public LanguageModel {
 
   // kInvalidArgument names a tensor that is missing, unknown or of another shape.
   Status LoadWeights(const WeightSource& source, const std::string& where);
-  // Freezes the base and adds the adapter of a peft folder.
-  Status LoadAdapter(const WeightSource& source, const std::string& config_json,
-                     const std::string& where);
-
   Status AddLora(const Method& method, uint64_t seed) override;
+  Status AddAdapter(const std::string& name, const ModelFiles& files) override;
+  Status UseAdapter(const std::string& name) override { return adapters_.Use(name); }
   void EnableAdapter(bool enabled) override { adapters_.Enable(enabled); }
   void SetTraining(bool training, uint64_t dropout_seed) override;
   at::Tensor LossSum(const PackedBatch& batch) override;
@@ -45,6 +43,7 @@ class Transformer : public LanguageModel {
   bool reads_sources() const override { return config_.encoder != nullptr; }
   std::string ConfigJson(const std::string& dtype) const override;
   std::string AdapterConfigJson(const std::string& base) const override;
+  NamedTensors AdapterTensors(NamedTensors parameters) const override;
   int64_t vocabulary_size() const override { return config_.vocabulary_size; }
   int64_t max_positions() const override { return config_.max_positions; }
   Status Generate(const std::vector<uint32_t>& prompt, const GenerateOptions& options,
@@ -81,7 +80,7 @@ class Transformer : public LanguageModel {
   void TrainBase(bool trains);
   // Freezes the base, keeps its weights in the type of the computation from now on, and adds an
   // adapter with A and B uninitialised, which is not yet seen.
-  Status AttachLora(LoraConfig config);
+  Status AttachLora(const std::string& name, LoraConfig config);
   // Takes the place of what is there: goes on training it. kInvalidArgument unless it is the one
   // that is asked for.
   Status ContinueLora(const LoraConfig& asked);

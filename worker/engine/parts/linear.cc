@@ -24,7 +24,8 @@ at::Tensor Project(const char* name, const at::Tensor& x, Source source, const P
   for (at::Tensor& parameter : to.projection.Trainable()) inputs.push_back(std::move(parameter));
   inputs.insert(inputs.end(), source.parameters.begin(), source.parameters.end());
   const bool records = Records(inputs);
-  at::Tensor kept, out;
+  Projection::Kept kept;
+  at::Tensor out;
   {
     at::NoGradGuard no_grad;
     out = to.projection.Forward(source.make(), residual.defined() ? residual.detach() : residual,

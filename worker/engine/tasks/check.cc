@@ -21,6 +21,9 @@ Status CheckMethod(const Method& method) {
   if (!(method.alpha > 0)) return Bad("method.alpha", "must be above 0");
   if (!(method.dropout >= 0 && method.dropout < 1))
     return Bad("method.dropout", "must be in [0, 1)");
+  if (method.bias != "none" && method.bias != "lora_only" && method.bias != "all") {
+    return Bad("method.bias", "is '" + method.bias + "': use none, lora_only or all");
+  }
   if (method.target_modules.empty()) return Bad("method.target_modules", "names no module");
   return Status();
 }

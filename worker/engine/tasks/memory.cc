@@ -54,7 +54,10 @@ int64_t MlpWidth(const ModelConfig& config) {
 // output; of LoRA the rank of each linear layer.
 int64_t KeptPerToken(const ModelConfig& model, const Method& method) {
   const int64_t linears = static_cast<int64_t>(LinearsOf(model, 0).size());
-  const int64_t lora = TrainsAdapter(method) ? linears * method.rank : 0;
+  int64_t lora = TrainsAdapter(method) ? linears * method.rank : 0;
+  if (TrainsAdapter(method) && method.dora) {  // what magnitudes scale
+    for (const LinearInfo& linear : LinearsOf(model, 0)) lora += linear.out;
+  }
   const int64_t behind = (model.names.attention_after_norm.empty() ? 0 : model.hidden_size) +
                          (model.names.mlp_after_norm.empty() ? 0 : model.hidden_size);
   const int64_t cross =

@@ -36,8 +36,8 @@ std::string MethodText(const json& settings) {
   std::string text = Text(At(method, "type")) == "full"    ? "full fine-tuning"
                      : Text(At(method, "type")) == "qlora" ? "QLoRA"
                                                            : "LoRA";
-  for (const char* key :
-       {"rank", "alpha", "dropout", "target_modules", "layers", "modules_to_save"}) {
+  for (const char* key : {"rank", "alpha", "dropout", "target_modules", "dora", "bias", "layers",
+                          "modules_to_save"}) {
     const std::string value = Text(At(method, key));
     if (!value.empty()) text += ", " + std::string(key) + " " + value;
   }

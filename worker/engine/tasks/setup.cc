@@ -24,6 +24,8 @@ constexpr std::chrono::minutes kVerifySlack{30};
 // Of an adapter what is not as it was before there was a choice.
 void AddMore(const Method& method, json& config) {
   if (method.rank_stabilized) config["rank_stabilized"] = true;
+  if (method.dora) config["dora"] = true;
+  if (method.bias != "none") config["bias"] = method.bias;
   if (!method.layers.empty()) config["layers"] = method.layers;
   if (!method.modules_to_save.empty()) config["modules_to_save"] = method.modules_to_save;
 }

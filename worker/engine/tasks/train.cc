@@ -358,7 +358,9 @@ Status Trainer::WriteOutput() {
     status = WriteFolder(Output(), [this](const fs::path& folder) -> Status {
       const ModelFiles& base = task_.data.base;
       const LanguageModel& model = *setup_.model;
-      const std::vector<OutputTensor> tensors = OutputOf(setup_.Outcome());
+      NamedTensors outcome = setup_.Outcome();
+      if (model.has_adapter()) outcome = model.AdapterTensors(std::move(outcome));
+      const std::vector<OutputTensor> tensors = OutputOf(outcome);
       ATTUNE_ASSIGN_OR_RETURN(const text::TextAssets text, LoadModelText(base));
       if (model.has_adapter()) {
         ATTUNE_RETURN_IF_ERROR(WriteAdapter(folder, tensors, "float32",
