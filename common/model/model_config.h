@@ -28,6 +28,7 @@ enum class HeadKind {
   kNextToken,    // of each row the token that follows: a decoder
   kMaskedToken,  // of each row its own token, where that was masked: BERT's pretraining
   kAnswer,       // of a source an answer, token after token: an encoder-decoder
+  kLabels,       // of each example one of some labels: a classifier
   kNone,         // nothing: an encoder, of which the hidden states are wanted
 };
 
@@ -37,11 +38,13 @@ struct ModelNames {
   std::vector<std::string> embedding_copies;  // what else a file may hold the same under
   std::string positions;                      // of learned positions
   std::string token_types, embedding_norm;
-  std::string norm;    // after the last layer
-  std::string pooler;  // of an encoder without a head; kept, not used
-  // Of masked tokens: a linear layer and a norm before the output projection, and its bias.
-  std::string transform, transform_norm, head_bias;
-  std::string head;   // the output projection, unless it is tied
+  std::string norm;  // after the last layer
+  // A linear layer and tanh of an encoder's first row; kept but not used where there is no head.
+  std::string pooler;
+  // Of masked tokens: a linear layer and a norm before the output projection.
+  std::string transform, transform_norm;
+  std::string head;  // the output projection, unless it is tied
+  std::string head_bias;
   std::string layer;  // "model.layers.", before a layer's number
   // Within a layer. A list of one is one tensor with all of it, queries or gate first.
   std::vector<std::string> qkv;  // queries, keys, values
@@ -79,9 +82,10 @@ struct ModelConfig {
   int64_t max_positions = 0;
 
   HeadKind head = HeadKind::kNextToken;
-  bool causal = true;       // a row sees what comes before it; else all of its example
-  bool post_norm = false;   // each half is normalised after it was added, not before it
-  int64_t token_types = 0;  // all tokens are of type 0
+  std::vector<std::string> labels;  // of a classifier, in the order of its outputs
+  bool causal = true;               // a row sees what comes before it; else all of its example
+  bool post_norm = false;           // each half is normalised after it was added, not before it
+  int64_t token_types = 0;          // all tokens are of type 0
   NormKind norm = NormKind::kRms;
   double norm_eps = 1e-6;
   bool tied_embeddings = false;
@@ -113,12 +117,20 @@ struct ModelConfig {
   int64_t q_size() const { return heads * head_dim; }
   int64_t kv_size() const { return kv_heads * head_dim; }
   bool learned_positions() const { return ropes.empty() && distances.buckets == 0; }
+  // Of the output projection.
+  int64_t outputs() const {
+    return head == HeadKind::kLabels ? static_cast<int64_t>(labels.size()) : vocabulary_size;
+  }
 };
 
 // Missing fields have transformers' defaults. kInvalidArgument names the field: unknown
 // architecture, activation or RoPE type (with the supported ones), sizes that do not fit each other
 // or are unreasonable.
 Result<ModelConfig> ParseModelConfig(const std::string& json, const std::string& where);
+
+// The classifier with these labels that is made of a model: its architecture's name, and a head
+// that its files lack. kInvalidArgument when the family has none.
+Result<ModelConfig> AsClassifier(const ModelConfig& config, const std::vector<std::string>& labels);
 
 // kInvalidArgument for a model that does not predict the next token of a text or an answer, which
 // is what jobs train, evaluate and generate with.

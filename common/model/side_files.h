@@ -28,5 +28,8 @@ inline constexpr const char* kSideFiles[] = {
     "USE_POLICY.md",
 };
 inline constexpr char kReadme[] = "README.md";
+// Of them what sentence-transformers reads of a model of embeddings.
+inline constexpr const char* kEmbeddingFiles[] = {"modules.json", "sentence_bert_config.json",
+                                                  "config_sentence_transformers.json"};
 
 }  // namespace attune

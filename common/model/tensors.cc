@@ -82,8 +82,10 @@ Shapes ShapesOf(const ModelConfig& config) {
     if (linear.empty()) continue;
     AddLinear(config, {linear, config.hidden_size, config.hidden_size, /*bias=*/true}, &shapes);
   }
-  if (!names.head_bias.empty()) shapes[names.head_bias] = {config.vocabulary_size};
-  if (!config.tied_embeddings) shapes[config.names.head + ".weight"] = embedding;
+  if (!names.head_bias.empty()) shapes[names.head_bias] = {config.outputs()};
+  if (!config.tied_embeddings) {
+    shapes[names.head + ".weight"] = {config.outputs(), config.hidden_size};
+  }
   for (int64_t layer = 0; layer < config.layers; ++layer) AddLayer(config, layer, &shapes);
   return shapes;
 }
@@ -284,6 +286,20 @@ std::map<std::string, std::vector<int64_t>> TensorShapes(const ModelConfig& conf
   }
   for (const std::string& own : lora.own) shapes[OwnTensorName(lora, own)] = base.at(own);
   return shapes;
+}
+
+std::map<std::string, std::vector<int64_t>> NewHeadTensors(const ModelConfig& config,
+                                                           TensorInfos* found) {
+  const ModelNames& names = config.names;
+  found->erase(names.head + ".weight");
+  found->erase(names.head_bias);
+  Shapes missing;
+  for (const auto& [name, shape] : ShapesOf(config)) {
+    const bool pooler = !names.pooler.empty() && name.starts_with(names.pooler + ".");
+    const bool head = name == names.head + ".weight" || name == names.head_bias;
+    if (head || (pooler && !found->contains(name))) missing.emplace(name, shape);
+  }
+  return missing;
 }
 
 Status CheckLoraTensors(const ModelConfig& config, const LoraConfig& lora, const TensorInfos& found,

@@ -75,6 +75,10 @@ std::map<std::string, std::string> StoredNames(const ModelConfig& config, const 
 // `where` is the file or folder, for messages.
 Status CheckModelTensors(const ModelConfig& config, const TensorInfos& found,
                          const std::string& where);
+// found without the head of a classifier, and what of its tensors is missing then, with shapes: a
+// head that is new. The pooler of an encoder may be missing, too.
+std::map<std::string, std::vector<int64_t>> NewHeadTensors(const ModelConfig& config,
+                                                           TensorInfos* found);
 // CheckModelTensors for an adapter's tensors, under their peft names.
 Status CheckLoraTensors(const ModelConfig& config, const LoraConfig& lora, const TensorInfos& found,
                         const std::string& where);

@@ -56,6 +56,12 @@ bool IsTask(const JobSpec& spec, std::string_view type) {
   return spec.task().type() == type;
 }
 
+// Tasks that count examples are given as many as their batch says.
+std::string DefaultPacking(const JobSpec& spec) {
+  const bool next_tokens = IsTask(spec, "auto") || IsTask(spec, "causal-lm");
+  return next_tokens ? "true" : "false";
+}
+
 constexpr std::string_view kTask = "task.type", kMethod = "method.type",
                            kLora = "with method.type lora or qlora",
                            kRegularize = "regularize.type",
@@ -268,7 +274,8 @@ const std::vector<Field>& Table() {
               "(packing)."},
       {.path = "train.packing",
        .type = "true or false",
-       .fallback = "true",
+       .derive = DefaultPacking,
+       .default_doc = "true with task.type auto and causal-lm, else false",
        .doc = "Put several examples into one sequence. Attention never crosses an example, so each "
               "has the loss that it has alone. But train.global_batch counts sequences: a step has "
               "more examples and an epoch fewer steps than without; `job submit --dry-run` shows "

@@ -201,7 +201,9 @@ Status CheckSuiteData(const v1::Suite& suite, const v1::DatasetVersion& version)
   }
   if (version.shape() != "text") return Status();
   for (const v1::MetricSpec& metric : suite.metrics()) {
-    if (scoring::KindOfMetric(metric.name()) == scoring::MetricKind::kLoss) continue;
+    // Labels of texts are what a classifier gives; with another model the job says so.
+    const auto kind = scoring::KindOfMetric(metric.name());
+    if (kind == scoring::MetricKind::kLoss || kind == scoring::MetricKind::kLabels) continue;
     return Wrong("suites", "suite '" + suite.name() + "': the rows of " + ReferenceOf(version) +
                                " are plain texts, without a prompt to answer, so " + metric.name() +
                                " cannot be measured: measure loss, or import " +

@@ -41,7 +41,12 @@ void TakeMetrics(const v1::MetricPoint& point, v1::Job* job) {
   if (point.has_tokens() && point.seconds() > 0) {
     metrics["tokens_per_second"] = point.tokens() / point.seconds();
   }
+  if (point.has_accuracy()) metrics["accuracy"] = point.accuracy();
   if (point.has_validation_loss()) metrics["validation_loss"] = point.validation_loss();
+  if (point.has_validation_accuracy()) metrics["validation_accuracy"] = point.validation_accuracy();
+  if (point.has_validation_accuracy() && !metrics.contains("first_validation_accuracy")) {
+    metrics["first_validation_accuracy"] = point.validation_accuracy();
+  }
   if (point.has_validation_loss() && !metrics.contains("first_validation_loss")) {
     metrics["first_validation_loss"] = point.validation_loss();
   }

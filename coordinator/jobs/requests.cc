@@ -92,6 +92,11 @@ void FillInSplits(v1::TaskRequest* task) {
   if (task->has_embed() && task->embed().split().empty()) task->mutable_embed()->set_split("all");
 }
 
+// Whether a task learns from pairs of answers; the others leave them out.
+bool TakesPairs(const v1::JobSpec& spec) {
+  return spec.task().type() == "preference" || spec.task().type() == "embedding";
+}
+
 Status CheckPreferencePairs(const v1::DatasetVersion& version) {
   const auto pairs = version.kinds().find("preference");
   if (pairs == version.kinds().end()) return Status();
@@ -103,17 +108,17 @@ Status CheckPreferencePairs(const v1::DatasetVersion& version) {
   return InvalidArgument("dataset " + Reference(version.name(), version.version()) + ": " +
                          std::to_string(pairs->second) + " of the " + std::to_string(examples) +
                          " examples cannot be used (5 % may be left out); they are preference " +
-                         "pairs: a supervised job does not learn from them")
+                         "pairs: only task: preference learns from them")
       .WithField("dataset");
 }
 
-Status CheckTrainData(const v1::DatasetVersion& version) {
-  if (version.shape() == "preference") {
+Status CheckTrainData(const v1::DatasetVersion& version, const v1::JobSpec& spec) {
+  if (!TakesPairs(spec) && version.shape() == "preference") {
     return InvalidArgument("dataset " + Reference(version.name(), version.version()) +
-                           " has only preference pairs: a supervised job does not learn from them")
+                           " has only preference pairs: only task: preference learns from them")
         .WithField("dataset");
   }
-  ATTUNE_RETURN_IF_ERROR(CheckPreferencePairs(version));
+  if (!TakesPairs(spec)) ATTUNE_RETURN_IF_ERROR(CheckPreferencePairs(version));
   auto train = version.examples().find("train");
   if (train != version.examples().end() && train->second > 0) return Status();
   std::string message =
@@ -153,7 +158,7 @@ Status Controller::ResolveInputs(v1::Job* job) {
   };
   for (const v1::DatasetRef& dataset : job->spec().datasets()) {
     ATTUNE_ASSIGN_OR_RETURN(const v1::DatasetVersion version, add(dataset.name()));
-    ATTUNE_RETURN_IF_ERROR(CheckTrainData(version));
+    ATTUNE_RETURN_IF_ERROR(CheckTrainData(version, job->spec()));
   }
   for (const v1::Suite& suite : job->task().evaluate().suites()) {
     ATTUNE_ASSIGN_OR_RETURN(const v1::DatasetVersion dataset, add(suite.dataset()));

@@ -104,7 +104,7 @@ TEST_F(DatasetCheckTest, PreferencePairsAreNotLearned) {
     rows += "\n";
   }
   Import("pairs", rows);
-  const std::string why = "a supervised job does not learn from them";
+  const std::string why = "only task: preference learns from them";
   const Finished only = cluster_.Attune({"dataset", "check", "pairs", "--base", "tiny"});
   EXPECT_NE(only.exit_code, 0);
   EXPECT_THAT(only.err, HasSubstr("pairs@1 has only preference pairs: " + why));

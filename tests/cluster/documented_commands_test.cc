@@ -93,6 +93,24 @@ class DocumentedCommandsTest : public ::testing::Test {
     Succeeds("attune model import smollm2 ./SmolLM2-135M-Instruct");
     for (const char* name : {"stdlib-docs", "live-docs", "support"})
       Succeeds("attune dataset import " + std::string(name) + " docs/*.jsonl");
+    // Of the tasks that learn from other rows (docs/tasks.md).
+    Succeeds("attune model import all-minilm " +
+             (fs::current_path() / ".deps/models/minilm").string());
+    std::string tickets, preferences;
+    for (int i = 0; i < 120; ++i) {
+      const std::string number = std::to_string(i);
+      tickets +=
+          Json{{"text", "Where is my parcel " + number + "?"}, {"label", "delivery"}}.dump() + "\n";
+      preferences += Json{{"prompt", "Is " + number + " even? "},
+                          {"chosen", i % 2 == 0 ? "yes" : "no"},
+                          {"rejected", i % 2 == 0 ? "no" : "yes"}}
+                         .dump() +
+                     "\n";
+    }
+    cluster_.Write("work/tickets.jsonl", tickets);
+    cluster_.Write("work/preferences.jsonl", preferences);
+    Succeeds("attune dataset import tickets tickets.jsonl");
+    Succeeds("attune dataset import preferences preferences.jsonl");
   }
 
   const std::vector<Block> readme_ = Blocks("README.md");
@@ -243,7 +261,7 @@ TEST_F(DocumentedCommandsTest, EveryJobSpecCanBePlanned) {
   std::map<std::string, std::string> specs;
   for (const auto& entry : fs::directory_iterator("configs/jobs"))
     specs[entry.path().filename()] = *ReadFile(entry.path());
-  for (const char* page : {"README.md", "docs/design.md", "docs/job-spec.md"}) {
+  for (const char* page : {"README.md", "docs/design.md", "docs/job-spec.md", "docs/tasks.md"}) {
     for (const Block& block : Blocks(page)) {
       if (block.language != "yaml" || ("\n" + block.text).find("\nbase:") == std::string::npos)
         continue;

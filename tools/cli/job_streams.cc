@@ -66,6 +66,7 @@ Table MetricsTable(const std::vector<v1::MetricPoint>& points, bool all) {
   Table table({{.header = "STEP", .right = true},
                {.header = "LOSS", .right = true},
                {.header = "VALIDATION", .right = true},
+               {.header = "ACCURACY", .right = true, .optional = true},
                {.header = "TOKENS/S", .right = true, .optional = true},
                {.header = "SECONDS", .right = true, .optional = true},
                {.header = "LEARNING RATE", .right = true, .optional = true},
@@ -83,6 +84,7 @@ Table MetricsTable(const std::vector<v1::MetricPoint>& points, bool all) {
     double speed = row.has_seconds() && row.seconds() > 0 ? row.tokens() / row.seconds() : 0;
     table.Add({std::to_string(step), cell(row.has_loss(), FormatLoss(row.loss())),
                cell(row.has_validation_loss(), FormatLoss(row.validation_loss())),
+               cell(row.has_validation_accuracy(), FormatFixed(row.validation_accuracy(), 3)),
                cell(speed > 0, FormatRate(speed)),
                cell(row.has_seconds(), FormatFixed(row.seconds(), 2)),
                cell(row.has_learning_rate(), FormatShort(row.learning_rate())),
@@ -124,6 +126,8 @@ std::string FollowedLine(const v1::MetricPoint& point) {
   if (point.has_loss()) out += "  loss " + FormatLoss(point.loss());
   if (point.has_validation_loss())
     out += "  validation loss " + FormatLoss(point.validation_loss());
+  if (point.has_validation_accuracy())
+    out += "  accuracy " + FormatFixed(point.validation_accuracy(), 3);
   if (point.has_seconds() && point.seconds() > 0)
     out += "  " + FormatRate(point.tokens() / point.seconds()) + " tokens/s";
   return out;

@@ -62,7 +62,8 @@ struct DatasetFiles {
   double share = 0;   // in place of weight: its part of an epoch's examples, in (0, 1); else 0
 };
 
-// What training minimises (JobSpec.task).
+// What training minimises (JobSpec.task). Its units, which a loss is the mean over, are target
+// tokens (causal-lm, seq2seq, masked-lm) or examples.
 struct Objective {
   // "auto": what the base is made for; or "causal-lm", "seq2seq", "masked-lm", "classification",
   // "embedding", "preference".
@@ -151,10 +152,11 @@ struct CheckpointOptions {
 
 struct StepReport {
   int step = 0;                             // 1 is the first applied step
-  double loss = 0;                          // mean over the global step's target tokens
-  int64_t tokens = 0, target_tokens = 0;    // of the global step
+  double loss = 0;                          // mean over the global step's units
+  int64_t tokens = 0, target_tokens = 0;    // of the global step; see Objective for its units
   double learning_rate = 0, grad_norm = 0;  // of loss and penalty, before clipping
   std::optional<double> penalty;            // of RegularizeOptions, before the update
+  std::optional<double> accuracy;           // of objectives about examples: the share that is right
   uint64_t examples = 0;                    // that were fed to the model, over all ranks
   uint64_t examples_digest = 0;             // of their ids (common/ledger/example_sum.h)
   double seconds = 0;
@@ -165,8 +167,9 @@ struct StepReport {
 
 struct EvaluationReport {
   int step = 0;
-  double loss = 0;  // mean over target tokens
+  double loss = 0;  // mean over units
   int64_t target_tokens = 0;
+  std::optional<double> accuracy;
 };
 
 struct Progress {
@@ -308,7 +311,7 @@ struct GenerateTask {
   std::string device = "cpu";
 };
 // Reports a line per prompt through OnOutput: {"prompt" or "messages", "text", "tokens", "finish":
-// "stop"|"length"}.
+// "stop"|"length"}; of a classifier {"prompt", "text", "label", "probabilities"}.
 Status Generate(const GenerateTask& task, Observer& observer);
 
 struct ExportTask {

@@ -308,6 +308,7 @@ v1::MetricPoint ToMetricPoint(const engine::StepReport& step, const v1::TrainerT
   out.set_learning_rate(step.learning_rate);
   out.set_grad_norm(step.grad_norm);
   if (step.penalty) out.set_penalty(*step.penalty);
+  if (step.accuracy) out.set_accuracy(*step.accuracy);
   out.set_seconds(step.seconds);
   out.set_examples(step.examples);
   out.set_examples_digest(ledger::DigestText(step.examples_digest));
@@ -327,6 +328,7 @@ v1::MetricPoint ToMetricPoint(const engine::EvaluationReport& evaluation,
   out.set_step(static_cast<uint32_t>(evaluation.step));
   out.set_validation_loss(evaluation.loss);
   out.set_validation_tokens(static_cast<uint32_t>(evaluation.target_tokens));
+  if (evaluation.accuracy) out.set_validation_accuracy(*evaluation.accuracy);
   out.set_ranks(task.world_size());
   out.set_generation(task.generation());
   return out;

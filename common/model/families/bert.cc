@@ -84,8 +84,21 @@ Status DescribeMasked(FieldReader& fields, ModelConfig* config) {
   return fields.status();
 }
 
-constexpr Family kFamilies[] = {{"bert", "BertModel", DescribeEncoder},
-                                {"bert", "BertForMaskedLM", DescribeMasked}};
+// A layer on the pooled first row.
+Status DescribeClassifier(FieldReader& fields, ModelConfig* config) {
+  config->head = HeadKind::kLabels;
+  ATTUNE_RETURN_IF_ERROR(Describe(fields, "bert.", config));
+  config->tied_embeddings = false;
+  config->names.pooler = "bert.pooler.dense";
+  config->names.head = "classifier";
+  config->names.head_bias = "classifier.bias";
+  config->names.ignored = {"cls."};  // of what it was made of
+  return Status();
+}
+
+const Family kFamilies[] = {{"bert", "BertModel", DescribeEncoder},
+                            {"bert", "BertForMaskedLM", DescribeMasked},
+                            {"bert", "BertForSequenceClassification", DescribeClassifier}};
 
 }  // namespace
 

@@ -8,6 +8,7 @@
 #include <initializer_list>
 #include <optional>
 #include <span>
+#include <string>
 
 #include "common/model/fields.h"
 #include "common/model/model_config.h"
@@ -15,10 +16,12 @@
 namespace attune {
 
 struct Family {
-  const char* model_type;
-  const char* architecture;
+  std::string model_type;
+  std::string architecture;
   // Fills the description; what is wrong is told to `fields` or returned.
   Status (*describe)(FieldReader& fields, ModelConfig* config);
+  // A decoder's, that labels texts: what is described is the decoder.
+  bool classifier = false;
 };
 
 std::span<const Family> LlamaFamilies();  // Llama, Mistral

@@ -112,8 +112,8 @@ Status DescribeGemma3(FieldReader& fields, ModelConfig* config) {
   return ReadTwoRopes(fields, config);
 }
 
-constexpr Family kFamilies[] = {{"gemma2", "Gemma2ForCausalLM", DescribeGemma2},
-                                {"gemma3_text", "Gemma3ForCausalLM", DescribeGemma3}};
+const Family kFamilies[] = {{"gemma2", "Gemma2ForCausalLM", DescribeGemma2},
+                            {"gemma3_text", "Gemma3ForCausalLM", DescribeGemma3}};
 
 }  // namespace
 

@@ -55,7 +55,7 @@ Status DescribeGpt2(FieldReader& fields, ModelConfig* config) {
   return fields.status();
 }
 
-constexpr Family kFamilies[] = {{"gpt2", "GPT2LMHeadModel", DescribeGpt2}};
+const Family kFamilies[] = {{"gpt2", "GPT2LMHeadModel", DescribeGpt2}};
 
 }  // namespace
 

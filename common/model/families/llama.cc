@@ -27,8 +27,8 @@ Status DescribeMistral(FieldReader& fields, ModelConfig* config) {
   return ReadRope(fields, 10000, /*partial=*/false, config);
 }
 
-constexpr Family kFamilies[] = {{"llama", "LlamaForCausalLM", DescribeLlama},
-                                {"mistral", "MistralForCausalLM", DescribeMistral}};
+const Family kFamilies[] = {{"llama", "LlamaForCausalLM", DescribeLlama},
+                            {"mistral", "MistralForCausalLM", DescribeMistral}};
 
 }  // namespace
 

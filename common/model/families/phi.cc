@@ -25,7 +25,7 @@ Status DescribePhi3(FieldReader& fields, ModelConfig* config) {
   return ReadRope(fields, 10000, /*partial=*/true, config);
 }
 
-constexpr Family kFamilies[] = {{"phi3", "Phi3ForCausalLM", DescribePhi3}};
+const Family kFamilies[] = {{"phi3", "Phi3ForCausalLM", DescribePhi3}};
 
 }  // namespace
 

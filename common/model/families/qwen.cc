@@ -44,8 +44,8 @@ Status DescribeQwen3(FieldReader& fields, ModelConfig* config) {
   return Status();
 }
 
-constexpr Family kFamilies[] = {{"qwen2", "Qwen2ForCausalLM", DescribeQwen2},
-                                {"qwen3", "Qwen3ForCausalLM", DescribeQwen3}};
+const Family kFamilies[] = {{"qwen2", "Qwen2ForCausalLM", DescribeQwen2},
+                            {"qwen3", "Qwen3ForCausalLM", DescribeQwen3}};
 
 }  // namespace
 

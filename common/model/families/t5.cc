@@ -129,7 +129,7 @@ Status DescribeT5(FieldReader& fields, ModelConfig* config) {
   return fields.status();
 }
 
-constexpr Family kFamilies[] = {{"t5", "T5ForConditionalGeneration", DescribeT5}};
+const Family kFamilies[] = {{"t5", "T5ForConditionalGeneration", DescribeT5}};
 
 }  // namespace
 

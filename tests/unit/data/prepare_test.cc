@@ -315,7 +315,7 @@ TEST_F(PrepareTest, PreferencePairsAreNotLearned) {
   const Json lists = {{"kind", "preference"},
                       {"chosen", Chat({{"user", "why"}, {"assistant", "a"}})["messages"]},
                       {"rejected", Chat({{"user", "why"}, {"assistant", "b"}})["messages"]}};
-  const std::string why = "preference pairs: a supervised job does not learn from them";
+  const std::string why = "preference pairs: only task: preference learns from them";
   Status only = Prepare(Task({WriteDataset("only", {texts, lists})}), observer_).status();
   EXPECT_EQ(only.code(), StatusCode::kInvalidArgument);
   EXPECT_THAT(only.message(), HasSubstr("2 of the first 2 examples cannot be used"));

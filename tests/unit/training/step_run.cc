@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/unit/training/ranks.h"
+#include "worker/engine/data/objective_kind.h"
 #include "worker/engine/tasks/fisher.h"
 
 namespace attune::engine::testing {
@@ -14,20 +15,22 @@ Result<TrainingSetup> MakeSetup(const StepInput& input, const Membership& member
   TrainingSetup setup;
   setup.data.train = setup.data.old = input.shard;
   setup.plan = input.plan;
-  const TrainTask& task = input.task;
+  TrainTask task = input.task;
+  task.data.base = input.model;
   if (!setup.plan) {
     ATTUNE_ASSIGN_OR_RETURN(setup.plan, MakePlan(task, setup.data));
   }
-  ATTUNE_ASSIGN_OR_RETURN(setup.model,
-                          LanguageModel::Load(input.model, {.precision = task.data.train.precision,
-                                                            .frozen = TrainsAdapter(task.method),
-                                                            .nf4 = task.method.type == "qlora"}));
-  if (TrainsAdapter(task.method) && !setup.model->has_adapter()) {
-    ATTUNE_RETURN_IF_ERROR(setup.model->AddLora(task.method, task.data.train.seed));
+  ATTUNE_ASSIGN_OR_RETURN(const Objective objective,
+                          ResolveObjective(task.data.objective, task.data.base));
+  if (input.model.format != "peft-adapter") {
+    ATTUNE_RETURN_IF_ERROR(LoadForTraining(task, objective, membership, setup));
+    return setup;
   }
-  setup.trainable = setup.model->TrainableParameters();
-  AddOptimizer(task, membership, setup);
-  setup.penalty = MakePenalty(task.regularize, setup.trainable);
+  // With its adapter as it is, whatever the task says of one.
+  const LoadOptions options{
+      .precision = task.data.train.precision, .frozen = true, .nf4 = task.method.type == "qlora"};
+  ATTUNE_ASSIGN_OR_RETURN(setup.model, LanguageModel::Load(input.model, options));
+  ATTUNE_RETURN_IF_ERROR(MakeTrainable(task, objective, membership, setup));
   return setup;
 }
 
@@ -65,6 +68,7 @@ StepRun RunSteps(const StepInput& input, int world_size, int steps) {
     for (size_t i = 0; i < std::min(run.reports.size(), runs[0].reports.size()); ++i) {
       EXPECT_EQ(run.reports[i].loss, runs[0].reports[i].loss);
       EXPECT_EQ(run.reports[i].grad_norm, runs[0].reports[i].grad_norm);
+      EXPECT_EQ(run.reports[i].accuracy, runs[0].reports[i].accuracy);
       EXPECT_EQ(run.reports[i].penalty, runs[0].reports[i].penalty);
     }
     for (size_t p = 0; p < std::min(run.parameters.size(), runs[0].parameters.size()); ++p) {

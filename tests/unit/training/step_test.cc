@@ -109,10 +109,9 @@ TEST(StepRunner, ALossThatIsNoNumberStopsWithTheStep) {
   task.data.train.sequence_length = 32;
   TrainingSetup setup;
   setup.data.train = testing::RandomExamples(4, 1, 97);
+  task.data.base = Tiny(folder);
   setup.plan = *MakePlan(task, setup.data);
-  setup.model = std::move(*LanguageModel::Load(Tiny(folder), {}));
-  setup.trainable = setup.model->TrainableParameters();
-  setup.optimizer = MakeOptimizer(setup.trainable, task.optimizer);
+  ASSERT_TRUE(LoadForTraining(task, {.type = "causal-lm"}, {}, setup).ok());
   {
     at::NoGradGuard no_grad;
     at::Tensor(setup.trainable[0].second).fill_(std::numeric_limits<float>::quiet_NaN());
@@ -142,9 +141,7 @@ TEST(StepRunner, NamesTheExampleThatIsNoNumberOnAllRanks) {
     TrainingSetup setup;
     setup.data.train = shard;
     setup.plan = *MakePlan(task, setup.data);
-    setup.model = std::move(*LanguageModel::Load(task.data.base, {}));
-    setup.trainable = setup.model->TrainableParameters();
-    setup.optimizer = MakeOptimizer(setup.trainable, task.optimizer);
+    ASSERT_TRUE(LoadForTraining(task, {.type = "causal-lm"}, membership, setup).ok());
     for (auto& [name, parameter] : setup.trainable) {
       at::NoGradGuard no_grad;
       if (name == "model.embed_tokens.weight") {

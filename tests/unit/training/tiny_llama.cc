@@ -76,7 +76,7 @@ void WriteTinyLlama(const std::filesystem::path& folder, const TinyConfig& confi
 
 void MemoryShard::Add(std::vector<uint32_t> tokens, std::vector<uint8_t> targets) {
   lengths_.push_back(static_cast<uint32_t>(tokens.size()));
-  target_counts_.push_back(static_cast<uint32_t>(std::count(targets.begin(), targets.end(), 1)));
+  target_counts_.push_back(static_cast<uint32_t>(std::ranges::count_if(targets, IsTarget)));
   Random id(tokens_.size());
   ids_.emplace_back();
   for (int i = 0; i < 16; ++i) ids_.back().push_back(static_cast<uint8_t>(id.Next()));

@@ -6,94 +6,82 @@
 namespace attune::engine {
 namespace {
 
-struct Sizes {
-  int64_t tokens = 0, targets = 0, examples = 0;
-};
-
-Sizes Measure(const TokenShard& shard, std::span<const Sequence> sequences) {
-  Sizes sizes;
-  for (const Sequence& sequence : sequences) {
-    for (const uint32_t index : sequence) {
-      sizes.tokens += shard.lengths()[index];
-      sizes.targets += shard.target_counts()[index];
-      ++sizes.examples;
-    }
-  }
-  return sizes;
-}
-
-// Writes one example's rows; `row` is its first. Returns how many targets it wrote.
-int64_t WriteExample(const TokenExample& example, int64_t row, int64_t* tokens, int64_t* positions,
-                     int64_t* target_rows, int64_t* targets) {
-  int64_t written = 0;
-  const int64_t length = static_cast<int64_t>(example.tokens.size());
-  for (int64_t i = 0; i < length; ++i) {
-    tokens[row + i] = example.tokens[i];
-    positions[row + i] = i;
-    if (i > 0 && example.targets[i] != 0) {
-      target_rows[written] = row + i - 1;
-      targets[written++] = example.tokens[i];
-    }
-  }
-  return written;
-}
-
-// The index of a token file is checked when it is opened, an example when it is used.
-Status CheckExample(const TokenExample& example, uint32_t index, uint32_t target_count,
-                    int64_t vocabulary_size) {
-  if (example.tokens.empty()) return Status();
-  const auto rest = example.targets.subspan(1);
-  if (rest.size() - std::ranges::count(rest, uint8_t{0}) != target_count) {
-    return DataLoss("the tokens of example " + std::to_string(index) +
-                    " are damaged in the token cache; the next attempt makes them anew");
-  }
-  const uint32_t largest = *std::max_element(example.tokens.begin(), example.tokens.end());
-  if (largest < vocabulary_size) return Status();
-  return InvalidArgument("token " + std::to_string(largest) + " of example " +
-                         std::to_string(index) + " is outside the model's vocabulary of " +
-                         std::to_string(vocabulary_size) +
-                         ": the tokenizer does not belong to this model");
+at::Tensor ToTensor(const std::vector<int64_t>& values, const at::Device& device) {
+  at::Tensor tensor = at::empty({static_cast<int64_t>(values.size())}, at::kLong);
+  std::ranges::copy(values, tensor.mutable_data_ptr<int64_t>());
+  return device.is_cpu() ? tensor : tensor.to(device);
 }
 
 }  // namespace
 
+std::vector<BatchText> TextsOf(const TokenExample& example, uint32_t number) {
+  std::vector<BatchText> texts;
+  const size_t size = example.tokens.size();
+  for (size_t begin = 0, end = 0; begin < size; begin = end) {
+    end = begin + 1;
+    while (end < size && (example.targets[end] & kTextBegins) == 0) ++end;
+    texts.push_back({example.tokens.subspan(begin, end - begin),
+                     example.targets.subspan(begin, end - begin), number});
+  }
+  return texts;
+}
+
+// The index of a token file is checked when it is opened, an example when it is used.
+Result<TokenExample> CheckedExample(const TokenShard& shard, uint32_t number,
+                                    int64_t vocabulary_size) {
+  const TokenExample example = shard.Example(number);
+  if (example.tokens.empty()) return example;
+  const auto rest = example.targets.subspan(1);
+  if (std::ranges::count_if(rest, IsTarget) != shard.target_counts()[number]) {
+    return DataLoss("the tokens of example " + std::to_string(number) +
+                    " are damaged in the token cache; the next attempt makes them anew");
+  }
+  const uint32_t largest = *std::max_element(example.tokens.begin(), example.tokens.end());
+  if (largest < vocabulary_size) return example;
+  return InvalidArgument("token " + std::to_string(largest) + " of example " +
+                         std::to_string(number) + " is outside the model's vocabulary of " +
+                         std::to_string(vocabulary_size) +
+                         ": the tokenizer does not belong to this model");
+}
+
+PackedBatch PackTexts(std::span<const BatchText> texts, const at::Device& device) {
+  size_t size = 0;
+  for (const BatchText& text : texts) size += text.tokens.size();
+  std::vector<int64_t> tokens, positions, rows, targets;
+  tokens.reserve(size);
+  positions.reserve(size);
+  PackedBatch batch{.offsets = {0}};
+  for (const BatchText& text : texts) {
+    const auto first = static_cast<int64_t>(tokens.size());
+    for (size_t i = 0; i < text.tokens.size(); ++i) {
+      tokens.push_back(text.tokens[i]);
+      positions.push_back(static_cast<int64_t>(i));
+      if (i == 0 || !IsTarget(text.targets[i])) continue;
+      rows.push_back(first + static_cast<int64_t>(i) - 1);
+      targets.push_back(text.tokens[i]);
+    }
+    batch.offsets.push_back(static_cast<int64_t>(tokens.size()));
+    batch.sources.push_back(std::ranges::find_if(text.targets, IsTarget) - text.targets.begin());
+    batch.examples.push_back(text.example);
+  }
+  batch.tokens = ToTensor(tokens, device);
+  batch.positions = ToTensor(positions, device);
+  batch.target_rows = ToTensor(rows, device);
+  batch.targets = ToTensor(targets, device);
+  return batch;
+}
+
 Result<PackedBatch> MakeBatch(const TokenShard& shard, std::span<const Sequence> sequences,
                               int64_t vocabulary_size, const at::Device& device) {
-  const Sizes sizes = Measure(shard, sequences);
-  PackedBatch batch{.tokens = at::empty({sizes.tokens}, at::kLong),
-                    .positions = at::empty({sizes.tokens}, at::kLong),
-                    .offsets = {0},
-                    .target_rows = at::empty({sizes.targets}, at::kLong),
-                    .targets = at::empty({sizes.targets}, at::kLong)};
-  int64_t* const tokens = batch.tokens.data_ptr<int64_t>();
-  int64_t* const positions = batch.positions.data_ptr<int64_t>();
-  int64_t* const rows = batch.target_rows.data_ptr<int64_t>();
-  int64_t* const targets = batch.targets.data_ptr<int64_t>();
-  int64_t row = 0, target = 0;
-  batch.sources.reserve(sizes.examples);
-  batch.offsets.reserve(sizes.examples + 1);
-  batch.examples.reserve(sizes.examples);
+  std::vector<BatchText> texts;
   for (const Sequence& sequence : sequences) {
-    for (const uint32_t index : sequence) {
-      const TokenExample example = shard.Example(index);
-      ATTUNE_RETURN_IF_ERROR(
-          CheckExample(example, index, shard.target_counts()[index], vocabulary_size));
-      target += WriteExample(example, row, tokens, positions, rows + target, targets + target);
-      row += static_cast<int64_t>(example.tokens.size());
-      batch.sources.push_back(std::ranges::find_if(example.targets, std::identity()) -
-                              example.targets.begin());
-      batch.offsets.push_back(row);
-      batch.examples.push_back(index);
+    for (const uint32_t number : sequence) {
+      ATTUNE_ASSIGN_OR_RETURN(const TokenExample example,
+                              CheckedExample(shard, number, vocabulary_size));
+      texts.push_back({example.tokens, example.targets, number});
     }
   }
-  ATTUNE_CHECK(row == sizes.tokens && target == sizes.targets);
-  if (!device.is_cpu()) {
-    for (at::Tensor* tensor :
-         {&batch.tokens, &batch.positions, &batch.target_rows, &batch.targets}) {
-      *tensor = tensor->to(device);
-    }
-  }
-  return batch;
+  return PackTexts(texts, device);
 }
 
 std::vector<std::span<const Sequence>> MicroBatches(std::span<const Sequence> sequences, int size) {

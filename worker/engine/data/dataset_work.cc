@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "worker/engine/data/objective_kind.h"
 #include "worker/engine/data/prepare.h"
 #include "worker/engine/data/token_cache.h"
 
@@ -22,6 +23,7 @@ Result<TokenizeOptions> MakeOptions(const PrepareTask& task) {
         .WithField("train.loss_on");
   }
   TokenizeOptions options;
+  ATTUNE_ASSIGN_OR_RETURN(options.objective, ResolveObjective(task.objective, task.base));
   ATTUNE_ASSIGN_OR_RETURN(options.assets, LoadModelText(task.base));
   ATTUNE_ASSIGN_OR_RETURN(options.vocabulary_size, ModelVocabularySize(task.base));
   options.loss_on_all = task.train.loss_on == "all";

@@ -12,7 +12,20 @@
 // text               the text and the end-of-sequence token; all are targets.
 // preference         nothing: it is unusable.
 //
-// The first token is never a target: nothing stands before it to predict it from.
+// The first token is never a target: nothing stands before it to predict it from. So it is for
+// causal-lm. Of the other objectives an example has, one behind the other:
+//
+// seq2seq            a prompt and its completion, each framed by the tokenizer; the completion's
+//                    tokens are the targets.
+// masked-lm          a text; all of its tokens that may be masked are targets.
+// classification     a text (or prompt) and one token that is the number of its label in
+//                    task.labels, the target.
+// embedding          a prompt and its completion, or prompt, chosen and rejected; the first token
+//                    of the second counts as the target.
+// preference         the prompt with the chosen answer, and with the rejected one; the answers'
+//                    tokens are targets.
+//
+// kTextBegins marks where a text begins behind another (token_shard.h).
 
 #include <array>
 #include <cstdint>
@@ -22,15 +35,17 @@
 #include <vector>
 
 #include "common/base/status.h"
+#include "worker/engine/engine.h"
 #include "worker/text/text.h"
 
 namespace attune::engine {
 
 struct TokenizeOptions {
   text::TextAssets assets;
-  bool loss_on_all = false;     // every token is a target
-  size_t sequence_length = 0;   // the rest is cut off
-  int64_t vocabulary_size = 0;  // of the model; an id beyond it is an error
+  Objective objective = {.type = "causal-lm"};  // resolved
+  bool loss_on_all = false;                     // causal-lm: every token is a target
+  size_t sequence_length = 0;                   // of each text; the rest is cut off
+  int64_t vocabulary_size = 0;                  // of the model; an id beyond it is an error
 };
 
 struct TokenizedExample {

@@ -7,6 +7,7 @@
 
 #include "common/base/hex.h"
 #include "common/base/utf8.h"
+#include "worker/engine/data/objective_kind.h"
 #include "worker/engine/data/row_parts.h"
 
 namespace attune::engine {
@@ -34,8 +35,9 @@ Id IdOf(const TokenExample& example) {
 // Whether what is learned last holds a token that ends a generation.
 bool TeachesEnd(const TokenExample& example, const std::vector<uint32_t>& end_ids) {
   size_t i = example.targets.size();
-  while (i > 0 && example.targets[i - 1] == 0) --i;
-  for (size_t seen = 0; i > 0 && example.targets[i - 1] == 1 && seen <= kAfterEndMax; --i, ++seen) {
+  while (i > 0 && !IsTarget(example.targets[i - 1])) --i;
+  for (size_t seen = 0; i > 0 && IsTarget(example.targets[i - 1]) && seen <= kAfterEndMax;
+       --i, ++seen) {
     if (std::ranges::find(end_ids, example.tokens[i - 1]) != end_ids.end()) return true;
   }
   return false;
@@ -95,14 +97,17 @@ Result<std::vector<std::string>> FirstRows(const DatasetVersionFiles& version) {
   return rows;
 }
 
-MaskedExample Masked(const TokenizedExample& example, const text::Tokenizer& tokenizer) {
+MaskedExample Masked(const TokenizedExample& example, const TokenizeOptions& options) {
   MaskedExample masked{ToHex(example.id), {}};
   for (size_t begin = 0, end = 0; begin < example.tokens.size(); begin = end) {
     while (end < example.tokens.size() && example.targets[end] == example.targets[begin]) ++end;
     const std::vector<uint32_t> ids(example.tokens.begin() + static_cast<ptrdiff_t>(begin),
                                     example.tokens.begin() + static_cast<ptrdiff_t>(end));
-    auto text = tokenizer.Decode(ids, /*skip_special=*/false);
-    masked.pieces.push_back({text.ok() ? *std::move(text) : "", example.targets[begin] == 1});
+    auto text = options.assets.tokenizer->Decode(ids, /*skip_special=*/false);
+    masked.pieces.push_back({text.ok() ? *std::move(text) : "", IsTarget(example.targets[begin])});
+  }
+  if (KindOf(options.objective) == ObjectiveKind::kClassification && !masked.pieces.empty()) {
+    masked.pieces.back().text = options.objective.labels.at(example.tokens.back());
   }
   return masked;
 }
@@ -124,8 +129,9 @@ class RowCheck {
     ATTUNE_ASSIGN_OR_RETURN(const TokenizedExample example, TokenizeExample(line, options_));
     if (!example.has_target) return Status();
     if (check_->samples.size() < kSamples) {
-      check_->samples.push_back(Masked(example, *options_.assets.tokenizer));
+      check_->samples.push_back(Masked(example, options_));
     }
+    if (options_.objective.type != "causal-lm") return Status();
     auto prompt = PromptOf(line, options_.assets);
     if (!prompt.ok()) return Status();  // a plain text asks nothing
     ATTUNE_ASSIGN_OR_RETURN(const text::Encoding served,
@@ -167,8 +173,7 @@ std::string Of(int64_t part, int64_t whole) {
   return std::to_string(part) + " of " + std::to_string(whole);
 }
 
-void AddVerdicts(const TrainOptions& train, const std::string& first_difference, bool model_has_end,
-                 DataCheck* check) {
+void AddEndVerdict(const TrainOptions& train, bool model_has_end, DataCheck* check) {
   const EndCounts ends{check->whole, check->ends_learned};
   if (!model_has_end) {
     check->warnings.push_back(
@@ -180,6 +185,9 @@ void AddVerdicts(const TrainOptions& train, const std::string& first_difference,
     check->warnings.push_back(Of(ends.whole - ends.learned, ends.whole) +
                               " whole examples do not teach the model to stop");
   }
+}
+
+void AddWarnings(const std::string& first_difference, DataCheck* check) {
   if (check->leaked > 0) {
     check->warnings.push_back(std::to_string(check->leaked) +
                               " training examples are in a validation split, too: the validation "
@@ -218,11 +226,15 @@ std::string EndProblem(const EndCounts& ends, const TrainOptions& train) {
 
 Status CheckTeaches(const PrepareTask& task) {
   if (!task.train.require_end) return Status();
+  ATTUNE_ASSIGN_OR_RETURN(const Objective objective, ResolveObjective(task.objective, task.base));
+  if (!TeachesAnswers(KindOf(objective))) return Status();
   ATTUNE_ASSIGN_OR_RETURN(const text::TextAssets assets, LoadModelText(task.base));
   if (assets.end_ids.empty()) return Status();
   ATTUNE_ASSIGN_OR_RETURN(const PreparedData data, OpenPrepared(task));
   const std::string problem =
-      EndProblem(CountEnds(*data.train, assets.end_ids, task.train.sequence_length), task.train);
+      EndProblem(CountEnds(*data.train, assets.end_ids,
+                           SequenceCapacity(KindOf(objective), task.train.sequence_length)),
+                 task.train);
   if (problem.empty()) return Status();
   return InvalidArgument("the data cannot teach the model: " + problem)
       .WithField("train.require_end");
@@ -232,14 +244,19 @@ Result<DataCheck> Inspect(const PrepareTask& task, const Work& work, const Prepa
                           std::vector<int64_t> step_tokens) {
   DataCheck check;
   const std::vector<uint32_t>& end_ids = work.options.assets.end_ids;
-  const EndCounts ends = CountEnds(*data.train, end_ids, task.train.sequence_length);
-  check.whole = ends.whole;
-  check.ends_learned = ends.learned;
+  const ObjectiveKind kind = KindOf(work.options.objective);
+  const int capacity = SequenceCapacity(kind, task.train.sequence_length);
+  if (TeachesAnswers(kind)) {
+    const EndCounts ends = CountEnds(*data.train, end_ids, capacity);
+    check.whole = ends.whole;
+    check.ends_learned = ends.learned;
+  }
   FindLeaks(data, &check);
-  check.lengths = Histogram(data.train->lengths(), task.train.sequence_length);
+  check.lengths = Histogram(data.train->lengths(), capacity);
   CountStepTokens(std::move(step_tokens), &check);
   ATTUNE_ASSIGN_OR_RETURN(const std::string first_difference, CheckRows(work, &check));
-  AddVerdicts(task.train, first_difference, !end_ids.empty(), &check);
+  if (TeachesAnswers(kind)) AddEndVerdict(task.train, !end_ids.empty(), &check);
+  AddWarnings(first_difference, &check);
   return check;
 }
 

@@ -4,7 +4,6 @@
 
 #include "common/base/files.h"
 #include "common/gguf/gguf.h"
-#include "common/model/model_config.h"
 #include "worker/engine/data/prepare.h"
 
 namespace attune::engine {
@@ -13,18 +12,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int kAdapterDepthMax = 8;
-
-// The model below all adapters.
-Result<const ModelFiles*> Root(const ModelFiles& model) {
-  const ModelFiles* root = &model;
-  for (int depth = 0; root->format == "peft-adapter"; ++depth) {
-    if (root->base == nullptr || depth == kAdapterDepthMax) {
-      return InvalidArgument("the adapter " + model.reference + " has no base model");
-    }
-    root = root->base.get();
-  }
-  return root;
-}
 
 Result<fs::path> GgufFile(const fs::path& path) {
   std::error_code error;
@@ -45,15 +32,6 @@ Result<int64_t> VocabularyOfGguf(const fs::path& path) {
   return static_cast<int64_t>(embedding->dimensions[1]);
 }
 
-// Before anything is tokenized for it. What else is wrong with its configuration is told when the
-// model is loaded.
-Status CheckNoEncoder(const ModelFiles& model) {
-  auto content = ReadFile(model.path / "config.json");
-  if (!content.ok()) return Status();
-  const auto config = ParseModelConfig(*content, "config.json");
-  return config.ok() ? CheckPredictsNext(*config, model.reference) : Status();
-}
-
 Result<int64_t> VocabularyOfFolder(const fs::path& folder) {
   fs::path file = folder / "config.json";
   ATTUNE_ASSIGN_OR_RETURN(std::string content, ReadFile(file));
@@ -69,11 +47,22 @@ Result<int64_t> VocabularyOfFolder(const fs::path& folder) {
 
 }  // namespace
 
+Result<const ModelFiles*> RootModel(const ModelFiles& model) {
+  const ModelFiles* root = &model;
+  for (int depth = 0; root->format == "peft-adapter"; ++depth) {
+    if (root->base == nullptr || depth == kAdapterDepthMax) {
+      return InvalidArgument("the adapter " + model.reference + " has no base model");
+    }
+    root = root->base.get();
+  }
+  return root;
+}
+
 Result<text::TextAssets> LoadModelText(const ModelFiles& model) {
   std::error_code error;
   const ModelFiles* source = &model;
   if (model.format == "peft-adapter" && !fs::exists(model.path / "tokenizer.json", error)) {
-    ATTUNE_ASSIGN_OR_RETURN(source, Root(model));
+    ATTUNE_ASSIGN_OR_RETURN(source, RootModel(model));
   }
   auto assets = text::LoadTextAssets(source->path);
   if (!assets.ok()) return assets.status().WithContext("model " + source->reference);
@@ -81,8 +70,7 @@ Result<text::TextAssets> LoadModelText(const ModelFiles& model) {
 }
 
 Result<int64_t> ModelVocabularySize(const ModelFiles& model) {
-  ATTUNE_ASSIGN_OR_RETURN(const ModelFiles* root, Root(model));
-  ATTUNE_RETURN_IF_ERROR(CheckNoEncoder(*root));
+  ATTUNE_ASSIGN_OR_RETURN(const ModelFiles* root, RootModel(model));
   auto size =
       root->format == "gguf" ? VocabularyOfGguf(root->path) : VocabularyOfFolder(root->path);
   if (!size.ok()) return size.status().WithContext("model " + root->reference);

@@ -48,6 +48,9 @@ std::vector<std::string> DataWarnings(const PrepareResult& counts, const TrainOp
 // Tokenizer, template and special tokens of a model. An adapter's own files win over its base's.
 Result<text::TextAssets> LoadModelText(const ModelFiles& model);
 
+// The model below all adapters.
+Result<const ModelFiles*> RootModel(const ModelFiles& model);
+
 // The number of rows of the embedding, from config.json or the GGUF file.
 Result<int64_t> ModelVocabularySize(const ModelFiles& model);
 

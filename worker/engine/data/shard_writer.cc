@@ -4,6 +4,8 @@
 #include <bit>
 #include <cstring>
 
+#include "worker/engine/data/token_shard.h"
+
 static_assert(std::endian::native == std::endian::little, "token files are little-endian");
 
 namespace attune::engine {
@@ -28,7 +30,7 @@ Status ShardWriter::Add(std::span<const uint32_t> tokens, std::span<const uint8_
   ATTUNE_CHECK(tokens.size() == targets.size());
   ATTUNE_CHECK(id.size() == kExampleIdBytes);
   ATTUNE_CHECK(targets[0] == 0);
-  auto count = static_cast<uint32_t>(std::ranges::count(targets, 1));
+  auto count = static_cast<uint32_t>(std::ranges::count_if(targets, IsTarget));
   ATTUNE_CHECK(count > 0);
   const uint64_t start = file_.size() / sizeof(uint32_t);
   if (start > UINT32_MAX) return InvalidArgument("a shard has more than 16 GiB of tokens");

@@ -20,11 +20,21 @@ constexpr int kTokensVersion = 2;  // raise it when the same input gives other t
 constexpr std::string_view kTokens = ".tokens", kLock = ".lock", kTemporary = ".tmp";
 constexpr size_t kShardDigits = 32;
 
+// Nothing for the first of them, so that what was cached before there were others stays.
+std::string DescribeObjective(const Objective& objective) {
+  if (objective.type == "causal-lm") return "";
+  std::string text = objective.type + "\n";
+  for (const std::string& label : objective.labels) {
+    text += std::to_string(label.size()) + " " + label + "\n";
+  }
+  return text;
+}
+
 // What the tokens of any text follow from.
 std::string Describe(const TokenizeOptions& options) {
   return options.assets.fingerprint + "\n" + std::to_string(options.sequence_length) + "\n" +
          (options.loss_on_all ? "all" : "targets") + "\n" +
-         std::to_string(options.vocabulary_size) + "\n";
+         std::to_string(options.vocabulary_size) + "\n" + DescribeObjective(options.objective);
 }
 
 std::string FolderKey(const TokenizeOptions& options) {

@@ -143,8 +143,8 @@ Status MappedTokens::CheckExamples() const {
     uint32_t targets = 0;
     bool clean = example.targets[0] == 0;
     for (uint8_t target : example.targets) {
-      clean = clean && target <= 1;
-      targets += target;
+      clean = clean && target <= (kTarget | kTextBegins);
+      targets += IsTarget(target);
     }
     uint32_t largest = *std::ranges::max_element(example.tokens);
     if (!clean || targets == 0 || targets != target_counts_[i] || largest > footer.largest) {

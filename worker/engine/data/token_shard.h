@@ -13,11 +13,17 @@
 
 namespace attune::engine {
 
+// Of a token: that it is what is to be learned (to be predicted from those before it, masked, a
+// label), and that another of the example's texts begins with it.
+inline constexpr uint8_t kTarget = 1, kTextBegins = 2;
+inline bool IsTarget(uint8_t mark) {
+  return (mark & kTarget) != 0;
+}
+
 struct TokenExample {
   std::span<const uint32_t> tokens;  // at most sequence_length
-  std::span<const uint8_t>
-      targets;  // 1 where the token is to be predicted from those before it; [0] is 0
-  std::span<const uint8_t> id;  // 16 bytes: the example's id in the dataset
+  std::span<const uint8_t> targets;  // kTarget, kTextBegins or neither; [0] is 0
+  std::span<const uint8_t> id;       // 16 bytes: the example's id in the dataset
 };
 
 class TokenShard {

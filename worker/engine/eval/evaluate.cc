@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <numeric>
 
-#include "worker/engine/batches/batch.h"
-
 namespace attune::engine {
 namespace {
 
@@ -24,7 +22,7 @@ std::vector<uint32_t> Sample(const TokenShard& shard, int max_examples) {
   return indices;
 }
 
-int64_t Tokens(const TokenShard& shard, const std::vector<uint32_t>& group) {
+int64_t Tokens(const TokenShard& shard, const Sequence& group) {
   int64_t tokens = 0;
   for (const uint32_t index : group) tokens += shard.lengths()[index];
   return tokens;
@@ -32,8 +30,7 @@ int64_t Tokens(const TokenShard& shard, const std::vector<uint32_t>& group) {
 
 // The groups of each rank: the one whose part of all tokens holds a group's middle has it. In
 // integers, so that all ranks agree on whatever machine they are.
-std::vector<std::vector<size_t>> Share(const TokenShard& shard,
-                                       const std::vector<std::vector<uint32_t>>& groups,
+std::vector<std::vector<size_t>> Share(const TokenShard& shard, const std::vector<Sequence>& groups,
                                        int world_size) {
   int64_t total = 0, before = 0;
   for (const auto& group : groups) total += Tokens(shard, group);
@@ -49,13 +46,15 @@ std::vector<std::vector<size_t>> Share(const TokenShard& shard,
 
 }  // namespace
 
-std::vector<std::vector<uint32_t>> EvaluationGroups(const TokenShard& shard, int max_examples,
-                                                    int64_t tokens_max) {
-  std::vector<std::vector<uint32_t>> groups;
+std::vector<Sequence> EvaluationGroups(const TokenShard& shard, int max_examples,
+                                       int64_t tokens_max, int examples_max) {
+  std::vector<Sequence> groups;
   int64_t tokens = 0;
   for (const uint32_t index : Sample(shard, max_examples)) {
     const int64_t length = shard.lengths()[index];
-    if (groups.empty() || tokens + length > tokens_max) {
+    const bool full = !groups.empty() && examples_max > 0 &&
+                      groups.back().size() >= static_cast<size_t>(examples_max);
+    if (groups.empty() || tokens + length > tokens_max || full) {
       groups.emplace_back();
       tokens = 0;
     }
@@ -65,12 +64,10 @@ std::vector<std::vector<uint32_t>> EvaluationGroups(const TokenShard& shard, int
   return groups;
 }
 
-Result<EvaluatedLoss> EvaluateLoss(LanguageModel& model, const TokenShard& shard,
-                                   const std::vector<std::vector<uint32_t>>& groups, Group& ranks,
-                                   const at::Device& device,
+Result<EvaluatedLoss> EvaluateLoss(ObjectiveFunction& objective, const TokenShard& shard,
+                                   const std::vector<Sequence>& groups, Group& ranks,
                                    const std::function<void(double, double)>& on_progress,
                                    const std::function<StopRequest()>& should_stop) {
-  at::NoGradGuard no_grad;
   const std::vector<std::vector<size_t>> shares = Share(shard, groups, ranks.world_size());
   const std::vector<size_t>& mine = shares[ranks.rank()];
   size_t rounds = 0;
@@ -78,20 +75,21 @@ Result<EvaluatedLoss> EvaluateLoss(LanguageModel& model, const TokenShard& shard
   EvaluatedLoss loss;
   for (size_t round = 0; round < rounds; ++round) {
     if (round < mine.size()) {
-      const std::span<const Sequence> group(&groups[mine[round]], 1);
-      ATTUNE_ASSIGN_OR_RETURN(const PackedBatch batch,
-                              MakeBatch(shard, group, model.vocabulary_size(), device));
-      loss.loss_sum += model.LossSum(batch).item<double>();
-      loss.target_tokens += batch.targets.numel();
+      ATTUNE_ASSIGN_OR_RETURN(const LossPart part, objective.Measure(shard, groups[mine[round]]));
+      loss.loss_sum += part.loss;
+      loss.units += part.units;
+      loss.right += part.right;
     }
     ATTUNE_ASSIGN_OR_RETURN(loss.stop, ranks.AgreeOnStop(should_stop()));
     if (loss.stop != StopRequest::kNone) return loss;
     on_progress(static_cast<double>(round + 1), static_cast<double>(rounds));
   }
-  ATTUNE_ASSIGN_OR_RETURN(const std::vector<double> sums,
-                          ranks.Sum({loss.loss_sum, static_cast<double>(loss.target_tokens)}));
+  ATTUNE_ASSIGN_OR_RETURN(
+      const std::vector<double> sums,
+      ranks.Sum({loss.loss_sum, static_cast<double>(loss.units), static_cast<double>(loss.right)}));
   loss.loss_sum = sums[0];
-  loss.target_tokens = static_cast<int64_t>(sums[1]);
+  loss.units = static_cast<int64_t>(sums[1]);
+  loss.right = static_cast<int64_t>(sums[2]);
   return loss;
 }
 

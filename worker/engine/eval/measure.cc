@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "worker/engine/batches/batch.h"
@@ -81,6 +82,47 @@ Result<std::vector<MeasuredExample>> MeasureExamples(LanguageModel& model,
     ATTUNE_RETURN_IF_ERROR(MeasurePass(model, list, pass, every_row, device, &measured));
   }
   return measured;
+}
+
+Result<std::vector<LabelledExample>> LabelTexts(LanguageModel& model,
+                                                const std::vector<std::span<const uint32_t>>& texts,
+                                                const at::Device& device,
+                                                const std::function<Status()>& proceed) {
+  at::NoGradGuard no_grad;
+  std::vector<LabelledExample> labelled;
+  std::vector<BatchText> pass;
+  const auto flush = [&]() -> Status {
+    ATTUNE_RETURN_IF_ERROR(proceed());
+    const at::Tensor logits = model.LabelLogits(PackTexts(pass, device));
+    const at::Tensor all = at::softmax(logits.to(at::kDouble), 1).cpu().contiguous();
+    for (int64_t i = 0; i < all.size(0); ++i) {
+      const double* row = all.const_data_ptr<double>() + i * all.size(1);
+      LabelledExample& example = labelled.emplace_back();
+      example.probabilities.assign(row, row + all.size(1));
+      example.best = static_cast<size_t>(std::ranges::max_element(example.probabilities) -
+                                         example.probabilities.begin());
+      if (!std::isfinite(example.probabilities[example.best])) {
+        return FailedPrecondition("the model's scores are not finite: its weights are damaged");
+      }
+    }
+    pass.clear();
+    return Status();
+  };
+  const std::vector<uint8_t> no_targets(
+      texts.empty() ? 0
+                    : std::ranges::max_element(texts, {}, [](auto t) { return t.size(); })->size());
+  int64_t tokens = 0;
+  for (const auto& text : texts) {
+    const auto length = static_cast<int64_t>(text.size());
+    if (!pass.empty() && tokens + length > kTokensAPass) {
+      ATTUNE_RETURN_IF_ERROR(flush());
+      tokens = 0;
+    }
+    pass.push_back({text, std::span(no_targets).first(text.size()), 0});
+    tokens += length;
+  }
+  if (!pass.empty()) ATTUNE_RETURN_IF_ERROR(flush());
+  return labelled;
 }
 
 }  // namespace attune::engine

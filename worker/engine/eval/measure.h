@@ -3,6 +3,7 @@
 // What a model makes of each of many examples.
 
 #include <functional>
+#include <span>
 #include <vector>
 
 #include "common/base/status.h"
@@ -21,6 +22,12 @@ struct MeasuredExample {
   std::vector<float> embedding;  // mean over its tokens of the last hidden state
 };
 
+// What a classifier makes of a text.
+struct LabelledExample {
+  std::vector<double> probabilities;  // of each label
+  size_t best = 0;                    // the first of the likeliest
+};
+
 // Tokens that go through the model at once, unless one example has more.
 inline constexpr int64_t kTokensAPass = 4096;
 
@@ -31,5 +38,11 @@ Result<std::vector<MeasuredExample>> MeasureExamples(LanguageModel& model,
                                                      std::vector<TokenizedExample> examples,
                                                      bool every_row, const at::Device& device,
                                                      const std::function<Status()>& proceed);
+
+// The labels of texts (without a label behind them), in their order.
+Result<std::vector<LabelledExample>> LabelTexts(LanguageModel& model,
+                                                const std::vector<std::span<const uint32_t>>& texts,
+                                                const at::Device& device,
+                                                const std::function<Status()>& proceed);
 
 }  // namespace attune::engine

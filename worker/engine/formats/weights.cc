@@ -138,9 +138,7 @@ Result<std::unique_ptr<WeightSource>> OpenWeights(const fs::path& path) {
 Result<std::unique_ptr<WeightSource>> OpenModelWeights(const fs::path& path,
                                                        const ModelConfig& config) {
   ATTUNE_ASSIGN_OR_RETURN(std::unique_ptr<WeightSource> stored, OpenWeights(path));
-  auto renamed = std::make_unique<RenamedWeights>(std::move(stored), config);
-  ATTUNE_RETURN_IF_ERROR(CheckModelTensors(config, renamed->tensors(), path.string()));
-  return std::unique_ptr<WeightSource>(std::move(renamed));
+  return std::unique_ptr<WeightSource>(std::make_unique<RenamedWeights>(std::move(stored), config));
 }
 
 Result<std::string> ReadModelConfig(const fs::path& path) {

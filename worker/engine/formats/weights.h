@@ -37,8 +37,8 @@ class WeightSource {
 // adapter_model.safetensors, or with exactly one *.gguf; or a path to one such file.
 Result<std::unique_ptr<WeightSource>> OpenWeights(const std::filesystem::path& path);
 
-// The weights of a whole model under their full names (StoredNames), checked against its
-// configuration.
+// The weights of a whole model under their full names (StoredNames). Who uses them checks them
+// (CheckModelTensors).
 Result<std::unique_ptr<WeightSource>> OpenModelWeights(const std::filesystem::path& path,
                                                        const ModelConfig& config);
 

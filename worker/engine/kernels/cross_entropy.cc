@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <vector>
 
 #include "worker/engine/kernels/cpu_kernels.h"
 #include "worker/engine/kernels/matmul.h"
@@ -22,36 +21,42 @@ at::Tensor ChunkLossOnGpu(const at::Tensor& logits, const at::Tensor& targets, b
   Gpu()->cross_entropy(gpu::CallFor(logits), logits.mutable_data_ptr(),
                        targets.const_data_ptr<int64_t>(), losses.mutable_data_ptr<float>(),
                        logits.size(0), logits.size(1), gradient);
-  return losses.sum(at::kDouble);
+  return losses;
 }
 
-// Turns logits into their gradient where asked; returns the sum of losses, float64 on the host or a
-// tensor.
+// Turns logits into their gradient where asked; returns the losses, of 32 bits or more.
 at::Tensor ChunkLoss(at::Tensor& logits, const at::Tensor& targets, bool gradient) {
   if (gpu::Takes(logits)) return ChunkLossOnGpu(logits, targets, gradient);
   const int64_t rows = logits.size(0), cols = logits.size(1);
   if (!logits.device().is_cpu() || UseAtenOnly()) {
     const at::Tensor log_probability = at::log_softmax(logits, 1, at::kFloat);
     const at::Tensor index = targets.unsqueeze(1);
-    const at::Tensor loss = -log_probability.gather(1, index).sum(at::kDouble);
+    const at::Tensor losses = -log_probability.gather(1, index).squeeze(1);
     if (gradient) {
       logits = log_probability.exp();
       logits.scatter_add_(1, index, at::full_like(index, -1, logits.options()));
     }
-    return loss;
+    return losses;
   }
   if (logits.scalar_type() != at::kFloat) logits = logits.to(at::kFloat);
-  std::vector<double> losses(static_cast<size_t>(rows));
+  const at::Tensor all = at::empty({rows}, at::kDouble);
+  double* losses = all.mutable_data_ptr<double>();
   float* data = logits.mutable_data_ptr<float>();
   const int64_t* target = targets.const_data_ptr<int64_t>();
   ParallelRows(rows, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      losses[static_cast<size_t>(i)] =
-          Cpu().cross_entropy(data + i * cols, cols, target[i], gradient);
+      losses[i] = Cpu().cross_entropy(data + i * cols, cols, target[i], gradient);
     }
   });
+  return all;
+}
+
+// In the order of the rows on the host, as ever.
+at::Tensor SumOf(const at::Tensor& losses) {
+  if (!losses.is_cpu() || losses.scalar_type() != at::kDouble) return losses.sum(at::kDouble);
+  const double* data = losses.const_data_ptr<double>();
   double sum = 0;
-  for (double loss : losses) sum += loss;
+  for (int64_t i = 0; i < losses.numel(); ++i) sum += data[i];
   return at::scalar_tensor(sum, at::kDouble);
 }
 
@@ -91,8 +96,15 @@ HeadLoss LinearCrossEntropy(const at::Tensor& hidden, const at::Tensor& weight,
       logits = CapLogits(logits, options.softcap);
       if (gradient) slope = 1 - (logits / options.softcap).square_();
     }
-    total.add_(ChunkLoss(logits, targets.narrow(0, begin, count), gradient));
+    at::Tensor losses = ChunkLoss(logits, targets.narrow(0, begin, count), gradient);
+    at::Tensor weights;
+    if (options.weights.defined()) {
+      weights = options.weights.narrow(0, begin, count);
+      losses = losses * weights;
+    }
+    total.add_(SumOf(losses));
     if (!gradient) continue;
+    if (weights.defined()) logits.mul_(weights.unsqueeze(1));
     if (slope.defined()) logits.mul_(slope);
     if (by_bias.defined()) by_bias.add_(logits.sum(0, /*keepdim=*/false, at::kFloat));
     logits = logits.to(hidden.scalar_type());

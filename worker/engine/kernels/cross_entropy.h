@@ -16,11 +16,12 @@ int64_t LogitRows(int64_t rows, int64_t vocabulary, const at::Device& device);
 at::Tensor CapLogits(const at::Tensor& logits, double cap);
 
 struct HeadLoss {
-  at::Tensor loss;             // float32 scalar: sum of negative log likelihoods
+  at::Tensor loss;             // float32 scalar: sum of weighted negative log likelihoods
   at::Tensor hidden_gradient;  // [N, H] like hidden; undefined unless asked
 };
 
 struct HeadOptions {
+  at::Tensor weights;  // float32 [N], of the losses; undefined: 1
   at::Tensor bias;     // [V], of the logits; may be undefined
   double softcap = 0;  // see CapLogits
   bool hidden_gradient = false;

@@ -51,6 +51,9 @@ struct LoadOptions {
   // The linear layers of the blocks are kept in 4 bits (kernels::Nf4); frozen, too.
   bool nf4 = false;
   bool encoders = false;  // also models that predict no next token (CheckPredictsNext)
+  // A classifier with these labels: with a head of its own where the model has another, or none.
+  std::vector<std::string> labels;
+  uint64_t seed = 1;  // of what is new
 };
 
 class LanguageModel {
@@ -84,6 +87,15 @@ class LanguageModel {
   // Sum over the targets of the negative log likelihood: float32 scalar, differentiable. Logits
   // exist only for target rows, a chunk at a time. The model must outlive the graph.
   virtual at::Tensor LossSum(const PackedBatch& batch) = 0;
+  // The same with a weight for each target, which follows from the losses of all of them, float32
+  // [N] both.
+  using Weigh = std::function<at::Tensor(const at::Tensor& losses)>;
+  virtual at::Tensor WeightedLossSum(const PackedBatch& batch, const Weigh& weigh) = 0;
+  // Of a classifier, float32 [E, labels]; differentiable.
+  virtual at::Tensor LabelLogits(const PackedBatch& batch) = 0;
+  // The mean of each example's hidden states, as embeddings are made of, float32 [E, H];
+  // differentiable.
+  virtual at::Tensor MeanHidden(const PackedBatch& batch) = 0;
   // float32 [rows, vocabulary] at the given rows, of an encoder-decoder at the rows before an
   // answer's tokens; no gradient. For parity tests and evaluation.
   virtual at::Tensor Logits(const PackedBatch& batch, const at::Tensor& rows) = 0;
@@ -100,6 +112,7 @@ class LanguageModel {
   virtual bool has_adapter() const = 0;
   virtual bool predicts_next() const = 0;  // see CheckPredictsNext
   virtual bool reads_sources() const = 0;  // an encoder-decoder; see PackedBatch
+  virtual const std::vector<std::string>& labels() const = 0;  // of a classifier; else none
   // config.json of the model beside weights of this dtype, and adapter_config.json of its adapter
   // on what peft calls its base, as transformers and peft expect them.
   virtual std::string ConfigJson(const std::string& dtype) const = 0;

@@ -2,9 +2,11 @@
 // top.
 
 #include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
 #include <malloc.h>
 
 #include <algorithm>
+#include <map>
 #include <span>
 
 #include "common/base/files.h"
@@ -57,15 +59,30 @@ std::unique_ptr<Transformer> MakeModel(ModelConfig config, const LoadOptions& op
   return std::make_unique<Transformer>(std::move(config), options);
 }
 
+// As transformers initialises a linear layer with its default initializer_range.
+void DrawHead(const at::Tensor& tensor, at::Generator& generator) {
+  constexpr double kDeviation = 0.02;
+  if (tensor.dim() < 2) {
+    tensor.detach().zero_();
+  } else {
+    tensor.detach().copy_(at::empty(tensor.sizes(), at::kFloat).normal_(0, kDeviation, generator));
+  }
+}
+
 Result<std::unique_ptr<Transformer>> LoadBase(const ModelFiles& files, const LoadOptions& options) {
   const std::string where = files.path.string();
   ATTUNE_ASSIGN_OR_RETURN(const std::string json, ReadModelConfig(files.path));
   ATTUNE_ASSIGN_OR_RETURN(ModelConfig config, ParseModelConfig(json, where + ": config.json"));
   if (!options.encoders) ATTUNE_RETURN_IF_ERROR(CheckPredictsNext(config, files.reference));
+  std::optional<uint64_t> new_head;
+  if (!options.labels.empty() && config.labels != options.labels) {
+    ATTUNE_ASSIGN_OR_RETURN(config, AsClassifier(config, options.labels));
+    new_head = options.seed;
+  }
   ATTUNE_ASSIGN_OR_RETURN(const std::unique_ptr<WeightSource> source,
                           OpenModelWeights(files.path, config));
   std::unique_ptr<Transformer> model = MakeModel(std::move(config), options);
-  ATTUNE_RETURN_IF_ERROR(model->LoadWeights(*source, where));
+  ATTUNE_RETURN_IF_ERROR(model->LoadWeights(*source, where, new_head));
   return model;
 }
 
@@ -101,11 +118,21 @@ Result<std::unique_ptr<LanguageModel>> LanguageModel::Load(const ModelFiles& fil
   }
 }
 
-Status Transformer::LoadWeights(const WeightSource& source, const std::string& where) {
+Status Transformer::LoadWeights(const WeightSource& source, const std::string& where,
+                                std::optional<uint64_t> new_head) {
   at::NoGradGuard no_grad;
-  ATTUNE_RETURN_IF_ERROR(CheckModelTensors(config_, source.tensors(), where));
+  TensorInfos found = source.tensors();
+  std::map<std::string, std::vector<int64_t>> missing;
+  if (new_head) missing = NewHeadTensors(config_, &found);
+  for (const auto& [name, shape] : missing) found[name] = {"F32", shape};
+  ATTUNE_RETURN_IF_ERROR(CheckModelTensors(config_, found, where));
+  at::Generator generator = at::make_generator<at::CPUGeneratorImpl>(new_head.value_or(0));
   const auto read = [&](const NamedTensors& named) -> Status {
     for (const auto& [name, tensor] : named) {
+      if (missing.contains(name)) {
+        DrawHead(tensor, generator);
+        continue;
+      }
       ATTUNE_RETURN_IF_ERROR(ReadTensor(source, name, tensor));
     }
     return {};

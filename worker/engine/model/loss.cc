@@ -123,7 +123,7 @@ void CheckTargets(const PackedBatch& batch, int64_t vocabulary) {
 }
 
 at::Tensor HeadLossSum(const at::Tensor& x, const OutputHead& head, const PackedBatch& batch,
-                       const std::shared_ptr<TiedGradient>& tied) {
+                       const std::shared_ptr<TiedGradient>& tied, const at::Tensor& weights) {
   CheckTargets(batch, head.weight.size(0));
   const std::vector<at::Tensor> norm_parameters = head.norm.Trainable();
   const bool bias_trains = head.bias.defined() && head.bias.requires_grad();
@@ -139,7 +139,7 @@ at::Tensor HeadLossSum(const at::Tensor& x, const OutputHead& head, const Packed
   Norm::Statistics statistics;
   at::Tensor normalized = head.norm.Forward(rows, &statistics);
   if (head.scale != 1) normalized.mul_(head.scale);
-  kernels::HeadOptions options{.softcap = head.softcap};
+  kernels::HeadOptions options{.weights = weights, .softcap = head.softcap};
   if (head.bias.defined()) options.bias = head.bias.detach();
   options.hidden_gradient = records && (x.requires_grad() || !norm_parameters.empty());
   const auto floats = head.weight.options().dtype(at::kFloat).requires_grad(false);

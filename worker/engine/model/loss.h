@@ -42,8 +42,9 @@ struct OutputHead {
   double softcap = 0;
   double scale = 1;
 };
-// Sum of negative log likelihoods at the batch's target rows of x [T, H].
+// Sum of negative log likelihoods at the batch's target rows of x [T, H], each times its weight
+// (float32 [N]) where there are weights.
 at::Tensor HeadLossSum(const at::Tensor& x, const OutputHead& head, const PackedBatch& batch,
-                       const std::shared_ptr<TiedGradient>& tied);
+                       const std::shared_ptr<TiedGradient>& tied, const at::Tensor& weights = {});
 
 }  // namespace attune::engine

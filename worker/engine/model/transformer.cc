@@ -23,7 +23,9 @@ Transformer::Transformer(ModelConfig config, const LoadOptions& options)
       at::TensorOptions().dtype(options.frozen ? dtype_ : at::kFloat).device(device_);
   for (const RopeConfig& rope : config_.ropes) ropes_.emplace_back(rope, device_);
   embed_ = at::empty({config_.vocabulary_size, config_.hidden_size}, weights);
-  if (!config_.tied_embeddings) head_ = at::empty_like(embed_);
+  if (!config_.tied_embeddings) {
+    head_ = at::empty({config_.outputs(), config_.hidden_size}, weights);
+  }
   if (config_.learned_positions()) {
     positions_ = at::empty({config_.max_positions, config_.hidden_size}, weights);
   }
@@ -43,7 +45,8 @@ Transformer::Transformer(ModelConfig config, const LoadOptions& options)
   const bool masked = config_.head == HeadKind::kMaskedToken;
   norm_ = norm(masked ? config_.names.transform_norm : config_.names.norm);
   transform_ = square(config_.names.transform);
-  if (masked) head_bias_ = at::empty({config_.vocabulary_size}, weights);
+  pooler_ = square(config_.names.pooler);
+  if (!config_.names.head_bias.empty()) head_bias_ = at::empty({config_.outputs()}, weights);
   if (config_.encoder) encoder_norm_ = norm(config_.encoder->names.norm);
   for (const ModelConfig* stack :
        {config_.encoder.get(), static_cast<const ModelConfig*>(&config_)}) {
@@ -64,6 +67,7 @@ void Transformer::TrainBase(bool trains) {
   }
   for (Norm* norm : {&embedding_norm_, &encoder_norm_, &norm_}) norm->TrainBase(trains);
   transform_.TrainBase(trains);
+  pooler_.TrainBase(trains && config_.head == HeadKind::kLabels);
   for (Block& layer : layers_) layer.TrainBase(trains);
 }
 
@@ -75,6 +79,7 @@ NamedTensors Transformer::OutsideLayers() const {
   embedding_norm_.AppendTo(&all);
   encoder_norm_.AppendTo(&all);
   transform_.AppendTo(&all);
+  pooler_.AppendTo(&all);
   norm_.AppendTo(&all);
   if (head_bias_.defined()) all.emplace_back(config_.names.head_bias, head_bias_);
   if (head_.defined()) all.emplace_back(config_.names.head + ".weight", head_);
@@ -171,7 +176,9 @@ void Transformer::SetTraining(bool training, uint64_t dropout_seed) {
 
 NamedTensors Transformer::TrainableParameters() const {
   if (has_adapter()) return adapters_.chosen()->Parameters();
-  return embed_.requires_grad() ? BaseParameters() : NamedTensors();
+  NamedTensors all = BaseParameters();
+  std::erase_if(all, [](const auto& named) { return !named.second.requires_grad(); });
+  return all;
 }
 
 std::string Transformer::ConfigJson(const std::string& dtype) const {
@@ -287,17 +294,55 @@ OutputHead Transformer::output() const {
   return {norm_, head(), head_bias_, config_.logit_softcap, config_.head_scale};
 }
 
-at::Tensor Transformer::LossSum(const PackedBatch& batch) {
-  TORCH_CHECK(config_.head != HeadKind::kNone, config_.architecture,
-              " has no head, so there is no loss to take");
-  const std::shared_ptr<TiedGradient> tied = ShareTied();
-  at::Tensor x = Hidden(batch, tied);
-  if (config_.head == HeadKind::kNextToken) return HeadLossSum(x, output(), batch, tied);
+at::Tensor Transformer::HeadLoss(const PackedBatch& batch, const at::Tensor& x,
+                                 const std::shared_ptr<TiedGradient>& tied,
+                                 const at::Tensor& weights) {
+  TORCH_CHECK(predicts_tokens(), config_.architecture,
+              " has no head for tokens, so there is no loss to take");
+  if (config_.head == HeadKind::kNextToken) return HeadLossSum(x, output(), batch, tied, weights);
   // Of the target rows alone, which are all that the transform is for.
   PackedBatch rows = batch;
-  x = Transformed(x.index_select(0, batch.target_rows));
   rows.target_rows = at::arange(batch.target_rows.size(0), batch.target_rows.options());
-  return HeadLossSum(x, output(), rows, tied);
+  return HeadLossSum(Transformed(x.index_select(0, batch.target_rows)), output(), rows, tied,
+                     weights);
+}
+
+at::Tensor Transformer::LossSum(const PackedBatch& batch) {
+  const std::shared_ptr<TiedGradient> tied = ShareTied();
+  return HeadLoss(batch, Hidden(batch, tied), tied, {});
+}
+
+at::Tensor Transformer::WeightedLossSum(const PackedBatch& batch, const Weigh& weigh) {
+  const std::shared_ptr<TiedGradient> tied = ShareTied();
+  const at::Tensor x = Hidden(batch, tied);
+  return HeadLoss(batch, x, tied, weigh(TargetLosses(batch, x.detach())));
+}
+
+at::Tensor Transformer::LabelLogits(const PackedBatch& batch) {
+  TORCH_CHECK(config_.head == HeadKind::kLabels, config_.architecture, " has no head for labels");
+  // The first row of an encoder, which sees all; the last of a decoder.
+  const std::vector<int64_t>& offsets = batch.offsets;
+  std::vector<int64_t> rows(offsets.begin(), offsets.end() - 1);
+  for (size_t e = 0; config_.causal && e < rows.size(); ++e) rows[e] = offsets[e + 1] - 1;
+  const at::Tensor index = at::tensor(rows, at::kLong).to(device_);
+  at::Tensor x = Hidden(batch, nullptr).index_select(0, index);
+  if (norm_) x = Normalize(x, norm_);
+  if (!config_.names.pooler.empty()) {
+    x = at::tanh(Linear(x, {pooler_, std::make_shared<ForwardContext>(), 0}));
+  }
+  const at::Tensor bias = head_bias_.defined() ? head_bias_.to(dtype_) : at::Tensor();
+  return at::linear(x, head_.to(dtype_), bias).to(at::kFloat);
+}
+
+at::Tensor Transformer::MeanHidden(const PackedBatch& batch) {
+  at::Tensor x = Hidden(batch, nullptr);
+  if (config_.head == HeadKind::kNextToken && norm_) x = Normalize(x, norm_);
+  std::vector<at::Tensor> means;
+  for (size_t e = 0; e + 1 < batch.offsets.size(); ++e) {
+    const int64_t begin = batch.offsets[e], length = batch.offsets[e + 1] - begin;
+    means.push_back(x.narrow(0, begin, length).mean(0, /*keepdim=*/false, at::kFloat));
+  }
+  return at::stack(means);
 }
 
 at::Tensor Transformer::Logits(const PackedBatch& batch, const at::Tensor& rows) {

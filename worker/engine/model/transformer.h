@@ -4,6 +4,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -26,14 +27,19 @@ class Transformer : public LanguageModel {
   // options say that they are frozen.
   Transformer(ModelConfig config, const LoadOptions& options);
 
-  // kInvalidArgument names a tensor that is missing, unknown or of another shape.
-  Status LoadWeights(const WeightSource& source, const std::string& where);
+  // kInvalidArgument names a tensor that is missing, unknown or of another shape. new_head: a
+  // classifier's is not read but drawn from the seed, as transformers does.
+  Status LoadWeights(const WeightSource& source, const std::string& where,
+                     std::optional<uint64_t> new_head = std::nullopt);
   Status AddLora(const Method& method, uint64_t seed) override;
   Status AddAdapter(const std::string& name, const ModelFiles& files) override;
   Status UseAdapter(const std::string& name) override { return adapters_.Use(name); }
   void EnableAdapter(bool enabled) override { adapters_.Enable(enabled); }
   void SetTraining(bool training, uint64_t dropout_seed) override;
   at::Tensor LossSum(const PackedBatch& batch) override;
+  at::Tensor WeightedLossSum(const PackedBatch& batch, const Weigh& weigh) override;
+  at::Tensor LabelLogits(const PackedBatch& batch) override;
+  at::Tensor MeanHidden(const PackedBatch& batch) override;
   at::Tensor Logits(const PackedBatch& batch, const at::Tensor& rows) override;
   Measurement Measure(const PackedBatch& batch, bool every_row) override;
   NamedTensors TrainableParameters() const override;
@@ -41,6 +47,8 @@ class Transformer : public LanguageModel {
   bool has_adapter() const override { return !adapters_.empty(); }
   bool predicts_next() const override;
   bool reads_sources() const override { return config_.encoder != nullptr; }
+  bool predicts_tokens() const { return predicts_next() || config_.head == HeadKind::kMaskedToken; }
+  const std::vector<std::string>& labels() const override { return config_.labels; }
   std::string ConfigJson(const std::string& dtype) const override;
   std::string AdapterConfigJson(const std::string& base) const override;
   NamedTensors AdapterTensors(NamedTensors parameters) const override;
@@ -63,7 +71,7 @@ class Transformer : public LanguageModel {
   // float32 logits of normalised rows; no gradient.
   at::Tensor LogitsOf(const at::Tensor& normalized) const;
   // Of the last layer's rows; see Measure.
-  Measurement MeasureRows(at::Tensor x, const PackedBatch& batch, bool every_row) const;
+  Measurement MeasureRows(const at::Tensor& x, const PackedBatch& batch, bool every_row) const;
   const at::Tensor& embedding() const { return embed_; }
 
   ModelConfig config_;
@@ -89,6 +97,14 @@ class Transformer : public LanguageModel {
   // Embeddings of tokens and of learned positions.
   at::Tensor Inputs(const at::Tensor& tokens, const at::Tensor& positions,
                     const std::shared_ptr<TiedGradient>& tied) const;
+  // Of a loss with what is tied; x: Hidden.
+  at::Tensor HeadLoss(const PackedBatch& batch, const at::Tensor& x,
+                      const std::shared_ptr<TiedGradient>& tied, const at::Tensor& weights);
+  // Negative log likelihoods of the targets of x: of Hidden; no gradient.
+  at::Tensor TargetLosses(const PackedBatch& batch, const at::Tensor& x) const;
+  // Of what may follow normalised rows.
+  void ForLogProbabilities(const at::Tensor& rows,
+                           const std::function<void(int64_t, int64_t, at::Tensor&)>& take) const;
   // LogitsOf with the head's weight in the type of the computation, for many calls.
   at::Tensor LogitsOf(const at::Tensor& normalized, const at::Tensor& weight) const;
   at::Tensor Hidden(const PackedBatch& batch, const std::shared_ptr<TiedGradient>& tied);
@@ -104,6 +120,7 @@ class Transformer : public LanguageModel {
   Norm embedding_norm_;
   Norm norm_;             // before the output projection; of an encoder without one none
   Projection transform_;  // of masked tokens, before norm_
+  Projection pooler_;     // of an encoder's first row
   at::Tensor head_bias_;
   AdapterSet adapters_;
   bool training_ = false;

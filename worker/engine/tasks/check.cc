@@ -111,6 +111,14 @@ Status CheckTrainTask(const TrainTask& task, int world_size) {
   if (task.evaluate.split != "validation" && task.evaluate.split != "train") {
     return Bad("evaluate.split", "is '" + task.evaluate.split + "': use validation or train");
   }
+  if (task.regularize.type == "ewc" && task.data.objective.type == "embedding") {
+    return Bad("regularize.type",
+               "ewc measures one example at a time, which task: embedding has no loss for");
+  }
+  if (task.data.objective.type == "classification" && TrainsAdapter(task.method)) {
+    return Bad("method.type",
+               "must be full with task: classification: a new head trains with the whole model");
+  }
   if (task.data.datasets.empty()) return Bad("dataset", "names no dataset");
   if (task.method.type == "full" && task.data.base.format == "peft-adapter") {
     return InvalidArgument(

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "common/base/utf8.h"
+#include "worker/engine/data/objective_kind.h"
 #include "worker/engine/data/prepare.h"
 #include "worker/engine/kernels/gpu_kernels.h"
 #include "worker/engine/parallel/group.h"
@@ -124,9 +125,16 @@ class Evaluation {
     ATTUNE_ASSIGN_OR_RETURN(device_, OpenDevice(task_->device));
     ATTUNE_ASSIGN_OR_RETURN(tokenize_.assets, LoadModelText(files));
     ATTUNE_ASSIGN_OR_RETURN(precision_, ServedPrecision(files, device_.is_cuda()));
-    ATTUNE_ASSIGN_OR_RETURN(
-        model_, LanguageModel::Load(
-                    files, {.precision = precision_, .device = device_.str(), .frozen = true}));
+    ATTUNE_ASSIGN_OR_RETURN(tokenize_.objective, ResolveObjective({}, files));
+    const bool labels = KindOf(tokenize_.objective) == ObjectiveKind::kClassification;
+    if (labels && !task_->smoke.empty()) {
+      return InvalidArgument("the model " + files.reference +
+                             " is a classifier, which answers no smoke prompt");
+    }
+    ATTUNE_ASSIGN_OR_RETURN(model_, LanguageModel::Load(files, {.precision = precision_,
+                                                                .device = device_.str(),
+                                                                .frozen = true,
+                                                                .encoders = labels}));
     model_->SetTraining(false, 0);
     tokenize_.vocabulary_size = model_->vocabulary_size();
     tokenize_.sequence_length =

@@ -42,6 +42,7 @@ Result<Opened> OpenModel(const ModelFiles& model) {
   ATTUNE_ASSIGN_OR_RETURN(const std::string config, ReadModelConfig(root.path));
   ATTUNE_ASSIGN_OR_RETURN(opened.config, ParseModelConfig(config, where + ": config.json"));
   ATTUNE_ASSIGN_OR_RETURN(opened.weights, OpenModelWeights(root.path, opened.config));
+  ATTUNE_RETURN_IF_ERROR(CheckModelTensors(opened.config, opened.weights->tensors(), where));
   if (model.format != "peft-adapter") return opened;
   const fs::path config_path = model.path / "adapter_config.json";
   ATTUNE_ASSIGN_OR_RETURN(const std::string lora, ReadFile(config_path));
@@ -78,6 +79,29 @@ Result<std::string> ChooseDtype(const ExportTask& task, const Opened& model) {
   return OriginalDtype(RootOf(task.model));
 }
 
+// What sentence-transformers reads of how rows become an embedding: the mean, which is all that an
+// import takes. The registry keeps no folder within a model's.
+Status WritePooling(const ModelConfig& config, const fs::path& folder) {
+  const auto modules = ReadFile(folder / "modules.json");
+  if (config.head != HeadKind::kNone || !modules.ok()) return Status();
+  const json list = json::parse(*modules, nullptr, /*allow_exceptions=*/false);
+  if (!list.is_array()) return Status();
+  for (const json& module : list) {
+    const bool pooling = module.is_object() && module.value("type", "").ends_with(".Pooling");
+    const fs::path inside = pooling ? fs::path(module.value("path", "")).filename() : fs::path();
+    if (inside.empty() || inside == "..") continue;
+    const json mean = {{"word_embedding_dimension", config.hidden_size},
+                       {"pooling_mode_cls_token", false},
+                       {"pooling_mode_mean_tokens", true},
+                       {"pooling_mode_max_tokens", false},
+                       {"pooling_mode_mean_sqrt_len_tokens", false}};
+    ATTUNE_RETURN_IF_ERROR(CreateFolders(folder / inside));
+    ATTUNE_RETURN_IF_ERROR(
+        WriteFileAtomically(folder / inside / "config.json", mean.dump(2) + "\n"));
+  }
+  return Status();
+}
+
 Status WriteExport(const ExportTask& task, Opened& model, const text::TextAssets& text,
                    const std::string& dtype, const fs::path& folder) {
   const bool adapter = model.adapter && !task.merge;
@@ -93,7 +117,8 @@ Status WriteExport(const ExportTask& task, Opened& model, const text::TextAssets
   }
   ATTUNE_RETURN_IF_ERROR(WriteModel(folder, OutputOf(*model.weights, TensorNames(model.config)),
                                     dtype, ConfigJson(model.config, dtype), text));
-  return WriteOrigin(task, folder, adapter);
+  ATTUNE_RETURN_IF_ERROR(WriteOrigin(task, folder, adapter));
+  return WritePooling(model.config, folder);
 }
 
 }  // namespace

@@ -2,7 +2,6 @@
 
 #include <ATen/ATen.h>
 
-#include "worker/engine/batches/batch.h"
 #include "worker/engine/data/mix.h"
 #include "worker/engine/parallel/pages.h"
 
@@ -12,10 +11,9 @@ namespace {
 // Adds the squared gradient of one example's log likelihood.
 Status AddExample(TrainingSetup& setup, uint32_t example, const NamedTensors& fisher) {
   const Sequence alone = {example};
-  ATTUNE_ASSIGN_OR_RETURN(
-      const PackedBatch batch,
-      MakeBatch(*setup.data.old, {&alone, 1}, setup.model->vocabulary_size(), setup.device));
-  setup.model->LossSum(batch).backward();
+  ATTUNE_ASSIGN_OR_RETURN(const LossPart part,
+                          setup.objective->Forward(*setup.data.old, {&alone, 1}, /*draw=*/0));
+  part.root.backward();
   at::NoGradGuard no_grad;
   for (size_t p = 0; p < fisher.size(); ++p) {
     at::Tensor& gradient = setup.trainable[p].second.mutable_grad();
@@ -56,7 +54,7 @@ Status MeasureFisher(const TrainTask& task, TrainingSetup& setup, Group& group,
   }
   ATTUNE_RETURN_IF_ERROR(SumOverRanks(fisher, group));
   int64_t targets = 0;
-  for (const uint32_t example : examples) targets += shard.target_counts()[example];
+  for (const uint32_t example : examples) targets += setup.objective->Units(shard, example);
   for (const auto& [name, tensor] : fisher) {
     at::Tensor(tensor).div_(static_cast<double>(std::max<int64_t>(1, targets)));
   }

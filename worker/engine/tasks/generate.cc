@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "worker/engine/data/objective_kind.h"
 #include "worker/engine/data/prepare.h"
 #include "worker/engine/model/language_model.h"
 #include "worker/engine/parallel/group.h"
 #include "worker/engine/tasks/failure.h"
+#include "worker/engine/tasks/label.h"
 #include "worker/engine/tasks/origin.h"
 
 namespace attune::engine {
@@ -118,15 +120,19 @@ Status Generate(const GenerateTask& task, Observer& observer) {
     observer.OnProgress({.phase = "loading"});
     ATTUNE_ASSIGN_OR_RETURN(const at::Device device, OpenDevice(task.device));
     ATTUNE_ASSIGN_OR_RETURN(const text::TextAssets text, LoadModelText(task.model));
+    ATTUNE_ASSIGN_OR_RETURN(const Objective made_for, ResolveObjective({}, task.model));
+    const bool labels = KindOf(made_for) == ObjectiveKind::kClassification;
     std::string precision = task.precision;
     if (precision.empty()) {
       ATTUNE_ASSIGN_OR_RETURN(precision, ServedPrecision(task.model, device.is_cuda()));
     }
     ATTUNE_ASSIGN_OR_RETURN(
         const std::unique_ptr<LanguageModel> model,
-        LanguageModel::Load(task.model,
-                            {.precision = precision, .device = device.str(), .frozen = true}));
+        LanguageModel::Load(
+            task.model,
+            {.precision = precision, .device = device.str(), .frozen = true, .encoders = labels}));
     model->SetTraining(false, 0);
+    if (labels) return LabelPrompts(*model, text, task, device, observer);
     const double total = static_cast<double>(task.prompts.size());
     for (size_t i = 0; i < task.prompts.size(); ++i) {
       observer.OnProgress({.phase = "generating", .done = static_cast<double>(i), .total = total});

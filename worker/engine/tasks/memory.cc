@@ -171,6 +171,11 @@ MemoryPrediction PredictMemory(const ModelShape& model, const MicroBatchShape& b
   MemoryPrediction memory;
   memory.weights = model.trainable_parameters * kFloat + FrozenBytes(model, task);
   if (task.data.train.ema_decay > 0) memory.weights += model.trainable_parameters * kFloat;
+  if (task.data.objective.type == "preference" && !TrainsAdapter(task.method)) {
+    // The model that training starts from, to be held against.
+    const bool half = task.data.train.precision == "bfloat16";
+    memory.weights += model.parameters * (half ? kHalf : kFloat);
+  }
   memory.gradients = model.trainable_parameters * kFloat;
   memory.optimizer = OptimizerBytes(model, task, world_size);
   const std::string& regularize = task.regularize.type;  // keeps w0, and for ewc the Fisher too

@@ -5,6 +5,7 @@
 #include <iterator>
 #include <nlohmann/json.hpp>
 
+#include "worker/engine/data/objective_kind.h"
 #include "worker/engine/optim/owners.h"
 #include "worker/engine/parallel/gather.h"
 #include "worker/engine/parallel/pages.h"
@@ -30,9 +31,36 @@ void AddMore(const Method& method, json& config) {
   if (!method.modules_to_save.empty()) config["modules_to_save"] = method.modules_to_save;
 }
 
+// What all jobs learned before there were others.
+bool IsPlain(const Objective& objective) {
+  return KindOf(objective) == ObjectiveKind::kCausalLm;
+}
+
+json ObjectiveJson(const Objective& objective) {
+  json out = {{"type", objective.type}};
+  switch (KindOf(objective)) {
+    case ObjectiveKind::kClassification:
+      out["labels"] = objective.labels;
+      break;
+    case ObjectiveKind::kPreference:
+      out["beta"] = objective.beta;
+      break;
+    case ObjectiveKind::kMaskedLm:
+      out["mask_share"] = objective.mask_share;
+      break;
+    case ObjectiveKind::kEmbedding:
+      out["scale"] = objective.scale;
+      break;
+    case ObjectiveKind::kCausalLm:
+    case ObjectiveKind::kSeq2seq:
+      break;
+  }
+  return out;
+}
+
 // What must be equal for a resumed run to be the same run, apart from the plan. Not the ranks, nor
 // how a step is cut into micro-batches.
-std::string ConfigOf(const TrainTask& task, const PreparedData& data) {
+std::string ConfigOf(const TrainTask& task, const Objective& objective, const PreparedData& data) {
   const Method& method = task.method;
   const OptimizerOptions& o = task.optimizer;
   json config = {{"base", task.data.base.reference},
@@ -56,6 +84,7 @@ std::string ConfigOf(const TrainTask& task, const PreparedData& data) {
   }
   // Only where they say something: earlier checkpoints lack these keys.
   if (TrainsAdapter(method)) AddMore(method, config["method"]);
+  if (!IsPlain(objective)) config["task"] = ObjectiveJson(objective);
   if (o.name == "sgd") config["optimizer"]["momentum"] = o.momentum;
   if (task.data.train.ema_decay > 0) config["ema_decay"] = task.data.train.ema_decay;
   const RegularizeOptions& regularize = task.regularize;
@@ -92,27 +121,70 @@ uint64_t Fingerprint(const NamedTensors& tensors) {
   return hash;
 }
 
-Status LoadModel(const TrainTask& task, const Group& group, TrainingSetup& setup) {
+Status LoadModel(const TrainTask& task, const Objective& objective, TrainingSetup& setup) {
   const TrainOptions& train = task.data.train;
   const LoadOptions options{.precision = train.precision,
                             .device = setup.device.str(),
                             .activation_checkpointing = train.activation_checkpointing,
                             .frozen = TrainsAdapter(task.method),
-                            .nf4 = task.method.type == "qlora"};
+                            .nf4 = task.method.type == "qlora",
+                            .encoders = true,
+                            .labels = objective.labels,
+                            .seed = train.seed};
   ATTUNE_ASSIGN_OR_RETURN(setup.model, LanguageModel::Load(task.data.base, options));
-  if (train.sequence_length > setup.model->max_positions()) {
-    return InvalidArgument("train.sequence_length of " + std::to_string(train.sequence_length) +
-                           " is above the " + std::to_string(setup.model->max_positions()) +
-                           " positions of " + task.data.base.reference)
-        .WithField("train.sequence_length");
-  }
   if (TrainsAdapter(task.method)) {
     ATTUNE_RETURN_IF_ERROR(setup.model->AddLora(task.method, train.seed));
   }
-  setup.trainable = setup.model->TrainableParameters();
-  AddOptimizer(task, group.membership(), setup);
-  setup.penalty = MakePenalty(task.regularize, setup.trainable);
-  ReturnFreedMemory();
+  return Status();
+}
+
+Result<int64_t> MaskToken(const ModelFiles& base) {
+  ATTUNE_ASSIGN_OR_RETURN(const text::TextAssets text, LoadModelText(base));
+  for (const char* name : {"[MASK]", "<mask>"}) {
+    const int64_t token = text.tokenizer->TokenToId(name);
+    if (token >= 0) return token;
+  }
+  return InvalidArgument("the tokenizer of " + base.reference +
+                         " has no [MASK] token, which task: masked-lm needs")
+      .WithField("base");
+}
+
+// A model that training starts from, to be held against: its adapter switched off where it has a
+// new one, else a copy.
+Status LoadReference(const TrainTask& task, TrainingSetup& setup) {
+  if (TrainsAdapter(task.method) && task.data.base.format != "peft-adapter") return Status();
+  const LoadOptions options{.precision = task.data.train.precision,
+                            .device = setup.device.str(),
+                            .frozen = true,
+                            .nf4 = task.method.type == "qlora"};
+  ATTUNE_ASSIGN_OR_RETURN(setup.reference, LanguageModel::Load(task.data.base, options));
+  return Status();
+}
+
+Status MakeObjective(const TrainTask& task, const Objective& objective, TrainingSetup& setup) {
+  ObjectiveParts parts{.objective = objective,
+                       .model = *setup.model,
+                       .device = setup.device,
+                       .global_batch = task.data.train.global_batch};
+  if (KindOf(objective) == ObjectiveKind::kMaskedLm) {
+    ATTUNE_ASSIGN_OR_RETURN(parts.mask_token, MaskToken(task.data.base));
+  }
+  if (KindOf(objective) == ObjectiveKind::kPreference) {
+    ATTUNE_RETURN_IF_ERROR(LoadReference(task, setup));
+    parts.reference = setup.reference.get();
+  }
+  setup.objective = MakeObjective(parts);
+  return Status();
+}
+
+Status CheckLength(const TrainTask& task, const LanguageModel& model) {
+  const TrainOptions& train = task.data.train;
+  if (train.sequence_length > model.max_positions()) {
+    return InvalidArgument("train.sequence_length of " + std::to_string(train.sequence_length) +
+                           " is above the " + std::to_string(model.max_positions()) +
+                           " positions of " + task.data.base.reference)
+        .WithField("train.sequence_length");
+  }
   return Status();
 }
 
@@ -237,6 +309,22 @@ void AddOptimizer(const TrainTask& task, const Membership& membership, TrainingS
   }
 }
 
+Status MakeTrainable(const TrainTask& task, const Objective& objective,
+                     const Membership& membership, TrainingSetup& setup) {
+  setup.trainable = setup.model->TrainableParameters();
+  AddOptimizer(task, membership, setup);
+  setup.penalty = MakePenalty(task.regularize, setup.trainable);
+  ATTUNE_RETURN_IF_ERROR(MakeObjective(task, objective, setup));
+  ReturnFreedMemory();
+  return Status();
+}
+
+Status LoadForTraining(const TrainTask& task, const Objective& objective,
+                       const Membership& membership, TrainingSetup& setup) {
+  ATTUNE_RETURN_IF_ERROR(LoadModel(task, objective, setup));
+  return MakeTrainable(task, objective, membership, setup);
+}
+
 std::unique_ptr<Penalty> MakePenalty(const RegularizeOptions& options,
                                      const NamedTensors& parameters) {
   if (options.type == "none") return nullptr;
@@ -245,9 +333,12 @@ std::unique_ptr<Penalty> MakePenalty(const RegularizeOptions& options,
 
 Result<std::shared_ptr<const StepPlan>> MakePlan(const TrainTask& task, const PreparedData& data) {
   const TrainOptions& train = task.data.train;
+  ATTUNE_ASSIGN_OR_RETURN(const Objective objective,
+                          ResolveObjective(task.data.objective, task.data.base));
+  const ObjectiveKind kind = KindOf(objective);
   return StepPlan::Make(data.train->lengths(), data.train->target_counts(),
                         {.seed = train.seed,
-                         .sequence_length = train.sequence_length,
+                         .sequence_length = SequenceCapacity(kind, train.sequence_length),
                          .packing = train.packing,
                          .global_batch = train.global_batch,
                          .epochs = train.epochs,
@@ -259,12 +350,15 @@ Result<TrainingSetup> MakeSetup(const TrainTask& task, Group& group, Observer& o
   observer.OnProgress({.phase = "loading"});
   TrainingSetup setup;
   ATTUNE_ASSIGN_OR_RETURN(setup.device, OpenDevice(group.membership().device));
+  ATTUNE_ASSIGN_OR_RETURN(const Objective objective,
+                          ResolveObjective(task.data.objective, task.data.base));
   ATTUNE_ASSIGN_OR_RETURN(setup.data, OpenPrepared(task.data));
   ATTUNE_ASSIGN_OR_RETURN(setup.plan, MakePlan(task, setup.data));
   const std::string warning = WarmupWarning(task, setup.plan->steps());
   if (group.rank() == 0 && !warning.empty()) observer.OnWarning(warning);
-  setup.config = ConfigOf(task, setup.data);
-  ATTUNE_RETURN_IF_ERROR(LoadModel(task, group, setup));
+  setup.config = ConfigOf(task, objective, setup.data);
+  ATTUNE_RETURN_IF_ERROR(LoadForTraining(task, objective, group.membership(), setup));
+  ATTUNE_RETURN_IF_ERROR(CheckLength(task, *setup.model));
   ATTUNE_RETURN_IF_ERROR(Agree(task, setup, group));
   ATTUNE_ASSIGN_OR_RETURN(const bool resumed, Resume(task, setup, group, observer));
   if (!resumed && task.regularize.type == "ewc") {

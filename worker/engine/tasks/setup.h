@@ -13,6 +13,7 @@
 #include "worker/engine/data/plan.h"
 #include "worker/engine/data/prepare.h"
 #include "worker/engine/model/language_model.h"
+#include "worker/engine/objectives/objective.h"
 #include "worker/engine/optim/optimizer.h"
 #include "worker/engine/optim/penalty.h"
 #include "worker/engine/optim/weight_average.h"
@@ -25,6 +26,8 @@ struct TrainingSetup {
   PreparedData data;
   std::shared_ptr<const StepPlan> plan;
   std::unique_ptr<LanguageModel> model;
+  std::unique_ptr<LanguageModel> reference;  // see ObjectiveParts
+  std::unique_ptr<ObjectiveFunction> objective;
   NamedTensors trainable;
   std::vector<int> owners;  // by parameter the rank that updates it; empty: each updates all
   std::unique_ptr<Optimizer> optimizer;
@@ -48,6 +51,13 @@ Result<std::shared_ptr<const StepPlan>> MakePlan(const TrainTask& task, const Pr
 // The optimizer of what trains, or of this rank's part of it, and the averages that a task asks
 // for.
 void AddOptimizer(const TrainTask& task, const Membership& membership, TrainingSetup& setup);
+// The model as it will train, with the adapter that is asked for, and MakeTrainable.
+Status LoadForTraining(const TrainTask& task, const Objective& objective,
+                       const Membership& membership, TrainingSetup& setup);
+// What a loaded model needs to train on setup.device: its optimizer, penalty and objective
+// (resolved).
+Status MakeTrainable(const TrainTask& task, const Objective& objective,
+                     const Membership& membership, TrainingSetup& setup);
 
 // The penalty that a task asks for, around the parameters as they are now; null for none.
 std::unique_ptr<Penalty> MakePenalty(const RegularizeOptions& options,

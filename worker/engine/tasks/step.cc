@@ -8,6 +8,7 @@
 #include "common/base/text.h"
 #include "common/base/utf8.h"
 #include "worker/engine/batches/batch.h"
+#include "worker/engine/objectives/objective.h"
 #include "worker/engine/optim/gradient_norm.h"
 #include "worker/engine/optim/schedule.h"
 #include "worker/engine/tasks/culprits.h"
@@ -63,43 +64,63 @@ StepRunner::StepRunner(const TrainTask& task, TrainingSetup& setup, Group& group
       parameters_(Values(setup.trainable)),
       sync_(&group, parameters_) {}
 
-Result<double> StepRunner::Accumulate(int step, const PlannedStep& planned, StepReport& report) {
+int64_t StepRunner::UnitsOf(const PlannedStep& planned) const {
+  int64_t units = 0;
+  for (const Sequence& sequence : planned.sequences) {
+    for (const uint32_t example : sequence) {
+      units += setup_.objective->Units(*setup_.data.train, example);
+    }
+  }
+  return units;
+}
+
+Result<LossPart> StepRunner::Accumulate(int step, const PlannedStep& planned, int64_t units,
+                                        StepReport& report) {
   const TokenShard& shard = *setup_.data.train;
-  LanguageModel& model = *setup_.model;
   Stopwatch watch;
+  size_t first = 0;  // of this rank's sequences
+  for (int rank = 0; rank < group_.rank(); ++rank) {
+    first += RankPart(planned, shard.lengths(), rank, group_.world_size()).size();
+  }
   const std::vector<Sequence> part =
       RankPart(planned, shard.lengths(), group_.rank(), group_.world_size());
   const auto micro_batches = MicroBatches(part, task_.data.train.micro_batch);
-  model.SetTraining(true, DropoutSeed(task_.data.train.seed, step));
-  double loss_sum = 0;
+  const uint64_t draw = DropoutSeed(task_.data.train.seed, step);
+  setup_.model->SetTraining(true, draw);
+  ATTUNE_RETURN_IF_ERROR(
+      setup_.objective->Begin({shard, planned, first, micro_batches, draw}, group_));
+  LossPart sum;
   fed_ = {};
+  report.seconds_data += watch.Lap();
   for (size_t i = 0; i < micro_batches.size(); ++i) {
-    ATTUNE_ASSIGN_OR_RETURN(
-        const PackedBatch batch,
-        MakeBatch(shard, micro_batches[i], model.vocabulary_size(), setup_.device));
-    report.seconds_data += watch.Lap();
-    at::Tensor loss = model.LossSum(batch);
-    loss_sum += loss.item<double>();
-    for (const uint32_t example : batch.examples) fed_.Add(shard.Example(example).id);
+    ATTUNE_ASSIGN_OR_RETURN(const LossPart loss,
+                            setup_.objective->Forward(shard, micro_batches[i], draw));
+    sum.loss += loss.loss;
+    sum.right += loss.right;
+    for (const Sequence& sequence : micro_batches[i]) {
+      for (const uint32_t example : sequence) fed_.Add(shard.Example(example).id);
+    }
     report.seconds_forward += watch.Lap();
     if (i + 1 == micro_batches.size()) sync_.StartLastBackward();
-    loss.backward(at::full_like(loss, 1.0 / static_cast<double>(planned.target_tokens)));
+    loss.root.backward(at::full_like(loss.root, 1.0 / static_cast<double>(units)));
     report.seconds_backward += watch.Lap();
   }
   ATTUNE_RETURN_IF_ERROR(sync_.Finish());
   report.seconds_sync += watch.Lap();
-  return loss_sum;
+  return sum;
 }
 
-Result<bool> StepRunner::IsFiniteAlone(uint32_t example, int64_t target_tokens) {
-  const std::vector<Sequence> alone = {{example}};
-  LanguageModel& model = *setup_.model;
-  ATTUNE_ASSIGN_OR_RETURN(
-      const PackedBatch batch,
-      MakeBatch(*setup_.data.train, alone, model.vocabulary_size(), setup_.device));
-  at::Tensor loss = model.LossSum(batch);
-  if (!std::isfinite(loss.item<double>())) return false;
-  loss.backward(at::full_like(loss, 1.0 / static_cast<double>(target_tokens)));
+Result<bool> StepRunner::IsFiniteAlone(uint32_t example, uint64_t draw, int64_t units) {
+  const Sequence alone = {example};
+  ObjectiveFunction& objective = *setup_.objective;
+  if (objective.examples_together() > 0) {
+    ATTUNE_ASSIGN_OR_RETURN(const LossPart part, objective.Measure(*setup_.data.train, alone));
+    return std::isfinite(part.loss);
+  }
+  ATTUNE_ASSIGN_OR_RETURN(const LossPart part,
+                          objective.Forward(*setup_.data.train, {&alone, 1}, draw));
+  if (!std::isfinite(part.loss)) return false;
+  part.root.backward(at::full_like(part.root, 1.0 / static_cast<double>(units)));
   const bool is_finite = std::isfinite(GradientNorm(parameters_));
   sync_.Release();
   return is_finite;
@@ -118,9 +139,11 @@ Status StepRunner::NotFinite(const char* what, double value, int step, const Pla
   sync_.Release();
   const TokenShard& shard = *setup_.data.train;
   const auto text = LoadModelText(task_.data.base);
+  const uint64_t draw = DropoutSeed(task_.data.train.seed, step);
+  const int64_t units = UnitsOf(planned);
   const CulpritSearch search{
       .shard = shard,
-      .is_finite = [&](uint32_t example) { return IsFiniteAlone(example, planned.target_tokens); },
+      .is_finite = [&](uint32_t example) { return IsFiniteAlone(example, draw, units); },
       .words = [&](auto tokens) { return Words(text.ok() ? &*text : nullptr, tokens); }};
   const std::vector<Sequence> part =
       RankPart(planned, shard.lengths(), group_.rank(), group_.world_size());
@@ -151,17 +174,20 @@ Result<StepRunner::Outcome> StepRunner::Run(int step, StopRequest wish,
   StepReport& report = outcome.report;
   const PlannedStep planned = setup_.plan->Step(step);
   report.seconds_data = watch.Lap();
-  ATTUNE_ASSIGN_OR_RETURN(const double loss_sum, Accumulate(step, planned, report));
+  const int64_t units = UnitsOf(planned);
+  ATTUNE_ASSIGN_OR_RETURN(const LossPart mine, Accumulate(step, planned, units, report));
 
   watch.Lap();
   // Halves of the digest, since a double holds 53 bits.
   const auto high = static_cast<double>(fed_.digest >> 32);
   const auto low = static_cast<double>(fed_.digest & UINT32_MAX);
   ATTUNE_ASSIGN_OR_RETURN(const std::vector<double> sums,
-                          group_.Sum({loss_sum, static_cast<double>(fed_.examples), high, low}));
+                          group_.Sum({mine.loss, static_cast<double>(fed_.examples), high, low,
+                                      static_cast<double>(mine.right)}));
   ATTUNE_ASSIGN_OR_RETURN(outcome.stop, group_.AgreeOnStop(wish));
   report.seconds_sync += watch.Lap();
-  report.loss = sums[0] / static_cast<double>(planned.target_tokens);
+  report.loss = sums[0] / static_cast<double>(units);
+  if (setup_.objective->counts_right()) report.accuracy = sums[4] / static_cast<double>(units);
   auto refuse = [&](const char* what, double value) {
     (void)before_update().ok();  // so that what is being written is whole
     return NotFinite(what, value, step, planned);
@@ -189,7 +215,7 @@ Result<StepRunner::Outcome> StepRunner::Run(int step, StopRequest wish,
   report.examples = static_cast<uint64_t>(sums[1]);
   report.examples_digest = (static_cast<uint64_t>(sums[2]) << 32) + static_cast<uint64_t>(sums[3]);
   report.tokens = planned.tokens;
-  report.target_tokens = planned.target_tokens;
+  report.target_tokens = units;
   report.seconds = whole.Lap();
   return outcome;
 }

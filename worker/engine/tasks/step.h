@@ -28,9 +28,12 @@ class StepRunner {
   Result<Outcome> Run(int step, StopRequest wish, const std::function<Status()>& before_update);
 
  private:
-  // Adds the gradients of this rank's part, divided by the step's target tokens; returns the sum of
-  // its losses. What went through the model is in fed_.
-  Result<double> Accumulate(int step, const PlannedStep& planned, StepReport& report);
+  // What the losses of a step are divided by.
+  int64_t UnitsOf(const PlannedStep& planned) const;
+  // Adds the gradients of this rank's part, divided by the step's units; returns the sum of its
+  // losses. What went through the model is in fed_.
+  Result<LossPart> Accumulate(int step, const PlannedStep& planned, int64_t units,
+                              StepReport& report);
 
   // Why a step is not made: what became no finite number, by which examples, and what a person may
   // do. Collective; the gradients are lost.
@@ -38,7 +41,7 @@ class StepRunner {
   // Where ranks update parts of the parameters, all get the others'.
   Status ShareUpdates();
   // Whether an example alone has a finite loss and finite gradients.
-  Result<bool> IsFiniteAlone(uint32_t example, int64_t target_tokens);
+  Result<bool> IsFiniteAlone(uint32_t example, uint64_t draw, int64_t units);
   // Says what there is to go on from; collective.
   Result<std::string> CheckpointNote();
 

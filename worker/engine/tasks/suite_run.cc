@@ -83,7 +83,12 @@ Result<bool> SuiteRun::Take(const EvaluationModel& model, const SampledRow& row,
     return false;
   }
   cut_ += example->tokens.truncated;
-  if (!wants_answers_ && labels_.empty()) return true;
+  if (!model.model->labels().empty() && wants_answers_) {
+    return InvalidArgument("suite '" + suite_->name +
+                           "' asks for answers, and the model is a classifier: choose "
+                           "validation_loss, accuracy, macro_f1 or calibration_error");
+  }
+  if (!model.model->labels().empty() || (!wants_answers_ && labels_.empty())) return true;
   if (scoring::Trimmed(example->parts.reference).empty()) {
     LeaveOut("the answer of example " + row.id + " has no text", &unusable_);
     return false;
@@ -130,10 +135,14 @@ Status SuiteRun::Measure(const EvaluationModel& model, std::vector<Example>* gro
   };
   std::vector<TokenizedExample> tokens;
   for (const Example& example : *group) tokens.push_back(example.tokens);
-  ATTUNE_ASSIGN_OR_RETURN(
-      const std::vector<MeasuredExample> measured,
-      MeasureExamples(*model.model, std::move(tokens), false, model.device, proceed));
-  if (!labels_.empty()) ATTUNE_RETURN_IF_ERROR(ChooseLabels(model, group, proceed));
+  std::vector<MeasuredExample> measured;
+  if (!model.model->labels().empty()) {
+    ATTUNE_RETURN_IF_ERROR(GiveLabels(model, group, proceed, &measured));
+  } else {
+    ATTUNE_ASSIGN_OR_RETURN(
+        measured, MeasureExamples(*model.model, std::move(tokens), false, model.device, proceed));
+    if (!labels_.empty()) ATTUNE_RETURN_IF_ERROR(ChooseLabels(model, group, proceed));
+  }
   for (size_t i = 0; i < group->size(); ++i) {
     Example& example = (*group)[i];
     if (wants_answers_) {
@@ -143,6 +152,32 @@ Status SuiteRun::Measure(const EvaluationModel& model, std::vector<Example>* gro
     }
     observer.OnOutput(Line(example, measured[i]));
     ++measured_;
+  }
+  return Status();
+}
+
+Status SuiteRun::GiveLabels(const EvaluationModel& model, std::vector<Example>* group,
+                            const std::function<Status()>& proceed,
+                            std::vector<MeasuredExample>* measured) {
+  const std::vector<std::string>& names = model.model->labels();
+  std::vector<std::span<const uint32_t>> texts;
+  for (const Example& example : *group) {
+    texts.push_back(std::span(example.tokens.tokens).first(example.tokens.tokens.size() - 1));
+  }
+  ATTUNE_ASSIGN_OR_RETURN(const std::vector<LabelledExample> labelled,
+                          LabelTexts(*model.model, texts, model.device, proceed));
+  for (size_t e = 0; e < group->size(); ++e) {
+    Example& example = (*group)[e];
+    const size_t wanted = example.tokens.tokens.back();
+    const LabelledExample& given = labelled[e];
+    measured->push_back(
+        {.predicted = true, .loss_sum = -std::log(given.probabilities[wanted]), .targets = 1});
+    example.label = example.parts.reference = names[wanted];
+    if (labels_.empty()) continue;
+    example.predicted = names[given.best];
+    example.confidence = given.probabilities[given.best];
+    example.scores["accuracy"] = given.best == wanted ? 1 : 0;
+    ++labelled_;
   }
   return Status();
 }

@@ -56,6 +56,9 @@ class SuiteRun {
   Status PrepareMetric(const MetricOptions& metric, const std::map<std::string, Judge>& judges);
   Result<bool> Take(const EvaluationModel& model, const SampledRow& row, Example* example);
   Status Measure(const EvaluationModel& model, std::vector<Example>* group, Observer& observer);
+  // Of a classifier: the label that its head gives each text.
+  Status GiveLabels(const EvaluationModel& model, std::vector<Example>* group,
+                    const std::function<Status()>& proceed, std::vector<MeasuredExample>* measured);
   Status ChooseLabels(const EvaluationModel& model, std::vector<Example>* group,
                       const std::function<Status()>& proceed);
   Status ScoreAnswer(const EvaluationModel& model, Example* example);

@@ -1,6 +1,7 @@
 #include <ATen/Parallel.h>
 #include <malloc.h>
 
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "common/base/files.h"
@@ -50,8 +51,11 @@ class Trainer {
     // What was resumed from is not written again: a crash on the way would cost the only one.
     if (state_.step > 0) checkpoint_ = state_.step;
     const TokenShard& shard = EvaluationShard();
-    validation_ =
-        EvaluationGroups(shard, task.evaluate.max_examples, task.data.train.sequence_length);
+    const int together = setup_.objective->examples_together();
+    validation_ = EvaluationGroups(
+        shard, task.evaluate.max_examples,
+        together > 0 ? std::numeric_limits<int64_t>::max() : task.data.train.sequence_length,
+        together);
   }
 
   Result<TrainResult> Run() {
@@ -147,7 +151,7 @@ class Trainer {
   const double seconds_before_ = state_.seconds;  // of earlier attempts
   const std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
   std::string ended_;  // why the run ended before its plan; empty: it did not
-  std::vector<std::vector<uint32_t>> validation_;
+  std::vector<Sequence> validation_;
   std::optional<ledger::StepLogWriter> log_;       // on rank 0
   Status log_status_;                              // of its last Sync
   CheckpointWriter writer_;                        // on rank 0
@@ -237,7 +241,7 @@ Result<TrainResult> Trainer::Stop(StopRequest stop) {
 Result<EvaluatedLoss> Trainer::MeasureLoss() {
   setup_.model->SetTraining(false, 0);
   return EvaluateLoss(
-      *setup_.model, EvaluationShard(), validation_, group_, setup_.device,
+      *setup_.objective, EvaluationShard(), validation_, group_,
       [this](double done, double total) { Report("evaluating", done, total); },
       [this] { return observer_.ShouldStop(); });
 }
@@ -256,8 +260,11 @@ Result<StopRequest> Trainer::Evaluate() {
   ReturnFreedMemory();
   if (loss.stop != StopRequest::kNone) return loss.stop;
   state_.last_validation_loss = loss.mean();
-  observer_.OnEvaluation(
-      {.step = state_.step, .loss = loss.mean(), .target_tokens = loss.target_tokens});
+  EvaluationReport report{.step = state_.step, .loss = loss.mean(), .target_tokens = loss.units};
+  if (setup_.objective->counts_right()) {
+    report.accuracy = static_cast<double>(loss.right) / static_cast<double>(loss.units);
+  }
+  observer_.OnEvaluation(report);
   const bool is_best = NoteEvaluation(task_.evaluate, loss.mean(), state_);
   if (is_best && KeepsBest()) ATTUNE_RETURN_IF_ERROR(SaveBest());
   return StopRequest::kNone;
@@ -360,6 +367,10 @@ Status Trainer::WriteOutput() {
       const LanguageModel& model = *setup_.model;
       NamedTensors outcome = setup_.Outcome();
       if (model.has_adapter()) outcome = model.AdapterTensors(std::move(outcome));
+      // Of a whole model also what does not train.
+      for (auto& named : model.has_adapter() ? NamedTensors() : model.BaseParameters()) {
+        if (!named.second.requires_grad()) outcome.push_back(std::move(named));
+      }
       const std::vector<OutputTensor> tensors = OutputOf(outcome);
       ATTUNE_ASSIGN_OR_RETURN(const text::TextAssets text, LoadModelText(base));
       if (model.has_adapter()) {
@@ -383,7 +394,13 @@ Status Trainer::WriteOrigin(const fs::path& folder) {
       folder / kAttuneFile, lineage.dump(2, ' ', false, json::error_handler_t::replace) + "\n"));
   ATTUNE_RETURN_IF_ERROR(WriteFileAtomically(
       folder / kReadme, ModelCard(lineage, RootOf(base), setup_.model->has_adapter())));
-  return CopySideFiles(base, folder, /*readme=*/false);
+  ATTUNE_RETURN_IF_ERROR(CopySideFiles(base, folder, /*readme=*/false));
+  // A classifier of an encoder is no model of embeddings any more.
+  std::error_code ignored;
+  for (const char* name : kEmbeddingFiles) {
+    if (!setup_.model->labels().empty()) fs::remove(folder / name, ignored);
+  }
+  return Status();
 }
 
 // Before a checkpoint is chosen, so that none appears or goes afterwards.

@@ -230,8 +230,8 @@ TEST_F(ControllerTest, RefusesADataSetOfPreferencePairs) {
     EXPECT_EQ(job.status().code(), StatusCode::kInvalidArgument);
     EXPECT_EQ(job.status().field(), "dataset");
     EXPECT_THAT(job.status().message(),
-                HasSubstr("docs-pairs@3 has only preference pairs: a supervised "
-                          "job does not learn from them"));
+                HasSubstr("docs-pairs@3 has only preference pairs: only task: "
+                          "preference learns from them"));
   }
 }
 

@@ -1,0 +1,257 @@
+// A job of each task through processes, on real text (the pages of docs/), from submit to a model
+// that is registered, measured, used and exported: classifiers and embeddings of a real encoder
+// (all-MiniLM-L6-v2), masked tokens, and preferences.
+
+#include <gmock/gmock.h>
+
+#include <fstream>
+
+#include "common/base/files.h"
+#include "common/base/hash.h"
+#include "common/safetensors/safetensors.h"
+#include "tests/cluster/harness.h"
+
+namespace attune::cluster {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+constexpr const char* kPages[] = {"cli", "gates", "datasets"};
+constexpr const char* kEncoder = ".deps/models/minilm";
+
+// The paragraphs of a page that say something.
+std::vector<std::string> Paragraphs(const std::string& page) {
+  std::vector<std::string> paragraphs(1);
+  std::ifstream file("docs/" + page + ".md");
+  for (std::string line; std::getline(file, line);) {
+    if (line.empty()) {
+      paragraphs.emplace_back();
+    } else {
+      paragraphs.back() += (paragraphs.back().empty() ? "" : " ") + line;
+    }
+  }
+  std::erase_if(paragraphs, [](const std::string& text) { return text.size() < 120; });
+  for (std::string& text : paragraphs) text.resize(std::min<size_t>(text.size(), 400));
+  if (paragraphs.size() > 60) paragraphs.resize(60);
+  return paragraphs;
+}
+
+// A paragraph cut in two.
+std::pair<std::string, std::string> Halves(const std::string& text) {
+  const size_t cut = text.find(' ', text.size() / 2);
+  return {text.substr(0, cut), text.substr(std::min(cut, text.size()))};
+}
+
+std::string LabelledRows() {
+  std::string rows;
+  for (const char* page : kPages) {
+    for (const std::string& text : Paragraphs(page)) {
+      rows += Json{{"text", text}, {"label", page}}.dump() + "\n";
+    }
+  }
+  return rows;
+}
+
+std::string PairRows() {
+  std::string rows;
+  for (const char* page : kPages) {
+    for (const std::string& text : Paragraphs(page)) {
+      const auto [begin, end] = Halves(text);
+      rows += Json{{"prompt", begin}, {"completion", end}}.dump() + "\n";
+    }
+  }
+  return rows;
+}
+
+// What goes on with a paragraph is chosen, what goes on with the next rejected.
+std::string PreferenceRows() {
+  std::string rows;
+  const std::vector<std::string> all = Paragraphs("datasets");
+  for (size_t i = 0; i < all.size(); ++i) {
+    const auto [begin, end] = Halves(all[i].substr(0, 160));
+    const std::string other = Halves(all[(i + 1) % all.size()].substr(0, 160)).second;
+    rows += Json{{"prompt", begin}, {"chosen", end}, {"rejected", other}}.dump() + "\n";
+  }
+  return rows;
+}
+
+// A small BertForMaskedLM of random weights, with the tokenizer of the real encoder.
+void WriteMaskedModel(const fs::path& folder) {
+  constexpr int64_t kWords = 30522, kHidden = 32, kWide = 64, kPositions = 128;
+  fs::create_directories(folder);
+  const Json config = {{"architectures", {"BertForMaskedLM"}},
+                       {"model_type", "bert"},
+                       {"vocab_size", kWords},
+                       {"hidden_size", kHidden},
+                       {"intermediate_size", kWide},
+                       {"num_hidden_layers", 1},
+                       {"num_attention_heads", 2},
+                       {"max_position_embeddings", kPositions}};
+  ASSERT_TRUE(WriteFileAtomically(folder / "config.json", config.dump()).ok());
+  for (const char* name : {"tokenizer.json", "tokenizer_config.json"}) {
+    fs::copy_file(fs::path(kEncoder) / name, folder / name);
+  }
+  std::vector<std::pair<std::string, std::vector<int64_t>>> shapes = {
+      {"bert.embeddings.word_embeddings.weight", {kWords, kHidden}},
+      {"bert.embeddings.position_embeddings.weight", {kPositions, kHidden}},
+      {"bert.embeddings.token_type_embeddings.weight", {2, kHidden}},
+      {"cls.predictions.transform.dense.weight", {kHidden, kHidden}},
+      {"cls.predictions.transform.dense.bias", {kHidden}},
+      {"cls.predictions.bias", {kWords}}};
+  const std::string layer = "bert.encoder.layer.0.";
+  const auto linear = [&](const std::string& name, int64_t out, int64_t in) {
+    shapes.push_back({layer + name + ".weight", {out, in}});
+    shapes.push_back({layer + name + ".bias", {out}});
+  };
+  for (const char* name : {"query", "key", "value"}) {
+    linear(std::string("attention.self.") + name, kHidden, kHidden);
+  }
+  linear("attention.output.dense", kHidden, kHidden);
+  linear("intermediate.dense", kWide, kHidden);
+  linear("output.dense", kHidden, kWide);
+  for (const std::string& norm :
+       {std::string("bert.embeddings.LayerNorm"), layer + "attention.output.LayerNorm",
+        layer + "output.LayerNorm", std::string("cls.predictions.transform.LayerNorm")}) {
+    shapes.push_back({norm + ".weight", {kHidden}});
+    shapes.push_back({norm + ".bias", {kHidden}});
+  }
+  Random random(3);
+  std::vector<std::vector<float>> values;
+  std::vector<TensorBytes> tensors;
+  for (const auto& [name, shape] : shapes) {
+    int64_t count = 1;
+    for (const int64_t size : shape) count *= size;
+    std::vector<float>& data = values.emplace_back(static_cast<size_t>(count));
+    const bool is_scale = name.ends_with("LayerNorm.weight");
+    for (float& value : data) {
+      value = (is_scale ? 1.0F : 0.0F) + (static_cast<float>(random.Below(2001)) - 1000) / 50000;
+    }
+    tensors.push_back({name, "F32", shape, data.data(), data.size() * sizeof(float)});
+  }
+  ASSERT_TRUE(WriteSafetensors(folder / "model.safetensors", tensors).ok());
+}
+
+class TaskKindsTest : public ::testing::Test {
+ protected:
+  void SetUp() override { ASSERT_NO_FATAL_FAILURE(cluster_.Up(1)); }
+
+  void ImportModel(const std::string& name, const std::string& folder) {
+    const Finished imported = cluster_.Attune({"model", "import", name, folder});
+    ASSERT_EQ(imported.exit_code, 0) << imported.err;
+  }
+  void ImportRows(const std::string& name, const std::string& rows) {
+    const Finished imported = cluster_.Attune(
+        {"dataset", "import", name, cluster_.Write("in/" + name + ".jsonl", rows).string(),
+         "--validation", "0.2"});
+    ASSERT_EQ(imported.exit_code, 0) << imported.err;
+  }
+  // Waits for its end; the job.
+  Json Run(const std::string& spec) {
+    const Json job = cluster_.WaitForEnd(cluster_.Submit(spec));
+    EXPECT_EQ(job["state"], "SUCCEEDED") << job.dump(2);
+    return job;
+  }
+
+  Cluster cluster_;
+};
+
+constexpr const char* kShort =
+    "train: {sequence_length: 96, global_batch: 8, epochs: 20, max_steps: ";
+
+TEST_F(TaskKindsTest, AClassifierIsTrainedMeasuredUsedAndExported) {
+  ASSERT_NO_FATAL_FAILURE(ImportModel("encoder", kEncoder));
+  ASSERT_NO_FATAL_FAILURE(ImportRows("pages", LabelledRows()));
+  const Json job =
+      Run(std::string("name: pages\nbase: encoder\ndataset: pages\nmethod: full\n"
+                      "task: {type: classification, labels: [cli, gates, datasets]}\n") +
+          kShort + "24, micro_batch: 8}\noptimizer: {learning_rate: 3e-4}\n");
+  const Json& metrics = job["metrics"];
+  EXPECT_LT(metrics["validation_loss"], metrics["first_validation_loss"]);
+  EXPECT_GT(metrics["validation_accuracy"].get<double>(), 0.6) << metrics.dump();
+
+  const std::vector<Json> labelled = cluster_.AttuneLines(
+      {"model", "generate", "pages", "--prompt",
+       "attune job submit FILE [flags]: prints the job; attune job watch follows it", "-o",
+       "jsonl"});
+  ASSERT_EQ(labelled.size(), 1u);
+  EXPECT_EQ(labelled[0]["label"], "cli") << labelled[0].dump();
+  EXPECT_EQ(labelled[0]["probabilities"].size(), 3u);
+
+  const Finished measured = cluster_.Attune({"model", "evaluate", "pages", "--dataset", "pages",
+                                             "--metric", "accuracy=cli,gates,datasets"});
+  EXPECT_EQ(measured.exit_code, 0) << measured.err;
+  EXPECT_THAT(measured.out, HasSubstr("accuracy"));
+
+  const fs::path folder = cluster_.home() / "exported";
+  const Finished exported = cluster_.Attune({"model", "export", "pages", folder.string()});
+  ASSERT_EQ(exported.exit_code, 0) << exported.err;
+  const Json config = Json::parse(cluster_.Read("exported/config.json"));
+  EXPECT_EQ(config["architectures"][0], "BertForSequenceClassification");
+  EXPECT_EQ(config["id2label"]["1"], "gates");
+
+  // What a label is not, and what a classifier does not do, are said.
+  const Finished wrong =
+      cluster_.Attune({"model", "evaluate", "pages", "--dataset", "pages", "--metric", "rouge_l"});
+  EXPECT_THAT(wrong.err, HasSubstr("plain texts, without a prompt to answer"));
+  const Json refused =
+      cluster_.WaitForEnd(cluster_.Submit("base: encoder\ndataset: pages\nmethod: full\ntask: "
+                                          "{type: classification, labels: [a, b]}\n"));
+  EXPECT_EQ(refused["state"], "FAILED");
+  EXPECT_THAT(refused["reason"].get<std::string>(), HasSubstr("is not one of task.labels"));
+}
+
+TEST_F(TaskKindsTest, EmbeddingsComeNearEachOther) {
+  ASSERT_NO_FATAL_FAILURE(ImportModel("encoder", kEncoder));
+  ASSERT_NO_FATAL_FAILURE(ImportRows("halves", PairRows()));
+  const Json job = Run(
+      std::string("name: near\nbase: encoder\ndataset: halves\nmethod: full\ntask: embedding\n") +
+      kShort + "8, micro_batch: 4}\noptimizer: {learning_rate: 2e-5}\n");
+  EXPECT_LT(job["metrics"]["validation_loss"], job["metrics"]["first_validation_loss"]);
+  EXPECT_GE(job["metrics"]["validation_accuracy"], job["metrics"]["first_validation_accuracy"]);
+  // It is an encoder again, whole: with its pooler, and how its rows become one embedding.
+  const fs::path folder = cluster_.home() / "exported";
+  const Finished exported = cluster_.Attune({"model", "export", "near", folder.string()});
+  ASSERT_EQ(exported.exit_code, 0) << exported.err;
+  ASSERT_NO_FATAL_FAILURE(ImportModel("again", folder.string()));
+  const Json pooling = Json::parse(cluster_.Read("exported/1_Pooling/config.json"));
+  EXPECT_EQ(pooling["pooling_mode_mean_tokens"], true);
+}
+
+TEST_F(TaskKindsTest, MaskedTokensAreFound) {
+  const fs::path folder = cluster_.home() / "in/masked";
+  ASSERT_NO_FATAL_FAILURE(WriteMaskedModel(folder));
+  ASSERT_NO_FATAL_FAILURE(ImportModel("masked", folder.string()));
+  std::string rows;
+  for (const std::string& text : Paragraphs("datasets")) rows += Json{{"text", text}}.dump() + "\n";
+  ASSERT_NO_FATAL_FAILURE(ImportRows("texts", rows));
+  const Json job = Run(
+      std::string("name: found\nbase: masked\ndataset: texts\nmethod: full\ntask: masked-lm\n") +
+      kShort + "12, micro_batch: 4}\noptimizer: {learning_rate: 1e-2}\n");
+  EXPECT_LT(job["metrics"]["validation_loss"], job["metrics"]["first_validation_loss"]);
+}
+
+TEST_F(TaskKindsTest, ChosenAnswersArePreferred) {
+  ASSERT_NO_FATAL_FAILURE(cluster_.ImportTiny());
+  ASSERT_NO_FATAL_FAILURE(ImportRows("pairs", PreferenceRows()));
+  const std::string spec =
+      std::string(
+          "name: preferred\nbase: tiny\ndataset: pairs\nmethod: {type: lora, rank: 8}\n"
+          "task: preference\n") +
+      "train: {sequence_length: 256, global_batch: 8, epochs: 20, max_steps: 16}\n"
+      "optimizer: {learning_rate: 1e-2}\n";
+  const Json job = Run(spec);
+  // Before the first step nothing is preferred: the loss is ln 2.
+  EXPECT_NEAR(job["metrics"]["first_validation_loss"].get<double>(), 0.693147, 1e-5);
+  EXPECT_LT(job["metrics"]["loss"].get<double>(), 0.69);
+  EXPECT_EQ(job["model"], "preferred@1");
+  // The same data teach no other task.
+  const Finished refused =
+      cluster_.Attune({"job", "submit", cluster_.Write("in/sft.yaml", spec).string(), "--set",
+                       "task.type=causal-lm"});
+  EXPECT_NE(refused.exit_code, 0);
+  EXPECT_THAT(refused.err, HasSubstr("only task: preference learns from"));
+}
+
+}  // namespace
+}  // namespace attune::cluster
