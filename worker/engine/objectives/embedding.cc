@@ -81,7 +81,7 @@ class EmbeddingObjective final : public ObjectiveFunction {
       all.narrow(0, row, some.size(0)).copy_(some);
       row += some.size(0);
     }
-    ATTUNE_ASSIGN_OR_RETURN(const std::unique_ptr<PendingSum> sum, group.StartSum(all));
+    ATTUNE_ASSIGN_OR_RETURN(const std::unique_ptr<Pending> sum, group.StartSum(all));
     ATTUNE_RETURN_IF_ERROR(sum->Wait());
     ranking_ = Rank(all, places, scale_);
     ranking_.gradient = ranking_.gradient.to(device_);
