@@ -89,6 +89,22 @@ TEST(EncoderDecoder, BiasesTrainBesideAnAdapter) {
   EXPECT_EQ(biases, 2u);
 }
 
+TEST(EncoderDecoder, TrainsAnAdapterOnABaseInFourBits) {
+  const auto model = LoadFixture("flan-t5", {.frozen = true, .nf4 = true});
+  const Status added = model->AddLora({.rank = 4}, 1);
+  ASSERT_TRUE(added.ok()) << added.ToString();
+  const at::Tensor loss = model->LossSum(Pack(Examples("flan-t5")));
+  const double expected = Expected("flan-t5").Get("loss").item<double>();
+  EXPECT_NEAR(loss.item<double>(), expected, 0.05 * expected);
+  loss.backward();
+  const NamedTensors parameters = model->TrainableParameters();
+  EXPECT_EQ(parameters.size(), 2u * (3 * 7 + 2 * 11));  // A and B of every linear layer
+  for (const auto& [name, tensor] : parameters) {
+    ASSERT_TRUE(tensor.grad().defined()) << name;
+    EXPECT_TRUE(tensor.grad().isfinite().all().item<bool>()) << name;
+  }
+}
+
 TEST(EncoderDecoder, Bfloat16IsClose) {
   for (const char* name : {"t5", "flan-t5"}) {
     const auto model = LoadFixture(name, {.precision = "bfloat16"});
