@@ -152,6 +152,34 @@ TEST_P(PeftParity, WrittenAsPeftReadsIt) {
   }
 }
 
+// The norms are kept until SetTraining, so that these are differences with norms as constants,
+// which is what peft's gradients are of. On a base in 4 bits, too.
+TEST(Dora, GradientsUnderDropoutAreThoseOfTheForward) {
+  PackedBatch batch = Pack(ReadJson(FixtureFolder("peft/dora") / "expected.json")["examples"]);
+  batch.examples = {4, 9, 7};
+  for (const bool nf4 : {false, true}) {
+    const auto model = LoadAdapted("peft/dora", {.frozen = true, .nf4 = nf4});
+    const Status continued = model->AddLora(
+        {.type = "lora", .rank = 4, .alpha = 8, .dropout = 0.3, .dora = true}, /*seed=*/1);
+    ASSERT_TRUE(continued.ok()) << continued.ToString();
+    model->SetTraining(true, 17);
+    const auto loss = [&] { return model->LossSum(batch); };
+    loss().backward();
+    for (const auto& [name, parameter] : model->TrainableParameters()) {
+      // The derivative along the gradient is its squared length.
+      const at::Tensor gradient = parameter.grad(), direction = gradient / gradient.norm();
+      const double step = 4e-3, length = gradient.norm().item<double>();
+      const at::Tensor kept = parameter.detach().clone();
+      parameter.detach().add_(direction, step);
+      const double above = loss().item<double>();
+      parameter.detach().copy_(kept).sub_(direction, step);
+      const double below = loss().item<double>();
+      parameter.detach().copy_(kept);
+      EXPECT_NEAR((above - below) / (2 * step), length, 0.02 * length + 0.02) << name;
+    }
+  }
+}
+
 // Each says what it says alone, in any order, and none of them changes the base.
 TEST(AdaptersOfOneBase, AreApart) {
   const PackedBatch batch =
