@@ -76,29 +76,41 @@ std::string PreferenceRows() {
   return rows;
 }
 
-// A small BertForMaskedLM of random weights, with the tokenizer of the real encoder.
-void WriteMaskedModel(const fs::path& folder) {
-  constexpr int64_t kWords = 30522, kHidden = 32, kWide = 64, kPositions = 128;
+using Shapes = std::vector<std::pair<std::string, std::vector<int64_t>>>;
+
+// A folder of random weights (scales of norms around 1), with the tokenizer of another.
+void WriteRandomModel(const fs::path& folder, const Json& config, const Shapes& shapes,
+                      const fs::path& tokenizer) {
   fs::create_directories(folder);
-  const Json config = {{"architectures", {"BertForMaskedLM"}},
-                       {"model_type", "bert"},
-                       {"vocab_size", kWords},
-                       {"hidden_size", kHidden},
-                       {"intermediate_size", kWide},
-                       {"num_hidden_layers", 1},
-                       {"num_attention_heads", 2},
-                       {"max_position_embeddings", kPositions}};
   ASSERT_TRUE(WriteFileAtomically(folder / "config.json", config.dump()).ok());
   for (const char* name : {"tokenizer.json", "tokenizer_config.json"}) {
-    fs::copy_file(fs::path(kEncoder) / name, folder / name);
+    if (fs::exists(tokenizer / name)) fs::copy_file(tokenizer / name, folder / name);
   }
-  std::vector<std::pair<std::string, std::vector<int64_t>>> shapes = {
-      {"bert.embeddings.word_embeddings.weight", {kWords, kHidden}},
-      {"bert.embeddings.position_embeddings.weight", {kPositions, kHidden}},
-      {"bert.embeddings.token_type_embeddings.weight", {2, kHidden}},
-      {"cls.predictions.transform.dense.weight", {kHidden, kHidden}},
-      {"cls.predictions.transform.dense.bias", {kHidden}},
-      {"cls.predictions.bias", {kWords}}};
+  Random random(3);
+  std::vector<std::vector<float>> values;
+  std::vector<TensorBytes> tensors;
+  for (const auto& [name, shape] : shapes) {
+    int64_t count = 1;
+    for (const int64_t size : shape) count *= size;
+    std::vector<float>& data = values.emplace_back(static_cast<size_t>(count));
+    const bool is_scale = name.ends_with("orm.weight");
+    for (float& value : data) {
+      value = (is_scale ? 1.0F : 0.0F) + (static_cast<float>(random.Below(2001)) - 1000) / 50000;
+    }
+    tensors.push_back({name, "F32", shape, data.data(), data.size() * sizeof(float)});
+  }
+  ASSERT_TRUE(WriteSafetensors(folder / "model.safetensors", tensors).ok());
+}
+
+// A small BertForMaskedLM, with the tokenizer of the real encoder.
+void WriteMaskedModel(const fs::path& folder) {
+  constexpr int64_t kWords = 30522, kHidden = 32, kWide = 64, kPositions = 128;
+  Shapes shapes = {{"bert.embeddings.word_embeddings.weight", {kWords, kHidden}},
+                   {"bert.embeddings.position_embeddings.weight", {kPositions, kHidden}},
+                   {"bert.embeddings.token_type_embeddings.weight", {2, kHidden}},
+                   {"cls.predictions.transform.dense.weight", {kHidden, kHidden}},
+                   {"cls.predictions.transform.dense.bias", {kHidden}},
+                   {"cls.predictions.bias", {kWords}}};
   const std::string layer = "bert.encoder.layer.0.";
   const auto linear = [&](const std::string& name, int64_t out, int64_t in) {
     shapes.push_back({layer + name + ".weight", {out, in}});
@@ -116,20 +128,58 @@ void WriteMaskedModel(const fs::path& folder) {
     shapes.push_back({norm + ".weight", {kHidden}});
     shapes.push_back({norm + ".bias", {kHidden}});
   }
-  Random random(3);
-  std::vector<std::vector<float>> values;
-  std::vector<TensorBytes> tensors;
-  for (const auto& [name, shape] : shapes) {
-    int64_t count = 1;
-    for (const int64_t size : shape) count *= size;
-    std::vector<float>& data = values.emplace_back(static_cast<size_t>(count));
-    const bool is_scale = name.ends_with("LayerNorm.weight");
-    for (float& value : data) {
-      value = (is_scale ? 1.0F : 0.0F) + (static_cast<float>(random.Below(2001)) - 1000) / 50000;
-    }
-    tensors.push_back({name, "F32", shape, data.data(), data.size() * sizeof(float)});
+  WriteRandomModel(folder,
+                   {{"architectures", {"BertForMaskedLM"}},
+                    {"model_type", "bert"},
+                    {"vocab_size", kWords},
+                    {"hidden_size", kHidden},
+                    {"intermediate_size", kWide},
+                    {"num_hidden_layers", 1},
+                    {"num_attention_heads", 2},
+                    {"max_position_embeddings", kPositions}},
+                   shapes, kEncoder);
+}
+
+// A small T5, with a tokenizer of T5's kind.
+void WriteT5(const fs::path& folder) {
+  constexpr int64_t kWords = 704, kHidden = 32, kWide = 64, kBuckets = 8, kHeads = 2;
+  Shapes shapes = {{"shared.weight", {kWords, kHidden}}};
+  for (const std::string stack : {"encoder.", "decoder."}) {
+    const std::string block = stack + "block.0.layer.";
+    int layer = 0;
+    const auto attention = [&](const std::string& name) {
+      const std::string prefix = block + std::to_string(layer++) + ".";
+      for (const char* part : {"q", "k", "v", "o"}) {
+        shapes.push_back({prefix + name + "." + part + ".weight", {kHidden, kHidden}});
+      }
+      shapes.push_back({prefix + "layer_norm.weight", {kHidden}});
+    };
+    attention("SelfAttention");
+    shapes.push_back(
+        {block + "0.SelfAttention.relative_attention_bias.weight", {kBuckets, kHeads}});
+    if (stack == "decoder.") attention("EncDecAttention");
+    const std::string last = block + std::to_string(layer) + ".";
+    shapes.push_back({last + "DenseReluDense.wi.weight", {kWide, kHidden}});
+    shapes.push_back({last + "DenseReluDense.wo.weight", {kHidden, kWide}});
+    shapes.push_back({last + "layer_norm.weight", {kHidden}});
+    shapes.push_back({stack + "final_layer_norm.weight", {kHidden}});
   }
-  ASSERT_TRUE(WriteSafetensors(folder / "model.safetensors", tensors).ok());
+  WriteRandomModel(folder,
+                   {{"architectures", {"T5ForConditionalGeneration"}},
+                    {"model_type", "t5"},
+                    {"vocab_size", kWords},
+                    {"d_model", kHidden},
+                    {"d_kv", kHidden / kHeads},
+                    {"d_ff", kWide},
+                    {"num_layers", 1},
+                    {"num_decoder_layers", 1},
+                    {"num_heads", kHeads},
+                    {"relative_attention_num_buckets", kBuckets},
+                    {"feed_forward_proj", "relu"},
+                    {"decoder_start_token_id", 0},
+                    {"eos_token_id", 1},
+                    {"pad_token_id", 0}},
+                   shapes, "tests/fixtures/text/t5");
 }
 
 class TaskKindsTest : public ::testing::Test {
@@ -231,6 +281,27 @@ TEST_F(TaskKindsTest, MaskedTokensAreFound) {
   EXPECT_LT(job["metrics"]["validation_loss"], job["metrics"]["first_validation_loss"]);
 }
 
+TEST_F(TaskKindsTest, ASourceIsAnswered) {
+  const fs::path folder = cluster_.home() / "in/t5";
+  ASSERT_NO_FATAL_FAILURE(WriteT5(folder));
+  ASSERT_NO_FATAL_FAILURE(ImportModel("t5", folder.string()));
+  ASSERT_NO_FATAL_FAILURE(ImportRows("halves", PairRows()));
+  for (const std::string method : {"full", "lora"}) {
+    const Json job =
+        Run("name: answers-" + method + "\nbase: t5\ndataset: halves\nmethod: " + method + "\n" +
+            kShort + "12, micro_batch: 4}\noptimizer: {learning_rate: 2e-2}\n");
+    EXPECT_LT(job["metrics"]["validation_loss"], job["metrics"]["first_validation_loss"]) << method;
+    const std::vector<Json> answers =
+        cluster_.AttuneLines({"model", "generate", "answers-" + method, "--prompt", "Data goes to",
+                              "--max-tokens", "4", "-o", "jsonl"});
+    ASSERT_EQ(answers.size(), 1u);
+    EXPECT_GT(answers[0]["tokens"].get<int>(), 0);
+  }
+  const Finished measured =
+      cluster_.Attune({"model", "evaluate", "answers-full", "--dataset", "halves"});
+  EXPECT_EQ(measured.exit_code, 0) << measured.err;
+}
+
 TEST_F(TaskKindsTest, ChosenAnswersArePreferred) {
   ASSERT_NO_FATAL_FAILURE(cluster_.ImportTiny());
   ASSERT_NO_FATAL_FAILURE(ImportRows("pairs", PreferenceRows()));
@@ -246,9 +317,8 @@ TEST_F(TaskKindsTest, ChosenAnswersArePreferred) {
   EXPECT_LT(job["metrics"]["loss"].get<double>(), 0.69);
   EXPECT_EQ(job["model"], "preferred@1");
   // The same data teach no other task.
-  const Finished refused =
-      cluster_.Attune({"job", "submit", cluster_.Write("in/sft.yaml", spec).string(), "--set",
-                       "task.type=causal-lm"});
+  const Finished refused = cluster_.Attune(
+      {"job", "submit", cluster_.Write("in/sft.yaml", spec).string(), "--set", "task=causal-lm"});
   EXPECT_NE(refused.exit_code, 0);
   EXPECT_THAT(refused.err, HasSubstr("only task: preference learns from"));
 }

@@ -7,7 +7,8 @@ namespace attune::engine {
 ExampleList::ExampleList(std::vector<TokenizedExample> examples) : examples_(std::move(examples)) {
   for (const TokenizedExample& example : examples_) {
     lengths_.push_back(static_cast<uint32_t>(example.tokens.size()));
-    target_counts_.push_back(static_cast<uint32_t>(std::ranges::count(example.targets, 1)));
+    target_counts_.push_back(
+        static_cast<uint32_t>(std::ranges::count_if(example.targets, IsTarget)));
   }
 }
 
