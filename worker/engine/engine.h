@@ -75,7 +75,7 @@ struct Objective {
 };
 
 struct Method {
-  // "full", "lora", "qlora": LoRA on a base in 4 bits, "prompt-tuning".
+  // "full", "lora", or "qlora": LoRA on a base in 4 bits.
   std::string type = "lora";
   int rank = 16;
   double alpha = 32;
@@ -86,8 +86,6 @@ struct Method {
   std::string bias = "none";  // or "lora_only", "all"
   std::vector<std::string> modules_to_save;
   std::vector<int> layers;  // that have an adapter; none: all
-  int prompt_tokens = 0;    // of prompt tuning
-  std::string prompt_text;  // whose embeddings they start from
 };
 
 // Whether an adapter trains, beside a frozen base.
@@ -303,7 +301,6 @@ struct GenerateTask {
   double temperature = 0;  // 0: greedy
   int top_k = 0;           // only so many of the likeliest tokens; 0: all
   double top_p = 1;
-  int batch = 0;  // prompts at a time; 0: as many as are thought good
   uint64_t seed = 1;
   bool raw = false;       // true: no chat template
   std::string precision;  // "float32" or "bfloat16"; empty: bfloat16 on a GPU, else float32
