@@ -219,6 +219,23 @@ Json Pattern(const LoraConfig& config, auto value) {
   return pattern;
 }
 
+// peft wraps the model by it; none fits a model of masked tokens.
+Json TaskType(HeadKind head) {
+  switch (head) {
+    case HeadKind::kNextToken:
+      return "CAUSAL_LM";
+    case HeadKind::kAnswer:
+      return "SEQ_2_SEQ_LM";
+    case HeadKind::kLabels:
+      return "SEQ_CLS";
+    case HeadKind::kNone:
+      return "FEATURE_EXTRACTION";
+    case HeadKind::kMaskedToken:
+      break;
+  }
+  return nullptr;
+}
+
 }  // namespace
 
 double LoraConfig::scale(const LoraModule& module) const {
@@ -269,7 +286,7 @@ std::string AdapterConfigJson(const LoraConfig& config, const ModelConfig& model
                               const std::string& base) {
   Json root = {
       {"peft_type", "LORA"},
-      {"task_type", model.head == HeadKind::kAnswer ? "SEQ_2_SEQ_LM" : "CAUSAL_LM"},
+      {"task_type", TaskType(model.head)},
       {"base_model_name_or_path", base},
       {"r", config.rank},
       {"lora_alpha", Number(config.alpha)},

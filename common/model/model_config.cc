@@ -139,6 +139,7 @@ Result<ModelConfig> ParseModelConfig(const std::string& json, const std::string&
   ATTUNE_RETURN_IF_ERROR(family.describe(fields, &config));
   if (family.classifier) MakeClassifier(fields, &config);
   if (config.head == HeadKind::kLabels && config.labels.empty()) ReadLabels(fields, &config);
+  fields.Number("initializer_range", config.initializer_range);
   CheckSizes(config, fields);
   ATTUNE_RETURN_IF_ERROR(fields.status());
   if (config.windows.empty()) config.windows.assign(static_cast<size_t>(config.layers), 0);
@@ -160,6 +161,11 @@ Result<ModelConfig> AsClassifier(const ModelConfig& config,
   root["label2id"] = std::move(numbers);
   root["num_labels"] = labels.size();
   root.erase("problem_type");
+  // Without one transformers' classifiers of decoders take no batch.
+  const Json end = root.value("eos_token_id", Json());
+  if (root.value("pad_token_id", Json()).is_null() && end.is_number_integer()) {
+    root["pad_token_id"] = end;
+  }
   return ParseModelConfig(root.dump(-1, ' ', false, Json::error_handler_t::replace),
                           "a classifier of " + config.architecture);
 }
@@ -168,8 +174,9 @@ Status CheckPredictsNext(const ModelConfig& config, const std::string& model) {
   if (config.head == HeadKind::kNextToken || config.head == HeadKind::kAnswer) return Status();
   const bool labels = config.head == HeadKind::kLabels;
   return InvalidArgument("the model " + model + " is " + (labels ? "a classifier" : "an encoder") +
-                         " (" + config.architecture + "): it predicts no next token, so that a " +
-                         "job can only " + (labels ? "label" : "embed") + " texts with it")
+                         " (" + config.architecture + "): it predicts no next token; it " +
+                         (labels ? "labels" : "embeds") +
+                         " texts, and trains with the tasks of docs/tasks.md")
       .WithField("base");
 }
 

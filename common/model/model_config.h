@@ -83,6 +83,7 @@ struct ModelConfig {
 
   HeadKind head = HeadKind::kNextToken;
   std::vector<std::string> labels;  // of a classifier, in the order of its outputs
+  double initializer_range = 0.02;  // deviation of a new head's weights
   bool causal = true;               // a row sees what comes before it; else all of its example
   bool post_norm = false;           // each half is normalised after it was added, not before it
   int64_t token_types = 0;          // all tokens are of type 0

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "common/base/files.h"
+#include "tests/support/temporary_folder.h"
 #include "tests/unit/training/step_run.h"
 #include "worker/engine/data/objective_kind.h"
 #include "worker/engine/formats/weights.h"
@@ -166,6 +167,47 @@ TEST_P(ObjectivesParity, LossesOfTwentySteps) {
       ASSERT_TRUE(run.reports[i].accuracy);
     }
   }
+}
+
+at::Tensor HeadOf(const fs::path& folder, const std::vector<std::string>& labels) {
+  const ModelFiles files{.reference = "m@1", .path = folder, .format = "huggingface"};
+  auto model = LanguageModel::Load(files, {.encoders = true, .labels = labels, .seed = 4});
+  EXPECT_TRUE(model.ok()) << model.status().ToString();
+  if (!model.ok()) return {};
+  EXPECT_EQ((*model)->labels(), labels);
+  for (const auto& [name, tensor] : (*model)->TrainableParameters()) {
+    if (name == "classifier.weight") return tensor.detach();
+  }
+  return {};
+}
+
+// As transformers does with an id2label of the same length.
+TEST(Classifier, KeepsItsHeadWhereItsLabelsOnlyGetNames) {
+  const TemporaryFolder folder;
+  for (const char* file : {"config.json", "model.safetensors"}) {
+    fs::copy_file(FolderOf("bert-labels") / "model" / file, folder.path() / file);
+  }
+  json config = json::parse(ReadFile(folder.path() / "config.json").value());
+  config["id2label"] = {{"0", "LABEL_0"}, {"1", "LABEL_1"}, {"2", "LABEL_2"}};
+  ASSERT_TRUE(WriteFileAtomically(folder.path() / "config.json", config.dump()).ok());
+  const at::Tensor kept = HeadOf(folder.path(), {"LABEL_0", "LABEL_1", "LABEL_2"});
+  EXPECT_TRUE(at::equal(HeadOf(folder.path(), {"bad", "fair", "good"}), kept));
+  const at::Tensor drawn = HeadOf(folder.path(), {"bad", "good"});
+  EXPECT_EQ(drawn.size(0), 2);
+  EXPECT_TRUE(at::equal(drawn, HeadOf(folder.path(), {"bad", "good"})));
+  // One whose labels have names of their own is another's.
+  EXPECT_FALSE(at::equal(HeadOf(FolderOf("bert-labels") / "model", {"bad", "fair", "good"}), kept));
+}
+
+// The last step of an epoch may have fewer sequences than there are ranks.
+TEST(EmbeddingObjective, AStepWithARankThatHasNothing) {
+  const json document = Document("bert-embedding");
+  testing::StepInput input = Input("bert-embedding", document);
+  PlannedStep step = input.plan->Step(0);
+  step.sequences.resize(1);
+  input.plan = std::make_shared<FixedPlan>(std::vector<PlannedStep>{step});
+  const double alone = RunSteps(input, 1, 1).reports.at(0).loss;
+  EXPECT_EQ(RunSteps(input, 2, 1).reports.at(0).loss, alone);
 }
 
 INSTANTIATE_TEST_SUITE_P(Cases, ObjectivesParity,

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "common/model/model_config.h"
 #include "worker/engine/adapters/resolve.h"
@@ -315,6 +316,30 @@ TEST(AdapterConfig, RanksAndAlphasOfModules) {
     EXPECT_EQ(again.modules[i].rank, config.modules[i].rank);
     EXPECT_EQ(again.modules[i].alpha, config.modules[i].alpha);
   }
+}
+
+TEST(Classifier, IsMadeOfADecoder) {
+  ModelConfig base = Model();
+  const ModelConfig config = AsClassifier(base, {"cold", "hot"}).value();
+  EXPECT_EQ(config.architecture, "LlamaForSequenceClassification");
+  EXPECT_EQ(config.head, HeadKind::kLabels);
+  EXPECT_EQ(config.labels, (std::vector<std::string>{"cold", "hot"}));
+  EXPECT_EQ(config.names.head, "score");
+  EXPECT_EQ(config.outputs(), 2);
+  EXPECT_FALSE(config.tied_embeddings);
+  const auto json = nlohmann::json::parse(ConfigJson(config, "float32"));
+  EXPECT_EQ(json["id2label"]["1"], "hot");
+  EXPECT_EQ(json["label2id"]["hot"], 1);
+  // Its files are read as such again.
+  EXPECT_EQ(ParseModelConfig(json.dump(), "m")->labels, config.labels);
+}
+
+TEST(Classifier, RefusesOtherProblems) {
+  const char* text = R"({"architectures": ["LlamaForSequenceClassification"],
+                         "problem_type": "regression"})";
+  const Result<ModelConfig> config = ParseModelConfig(text, "m");
+  ASSERT_FALSE(config.ok());
+  EXPECT_EQ(config.status().field(), "problem_type");
 }
 
 TEST(AdapterConfig, RefusesWhatItCannotRun) {

@@ -89,6 +89,16 @@ const std::string* LabelOf(const RowEncoder& encoder) {
   return label == metadata->end() ? nullptr : label->get_ptr<const std::string*>();
 }
 
+// The first few.
+std::string Listed(const std::vector<std::string>& labels) {
+  constexpr size_t kNamed = 8;
+  std::string text = ": ";
+  for (size_t i = 0; i < std::min(labels.size(), kNamed); ++i) {
+    text += (i == 0 ? "" : ", ") + labels[i];
+  }
+  return text + (labels.size() > kNamed ? ", ..." : "");
+}
+
 Status Labelled(const RowEncoder& encoder, TokenizedExample* example) {
   const std::vector<std::string>& labels = encoder.options().objective.labels;
   const bool pair = encoder.kind() == "prompt_completion";
@@ -102,9 +112,9 @@ Status Labelled(const RowEncoder& encoder, TokenizedExample* example) {
   }
   const auto known = std::ranges::find(labels, Trimmed(*label));
   if (known == labels.end()) {
-    return encoder.Unusable(
-        InvalidArgument("its label \"" + Trimmed(*label) + "\" is not one of task.labels"),
-        example);
+    return encoder.Unusable(InvalidArgument("its label \"" + Trimmed(*label) +
+                                            "\" is not one of task.labels" + Listed(labels)),
+                            example);
   }
   ATTUNE_RETURN_IF_ERROR(AppendText(encoder, *text, 0, 0, example));
   if (!example->unusable.empty()) return Status();

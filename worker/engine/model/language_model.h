@@ -122,6 +122,7 @@ class LanguageModel {
   virtual NamedTensors AdapterTensors(NamedTensors parameters) const = 0;
   virtual int64_t vocabulary_size() const = 0;
   virtual int64_t max_positions() const = 0;
+  virtual int64_t hidden_size() const = 0;
 
   struct GenerateOptions {
     int max_tokens = 128;

@@ -59,13 +59,19 @@ std::unique_ptr<Transformer> MakeModel(ModelConfig config, const LoadOptions& op
   return std::make_unique<Transformer>(std::move(config), options);
 }
 
-// As transformers initialises a linear layer with its default initializer_range.
-void DrawHead(const at::Tensor& tensor, at::Generator& generator) {
-  constexpr double kDeviation = 0.02;
+// Whether labels only get names in place of transformers' LABEL_0, LABEL_1, ...
+bool IsRenaming(const std::vector<std::string>& old, const std::vector<std::string>& labels) {
+  const bool nameless = std::ranges::all_of(
+      old, [](const std::string& label) { return label.starts_with("LABEL_"); });
+  return nameless && old.size() == labels.size();
+}
+
+// As transformers initialises a linear layer.
+void DrawHead(const at::Tensor& tensor, double deviation, at::Generator& generator) {
   if (tensor.dim() < 2) {
     tensor.detach().zero_();
   } else {
-    tensor.detach().copy_(at::empty(tensor.sizes(), at::kFloat).normal_(0, kDeviation, generator));
+    tensor.detach().copy_(at::empty(tensor.sizes(), at::kFloat).normal_(0, deviation, generator));
   }
 }
 
@@ -76,8 +82,8 @@ Result<std::unique_ptr<Transformer>> LoadBase(const ModelFiles& files, const Loa
   if (!options.encoders) ATTUNE_RETURN_IF_ERROR(CheckPredictsNext(config, files.reference));
   std::optional<uint64_t> new_head;
   if (!options.labels.empty() && config.labels != options.labels) {
+    if (!IsRenaming(config.labels, options.labels)) new_head = options.seed;
     ATTUNE_ASSIGN_OR_RETURN(config, AsClassifier(config, options.labels));
-    new_head = options.seed;
   }
   ATTUNE_ASSIGN_OR_RETURN(const std::unique_ptr<WeightSource> source,
                           OpenModelWeights(files.path, config));
@@ -130,7 +136,7 @@ Status Transformer::LoadWeights(const WeightSource& source, const std::string& w
   const auto read = [&](const NamedTensors& named) -> Status {
     for (const auto& [name, tensor] : named) {
       if (missing.contains(name)) {
-        DrawHead(tensor, generator);
+        DrawHead(tensor, config_.initializer_range, generator);
         continue;
       }
       ATTUNE_RETURN_IF_ERROR(ReadTensor(source, name, tensor));

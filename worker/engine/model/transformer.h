@@ -54,6 +54,7 @@ class Transformer : public LanguageModel {
   NamedTensors AdapterTensors(NamedTensors parameters) const override;
   int64_t vocabulary_size() const override { return config_.vocabulary_size; }
   int64_t max_positions() const override { return config_.max_positions; }
+  int64_t hidden_size() const override { return config_.hidden_size; }
   Status Generate(const std::vector<uint32_t>& prompt, const GenerateOptions& options,
                   const std::function<bool(uint32_t)>& on_token) override;
 

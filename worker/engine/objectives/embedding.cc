@@ -73,11 +73,12 @@ class EmbeddingObjective final : public ObjectiveFunction {
     }
     next_example_ = first_example;
     next_row_ = places.first_row[static_cast<size_t>(first_example)];
-    at::Tensor all;
+    // A rank without sequences, as in an epoch's last step, has only zeros to add.
+    const at::Tensor all = at::zeros({places.first_row.back(), model_.hidden_size()},
+                                     at::TensorOptions().dtype(at::kFloat).device(device_));
     int64_t row = next_row_;
     for (const std::span<const Sequence> sequences : part.micro_batches) {
       ATTUNE_ASSIGN_OR_RETURN(const at::Tensor some, Embed(part.shard, sequences));
-      if (!all.defined()) all = at::zeros({places.first_row.back(), some.size(1)}, some.options());
       all.narrow(0, row, some.size(0)).copy_(some);
       row += some.size(0);
     }

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "worker/engine/data/objective_kind.h"
 #include "worker/engine/optim/schedule.h"
 #include "worker/engine/optim/state_bytes.h"
 
@@ -111,13 +112,16 @@ Status CheckTrainTask(const TrainTask& task, int world_size) {
   if (task.evaluate.split != "validation" && task.evaluate.split != "train") {
     return Bad("evaluate.split", "is '" + task.evaluate.split + "': use validation or train");
   }
-  if (task.regularize.type == "ewc" && task.data.objective.type == "embedding") {
+  // What else is wrong with the base is told when its data are prepared.
+  const auto resolved = ResolveObjective(task.data.objective, task.data.base);
+  const std::string type = resolved.ok() ? resolved->type : task.data.objective.type;
+  if (task.regularize.type == "ewc" && type == "embedding") {
     return Bad("regularize.type",
                "ewc measures one example at a time, which task: embedding has no loss for");
   }
-  if (task.data.objective.type == "classification" && TrainsAdapter(task.method)) {
+  if (type == "classification" && TrainsAdapter(task.method)) {
     return Bad("method.type",
-               "must be full with task: classification: a new head trains with the whole model");
+               "must be full with task: classification: the head trains with the whole model");
   }
   if (task.data.datasets.empty()) return Bad("dataset", "names no dataset");
   if (task.method.type == "full" && task.data.base.format == "peft-adapter") {

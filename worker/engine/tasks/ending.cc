@@ -1,5 +1,6 @@
 #include "worker/engine/tasks/ending.h"
 
+#include <cmath>
 #include <cstdio>
 
 namespace attune::engine {
@@ -15,9 +16,9 @@ std::string Number(double value) {
 
 bool NoteEvaluation(const EvaluateOptions& options, double loss, CheckpointState& state) {
   const std::optional<double> best = state.best_validation_loss;
-  const bool gained = !best || loss < *best - options.min_delta;
+  const bool gained = std::isfinite(loss) && (!best || loss < *best - options.min_delta);
   state.evaluations_without_gain = gained ? 0 : state.evaluations_without_gain + 1;
-  if (best && !(loss < *best)) return false;
+  if (!std::isfinite(loss) || (best && !(loss < *best))) return false;
   state.best_validation_loss = loss;
   state.best_step = state.step;
   return true;
@@ -30,8 +31,11 @@ std::string EndReason(const TrainTask& task, const CheckpointState& state) {
   }
   const EvaluateOptions& evaluate = task.evaluate;
   if (evaluate.patience > 0 && state.evaluations_without_gain >= evaluate.patience) {
-    return "the last " + std::to_string(state.evaluations_without_gain) +
-           " evaluations brought the validation loss not below " +
+    const std::string times = std::to_string(state.evaluations_without_gain);
+    if (!state.best_validation_loss) {
+      return "the validation loss was no number in " + times + " evaluations (evaluate.patience)";
+    }
+    return "the last " + times + " evaluations brought the validation loss not below " +
            Number(*state.best_validation_loss) + ", that of step " +
            std::to_string(state.best_step) +
            (evaluate.min_delta > 0 ? ", by at least " + Number(evaluate.min_delta) : "") +

@@ -20,11 +20,16 @@ Status LabelPrompts(LanguageModel& model, const text::TextAssets& text, const Ge
       return InvalidArgument("the model is a classifier: it labels texts, not messages");
     }
     ATTUNE_ASSIGN_OR_RETURN(auto ids, text.tokenizer->EncodeBatch({prompt.text}, true, 1));
-    std::span<const uint32_t> tokens = ids[0];
-    tokens = tokens.first(std::min(tokens.size(), static_cast<size_t>(model.max_positions())));
+    std::vector<uint32_t>& tokens = ids[0];
+    const auto most = static_cast<size_t>(model.max_positions());
+    if (tokens.size() > most) {  // what ends an encoder's text stays
+      tokens[most - 1] = tokens.back();
+      tokens.resize(most);
+    }
     if (tokens.empty()) return InvalidArgument("prompt " + std::to_string(i + 1) + " is empty");
-    ATTUNE_ASSIGN_OR_RETURN(const std::vector<LabelledExample> labelled,
-                            LabelTexts(model, {tokens}, device, proceed));
+    ATTUNE_ASSIGN_OR_RETURN(
+        const std::vector<LabelledExample> labelled,
+        LabelTexts(model, {std::span<const uint32_t>(tokens)}, device, proceed));
     const std::string& label = model.labels()[labelled[0].best];
     nlohmann::ordered_json line = {{"prompt", prompt.text}, {"text", label}, {"label", label}};
     for (size_t k = 0; k < model.labels().size(); ++k) {

@@ -171,7 +171,8 @@ MemoryPrediction PredictMemory(const ModelShape& model, const MicroBatchShape& b
   MemoryPrediction memory;
   memory.weights = model.trainable_parameters * kFloat + FrozenBytes(model, task);
   if (task.data.train.ema_decay > 0) memory.weights += model.trainable_parameters * kFloat;
-  if (task.data.objective.type == "preference" && !TrainsAdapter(task.method)) {
+  const bool goes_on = task.data.base.format == "peft-adapter";  // with an adapter that is there
+  if (task.data.objective.type == "preference" && (goes_on || !TrainsAdapter(task.method))) {
     // The model that training starts from, to be held against.
     const bool half = task.data.train.precision == "bfloat16";
     memory.weights += model.parameters * (half ? kHalf : kFloat);

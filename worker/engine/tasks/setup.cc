@@ -336,10 +336,13 @@ Result<std::shared_ptr<const StepPlan>> MakePlan(const TrainTask& task, const Pr
   ATTUNE_ASSIGN_OR_RETURN(const Objective objective,
                           ResolveObjective(task.data.objective, task.data.base));
   const ObjectiveKind kind = KindOf(objective);
+  // The default of packing knows the task only where it is named.
+  const bool counts_examples =
+      task.data.objective.type == "auto" && kind != ObjectiveKind::kCausalLm;
   return StepPlan::Make(data.train->lengths(), data.train->target_counts(),
                         {.seed = train.seed,
                          .sequence_length = SequenceCapacity(kind, train.sequence_length),
-                         .packing = train.packing,
+                         .packing = train.packing && !counts_examples,
                          .global_batch = train.global_batch,
                          .epochs = train.epochs,
                          .max_steps = train.max_steps,
