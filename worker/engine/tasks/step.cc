@@ -78,12 +78,12 @@ Result<LossPart> StepRunner::Accumulate(int step, const PlannedStep& planned, in
                                         StepReport& report) {
   const TokenShard& shard = *setup_.data.train;
   Stopwatch watch;
-  size_t first = 0;  // of this rank's sequences
-  for (int rank = 0; rank < group_.rank(); ++rank) {
-    first += RankPart(planned, shard.lengths(), rank, group_.world_size()).size();
-  }
   const std::vector<Sequence> part =
       RankPart(planned, shard.lengths(), group_.rank(), group_.world_size());
+  // A part is contiguous, and no example of an epoch is twice in it.
+  const auto begin =
+      part.empty() ? planned.sequences.end() : std::ranges::find(planned.sequences, part.front());
+  const auto first = static_cast<size_t>(begin - planned.sequences.begin());
   const auto micro_batches = MicroBatches(part, task_.data.train.micro_batch);
   const uint64_t draw = DropoutSeed(task_.data.train.seed, step);
   setup_.model->SetTraining(true, draw);
