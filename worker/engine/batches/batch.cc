@@ -44,6 +44,19 @@ Result<TokenExample> CheckedExample(const TokenShard& shard, uint32_t number,
                          ": the tokenizer does not belong to this model");
 }
 
+Status EachExample(const TokenShard& shard, std::span<const Sequence> sequences,
+                   int64_t vocabulary_size,
+                   const std::function<Status(const TokenExample&, uint32_t)>& visit) {
+  for (const Sequence& sequence : sequences) {
+    for (const uint32_t number : sequence) {
+      ATTUNE_ASSIGN_OR_RETURN(const TokenExample example,
+                              CheckedExample(shard, number, vocabulary_size));
+      ATTUNE_RETURN_IF_ERROR(visit(example, number));
+    }
+  }
+  return Status();
+}
+
 PackedBatch PackTexts(std::span<const BatchText> texts, const at::Device& device) {
   size_t size = 0;
   for (const BatchText& text : texts) size += text.tokens.size();
@@ -74,13 +87,11 @@ PackedBatch PackTexts(std::span<const BatchText> texts, const at::Device& device
 Result<PackedBatch> MakeBatch(const TokenShard& shard, std::span<const Sequence> sequences,
                               int64_t vocabulary_size, const at::Device& device) {
   std::vector<BatchText> texts;
-  for (const Sequence& sequence : sequences) {
-    for (const uint32_t number : sequence) {
-      ATTUNE_ASSIGN_OR_RETURN(const TokenExample example,
-                              CheckedExample(shard, number, vocabulary_size));
-      texts.push_back({example.tokens, example.targets, number});
-    }
-  }
+  ATTUNE_RETURN_IF_ERROR(EachExample(shard, sequences, vocabulary_size,
+                                     [&](const TokenExample& example, uint32_t number) {
+                                       texts.push_back({example.tokens, example.targets, number});
+                                       return Status();
+                                     }));
   return PackTexts(texts, device);
 }
 

@@ -2,6 +2,7 @@
 
 // From planned sequences to what the model takes.
 
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -23,6 +24,11 @@ std::vector<BatchText> TextsOf(const TokenExample& example, uint32_t number);
 // kDataLoss when an example is damaged, kInvalidArgument as MakeBatch.
 Result<TokenExample> CheckedExample(const TokenShard& shard, uint32_t number,
                                     int64_t vocabulary_size);
+
+// Calls visit(example, number) with each example of the sequences, checked; its error ends it.
+Status EachExample(const TokenShard& shard, std::span<const Sequence> sequences,
+                   int64_t vocabulary_size,
+                   const std::function<Status(const TokenExample&, uint32_t)>& visit);
 
 // Texts end to end, each on its own, on the device; the target rows are those before targets.
 PackedBatch PackTexts(std::span<const BatchText> texts, const at::Device& device);

@@ -20,14 +20,12 @@ class Classification final : public ObjectiveFunction {
                            uint64_t) override {
     std::vector<BatchText> texts;
     std::vector<int64_t> labels;
-    for (const Sequence& sequence : sequences) {
-      for (const uint32_t number : sequence) {
-        ATTUNE_ASSIGN_OR_RETURN(const TokenExample example,
-                                CheckedExample(shard, number, model_.vocabulary_size()));
-        texts.push_back(TextsOf(example, number).front());
-        labels.push_back(example.tokens.back());
-      }
-    }
+    const auto take = [&](const TokenExample& example, uint32_t number) {
+      texts.push_back(TextsOf(example, number).front());
+      labels.push_back(example.tokens.back());
+      return Status();
+    };
+    ATTUNE_RETURN_IF_ERROR(EachExample(shard, sequences, model_.vocabulary_size(), take));
     const at::Tensor logits = model_.LabelLogits(PackTexts(texts, device_));
     const at::Tensor wanted = at::tensor(labels, at::kLong).to(device_);
     LossPart part{.root = at::cross_entropy_loss(logits, wanted, {}, at::Reduction::Sum),

@@ -34,20 +34,18 @@ class MaskedTokens final : public ObjectiveFunction {
     std::vector<BatchText> texts;
     std::vector<int64_t> rows, targets;
     int64_t first = 0;
-    for (const Sequence& sequence : sequences) {
-      for (const uint32_t number : sequence) {
-        ATTUNE_ASSIGN_OR_RETURN(const TokenExample example,
-                                CheckedExample(shard, number, model_.vocabulary_size()));
-        std::vector<uint32_t>& tokens =
-            masked.emplace_back(example.tokens.begin(), example.tokens.end());
-        for (const uint32_t place : Places(example, Units(shard, number), draw, number, &tokens)) {
-          rows.push_back(first + place);
-          targets.push_back(example.tokens[place]);
-        }
-        first += static_cast<int64_t>(tokens.size());
-        texts.push_back({tokens, example.targets, number});
+    const auto take = [&](const TokenExample& example, uint32_t number) {
+      std::vector<uint32_t>& tokens =
+          masked.emplace_back(example.tokens.begin(), example.tokens.end());
+      for (const uint32_t place : Places(example, Units(shard, number), draw, number, &tokens)) {
+        rows.push_back(first + place);
+        targets.push_back(example.tokens[place]);
       }
-    }
+      first += static_cast<int64_t>(tokens.size());
+      texts.push_back({tokens, example.targets, number});
+      return Status();
+    };
+    ATTUNE_RETURN_IF_ERROR(EachExample(shard, sequences, model_.vocabulary_size(), take));
     PackedBatch batch = PackTexts(texts, device_);
     batch.target_rows = at::tensor(rows, at::kLong).to(device_);
     batch.targets = at::tensor(targets, at::kLong).to(device_);

@@ -43,16 +43,14 @@ class Preference final : public ObjectiveFunction {
   Result<PairBatch> MakePairs(const TokenShard& shard, std::span<const Sequence> sequences) const {
     PairBatch pairs;
     std::vector<BatchText> texts;
-    for (const Sequence& sequence : sequences) {
-      for (const uint32_t number : sequence) {
-        ATTUNE_ASSIGN_OR_RETURN(const TokenExample example,
-                                CheckedExample(shard, number, model_.vocabulary_size()));
-        const std::vector<BatchText> two = TextsOf(example, number);
-        if (two.size() != 2) return DataLoss("an example of preferences is no pair");
-        texts.insert(texts.end(), two.begin(), two.end());
-        ++pairs.pairs;
-      }
-    }
+    const auto take = [&](const TokenExample& example, uint32_t number) -> Status {
+      const std::vector<BatchText> two = TextsOf(example, number);
+      if (two.size() != 2) return DataLoss("an example of preferences is no pair");
+      texts.insert(texts.end(), two.begin(), two.end());
+      ++pairs.pairs;
+      return Status();
+    };
+    ATTUNE_RETURN_IF_ERROR(EachExample(shard, sequences, model_.vocabulary_size(), take));
     std::vector<int64_t> text_of_target;
     for (size_t t = 0; t < texts.size(); ++t) {
       const auto rest = texts[t].targets.subspan(1);
