@@ -75,7 +75,8 @@ struct Objective {
 };
 
 struct Method {
-  // "full", "lora", or "qlora": LoRA on a base in 4 bits.
+  // "full", "lora", "qlora" (LoRA on a base in 4 bits), or "prompt-tuning": rows before each example
+  // in place of embedded tokens (Lester et al. 2021).
   std::string type = "lora";
   int rank = 16;
   double alpha = 32;
@@ -86,6 +87,8 @@ struct Method {
   std::string bias = "none";  // or "lora_only", "all"
   std::vector<std::string> modules_to_save;
   std::vector<int> layers;  // that have an adapter; none: all
+  int virtual_tokens = 20;  // prompt-tuning
+  std::string init_text;    // prompt-tuning: see MethodSpec
 };
 
 // Whether an adapter trains, beside a frozen base.
@@ -157,6 +160,8 @@ struct StepReport {
   std::optional<double> accuracy;           // of objectives about examples: the share that is right
   uint64_t examples = 0;                    // that were fed to the model, over all ranks
   uint64_t examples_digest = 0;             // of their ids (common/ledger/example_sum.h)
+  int64_t predicted_memory = 0;             // bytes of a rank; see MemoryPrediction
+  int64_t peak_memory = 0;                  // bytes so far, of the rank that needed most
   double seconds = 0;
   // sync: waiting for other ranks, and for a checkpoint to be written.
   double seconds_data = 0, seconds_forward = 0, seconds_backward = 0, seconds_sync = 0,
@@ -190,6 +195,8 @@ class Observer {
   virtual void OnEvaluation(const EvaluationReport&) {}
   virtual void OnCheckpoint(int step, const std::filesystem::path&) {}
   virtual void OnOutput(const std::string& line) {}      // one JSON object, no newline
+  // More of the answer to a prompt, as it is made (GenerateTask.stream).
+  virtual void OnText(size_t prompt, const std::string& piece) {}
   virtual void OnWarning(const std::string& message) {}  // work goes on, but a person should know
   virtual StopRequest ShouldStop() { return StopRequest::kNone; }
 };
@@ -303,6 +310,9 @@ struct GenerateTask {
   double top_p = 1;
   uint64_t seed = 1;
   bool raw = false;       // true: no chat template
+  std::vector<std::string> stop;  // texts that end an answer, which has them not
+  bool stream = false;            // tell OnText, too
+  int batch = 8;                  // prompts that are answered at a time
   std::string precision;  // "float32" or "bfloat16"; empty: bfloat16 on a GPU, else float32
   int threads = 0;
   std::string device = "cpu";
@@ -315,10 +325,13 @@ struct ExportTask {
   ModelFiles model;
   std::filesystem::path folder;  // must not exist or be empty
   bool merge = false;            // an adapter into its base
+  // What a merged model is held against its parts on: their validation splits; else some sentences.
+  std::vector<DatasetFiles> datasets;
   std::string dtype;             // "float32", "bfloat16", "float16"; empty: that of the original
 };
 // Writes what transformers (or peft, for an adapter that is not merged) loads as it is. Reports one
-// line through OnOutput: {"folder", "dtype", "base" (of an adapter), "note" (if there is one)}.
+// line through OnOutput: {"folder", "dtype", "base" (of an adapter), "note" (if there is one),
+// "moved" (of a merged one: how its outputs differ from the base's with the adapter on)}.
 Status Export(const ExportTask& task, Observer& observer);
 
 }  // namespace attune::engine
