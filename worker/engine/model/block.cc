@@ -133,6 +133,20 @@ at::Tensor Block::AddCrossAttention(const at::Tensor& x, const at::Tensor& key_v
   return Linear(attended, Placed(ProjectionKind::kCrossOut, context), x);
 }
 
+at::Tensor Block::AddCachedCross(const at::Tensor& x, std::span<const FilledCache> caches,
+                                 const SharedContext& context) const {
+  const at::Tensor queries = Into(ProjectionKind::kCrossQuery, x, cross_norm_, context);
+  std::vector<at::Tensor> attended;
+  for (size_t e = 0; e < caches.size(); ++e) {
+    const at::Tensor& source = caches[e].cache->source;
+    attended.push_back(kernels::CrossAttention(queries.narrow(0, static_cast<int64_t>(e), 1),
+                                               source, {{0, 1}, x.device()},
+                                               {{0, source.size(0)}, x.device()}, cross_shape_)
+                           .out);
+  }
+  return Linear(at::cat(attended), Placed(ProjectionKind::kCrossOut, context), x);
+}
+
 at::Tensor Block::AddMlp(const at::Tensor& x, const SharedContext& context) const {
   const at::Tensor in = Into(ProjectionKind::kMlpIn, x, mlp_norm_, context);
   const PlacedProjection out = Placed(ProjectionKind::kMlpOut, context);
@@ -158,11 +172,11 @@ at::Tensor Block::Forward(const at::Tensor& x, const SharedContext& context) con
                       [this, context](const at::Tensor& again) { return Compute(again, context); });
 }
 
-at::Tensor Block::Extend(const at::Tensor& x, const SharedContext& context, const LayerCache& cache,
-                         int64_t length) const {
+at::Tensor Block::Extend(const at::Tensor& x, const SharedContext& context,
+                         std::span<const FilledCache> caches) const {
   const at::Tensor qkv = Into(ProjectionKind::kQkv, x, attention_norm_, context);
-  at::Tensor out = AddAttention(x, attention_.Extend(qkv, *context, cache, length), context);
-  if (cross_norm_) out = AddCrossAttention(out, cache.source, context);
+  at::Tensor out = AddAttention(x, attention_.Extend(qkv, *context, caches), context);
+  if (cross_norm_) out = AddCachedCross(out, caches, context);
   return AddMlp(out, context);
 }
 

@@ -6,6 +6,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -24,10 +25,10 @@ class Block {
 
   // x [T, H] -> [T, H]. The block must outlive the graph.
   at::Tensor Forward(const at::Tensor& x, const SharedContext& context) const;
-  // x: rows `length` .. of one sequence, whose keys and values it appends to the cache. No
-  // gradient.
-  at::Tensor Extend(const at::Tensor& x, const SharedContext& context, const LayerCache& cache,
-                    int64_t length) const;
+  // x: the next rows of sequences, whose keys and values it appends to their caches: those of the
+  // context's span e go to caches[e]. No gradient.
+  at::Tensor Extend(const at::Tensor& x, const SharedContext& context,
+                    std::span<const FilledCache> caches) const;
 
   void TrainBase(bool trains);
   // Weights and biases, in the order of a checkpoint of transformers.
@@ -51,6 +52,9 @@ class Block {
   // key_value: of the source's rows.
   at::Tensor AddCrossAttention(const at::Tensor& x, const at::Tensor& key_value,
                                const SharedContext& context) const;
+  // Of a row of each sequence, to its own source.
+  at::Tensor AddCachedCross(const at::Tensor& x, std::span<const FilledCache> caches,
+                            const SharedContext& context) const;
   at::Tensor AddMlp(const at::Tensor& x, const SharedContext& context) const;
   std::vector<at::Tensor> Trainable() const;
   std::vector<Norm*> norms();

@@ -83,6 +83,22 @@ at::Tensor EncoderDecoder::Encode(const at::Tensor& x, const SharedContext& cont
   return Normalize(rows, encoder_norm_);
 }
 
+// The source is read once: each layer of the decoder keeps keys and values of its rows.
+Generation EncoderDecoder::Start(const GeneratePrompt& prompt) {
+  const auto length = static_cast<int64_t>(prompt.tokens.size());
+  const std::shared_ptr<ForwardContext> reading = MakeContext({0, length}, {});
+  AddBias(encoder(), *config_.encoder, length, reading.get());
+  const std::vector<int64_t> tokens(prompt.tokens.begin(), prompt.tokens.end());
+  const auto answering = std::make_shared<ForwardContext>();
+  answering->source = reading;
+  answering->encoded = Encode(Inputs(at::tensor(tokens, at::kLong).to(device_), nullptr), reading);
+  Generation answer{.tokens = {config_.start_token}, .caches = MakeCaches(prompt.max_tokens)};
+  for (size_t i = 0; i < answer.caches.size(); ++i) {
+    answer.caches[i].source = decoder()[i].SourceKeyValue(answering);
+  }
+  return answer;
+}
+
 EncoderDecoder::Rows EncoderDecoder::Run(const Parts& parts,
                                          const std::shared_ptr<TiedGradient>& tied) {
   const std::shared_ptr<ForwardContext> source = MakeContext(parts.sources);

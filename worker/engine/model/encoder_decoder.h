@@ -22,8 +22,14 @@ class EncoderDecoder final : public Transformer {
   at::Tensor LossSum(const PackedBatch& batch) override;
   at::Tensor Logits(const PackedBatch& batch, const at::Tensor& rows) override;
   Measurement Measure(const PackedBatch& batch, bool every_row) override;
-  Status Generate(const std::vector<uint32_t>& prompt, const GenerateOptions& options,
-                  const std::function<bool(uint32_t)>& on_token) override;
+
+ protected:
+  std::span<const Block> writers() const override { return decoder(); }
+  // Reads the prompt, and begins an answer to it with the start token.
+  Generation Start(const GeneratePrompt& prompt) override;
+  void AddWritersBias(int64_t longest, ForwardContext* context) const override {
+    AddBias(decoder(), config_, longest, context);
+  }
 
  private:
   // A batch as either stack has it.
@@ -47,13 +53,6 @@ class EncoderDecoder final : public Transformer {
   // With the biases of the stack for examples of up to `longest` tokens.
   void AddBias(std::span<const Block> stack, const ModelConfig& config, int64_t longest,
                ForwardContext* context) const;
-
-  // Of generation.
-  SharedContext ContextOfAnswer(const std::vector<uint32_t>& source, int64_t capacity);
-  std::vector<LayerCache> CacheOfAnswer(const SharedContext& context, int64_t capacity) const;
-  // float32 [1, V] after this token, which is the answer's number `length`.
-  at::Tensor NextLogits(int64_t token, const SharedContext& context,
-                        const std::vector<LayerCache>& cache, int64_t length);
 };
 
 }  // namespace attune::engine

@@ -1,4 +1,5 @@
-// Text generation: a key-value cache, greedy choice or seeded sampling from the top-p set.
+// Text generation: prompts are answered some at a time, each with a key-value cache; tokens are
+// the likeliest, or sampled from the top-p set by a seed.
 
 #include "worker/engine/model/generate.h"
 
@@ -6,8 +7,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <list>
 #include <numeric>
 #include <random>
+#include <utility>
 
 #include "worker/engine/model/transformer.h"
 
@@ -57,72 +60,141 @@ uint32_t ChooseToken(const float* logits, int64_t count,
   return options.temperature == 0 ? Greedy(logits, count) : Sample(logits, count, options, uniform);
 }
 
-Status CheckRequest(const std::vector<uint32_t>& prompt,
+Status CheckRequest(std::span<const LanguageModel::GeneratePrompt> prompts,
                     const LanguageModel::GenerateOptions& options, int64_t vocabulary) {
-  if (prompt.empty()) return InvalidArgument("the prompt has no token");
-  for (uint32_t token : prompt) {
-    if (token >= vocabulary) {
-      return InvalidArgument("the prompt's token " + std::to_string(token) +
-                             " is outside the model's vocabulary of " + std::to_string(vocabulary));
-    }
-  }
   if (!(options.temperature >= 0) || options.top_k < 0 ||
       !(options.top_p > 0 && options.top_p <= 1)) {
     return InvalidArgument(
         "temperature and top_k must be at least 0, and top_p above 0 and at most 1");
   }
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    const std::string which =
+        prompts.size() == 1 ? "the prompt" : "prompt " + std::to_string(i + 1);
+    const std::vector<uint32_t>& tokens = prompts[i].tokens;
+    if (tokens.empty()) return InvalidArgument(which + " has no token");
+    if (prompts[i].max_tokens < 1) return InvalidArgument("max_tokens must be at least 1");
+    const uint32_t largest = std::ranges::max(tokens);
+    if (largest < vocabulary) continue;
+    return InvalidArgument(which + " has the token " + std::to_string(largest) +
+                           ", which is outside the model's vocabulary of " +
+                           std::to_string(vocabulary));
+  }
   return {};
 }
 
-at::Tensor Transformer::NextLogits(const std::vector<int64_t>& tokens,
-                                   const std::vector<LayerCache>& cache, int64_t length) {
-  const auto count = static_cast<int64_t>(tokens.size());
-  const at::Tensor positions =
-      at::arange(length, length + count, at::TensorOptions(at::kLong).device(device_));
-  const std::shared_ptr<ForwardContext> context = MakeContext({0, count}, positions, length);
-  at::Tensor x = Inputs(at::tensor(tokens, at::kLong).to(device_), positions, nullptr);
-  for (size_t i = 0; i < layers_.size(); ++i) x = layers_[i].Extend(x, context, cache[i], length);
-  return LogitsOf(Normalized(x.narrow(0, count - 1, 1).contiguous())).cpu();
+Status LanguageModel::Generate(const std::vector<uint32_t>& prompt, const GenerateOptions& options,
+                               const std::function<bool(uint32_t)>& on_token) {
+  const GeneratePrompt only{prompt, options.max_tokens};
+  return GenerateAll({&only, 1}, options,
+                     {.on_token = [&](size_t, uint32_t token) { return on_token(token); },
+                      .on_end = [](size_t) { return true; }});
 }
 
-Status Transformer::Generate(const std::vector<uint32_t>& prompt, const GenerateOptions& options,
-                             const std::function<bool(uint32_t)>& on_token) {
-  if (config_.head != HeadKind::kNextToken) {
+std::vector<LayerCache> Transformer::MakeCaches(int64_t capacity) const {
+  const auto kind = at::TensorOptions().dtype(dtype_).device(device_);
+  std::vector<LayerCache> caches(writers().size());
+  for (LayerCache& cache : caches) {
+    cache = {at::empty({capacity, config_.kv_size()}, kind),
+             at::empty({capacity, config_.kv_size()}, kind)};
+  }
+  return caches;
+}
+
+Generation Transformer::Start(const GeneratePrompt& prompt) {
+  const auto length = static_cast<int64_t>(prompt.tokens.size());
+  return {.tokens = {prompt.tokens.begin(), prompt.tokens.end()},
+          .caches = MakeCaches(length + prompt.max_tokens)};
+}
+
+at::Tensor Transformer::NextLogits(std::span<Generation* const> sequences) {
+  std::vector<int64_t> tokens, positions, pasts, last, offsets = {0};
+  int64_t longest = 0;
+  for (const Generation* sequence : sequences) {
+    const auto length = static_cast<int64_t>(sequence->tokens.size());
+    for (int64_t i = sequence->cached; i < length; ++i) {
+      tokens.push_back(sequence->tokens[static_cast<size_t>(i)]);
+      positions.push_back(i);
+    }
+    pasts.push_back(sequence->cached);
+    offsets.push_back(static_cast<int64_t>(tokens.size()));
+    last.push_back(offsets.back() - 1);
+    longest = std::max(longest, length);
+  }
+  const auto on_device = [&](const std::vector<int64_t>& rows) {
+    return at::tensor(rows, at::kLong).to(device_);
+  };
+  const at::Tensor places = on_device(positions);
+  const std::shared_ptr<ForwardContext> context = MakeContext(offsets, places, pasts);
+  AddWritersBias(longest, context.get());
+  at::Tensor x = Inputs(on_device(tokens), places, nullptr);
+  for (size_t layer = 0; layer < writers().size(); ++layer) {
+    std::vector<FilledCache> caches;
+    for (const Generation* sequence : sequences) {
+      caches.push_back({&sequence->caches[layer], sequence->cached});
+    }
+    x = writers()[layer].Extend(x, context, caches);
+  }
+  for (Generation* sequence : sequences) {
+    sequence->cached = static_cast<int64_t>(sequence->tokens.size());
+  }
+  return LogitsOf(Normalized(x.index_select(0, on_device(last)))).cpu();
+}
+
+bool Transformer::Append(const float* logits, const GenerateOptions& options,
+                         const AnswerListener& listener, Generation* answer) const {
+  const uint32_t token = ChooseToken(logits, config_.vocabulary_size, options, answer->random);
+  if (std::ranges::find(options.end_ids, token) != options.end_ids.end()) return false;
+  const bool goes_on = listener.on_token(answer->prompt, token);
+  answer->tokens.push_back(token);
+  ++answer->made;
+  // Then all keys are made again, as transformers does.
+  const bool switches = std::ranges::any_of(
+      ropes_, [&](const RopeTable& rope) { return rope.SwitchesAfter(answer->cached); });
+  if (switches) answer->cached = 0;
+  return goes_on && answer->made < answer->max_tokens;
+}
+
+bool Transformer::Advance(std::span<Generation* const> some, const GenerateOptions& options,
+                          const AnswerListener& listener) {
+  if (some.empty()) return true;
+  const at::Tensor logits = NextLogits(some);
+  bool wanted = true;
+  for (size_t i = 0; i < some.size() && wanted; ++i) {
+    const float* row = logits.const_data_ptr<float>() + static_cast<int64_t>(i) * logits.size(1);
+    if (Append(row, options, listener, some[i])) continue;
+    some[i]->ended = true;
+    wanted = listener.on_end(some[i]->prompt);
+  }
+  return wanted;
+}
+
+Status Transformer::GenerateAll(std::span<const GeneratePrompt> prompts,
+                                const GenerateOptions& options, const AnswerListener& listener) {
+  if (!predicts_next() && !reads_sources()) {
     return InvalidArgument("the architecture " + config_.architecture +
                            " is an encoder, which generates no text");
   }
-  ATTUNE_RETURN_IF_ERROR(CheckRequest(prompt, options, config_.vocabulary_size));
+  ATTUNE_RETURN_IF_ERROR(CheckRequest(prompts, options, config_.vocabulary_size));
   try {
     at::NoGradGuard no_grad;
-    const int64_t capacity = static_cast<int64_t>(prompt.size()) + std::max(options.max_tokens, 0);
-    std::vector<LayerCache> cache(layers_.size());
-    for (LayerCache& layer : cache) {
-      const auto kind = at::TensorOptions().dtype(dtype_).device(device_);
-      layer = {at::empty({capacity, config_.kv_size()}, kind),
-               at::empty({capacity, config_.kv_size()}, kind)};
-    }
-    std::mt19937_64 random(options.seed);
-    std::vector<int64_t> tokens(prompt.begin(), prompt.end()), all = tokens;
-    int64_t length = 0;
-    for (int made = 0; made < options.max_tokens; ++made) {
-      const at::Tensor logits = NextLogits(tokens, cache, length);
-      length += static_cast<int64_t>(tokens.size());
-      const uint32_t token =
-          ChooseToken(logits.const_data_ptr<float>(), config_.vocabulary_size, options, random);
-      if (std::ranges::find(options.end_ids, token) != options.end_ids.end()) return {};
-      if (!on_token(token)) return {};
-      all.push_back(token);
-      tokens = {token};
-      // Then all keys are made again, as transformers does.
-      if (std::ranges::any_of(ropes_,
-                              [&](const RopeTable& r) { return r.SwitchesAfter(length); })) {
-        tokens = all;
-        length = 0;
+    std::list<Generation> answers;
+    size_t next = 0;
+    bool wanted = true;
+    while (wanted && (next < prompts.size() || !answers.empty())) {
+      const auto batch = static_cast<size_t>(std::max(options.batch, 1));
+      for (; next < prompts.size() && answers.size() < batch; ++next) {
+        Generation& answer = answers.emplace_back(Start(prompts[next]));
+        answer.prompt = next;
+        answer.max_tokens = prompts[next].max_tokens;
+        answer.random.seed(options.seed);
       }
+      std::vector<Generation*> fresh, going;
+      for (Generation& answer : answers) (answer.cached == 0 ? fresh : going).push_back(&answer);
+      wanted = Advance(fresh, options, listener) && Advance(going, options, listener);
+      std::erase_if(answers, [](const Generation& answer) { return answer.ended; });
     }
   } catch (const std::bad_alloc&) {
-    return Internal("not enough memory to generate " + std::to_string(options.max_tokens) +
-                    " tokens");
+    return Internal("not enough memory to generate: give fewer prompts at a time, or fewer tokens");
   } catch (const std::exception& error) {
     return Internal(std::string("generating: ") + error.what());
   }

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -131,11 +132,25 @@ class LanguageModel {
     double top_p = 1;
     uint64_t seed = 1;
     std::vector<uint32_t> end_ids;
+    int batch = 1;  // prompts that are answered at a time
   };
-  // One prompt, key-value cache; calls on_token for each new token, stops at an end id (not
-  // reported), at max_tokens, or when on_token returns false.
-  virtual Status Generate(const std::vector<uint32_t>& prompt, const GenerateOptions& options,
-                          const std::function<bool(uint32_t)>& on_token) = 0;
+  struct GeneratePrompt {
+    std::vector<uint32_t> tokens;
+    int max_tokens = 128;  // of the answer
+  };
+  // What is told of answers, by the number of their prompt.
+  struct AnswerListener {
+    std::function<bool(size_t prompt, uint32_t token)> on_token;  // false: the answer ends here
+    std::function<bool(size_t prompt)> on_end;  // once for each; false: no more is generated
+  };
+  // Each answer has a key-value cache, and random numbers of its own from the seed. It ends at an
+  // end id (not told), at its max_tokens, or as the listener wants; then the next prompt takes its
+  // place in the batch. What else is in the batch changes nothing but the last bits of its logits.
+  virtual Status GenerateAll(std::span<const GeneratePrompt> prompts,
+                             const GenerateOptions& options, const AnswerListener& listener) = 0;
+  // Of one prompt, of options.max_tokens; on_token as the listener's.
+  Status Generate(const std::vector<uint32_t>& prompt, const GenerateOptions& options,
+                  const std::function<bool(uint32_t)>& on_token);
 };
 
 }  // namespace attune::engine

@@ -21,9 +21,10 @@ class RopeTable {
   // that what was rotated before does not fit any more (longrope).
   bool SwitchesAfter(int64_t past) const;
 
-  // Of rows whose positions begin at `past` in each example; see PackedBatch for offsets.
-  // positions: int64 [T], the same numbers on the device.
-  RopeRows Rows(const std::vector<int64_t>& offsets, int64_t past, const at::Tensor& positions);
+  // Of rows whose positions begin at pasts[e] in example e, everywhere at 0 if there are none; see
+  // PackedBatch for offsets. positions: int64 [T], the same numbers on the device.
+  RopeRows Rows(const std::vector<int64_t>& offsets, const std::vector<int64_t>& pasts,
+                const at::Tensor& positions);
 
  private:
   RopeConfig config_;

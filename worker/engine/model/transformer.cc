@@ -201,13 +201,12 @@ NamedTensors Transformer::AdapterTensors(NamedTensors parameters) const {
   return parameters;
 }
 
-// Positions begin at `past` in each example.
 std::shared_ptr<ForwardContext> Transformer::MakeContext(const std::vector<int64_t>& offsets,
                                                          const at::Tensor& positions,
-                                                         int64_t past) {
+                                                         const std::vector<int64_t>& pasts) {
   auto context = std::make_shared<ForwardContext>();
   context->spans = {offsets, device_};
-  for (RopeTable& rope : ropes_) context->ropes.push_back(rope.Rows(offsets, past, positions));
+  for (RopeTable& rope : ropes_) context->ropes.push_back(rope.Rows(offsets, pasts, positions));
   return context;
 }
 
@@ -231,7 +230,7 @@ std::shared_ptr<ForwardContext> Transformer::MakeContext(const PackedBatch& batc
   TORCH_CHECK(batch.offsets.size() >= 2 && batch.offsets.front() == 0 &&
                   batch.offsets.back() == batch.tokens.size(0),
               "the offsets of a packed batch must go from 0 to its token count");
-  std::shared_ptr<ForwardContext> context = MakeContext(batch.offsets, batch.positions, 0);
+  std::shared_ptr<ForwardContext> context = MakeContext(batch.offsets, batch.positions);
   const Adapter* adapter = adapters_.seen();
   if (training_ && adapter != nullptr && adapter->config().dropout > 0) {
     context->places.emplace(Places(batch), device_);

@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,7 @@
 #include "worker/engine/adapters/adapter.h"
 #include "worker/engine/formats/weights.h"
 #include "worker/engine/model/block.h"
+#include "worker/engine/model/generate.h"
 #include "worker/engine/model/language_model.h"
 #include "worker/engine/model/loss.h"
 #include "worker/engine/model/rope_table.h"
@@ -55,12 +57,14 @@ class Transformer : public LanguageModel {
   int64_t vocabulary_size() const override { return config_.vocabulary_size; }
   int64_t max_positions() const override { return config_.max_positions; }
   int64_t hidden_size() const override { return config_.hidden_size; }
-  Status Generate(const std::vector<uint32_t>& prompt, const GenerateOptions& options,
-                  const std::function<bool(uint32_t)>& on_token) override;
+  Status GenerateAll(std::span<const GeneratePrompt> prompts, const GenerateOptions& options,
+                     const AnswerListener& listener) override;
 
  protected:
+  // pasts: see RopeTable.
   std::shared_ptr<ForwardContext> MakeContext(const std::vector<int64_t>& offsets,
-                                              const at::Tensor& positions, int64_t past);
+                                              const at::Tensor& positions,
+                                              const std::vector<int64_t>& pasts = {});
   // The same for a batch of examples, with what training wants.
   std::shared_ptr<ForwardContext> MakeContext(const PackedBatch& batch);
   // Shared by the loss and the embedding where both train one tensor, else null.
@@ -74,6 +78,12 @@ class Transformer : public LanguageModel {
   // Of the last layer's rows; see Measure.
   Measurement MeasureRows(const at::Tensor& x, const PackedBatch& batch, bool every_row) const;
   const at::Tensor& embedding() const { return embed_; }
+  // Of generation: the layers that write, what an answer begins with, and what scores of sequences
+  // of up to `longest` tokens get beside.
+  virtual std::span<const Block> writers() const { return layers_; }
+  virtual Generation Start(const GeneratePrompt& prompt);
+  virtual void AddWritersBias(int64_t longest, ForwardContext* context) const {}
+  std::vector<LayerCache> MakeCaches(int64_t capacity) const;
 
   ModelConfig config_;
   at::Device device_;
@@ -110,9 +120,15 @@ class Transformer : public LanguageModel {
   at::Tensor LogitsOf(const at::Tensor& normalized, const at::Tensor& weight) const;
   at::Tensor Hidden(const PackedBatch& batch, const std::shared_ptr<TiedGradient>& tied);
   const at::Tensor& head() const { return config_.tied_embeddings ? embed_ : head_; }
-  // Logits float32 [1, V] after the last of the tokens, which continue the cached sequence.
-  at::Tensor NextLogits(const std::vector<int64_t>& tokens, const std::vector<LayerCache>& cache,
-                        int64_t length);
+  // float32 [sequences, V] after the last tokens of each, on the host; they are cached then. Each
+  // is new, or each has one token that is not cached.
+  at::Tensor NextLogits(std::span<Generation* const> sequences);
+  // A token more of an answer; false if it ends.
+  bool Append(const float* logits, const GenerateOptions& options, const AnswerListener& listener,
+              Generation* answer) const;
+  // A token more of some answers; false when no more is wanted.
+  bool Advance(std::span<Generation* const> some, const GenerateOptions& options,
+               const AnswerListener& listener);
 
   bool activation_checkpointing_, nf4_;
   std::vector<RopeTable> ropes_;

@@ -113,22 +113,33 @@ at::Tensor SelfAttention::Forward(const at::Tensor& qkv, const SharedContext& co
 }
 
 at::Tensor SelfAttention::Extend(const at::Tensor& qkv, const ForwardContext& context,
-                                 const LayerCache& cache, int64_t length) const {
-  const int64_t rows = qkv.size(0), kv_size = shape_.kv_heads * shape_.dim;
+                                 std::span<const FilledCache> caches) const {
+  const int64_t q_size = shape_.heads * shape_.dim, kv_size = shape_.kv_heads * shape_.dim;
   Statistics unused;
   const at::Tensor prepared = Prepare(qkv, context, &unused);
-  const int64_t q_size = shape_.heads * shape_.dim;
-  cache.keys.narrow(0, length, rows).copy_(prepared.narrow(1, q_size, kv_size));
-  cache.values.narrow(0, length, rows).copy_(prepared.narrow(1, q_size + kv_size, kv_size));
-  if (length == 0) {
+  const std::vector<int64_t>& offsets = context.spans.offsets;
+  for (size_t e = 0; e < caches.size(); ++e) {
+    const auto& [cache, length] = caches[e];
+    const int64_t rows = offsets[e + 1] - offsets[e];
+    const at::Tensor own = prepared.narrow(0, offsets[e], rows);
+    cache->keys.narrow(0, length, rows).copy_(own.narrow(1, q_size, kv_size));
+    cache->values.narrow(0, length, rows).copy_(own.narrow(1, q_size + kv_size, kv_size));
+  }
+  if (std::ranges::all_of(caches, [](const FilledCache& c) { return c.length == 0; })) {
     return kernels::Attention(prepared, context.spans, shape_, context.distance_bias).out;
   }
-  TORCH_CHECK(rows == 1, "a cached sequence grows by one token at a time");
-  return OneRow(prepared, context, cache, length);
+  TORCH_CHECK(prepared.size(0) == static_cast<int64_t>(caches.size()),
+              "a cached sequence grows by one token at a time");
+  std::vector<at::Tensor> attended;
+  for (size_t e = 0; e < caches.size(); ++e) {
+    attended.push_back(OneRow(prepared.narrow(0, static_cast<int64_t>(e), 1), context, caches[e]));
+  }
+  return attended.size() == 1 ? attended.front() : at::cat(attended);
 }
 
 at::Tensor SelfAttention::OneRow(const at::Tensor& prepared, const ForwardContext& context,
-                                 const LayerCache& cache, int64_t length) const {
+                                 const FilledCache& filled) const {
+  const auto& [cache, length] = filled;
   const int64_t groups = shape_.heads / shape_.kv_heads, total = length + 1;
   const int64_t seen = shape_.Windowed(total) ? shape_.window : total;
   const auto by_head = [&](const at::Tensor& rows) {
@@ -139,13 +150,13 @@ at::Tensor SelfAttention::OneRow(const at::Tensor& prepared, const ForwardContex
   const at::Tensor q =
       prepared.narrow(1, 0, shape_.heads * shape_.dim).view({shape_.kv_heads, groups, shape_.dim});
   at::Tensor scores =
-      at::bmm(q, by_head(cache.keys).transpose(1, 2)).to(at::kFloat) * shape_.Scale();
+      at::bmm(q, by_head(cache->keys).transpose(1, 2)).to(at::kFloat) * shape_.Scale();
   if (shape_.softcap > 0) scores = (scores / shape_.softcap).tanh() * shape_.softcap;
   if (const at::Tensor& bias = context.distance_bias; bias.defined()) {
     const int64_t farthest = (bias.size(1) + 1) / 2 - seen;
     scores = scores + bias.narrow(1, farthest, seen).view_as(scores);
   }
-  return at::bmm(scores.softmax(-1).to(prepared.scalar_type()), by_head(cache.values))
+  return at::bmm(scores.softmax(-1).to(prepared.scalar_type()), by_head(cache->values))
       .view({1, -1});
 }
 

@@ -5,6 +5,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -15,12 +16,16 @@
 
 namespace attune::engine {
 
-// Keys and values of one sequence, for generation. capacity rows are allocated; the first `length`
-// hold tokens.
+// Keys and values of one sequence, for generation.
 struct LayerCache {
   at::Tensor keys, values;  // [capacity, kv_heads * head_dim]
   // Of a decoder that attends to an encoder's rows: their keys and values.
   at::Tensor source = {};  // [S, 2 * kv_heads * head_dim]
+};
+// One whose first `length` rows hold tokens.
+struct FilledCache {
+  const LayerCache* cache;
+  int64_t length;
 };
 
 class SelfAttention {
@@ -34,10 +39,11 @@ class SelfAttention {
   // qkv: queries, keys and values of each row, see AttentionShape; they may be changed in place.
   // -> [T, heads * dim], as one node.
   at::Tensor Forward(const at::Tensor& qkv, const SharedContext& context) const;
-  // qkv: rows `length` .. of one sequence, whose keys and values are appended to the cache. No
+  // qkv: the next rows of sequences, one in each of the context's spans, whose keys and values are
+  // appended to their caches. All caches are empty, or every sequence grows by one row. No
   // gradient.
-  at::Tensor Extend(const at::Tensor& qkv, const ForwardContext& context, const LayerCache& cache,
-                    int64_t length) const;
+  at::Tensor Extend(const at::Tensor& qkv, const ForwardContext& context,
+                    std::span<const FilledCache> caches) const;
 
   void TrainBase(bool trains);
   std::vector<at::Tensor> Trainable() const;
@@ -55,7 +61,7 @@ class SelfAttention {
   void PrepareBackward(const at::Tensor& dqkv, const at::Tensor& raw, const ForwardContext& context,
                        const Statistics& statistics, std::vector<at::Tensor>& gradients) const;
   at::Tensor OneRow(const at::Tensor& prepared, const ForwardContext& context,
-                    const LayerCache& cache, int64_t length) const;
+                    const FilledCache& filled) const;
 
   kernels::AttentionShape shape_;
   std::optional<size_t> rope_;  // which of the model's
