@@ -72,6 +72,40 @@ struct LogReader {
   }
 };
 
+// What a task has written, as far as it is committed. Each attempt writes anew.
+struct OutputReader {
+  std::filesystem::path path;
+  Database* database;
+  std::string job_id;
+  bool follow = false;
+  uint64_t offset = 0;
+  uint32_t generation = 0;
+
+  Result<Pulled<v1::OutputChunk>> Next() {
+    bool ended = true;
+    uint64_t committed = 0;
+    ATTUNE_RETURN_IF_ERROR(database->Read([&](Transaction& transaction) -> Status {
+      ATTUNE_ASSIGN_OR_RETURN(const jobs::JobRecord record, jobs::LoadJob(transaction, job_id));
+      committed = record.output_bytes;
+      if (record.job.generation() != generation || committed < offset) offset = 0;
+      generation = record.job.generation();
+      ended = !follow || jobs::IsFinal(record.job.state());
+      return Status();
+    }));
+    Pulled<v1::OutputChunk> pulled;
+    const uint64_t rest = committed - std::min(committed, offset);
+    std::string bytes = ReadFrom(path, offset, std::min<uint64_t>(rest, kChunkBytes));
+    if (!bytes.empty()) {
+      v1::OutputChunk& chunk = pulled.messages.emplace_back();
+      chunk.set_offset(offset);
+      offset += bytes.size();
+      chunk.set_data(std::move(bytes));
+    }
+    pulled.end = ended && pulled.messages.empty();
+    return pulled;
+  }
+};
+
 }  // namespace
 
 grpc::ServerWriteReactor<v1::JobEvent>* JobService::WatchJob(grpc::CallbackServerContext* context,
@@ -147,18 +181,14 @@ grpc::ServerWriteReactor<v1::OutputChunk>* JobService::ReadOutput(
   if (!allowed.ok()) return Stream::Fail(allowed);
   auto job = Find(request->id());
   if (!job.ok()) return Stream::Fail(rpc::ToGrpc(job.status()));
-  const std::filesystem::path path = ports_.storage / "runs" / job->id() / "output.jsonl";
-  return Stream::Start(ports_.pump,
-                       [path, offset = uint64_t{0}]() mutable -> Result<Pulled<v1::OutputChunk>> {
-                         Pulled<v1::OutputChunk> pulled;
-                         std::string bytes = ReadFrom(path, offset, kChunkBytes);
-                         offset += bytes.size();
-                         pulled.end = bytes.empty();
-                         if (!bytes.empty()) {
-                           pulled.messages.emplace_back().set_data(std::move(bytes));
-                         }
-                         return pulled;
-                       });
+  auto reader = std::make_shared<OutputReader>();
+  reader->path = ports_.storage / "runs" / job->id() / "output.jsonl";
+  reader->database = ports_.database;
+  reader->job_id = job->id();
+  reader->follow = request->follow();
+  reader->offset = request->offset();
+  reader->generation = job->generation();
+  return Stream::Start(ports_.pump, [reader] { return reader->Next(); });
 }
 
 }  // namespace attune

@@ -19,6 +19,9 @@ namespace {
 
 constexpr size_t kSpecSourceBytesMax = 1 << 20;
 constexpr int kPromptsMax = 10'000;
+constexpr uint32_t kBatchMax = 1024;
+constexpr int kStopsMax = 16;
+constexpr size_t kStopBytesMax = 1000;
 // Documented in docs/datasets.md. Preparing would find it too
 // (worker/engine/data/prepared_counts.h), but only with the job's slots taken.
 constexpr double kUnusableShareMax = 0.05;
@@ -55,6 +58,18 @@ Status CheckGenerate(const v1::GenerateRequest& request) {
   }
   if (!(request.temperature() >= 0)) {
     return InvalidArgument("temperature must be 0 or more").WithField("temperature");
+  }
+  if (request.batch() > kBatchMax) {
+    return InvalidArgument("batch must be at most " + std::to_string(kBatchMax)).WithField("batch");
+  }
+  if (request.stop_size() > kStopsMax) {
+    return InvalidArgument("generate takes at most " + std::to_string(kStopsMax) + " stop texts")
+        .WithField("stop");
+  }
+  for (const std::string& stop : request.stop()) {
+    if (!stop.empty() && stop.size() <= kStopBytesMax) continue;
+    return InvalidArgument("a stop text must have 1 to " + std::to_string(kStopBytesMax) + " bytes")
+        .WithField("stop");
   }
   return CheckOneOf("precision", request.precision(), {"float32", "bfloat16"});
 }

@@ -57,6 +57,10 @@ TEST_F(JobTest, FullFineTuningOnTwoRanksBecomesAModelThatGenerates) {
   ASSERT_EQ(answers.size(), 1u);
   EXPECT_EQ(answers[0]["prompt"], "What is 1 plus 1?");
   EXPECT_TRUE(answers[0].contains("text"));
+  const Finished streamed = cluster_.Attune({"model", "generate", "tuned", "--prompt",
+                                             "What is 1 plus 1?", "--max-tokens", "8", "--stream"});
+  ASSERT_EQ(streamed.exit_code, 0) << streamed.err;
+  EXPECT_EQ(streamed.out, answers[0]["text"].get<std::string>() + "\n");
 
   fs::path folder = cluster_.home() / "exported";
   Finished exported = cluster_.Attune({"model", "export", "tuned", folder.string()});

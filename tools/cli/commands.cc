@@ -430,6 +430,18 @@ void AddModelCommands(std::vector<Command>* commands) {
                  "Number format of the computation. Default: bfloat16 on a GPU where the weights "
                  "have 16 bits, else float32.",
              .words = {"float32", "bfloat16"}},
+            {.name = "--stop",
+             .value = "TEXT",
+             .doc = "An answer ends before this text.",
+             .repeated = true},
+            {.name = "--batch",
+             .value = "N",
+             .doc = "Prompts that are answered at a time. Each needs memory for its tokens; its "
+                    "answer does not depend on the others, but for the last bits of its numbers.",
+             .type = ValueType::kWhole,
+             .fallback = "8"},
+            {.name = "--stream",
+             .doc = "Show answers while they are made; what a terminal gets anyway."},
             {.name = "--raw",
              .doc = "No chat template: the model goes on with the prompt's text."}},
        .examples =

@@ -3,6 +3,7 @@
 
 #include "common/base/files.h"
 #include "common/spec/json.h"
+#include "tools/cli/answer_stream.h"
 #include "tools/cli/handlers.h"
 #include "tools/cli/task_job.h"
 
@@ -103,6 +104,27 @@ void PrintAnswers(Session& session, const std::string& output) {
   }
 }
 
+Result<int> StreamAnswers(Session& session, v1::SubmitJobRequest request) {
+  v1::GenerateRequest* generate = request.mutable_task()->mutable_generate();
+  generate->set_stream(true);
+  std::vector<std::string> asked;
+  for (const v1::GeneratePrompt& prompt : generate->inputs()) {
+    nlohmann::ordered_json json = {{"prompt", prompt.text()}};
+    if (!prompt.messages().empty()) {
+      json["messages"] = nlohmann::ordered_json::parse(prompt.messages(), nullptr, false);
+    }
+    asked.push_back(Asked(json));
+  }
+  AnswerStream answers(&session, std::move(asked));
+  const Status status =
+      StreamTaskJob(session, std::move(request),
+                    {.take = [&](const v1::OutputChunk& chunk) { answers.Take(chunk); },
+                     .offset = [&] { return answers.offset(); }});
+  answers.End();
+  ATTUNE_RETURN_IF_ERROR(status);
+  return kExitOk;
+}
+
 }  // namespace
 
 Result<int> RunModelGenerate(Session& session, const Arguments& arguments) {
@@ -126,6 +148,15 @@ Result<int> RunModelGenerate(Session& session, const Arguments& arguments) {
   if (!(generate->temperature() >= 0)) return InvalidArgument("--temperature must be 0 or more");
   if (!(generate->top_p() > 0 && generate->top_p() <= 1))
     return InvalidArgument("--top-p must be above 0, at most 1");
+  const uint64_t batch = arguments.Whole("--batch");
+  if (batch == 0 || batch > INT32_MAX) return InvalidArgument("--batch must be at least 1");
+  generate->set_batch(static_cast<uint32_t>(batch));
+  for (const std::string& stop : arguments.All("--stop")) generate->add_stop(stop);
+  const bool watched = session.printer().human() && session.io().out_is_terminal;
+  if (arguments.Has("--stream") && !session.printer().human()) {
+    return InvalidArgument("--stream shows answers to a person: leave out -o");
+  }
+  if (watched || arguments.Has("--stream")) return StreamAnswers(session, std::move(request));
   ATTUNE_ASSIGN_OR_RETURN(std::string output, RunTaskJob(session, std::move(request)));
   PrintAnswers(session, output);
   return kExitOk;

@@ -2,7 +2,10 @@
 
 #include <thread>
 
+#include "tools/cli/format.h"
 #include "tools/cli/job_view.h"
+#include "tools/cli/live.h"
+#include "tools/cli/read_all.h"
 #include "tools/cli/watch.h"
 
 namespace attune::cli {
@@ -44,28 +47,109 @@ Result<std::string> ReadOutput(Client& client, const std::string& id) {
   }
 }
 
+namespace {
+
+Result<v1::Job> Submit(Client& client, v1::SubmitJobRequest request) {
+  request.set_request_id(NewId("req"));
+  return client.Call(client.jobs(), &v1::JobService::Stub::SubmitJob, request);
+}
+
+Status CancelInterrupted(Client& client, const std::string& id) {
+  v1::CancelJobRequest cancel;
+  cancel.set_request_id(NewId("req"));
+  cancel.set_id(id);
+  cancel.set_reason("interrupted by the user who waited for it");
+  auto cancelled = client.Call(client.jobs(), &v1::JobService::Stub::CancelJob, cancel);
+  if (!cancelled.ok()) return cancelled.status();
+  return Cancelled("interrupted: " + id + " was cancelled");
+}
+
+// Until it has succeeded.
+Status Await(Session& session, Client& client, const v1::Job& job) {
+  auto ended = WatchJob(session, client, job, {.brief = true});
+  if (ended.status().code() == StatusCode::kCancelled) return CancelInterrupted(client, job.id());
+  ATTUNE_RETURN_IF_ERROR(ended.status());
+  if (ended->state() == v1::Job::SUCCEEDED) return Status();
+  const std::string reason = ended->reason().empty() ? StateName(*ended) : ended->reason();
+  return Internal(reason + " (" + job.id() + "; `attune job logs " + job.id() + "` has more)");
+}
+
+// What the job is doing, on a terminal, until its output begins.
+class WaitingLine {
+ public:
+  WaitingLine(Session& session, Client& client, v1::Job job)
+      : session_(session),
+        client_(client),
+        job_(std::move(job)),
+        live_(&session.io(), session.quiet()) {}
+
+  void Draw() {
+    if (!session_.io().err_is_terminal) return;
+    const auto now = session_.io().clock->Monotonic();
+    if (now >= next_look_) {
+      v1::GetJobRequest request;
+      request.set_id(job_.id());
+      auto job = client_.Call(client_.jobs(), &v1::JobService::Stub::GetJob, request);
+      if (job.ok()) job_ = std::move(*job);
+      next_look_ = now + std::chrono::seconds(1);
+    }
+    const double seconds = SecondsOf(session_.io().clock->Now());
+    view_.Observe(job_, seconds);
+    live_.Update(view_.Drawn(job_, seconds, session_.io().width() - 1, session_.err_color()),
+                 view_.Plain(job_));
+  }
+  void Clear() { live_.Clear(); }
+
+ private:
+  Session& session_;
+  Client& client_;
+  v1::Job job_;
+  LiveLine live_;
+  ProgressView view_;
+  std::chrono::steady_clock::time_point next_look_{};
+};
+
+}  // namespace
+
 Result<std::string> RunTaskJob(Session& session, v1::SubmitJobRequest request) {
   CatchInterrupt catch_interrupt;
   ATTUNE_ASSIGN_OR_RETURN(Client * client, session.client());
-  request.set_request_id(NewId("req"));
-  ATTUNE_ASSIGN_OR_RETURN(v1::Job job,
-                          client->Call(client->jobs(), &v1::JobService::Stub::SubmitJob, request));
-  auto ended = WatchJob(session, *client, job, {.brief = true});
-  if (!ended.ok()) {
-    if (ended.status().code() != StatusCode::kCancelled) return ended.status();
-    v1::CancelJobRequest cancel;
-    cancel.set_request_id(NewId("req"));
-    cancel.set_id(job.id());
-    cancel.set_reason("interrupted by the user who waited for it");
-    auto cancelled = client->Call(client->jobs(), &v1::JobService::Stub::CancelJob, cancel);
-    if (!cancelled.ok()) return cancelled.status();
-    return Cancelled("interrupted: " + job.id() + " was cancelled");
-  }
-  if (ended->state() != v1::Job::SUCCEEDED) {
-    std::string reason = ended->reason().empty() ? StateName(*ended) : ended->reason();
-    return Internal(reason + " (" + job.id() + "; `attune job logs " + job.id() + "` has more)");
-  }
+  ATTUNE_ASSIGN_OR_RETURN(const v1::Job job, Submit(*client, std::move(request)));
+  ATTUNE_RETURN_IF_ERROR(Await(session, *client, job));
   return ReadOutput(*client, job.id());
+}
+
+Status StreamTaskJob(Session& session, v1::SubmitJobRequest request,
+                     const OutputListener& listener) {
+  CatchInterrupt catch_interrupt;
+  ATTUNE_ASSIGN_OR_RETURN(Client * client, session.client());
+  ATTUNE_ASSIGN_OR_RETURN(const v1::Job job, Submit(*client, std::move(request)));
+  WaitingLine waiting(session, *client, job);
+  bool begun = false;
+  v1::ReadOutputRequest read;
+  read.set_id(job.id());
+  read.set_follow(true);
+  const Status status = ReadAll<v1::OutputChunk>(
+      session, *client, /*follow=*/true,
+      [&](std::unique_ptr<grpc::ClientContext> context) {
+        read.set_offset(listener.offset());
+        return std::make_unique<StreamReader<v1::OutputChunk>>(
+            std::move(context), [&](auto* c, auto* queue) {
+              return client->jobs().PrepareAsyncReadOutput(c, read, queue);
+            });
+      },
+      [&](const v1::OutputChunk& chunk) {
+        waiting.Clear();
+        begun = true;
+        listener.take(chunk);
+      },
+      [&] {
+        if (!begun) waiting.Draw();
+      });
+  waiting.Clear();
+  if (session.io().interrupted()) return CancelInterrupted(*client, job.id());
+  ATTUNE_RETURN_IF_ERROR(status);
+  return Await(session, *client, job);
 }
 
 Result<nlohmann::ordered_json> PlanJob(Session& session, v1::SubmitJobRequest request) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -11,6 +12,14 @@ namespace attune::cli {
 // Submits a job that trains nothing, waits for it, and returns what it wrote. Ctrl-C cancels
 // the job. Errors: that of the job, with its id; kCancelled.
 Result<std::string> RunTaskJob(Session& session, v1::SubmitJobRequest request);
+// The same, but hands what it writes over as it comes: its chunks, which begin anew if the job has
+// to start again. offset(): where to go on when the coordinator was away.
+struct OutputListener {
+  std::function<void(const v1::OutputChunk&)> take;
+  std::function<uint64_t()> offset;
+};
+Status StreamTaskJob(Session& session, v1::SubmitJobRequest request,
+                     const OutputListener& listener);
 // A job that trains, read from a YAML file ("-": standard input) with "key=value" settings over it.
 Result<v1::SubmitJobRequest> ReadJobSpec(Session& session, const std::string& file,
                                          const std::vector<std::string>& settings);

@@ -1,5 +1,6 @@
 #include <spdlog/spdlog.h>
 
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "common/base/utf8.h"
@@ -62,15 +63,35 @@ void TaskObserver::OnCheckpoint(int step, const std::filesystem::path& path) {
   Report(std::move(message));
 }
 
-void TaskObserver::OnOutput(const std::string& line) {
+void TaskObserver::ReportOutput(const std::string& text) {
   // A line may be longer than a message; the coordinator joins the pieces.
   constexpr size_t kPieceBytes = 1 << 20;
-  const std::string text = line + "\n";
   for (size_t start = 0; start < text.size(); start += kPieceBytes) {
     v1::TrainerMessage message;
     message.mutable_output()->set_data(text.substr(start, kPieceBytes));
     Report(std::move(message));
   }
+}
+
+void TaskObserver::OnOutput(const std::string& line) {
+  TellPieces();
+  ReportOutput(line + "\n");
+}
+
+void TaskObserver::OnText(size_t prompt, const std::string& piece) {
+  constexpr std::chrono::milliseconds kEvery{100};
+  pieces_[prompt] += piece;
+  if (std::chrono::steady_clock::now() - pieces_told_ >= kEvery) TellPieces();
+}
+
+void TaskObserver::TellPieces() {
+  std::string lines;
+  for (const auto& [prompt, piece] : std::exchange(pieces_, {})) {
+    const nlohmann::ordered_json line = {{"prompt_index", prompt}, {"piece", ToValidUtf8(piece)}};
+    lines += line.dump() + "\n";
+  }
+  pieces_told_ = std::chrono::steady_clock::now();
+  ReportOutput(lines);
 }
 
 std::optional<v1::TaskProgress> TaskObserver::TakeProgress() {

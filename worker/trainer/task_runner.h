@@ -6,6 +6,7 @@
 #include <atomic>
 #include <chrono>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -31,6 +32,7 @@ class TaskObserver : public engine::Observer {
   void OnEvaluation(const engine::EvaluationReport& evaluation) override;
   void OnCheckpoint(int step, const std::filesystem::path& path) override;
   void OnOutput(const std::string& line) override;
+  void OnText(size_t prompt, const std::string& piece) override;
   void OnWarning(const std::string& message) override;  // into the log and the job
   engine::StopRequest ShouldStop() override { return stop_; }
 
@@ -41,6 +43,9 @@ class TaskObserver : public engine::Observer {
 
  private:
   void Report(v1::TrainerMessage message);
+  void ReportOutput(const std::string& text);
+  // As lines of output what OnText was told since.
+  void TellPieces();
   bool first_rank() const { return task_.rank() == 0; }
 
   const v1::TrainerTask& task_;
@@ -48,6 +53,10 @@ class TaskObserver : public engine::Observer {
   const std::function<void()> changed_;
   std::atomic<engine::StopRequest> stop_{engine::StopRequest::kNone};
   std::atomic<int> step_{0};
+  // Of the engine's thread. Pieces of answers are told together some times a second: each token as
+  // a report of its own would be a transaction for each.
+  std::map<size_t, std::string> pieces_;  // by prompt
+  std::chrono::steady_clock::time_point pieces_told_{};
   Mutex mutex_;
   std::optional<v1::TaskProgress> progress_ GUARDED_BY(mutex_);
 };

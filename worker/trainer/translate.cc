@@ -247,14 +247,20 @@ engine::GenerateTask ToGenerateTask(const v1::TrainerTask& task, const Place& pl
   out.top_k = static_cast<int>(std::min<uint32_t>(request.top_k(), INT_MAX));
   out.seed = request.seed();
   out.raw = request.raw();
+  out.stop = {request.stop().begin(), request.stop().end()};
+  out.stream = request.stream();
+  if (request.batch() > 0)
+    out.batch = static_cast<int>(std::min<uint32_t>(request.batch(), INT_MAX));
   out.threads = place.threads;
   out.device = place.device;
   return out;
 }
 
 engine::ExportTask ToExportTask(const v1::TrainerTask& task) {
-  return {ToModelFiles(task.base()), task.export_().folder(), task.export_().merge(),
-          task.export_().dtype()};
+  return {.model = ToModelFiles(task.base()),
+          .folder = task.export_().folder(),
+          .merge = task.export_().merge(),
+          .dtype = task.export_().dtype()};
 }
 
 engine::EvaluateTask ToEvaluateTask(const v1::TrainerTask& task, const Place& place) {

@@ -63,6 +63,45 @@ TEST_P(ModelParity, GreedyGenerationEqual) {
   EXPECT_EQ(tokens, expected["greedy"].get<std::vector<uint32_t>>());
 }
 
+// Prompts of other lengths, more than are answered at a time: places in the batch change hands.
+TEST_P(ModelParity, AnswersAtATimeAreThoseOfEachAlone) {
+  const nlohmann::json expected = ReadJson(FixtureFolder(GetParam()) / "expected.json");
+  const auto whole = expected["prompt"].get<std::vector<uint32_t>>();
+  const auto greedy = expected["greedy"].get<std::vector<uint32_t>>();
+  std::vector<LanguageModel::GeneratePrompt> prompts;
+  for (size_t i = 0; i < 5; ++i) {
+    const auto length = std::max<size_t>(1, whole.size() - i % 3);
+    const auto most = static_cast<int>(greedy.size() - 2 * i);
+    prompts.push_back({{whole.begin(), whole.begin() + static_cast<int64_t>(length)}, most});
+  }
+  const auto model = LoadFixture(GetParam());
+  std::vector<std::vector<uint32_t>> together(prompts.size()), alone(prompts.size());
+  std::vector<size_t> ended;
+  const auto answer = [&](std::span<const LanguageModel::GeneratePrompt> some, int batch,
+                          std::vector<uint32_t>* answers) {
+    return model->GenerateAll(some, {.batch = batch},
+                              {.on_token =
+                                   [&](size_t prompt, uint32_t token) {
+                                     answers[prompt].push_back(token);
+                                     return true;
+                                   },
+                               .on_end =
+                                   [&](size_t prompt) {
+                                     ended.push_back(prompt);
+                                     return true;
+                                   }});
+  };
+  ASSERT_TRUE(answer(prompts, 2, together.data()).ok());
+  std::ranges::sort(ended);
+  EXPECT_EQ(ended, (std::vector<size_t>{0, 1, 2, 3, 4}));
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    ASSERT_TRUE(answer({&prompts[i], 1}, 1, &alone[i]).ok());
+  }
+  EXPECT_EQ(together, alone);
+  EXPECT_EQ(together[0], greedy);
+  EXPECT_EQ(together[3].size(), greedy.size() - 6);
+}
+
 TEST_P(ModelParity, ActivationCheckpointingChangesNothing) {
   LoadOptions options;
   options.activation_checkpointing = true;

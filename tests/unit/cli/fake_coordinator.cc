@@ -124,10 +124,12 @@ class FakeCoordinator::Jobs final : public v1::JobService::Service {
     for (const auto& chunk : fake_->logs) writer->Write(chunk);
     return grpc::Status::OK;
   }
-  grpc::Status ReadOutput(grpc::ServerContext*, const v1::ReadOutputRequest*,
+  grpc::Status ReadOutput(grpc::ServerContext*, const v1::ReadOutputRequest* request,
                           grpc::ServerWriter<v1::OutputChunk>* writer) override {
-    for (size_t i = 0; i < fake_->output.size(); i += 7) {
+    for (const v1::OutputChunk& chunk : fake_->output_chunks) writer->Write(chunk);
+    for (size_t i = request->offset(); i < fake_->output.size(); i += 7) {
       v1::OutputChunk chunk;
+      chunk.set_offset(i);
       chunk.set_data(fake_->output.substr(i, 7));
       writer->Write(chunk);
     }

@@ -175,6 +175,52 @@ TEST_F(RegistryTest, GenerateTakesConversations) {
             kExitUsage);
 }
 
+TEST_F(RegistryTest, GenerateShowsAnswersInOrderWhileTheyAreMade) {
+  fake_.jobs["job-submitted000"] = MakeJob("job-submitted000", v1::Job::SUCCEEDED);
+  fake_.events = {MakeEvent(1, "ended", "", fake_.jobs["job-submitted000"])};
+  fake_.output = R"({"prompt_index":0,"piece":"A "})"
+                 "\n"
+                 R"({"prompt_index":1,"piece":"B"})"
+                 "\n"
+                 R"({"prompt_index":0,"piece":"cat"})"
+                 "\n"
+                 R"({"prompt":"a","text":"A cat."})"
+                 "\n"
+                 R"({"prompt":"b","text":"Bo"})"
+                 "\n";
+  const std::vector<std::string> command = {"model",    "generate", "m",        "--prompt", "a",
+                                            "--prompt", "b",        "--stream", "--stop",   "END",
+                                            "--stop",   "\n\n",     "--batch",  "2"};
+  ASSERT_EQ(cli_.Run(command), kExitOk) << cli_.err();
+  EXPECT_EQ(cli_.out(), "> a\nA cat.\n\n> b\nBo\n");
+  const v1::GenerateRequest generate = fake_.submits()[0].task().generate();
+  EXPECT_TRUE(generate.stream());
+  EXPECT_EQ(generate.batch(), 2u);
+  ASSERT_EQ(generate.stop_size(), 2);
+  EXPECT_EQ(generate.stop(1), "\n\n");
+  EXPECT_EQ(cli_.Run({"model", "generate", "m", "--prompt", "a", "--stream", "-o", "json"}),
+            kExitUsage);
+}
+
+// What was shown already comes again, in other pieces, and is not shown twice.
+TEST_F(RegistryTest, AnswersThatAreMadeAgainAreShownOnce) {
+  fake_.jobs["job-submitted000"] = MakeJob("job-submitted000", v1::Job::SUCCEEDED);
+  fake_.events = {MakeEvent(1, "ended", "", fake_.jobs["job-submitted000"])};
+  v1::OutputChunk& lost = fake_.output_chunks.emplace_back();
+  lost.set_data(R"({"prompt_index":0,"piece":"one two"})"
+                "\n"
+                R"({"prompt_ind)");
+  fake_.output = R"({"prompt_index":0,"piece":"one"})"
+                 "\n"
+                 R"({"prompt_index":0,"piece":" two three"})"
+                 "\n"
+                 R"({"prompt":"a","text":"one two three"})"
+                 "\n";
+  ASSERT_EQ(cli_.Run({"model", "generate", "m", "--prompt", "a", "--stream"}), kExitOk)
+      << cli_.err();
+  EXPECT_EQ(cli_.out(), "one two three\n");
+}
+
 TEST_F(RegistryTest, GenerateNamesABadPromptLine) {
   std::string file = folder_.Write("p.jsonl", "\"ok\"\n{\"promt\": 1}\n");
   EXPECT_EQ(cli_.Run({"model", "generate", "m", "--prompts", file}), kExitUsage);

@@ -27,6 +27,9 @@ class Recorder : public Observer {
   }
   void OnOutput(const std::string& line) override { lines.push_back(line); }
   void OnWarning(const std::string& message) override { warnings.push_back(message); }
+  void OnText(size_t prompt, const std::string& piece) override {
+    pieces.emplace_back(prompt, piece);
+  }
   StopRequest ShouldStop() override {
     return static_cast<int>(steps.size()) >= stop_after - 1 ? stop : StopRequest::kNone;
   }
@@ -36,6 +39,7 @@ class Recorder : public Observer {
   std::vector<EvaluationReport> evaluations;
   std::vector<int> checkpoints;
   std::vector<std::string> lines, warnings;
+  std::vector<std::pair<size_t, std::string>> pieces;
   int stop_after = 1;
   StopRequest stop = StopRequest::kNone;
   std::function<void(const StepReport&)> on_step;

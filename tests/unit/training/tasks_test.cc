@@ -149,6 +149,60 @@ TEST_F(TasksTest, GenerateTakesConversationsAndASystemMessage) {
   EXPECT_EQ(Generate(task, with_system).field(), "precision");
 }
 
+TEST_F(TasksTest, GenerateAnswersAtATimeInTheOrderOfThePrompts) {
+  GenerateTask task{.model = Base(),
+                    .prompts = {{"The cat:"}, {"x"}, {"The \"fox\"\n"}, {"A dog"}, {"y"}},
+                    .max_tokens = 12,
+                    .threads = 1,
+                    .batch = 1};
+  Recorder alone, together;
+  ASSERT_TRUE(Generate(task, alone).ok());
+  task.batch = 3;
+  ASSERT_TRUE(Generate(task, together).ok());
+  EXPECT_EQ(together.lines, alone.lines);
+  EXPECT_EQ(together.last_progress.done, 5);
+  EXPECT_TRUE(together.pieces.empty()) << "nobody asked for them";
+  task.batch = 0;
+  EXPECT_EQ(Generate(task, together).field(), "batch");
+}
+
+TEST_F(TasksTest, PiecesOfAnswersMakeTheirTexts) {
+  const GenerateTask task{.model = Base(),
+                          .prompts = {{"The cat:"}, {"The \"fox\"\n"}},
+                          .max_tokens = 24,
+                          .threads = 1,
+                          .stream = true};
+  Recorder observer;
+  ASSERT_TRUE(Generate(task, observer).ok());
+  std::vector<std::string> texts(2);
+  for (const auto& [prompt, piece] : observer.pieces) {
+    EXPECT_FALSE(piece.empty());
+    texts.at(prompt) += piece;
+  }
+  EXPECT_GT(observer.pieces.size(), 4u);
+  for (size_t i = 0; i < 2; ++i) EXPECT_EQ(texts[i], json::parse(observer.lines[i]).at("text"));
+}
+
+TEST_F(TasksTest, AnAnswerEndsBeforeAStopText) {
+  GenerateTask task{
+      .model = Base(), .prompts = {{"The cat:"}}, .max_tokens = 24, .threads = 1, .stream = true};
+  Recorder whole, cut, refused;
+  ASSERT_TRUE(Generate(task, whole).ok());
+  const std::string text = json::parse(whole.lines[0]).at("text");
+  ASSERT_GT(text.size(), 8u);
+  task.stop = {"never \x01 there", text.substr(4, 4)};
+  ASSERT_TRUE(Generate(task, cut).ok());
+  const json line = json::parse(cut.lines[0]);
+  EXPECT_EQ(line.at("text"), text.substr(0, text.find(task.stop[1])));
+  EXPECT_EQ(line.at("finish"), "stop");
+  EXPECT_LT(line.at("tokens"), json::parse(whole.lines[0]).at("tokens"));
+  std::string shown;
+  for (const auto& [prompt, piece] : cut.pieces) shown += piece;
+  EXPECT_EQ(shown, line.at("text")) << "no beginning of a stop text is shown";
+  task.stop = {""};
+  EXPECT_EQ(Generate(task, refused).field(), "stop");
+}
+
 TEST_F(TasksTest, GenerateInBfloat16) {
   Recorder observer;
   GenerateTask task{.model = Base(), .prompts = {{"The cat:"}}, .max_tokens = 4};

@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <utility>
 
 #include "worker/engine/data/objective_kind.h"
 #include "worker/engine/data/prepare.h"
 #include "worker/engine/model/language_model.h"
 #include "worker/engine/parallel/group.h"
+#include "worker/engine/tasks/answer_text.h"
 #include "worker/engine/tasks/failure.h"
 #include "worker/engine/tasks/label.h"
 #include "worker/engine/tasks/origin.h"
@@ -73,42 +76,124 @@ Status CheckTask(const GenerateTask& task) {
     return InvalidArgument("top_p must be in (0, 1]").WithField("top_p");
   if (!task.precision.empty() && task.precision != "float32" && task.precision != "bfloat16")
     return InvalidArgument("precision must be float32 or bfloat16").WithField("precision");
+  if (task.batch < 1) return InvalidArgument("batch must be at least 1").WithField("batch");
+  if (std::ranges::any_of(task.stop, &std::string::empty))
+    return InvalidArgument("a stop text must not be empty").WithField("stop");
   return Status();
 }
 
-Result<json> Answer(LanguageModel& model, const text::TextAssets& text, const GenerateTask& task,
-                    const Prompt& prompt, Observer& observer) {
-  ATTUNE_ASSIGN_OR_RETURN(const std::vector<uint32_t> ids, EncodePrompt(text, task, prompt));
-  const int64_t room = model.max_positions() - static_cast<int64_t>(ids.size());
-  if (room < 1) {
-    return InvalidArgument("the prompt has " + std::to_string(ids.size()) +
-                           " tokens, the model takes " + std::to_string(model.max_positions()));
+// The prompts' tokens, each with the room that the model leaves its answer.
+Result<std::vector<LanguageModel::GeneratePrompt>> EncodePrompts(const LanguageModel& model,
+                                                                 const text::TextAssets& text,
+                                                                 const GenerateTask& task) {
+  std::vector<LanguageModel::GeneratePrompt> prompts;
+  for (const Prompt& prompt : task.prompts) {
+    const std::string which = "prompt " + std::to_string(prompts.size() + 1);
+    auto ids = EncodePrompt(text, task, prompt);
+    if (!ids.ok()) return ids.status().WithContext(which);
+    const int64_t room = model.max_positions() - static_cast<int64_t>(ids->size());
+    if (room < 1) {
+      return InvalidArgument(which + ": the prompt has " + std::to_string(ids->size()) +
+                             " tokens, the model takes " + std::to_string(model.max_positions()));
+    }
+    prompts.push_back(
+        {std::move(*ids), static_cast<int>(std::min<int64_t>(task.max_tokens, room))});
   }
-  LanguageModel::GenerateOptions options{
-      .max_tokens = static_cast<int>(std::min<int64_t>(task.max_tokens, room)),
-      .temperature = task.temperature,
-      .top_k = task.top_k,
-      .top_p = task.top_p,
-      .seed = task.seed,
-      .end_ids = text.end_ids};
-  std::vector<uint32_t> answer;
-  bool stopped = false;
-  ATTUNE_RETURN_IF_ERROR(model.Generate(ids, options, [&](uint32_t id) {
-    answer.push_back(id);
-    stopped = observer.ShouldStop() != StopRequest::kNone;
-    return !stopped;
-  }));
-  if (stopped) return Cancelled("generation stopped as asked");
-  ATTUNE_ASSIGN_OR_RETURN(const std::string decoded,
-                          text.tokenizer->Decode(answer, /*skip_special=*/true));
-  const bool full = static_cast<int>(answer.size()) == options.max_tokens;
-  json line = {{"text", decoded}, {"tokens", answer.size()}, {"finish", full ? "length" : "stop"}};
-  if (prompt.messages.empty()) {
-    line["prompt"] = prompt.text;
-  } else {
-    line["messages"] = json::parse(prompt.messages);
+  return prompts;
+}
+
+// Answers as they come. Lines are reported in the order of the prompts: one that is answered early
+// waits for those before it.
+class AnswerReports {
+ public:
+  AnswerReports(const GenerateTask& task, const text::TextAssets& text,
+                const std::vector<LanguageModel::GeneratePrompt>& prompts, Observer& observer)
+      : task_(task), prompts_(prompts), observer_(observer), lines_(prompts.size()) {
+    answers_.assign(prompts.size(), AnswerText(text.tokenizer.get(), &task.stop));
+    Progress();
   }
-  return line;
+
+  // Whether the answer goes on.
+  bool OnToken(size_t prompt, uint32_t token) {
+    if (observer_.ShouldStop() != StopRequest::kNone) {
+      status_ = Cancelled("generation stopped as asked");
+      return false;
+    }
+    const auto goes_on = answers_[prompt].Add(token);
+    if (!goes_on.ok()) status_ = goes_on.status();
+    if (task_.stream) Show(prompt, answers_[prompt].TakePiece());
+    return status_.ok() && *goes_on;
+  }
+
+  // Whether generation does.
+  bool OnEnd(size_t prompt) {
+    if (status_.ok()) status_ = Finish(prompt);
+    return status_.ok();
+  }
+
+  const Status& status() const { return status_; }
+
+ private:
+  void Show(size_t prompt, const std::string& piece) {
+    if (!piece.empty()) observer_.OnText(prompt, piece);
+  }
+
+  Status Finish(size_t prompt) {
+    AnswerText& answer = answers_[prompt];
+    ATTUNE_ASSIGN_OR_RETURN(const std::string whole, answer.Whole());
+    if (task_.stream) {
+      ATTUNE_ASSIGN_OR_RETURN(const std::string rest, answer.TakeRest());
+      Show(prompt, rest);
+    }
+    const bool full = static_cast<int>(answer.tokens()) == prompts_[prompt].max_tokens;
+    json line = {{"text", whole},
+                 {"tokens", answer.tokens()},
+                 {"finish", full && !answer.stopped() ? "length" : "stop"}};
+    const Prompt& asked = task_.prompts[prompt];
+    if (asked.messages.empty()) {
+      line["prompt"] = asked.text;
+    } else {
+      line["messages"] = json::parse(asked.messages);
+    }
+    lines_[prompt] = Dump(line);
+    ++done_;
+    for (; told_ < lines_.size() && lines_[told_]; ++told_) {
+      observer_.OnOutput(*std::exchange(lines_[told_], std::string()));
+    }
+    Progress();
+    return Status();
+  }
+
+  void Progress() {
+    observer_.OnProgress({.phase = "generating",
+                          .done = static_cast<double>(done_),
+                          .total = static_cast<double>(prompts_.size())});
+  }
+
+  const GenerateTask& task_;
+  const std::vector<LanguageModel::GeneratePrompt>& prompts_;
+  Observer& observer_;
+  std::vector<AnswerText> answers_;
+  std::vector<std::optional<std::string>> lines_;  // of what was answered
+  size_t done_ = 0, told_ = 0;
+  Status status_;
+};
+
+Status AnswerPrompts(LanguageModel& model, const text::TextAssets& text, const GenerateTask& task,
+                     Observer& observer) {
+  ATTUNE_ASSIGN_OR_RETURN(const auto prompts, EncodePrompts(model, text, task));
+  AnswerReports reports(task, text, prompts, observer);
+  const LanguageModel::GenerateOptions options{.temperature = task.temperature,
+                                               .top_k = task.top_k,
+                                               .top_p = task.top_p,
+                                               .seed = task.seed,
+                                               .end_ids = text.end_ids,
+                                               .batch = task.batch};
+  const LanguageModel::AnswerListener listener{
+      .on_token = [&](size_t prompt, uint32_t token) { return reports.OnToken(prompt, token); },
+      .on_end = [&](size_t prompt) { return reports.OnEnd(prompt); }};
+  ATTUNE_RETURN_IF_ERROR(model.GenerateAll(prompts, options, listener));
+  return reports.status();
 }
 
 }  // namespace
@@ -133,15 +218,7 @@ Status Generate(const GenerateTask& task, Observer& observer) {
             {.precision = precision, .device = device.str(), .frozen = true, .encoders = labels}));
     model->SetTraining(false, 0);
     if (labels) return LabelPrompts(*model, text, task, device, observer);
-    const double total = static_cast<double>(task.prompts.size());
-    for (size_t i = 0; i < task.prompts.size(); ++i) {
-      observer.OnProgress({.phase = "generating", .done = static_cast<double>(i), .total = total});
-      auto line = Answer(*model, text, task, task.prompts[i], observer);
-      if (!line.ok()) return line.status().WithContext("prompt " + std::to_string(i + 1));
-      observer.OnOutput(Dump(*line));
-    }
-    observer.OnProgress({.phase = "generating", .done = total, .total = total});
-    return Status();
+    return AnswerPrompts(*model, text, task, observer);
   });
 }
 

@@ -50,7 +50,8 @@ Result<MeasuredModel> MeasuredModel::Make(const EvaluateTask& task, Observer& ob
   fs::remove_all(measured.written_, error);  // of an attempt that was killed
   ATTUNE_RETURN_IF_ERROR(CreateFolders(measured.written_));
   ProgressOnly progress(&observer);
-  const ExportTask exported{task.model, folder, task.merge, task.dtype};
+  const ExportTask exported{
+      .model = task.model, .folder = folder, .merge = task.merge, .dtype = task.dtype};
   ATTUNE_RETURN_IF_ERROR(Export(exported, progress));
   measured.files_.path = folder;
   measured.files_.source.clear();
