@@ -203,6 +203,12 @@ class TaskKindsTest : public ::testing::Test {
     return job;
   }
 
+  // As `model evaluate` measures it.
+  double LossOf(const std::string& model, const std::string& dataset) {
+    const Json measured = cluster_.AttuneJson({"model", "evaluate", model, "--dataset", dataset});
+    return measured["results"][0]["value"].get<double>();
+  }
+
   Cluster cluster_;
 };
 
@@ -259,6 +265,7 @@ TEST_F(TaskKindsTest, EmbeddingsComeNearEachOther) {
       kShort + "8, micro_batch: 4}\noptimizer: {learning_rate: 2e-5}\n");
   EXPECT_LT(job["metrics"]["validation_loss"], job["metrics"]["first_validation_loss"]);
   EXPECT_GE(job["metrics"]["validation_accuracy"], job["metrics"]["first_validation_accuracy"]);
+  EXPECT_LT(LossOf("near", "halves"), LossOf("encoder", "halves"));
   // It is an encoder again, whole: with its pooler, and how its rows become one embedding.
   const fs::path folder = cluster_.home() / "exported";
   const Finished exported = cluster_.Attune({"model", "export", "near", folder.string()});
@@ -279,6 +286,13 @@ TEST_F(TaskKindsTest, MaskedTokensAreFound) {
       std::string("name: found\nbase: masked\ndataset: texts\nmethod: full\ntask: masked-lm\n") +
       kShort + "12, micro_batch: 4}\noptimizer: {learning_rate: 1e-2}\n");
   EXPECT_LT(job["metrics"]["validation_loss"], job["metrics"]["first_validation_loss"]);
+  // Which tokens are masked follows from the rows, so that two models are asked the same.
+  EXPECT_LT(LossOf("found", "texts"), LossOf("masked", "texts"));
+  EXPECT_EQ(LossOf("found", "texts"), LossOf("found", "texts"));
+  const Finished refused = cluster_.Attune(
+      {"model", "evaluate", "found", "--dataset", "texts", "--metric", "exact_match"});
+  EXPECT_NE(refused.exit_code, 0);
+  EXPECT_THAT(refused.err, HasSubstr("the model is an encoder"));
 }
 
 TEST_F(TaskKindsTest, ASourceIsAnswered) {

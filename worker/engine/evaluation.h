@@ -53,7 +53,9 @@ struct EvaluateTask {
 // order of id, answers to smoke prompts, and the artifact, last. Examples are tokenized as for
 // training; what is longer than the model's positions, or 8192 tokens, is cut. Those that the chat
 // template cannot take, preference pairs, and those that have nothing to predict are left out with
-// a warning. Computes in float32; on a GPU in bfloat16 where the measured weights are of 16 bits.
+// a warning. Of an encoder the loss is that of its task (masked tokens, which follow from an
+// example's id; embeddings against those of 31 other rows). Computes in float32; on a GPU in
+// bfloat16 where the measured weights are of 16 bits.
 Status Evaluate(const EvaluateTask& task, Observer& observer);
 
 struct EmbedTask {

@@ -69,6 +69,16 @@ Result<text::TextAssets> LoadModelText(const ModelFiles& model) {
   return assets;
 }
 
+Result<int64_t> MaskToken(const text::TextAssets& text, const std::string& model) {
+  for (const char* name : {"[MASK]", "<mask>"}) {
+    const int64_t token = text.tokenizer->TokenToId(name);
+    if (token >= 0) return token;
+  }
+  return InvalidArgument("the tokenizer of " + model +
+                         " has no [MASK] token, which task: masked-lm needs")
+      .WithField("base");
+}
+
 Result<int64_t> ModelVocabularySize(const ModelFiles& model) {
   ATTUNE_ASSIGN_OR_RETURN(const ModelFiles* root, RootModel(model));
   auto size =

@@ -47,6 +47,8 @@ std::vector<std::string> DataWarnings(const PrepareResult& counts, const TrainOp
 
 // Tokenizer, template and special tokens of a model. An adapter's own files win over its base's.
 Result<text::TextAssets> LoadModelText(const ModelFiles& model);
+// What stands in place of a token that is to be found. kInvalidArgument when there is none.
+Result<int64_t> MaskToken(const text::TextAssets& text, const std::string& model);
 
 // The model below all adapters.
 Result<const ModelFiles*> RootModel(const ModelFiles& model);

@@ -103,6 +103,18 @@ class EmbeddingObjective final : public ObjectiveFunction {
   }
 
   Result<LossPart> Measure(const TokenShard& shard, const Sequence& examples) override {
+    ATTUNE_ASSIGN_OR_RETURN(const std::vector<LossPart> parts, MeasureEach(shard, examples));
+    LossPart sum;
+    for (const LossPart& part : parts) {
+      sum.loss += part.loss;
+      sum.units += part.units;
+      sum.right += part.right;
+    }
+    return sum;
+  }
+
+  Result<std::vector<LossPart>> MeasureEach(const TokenShard& shard,
+                                            const Sequence& examples) override {
     at::NoGradGuard no_grad;
     ATTUNE_ASSIGN_OR_RETURN(const Places places, FindPlaces(shard, {&examples, 1}));
     std::vector<at::Tensor> all;
@@ -112,9 +124,13 @@ class EmbeddingObjective final : public ObjectiveFunction {
       all.push_back(std::move(some));
     }
     const Ranking ranking = Rank(at::cat(all), places, scale_);
-    return LossPart{.loss = ranking.losses.sum().item<double>(),
-                    .units = static_cast<int64_t>(examples.size()),
-                    .right = ranking.right.sum().item<int64_t>()};
+    std::vector<LossPart> parts;
+    for (int64_t i = 0; i < std::ssize(examples); ++i) {
+      parts.push_back({.loss = ranking.losses[i].item<double>(),
+                       .units = 1,
+                       .right = ranking.right[i].item<bool>() ? 1 : 0});
+    }
+    return parts;
   }
 
  private:

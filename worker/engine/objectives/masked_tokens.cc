@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <numeric>
 
 #include "common/base/hash.h"
@@ -30,6 +31,32 @@ class MaskedTokens final : public ObjectiveFunction {
 
   Result<LossPart> Forward(const TokenShard& shard, std::span<const Sequence> sequences,
                            uint64_t draw) override {
+    return Find(shard, sequences, [draw](const TokenExample&, uint32_t number) {
+      return Random(draw).Next() ^ number;
+    });
+  }
+
+  // What is to be found of an example follows from its id: the same whatever else is measured, and
+  // of another model.
+  Result<LossPart> Measure(const TokenShard& shard, const Sequence& examples) override {
+    at::NoGradGuard no_grad;
+    ATTUNE_ASSIGN_OR_RETURN(LossPart part,
+                            Find(shard, {&examples, 1}, [](const TokenExample& example, uint32_t) {
+                              uint64_t seed = 0;
+                              for (const uint8_t byte : example.id.first(sizeof(seed))) {
+                                seed = seed << 8 | byte;
+                              }
+                              return seed;
+                            }));
+    part.root.reset();
+    return part;
+  }
+
+ private:
+  using SeedOf = std::function<uint64_t(const TokenExample&, uint32_t)>;
+
+  Result<LossPart> Find(const TokenShard& shard, std::span<const Sequence> sequences,
+                        const SeedOf& seed_of) {
     std::vector<std::vector<uint32_t>> masked;  // their tokens, which texts point to
     std::vector<BatchText> texts;
     std::vector<int64_t> rows, targets;
@@ -37,7 +64,8 @@ class MaskedTokens final : public ObjectiveFunction {
     const auto take = [&](const TokenExample& example, uint32_t number) {
       std::vector<uint32_t>& tokens =
           masked.emplace_back(example.tokens.begin(), example.tokens.end());
-      for (const uint32_t place : Places(example, Units(shard, number), draw, number, &tokens)) {
+      const uint64_t seed = seed_of(example, number);
+      for (const uint32_t place : Places(example, Units(shard, number), seed, &tokens)) {
         rows.push_back(first + place);
         targets.push_back(example.tokens[place]);
       }
@@ -54,15 +82,14 @@ class MaskedTokens final : public ObjectiveFunction {
     return part;
   }
 
- private:
   // Draws which tokens are to be found, in order, and hides them.
-  std::vector<uint32_t> Places(const TokenExample& example, int64_t count, uint64_t draw,
-                               uint32_t number, std::vector<uint32_t>* tokens) const {
+  std::vector<uint32_t> Places(const TokenExample& example, int64_t count, uint64_t seed,
+                               std::vector<uint32_t>* tokens) const {
     std::vector<uint32_t> places;
     for (uint32_t i = 1; i < example.tokens.size(); ++i) {
       if (IsTarget(example.targets[i])) places.push_back(i);
     }
-    Random random(Random(draw).Next() ^ number);
+    Random random(seed);
     const auto drawn = static_cast<size_t>(count);
     for (size_t i = 0; i < drawn; ++i) {
       std::swap(places[i], places[i + random.Below(places.size() - i)]);

@@ -44,6 +44,16 @@ Result<LossPart> ObjectiveFunction::Measure(const TokenShard& shard, const Seque
   return part;
 }
 
+Result<std::vector<LossPart>> ObjectiveFunction::MeasureEach(const TokenShard& shard,
+                                                             const Sequence& examples) {
+  std::vector<LossPart> parts;
+  for (const uint32_t example : examples) {
+    ATTUNE_ASSIGN_OR_RETURN(LossPart part, Measure(shard, {example}));
+    parts.push_back(std::move(part));
+  }
+  return parts;
+}
+
 std::unique_ptr<ObjectiveFunction> MakeObjective(const ObjectiveParts& parts) {
   switch (KindOf(parts.objective)) {
     case ObjectiveKind::kCausalLm:

@@ -54,6 +54,9 @@ class ObjectiveFunction {
                                    uint64_t draw) = 0;
   // The loss of examples that are looked at together, without a gradient; root is undefined.
   virtual Result<LossPart> Measure(const TokenShard& shard, const Sequence& examples);
+  // The same of each of them.
+  virtual Result<std::vector<LossPart>> MeasureEach(const TokenShard& shard,
+                                                    const Sequence& examples);
   // How many examples Measure is to have together; 0: as many as fit a sequence.
   virtual int examples_together() const { return 0; }
 };

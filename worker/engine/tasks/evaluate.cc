@@ -21,6 +21,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr int64_t kSequenceLengthMax = 8192;
 constexpr size_t kTextBytes = 2000;
+constexpr int kEmbeddedTogether = 32;  // pairs, of which each text stands against the others
 
 std::string Dump(const Json& line) {
   return line.dump(-1, ' ', false, Json::error_handler_t::replace);
@@ -83,7 +84,7 @@ class Evaluation {
     ATTUNE_ASSIGN_OR_RETURN(const MeasuredModel measured, MeasuredModel::Make(*task_, *observer_));
     ATTUNE_RETURN_IF_ERROR(Load(measured.files()));
     Answers answers(model_.get(), &tokenize_.assets, observer_);
-    const EvaluationModel model{model_.get(), &tokenize_, &answers, device_};
+    const EvaluationModel model{model_.get(), &tokenize_, &answers, device_, objective_.get()};
     for (SuiteRun& suite : suites_) {
       ATTUNE_RETURN_IF_ERROR(suite.Run(model, *observer_, [&](size_t rows) { Say(done_ + rows); }));
       done_ += suite.rows();
@@ -126,19 +127,29 @@ class Evaluation {
     ATTUNE_ASSIGN_OR_RETURN(tokenize_.assets, LoadModelText(files));
     ATTUNE_ASSIGN_OR_RETURN(precision_, ServedPrecision(files, device_.is_cuda()));
     ATTUNE_ASSIGN_OR_RETURN(tokenize_.objective, ResolveObjective({}, files));
-    const bool labels = KindOf(tokenize_.objective) == ObjectiveKind::kClassification;
-    if (labels && !task_->smoke.empty()) {
+    const ObjectiveKind kind = KindOf(tokenize_.objective);
+    const bool answers = TeachesAnswers(kind);
+    if (!answers && !task_->smoke.empty()) {
       return InvalidArgument("the model " + files.reference +
-                             " is a classifier, which answers no smoke prompt");
+                             " is an encoder or a classifier, which answers no smoke prompt");
     }
     ATTUNE_ASSIGN_OR_RETURN(model_, LanguageModel::Load(files, {.precision = precision_,
                                                                 .device = device_.str(),
                                                                 .frozen = true,
-                                                                .encoders = labels}));
+                                                                .encoders = !answers}));
     model_->SetTraining(false, 0);
     tokenize_.vocabulary_size = model_->vocabulary_size();
     tokenize_.sequence_length =
         static_cast<size_t>(std::min(model_->max_positions(), kSequenceLengthMax));
+    if (answers || kind == ObjectiveKind::kClassification) return Status();
+    ObjectiveParts parts{.objective = tokenize_.objective,
+                         .model = *model_,
+                         .device = device_,
+                         .global_batch = kEmbeddedTogether};
+    if (kind == ObjectiveKind::kMaskedLm) {
+      ATTUNE_ASSIGN_OR_RETURN(parts.mask_token, MaskToken(tokenize_.assets, files.reference));
+    }
+    objective_ = MakeObjective(parts);
     return Status();
   }
 
@@ -171,6 +182,7 @@ class Evaluation {
   std::string precision_;  // of the computation
   TokenizeOptions tokenize_;
   std::unique_ptr<LanguageModel> model_;
+  std::unique_ptr<ObjectiveFunction> objective_;  // see EvaluationModel
   size_t done_ = 0, total_ = 0;
 };
 

@@ -138,17 +138,6 @@ Status LoadModel(const TrainTask& task, const Objective& objective, TrainingSetu
   return Status();
 }
 
-Result<int64_t> MaskToken(const ModelFiles& base) {
-  ATTUNE_ASSIGN_OR_RETURN(const text::TextAssets text, LoadModelText(base));
-  for (const char* name : {"[MASK]", "<mask>"}) {
-    const int64_t token = text.tokenizer->TokenToId(name);
-    if (token >= 0) return token;
-  }
-  return InvalidArgument("the tokenizer of " + base.reference +
-                         " has no [MASK] token, which task: masked-lm needs")
-      .WithField("base");
-}
-
 // A model that training starts from, to be held against: its adapter switched off where it has a
 // new one, else a copy.
 Status LoadReference(const TrainTask& task, TrainingSetup& setup) {
@@ -167,7 +156,8 @@ Status MakeObjective(const TrainTask& task, const Objective& objective, Training
                        .device = setup.device,
                        .global_batch = task.data.train.global_batch};
   if (KindOf(objective) == ObjectiveKind::kMaskedLm) {
-    ATTUNE_ASSIGN_OR_RETURN(parts.mask_token, MaskToken(task.data.base));
+    ATTUNE_ASSIGN_OR_RETURN(const text::TextAssets text, LoadModelText(task.data.base));
+    ATTUNE_ASSIGN_OR_RETURN(parts.mask_token, MaskToken(text, task.data.base.reference));
   }
   if (KindOf(objective) == ObjectiveKind::kPreference) {
     ATTUNE_RETURN_IF_ERROR(LoadReference(task, setup));

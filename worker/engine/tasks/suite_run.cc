@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "common/base/utf8.h"
 #include "common/scoring/metrics.h"
+#include "worker/engine/data/example_list.h"
 
 namespace attune::engine {
 namespace {
@@ -83,11 +86,6 @@ Result<bool> SuiteRun::Take(const EvaluationModel& model, const SampledRow& row,
     return false;
   }
   cut_ += example->tokens.truncated;
-  if (!model.model->labels().empty() && wants_answers_) {
-    return InvalidArgument("suite '" + suite_->name +
-                           "' asks for answers, and the model is a classifier: choose "
-                           "validation_loss, accuracy, macro_f1 or calibration_error");
-  }
   if (!model.model->labels().empty() || (!wants_answers_ && labels_.empty())) return true;
   if (scoring::Trimmed(example->parts.reference).empty()) {
     LeaveOut("the answer of example " + row.id + " has no text", &unusable_);
@@ -105,8 +103,51 @@ Result<bool> SuiteRun::Take(const EvaluationModel& model, const SampledRow& row,
   return true;
 }
 
+Status SuiteRun::CheckAsked(const EvaluationModel& model) const {
+  const std::string suite = "suite '" + suite_->name + "' asks for ";
+  if (!model.model->labels().empty() && wants_answers_) {
+    return InvalidArgument(suite +
+                           "answers, and the model is a classifier: choose validation_loss, "
+                           "accuracy, macro_f1 or calibration_error");
+  }
+  if (model.objective != nullptr && (wants_answers_ || !labels_.empty())) {
+    return InvalidArgument(suite + (wants_answers_ ? "answers" : "labels") +
+                           ", and the model is an encoder, which gives none: choose "
+                           "validation_loss");
+  }
+  return Status();
+}
+
+// Rows that stand against each other are the same ones for every model.
+size_t SuiteRun::Together(const EvaluationModel& model) const {
+  const int fixed = model.objective == nullptr ? 0 : model.objective->examples_together();
+  return fixed > 0 ? static_cast<size_t>(fixed) : kExamplesAtOnce;
+}
+
+Status SuiteRun::MeasureByObjective(const EvaluationModel& model, const std::vector<Example>& group,
+                                    std::vector<MeasuredExample>* measured) const {
+  std::vector<TokenizedExample> tokens;
+  for (const Example& example : group) tokens.push_back(example.tokens);
+  const ExampleList list(std::move(tokens));
+  Sequence all(group.size());
+  std::iota(all.begin(), all.end(), 0u);
+  ATTUNE_ASSIGN_OR_RETURN(const std::vector<LossPart> parts,
+                          model.objective->MeasureEach(list, all));
+  for (size_t i = 0; i < parts.size(); ++i) {
+    if (!std::isfinite(parts[i].loss)) {
+      return FailedPrecondition("the loss of example " + group[i].row->id +
+                                " is not finite: the model's weights are damaged");
+    }
+    measured->push_back({.predicted = true, .loss_sum = parts[i].loss, .targets = parts[i].units});
+  }
+  return Status();
+}
+
 Status SuiteRun::Run(const EvaluationModel& model, Observer& observer,
                      const std::function<void(size_t)>& on_rows) {
+  ATTUNE_RETURN_IF_ERROR(CheckAsked(model));
+  const size_t together = Together(model);
+  const int64_t tokens_most = together == kExamplesAtOnce ? kTokensAPass : INT64_MAX;
   std::vector<Example> group;
   int64_t tokens = 0;
   for (size_t i = 0; i < rows_.size(); ++i) {
@@ -117,7 +158,7 @@ Status SuiteRun::Run(const EvaluationModel& model, Observer& observer,
       group.push_back(std::move(example));
     }
     const bool last = i + 1 == rows_.size();
-    if (!last && tokens < kTokensAPass && group.size() < kExamplesAtOnce) continue;
+    if (!last && tokens < tokens_most && group.size() < together) continue;
     const Status measured = Measure(model, &group, observer);
     if (!measured.ok()) return measured.WithContext("suite '" + suite_->name + "'");
     group.clear();
@@ -133,12 +174,15 @@ Status SuiteRun::Measure(const EvaluationModel& model, std::vector<Example>* gro
     if (observer.ShouldStop() == StopRequest::kNone) return Status();
     return Cancelled("stopped while evaluating");
   };
-  std::vector<TokenizedExample> tokens;
-  for (const Example& example : *group) tokens.push_back(example.tokens);
   std::vector<MeasuredExample> measured;
   if (!model.model->labels().empty()) {
     ATTUNE_RETURN_IF_ERROR(GiveLabels(model, group, proceed, &measured));
+  } else if (model.objective != nullptr) {
+    ATTUNE_RETURN_IF_ERROR(proceed());
+    ATTUNE_RETURN_IF_ERROR(MeasureByObjective(model, *group, &measured));
   } else {
+    std::vector<TokenizedExample> tokens;
+    for (const Example& example : *group) tokens.push_back(example.tokens);
     ATTUNE_ASSIGN_OR_RETURN(
         measured, MeasureExamples(*model.model, std::move(tokens), false, model.device, proceed));
     if (!labels_.empty()) ATTUNE_RETURN_IF_ERROR(ChooseLabels(model, group, proceed));

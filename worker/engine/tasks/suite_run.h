@@ -15,6 +15,7 @@
 #include "worker/engine/data/sample_rows.h"
 #include "worker/engine/eval/measure.h"
 #include "worker/engine/evaluation.h"
+#include "worker/engine/objectives/objective.h"
 #include "worker/engine/tasks/answers.h"
 
 namespace attune::engine {
@@ -25,6 +26,8 @@ struct EvaluationModel {
   const TokenizeOptions* tokenize;
   Answers* answers;
   at::Device device;
+  // Of encoders, which have losses that are not of next tokens; else null.
+  ObjectiveFunction* objective = nullptr;
 };
 
 class SuiteRun {
@@ -56,6 +59,10 @@ class SuiteRun {
   Status PrepareMetric(const MetricOptions& metric, const std::map<std::string, Judge>& judges);
   Result<bool> Take(const EvaluationModel& model, const SampledRow& row, Example* example);
   Status Measure(const EvaluationModel& model, std::vector<Example>* group, Observer& observer);
+  Status CheckAsked(const EvaluationModel& model) const;
+  size_t Together(const EvaluationModel& model) const;
+  Status MeasureByObjective(const EvaluationModel& model, const std::vector<Example>& group,
+                            std::vector<MeasuredExample>* measured) const;
   // Of a classifier: the label that its head gives each text.
   Status GiveLabels(const EvaluationModel& model, std::vector<Example>* group,
                     const std::function<Status()>& proceed, std::vector<MeasuredExample>* measured);
