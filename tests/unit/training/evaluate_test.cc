@@ -126,7 +126,9 @@ TEST_F(EvaluateTest, AMergedAdapterIsMeasuredAsExportWritesIt) {
 
   Recorder recorder;
   const fs::path exported = folder_.path() / "exported";
-  ASSERT_TRUE(Export({adapter, exported, true, "bfloat16"}, recorder).ok());
+  ASSERT_TRUE(
+      Export({.model = adapter, .folder = exported, .merge = true, .dtype = "bfloat16"}, recorder)
+          .ok());
   const json artifact = merged.back()["artifact"];
   EXPECT_EQ(artifact["checksum"], ChecksumFolder(exported)->sha256);
   EXPECT_EQ(artifact["bytes"], ChecksumFolder(exported)->bytes);

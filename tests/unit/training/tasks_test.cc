@@ -180,7 +180,8 @@ TEST_F(TasksTest, PiecesOfAnswersMakeTheirTexts) {
     texts.at(prompt) += piece;
   }
   EXPECT_GT(observer.pieces.size(), 4u);
-  for (size_t i = 0; i < 2; ++i) EXPECT_EQ(texts[i], json::parse(observer.lines[i]).at("text"));
+  for (size_t i = 0; i < 2; ++i)
+    EXPECT_EQ(json(texts[i]), json::parse(observer.lines[i]).at("text"));
 }
 
 TEST_F(TasksTest, AnAnswerEndsBeforeAStopText) {
@@ -198,7 +199,7 @@ TEST_F(TasksTest, AnAnswerEndsBeforeAStopText) {
   EXPECT_LT(line.at("tokens"), json::parse(whole.lines[0]).at("tokens"));
   std::string shown;
   for (const auto& [prompt, piece] : cut.pieces) shown += piece;
-  EXPECT_EQ(shown, line.at("text")) << "no beginning of a stop text is shown";
+  EXPECT_EQ(json(shown), line.at("text")) << "no beginning of a stop text is shown";
   task.stop = {""};
   EXPECT_EQ(Generate(task, refused).field(), "stop");
 }
