@@ -28,7 +28,8 @@ ALLOWED = {
     "worker/engine": ["worker/text", "common/base", "common/gguf", "common/ledger", "common/model",
                       "common/safetensors", "common/scoring"],
     "worker/agent": ["common", "attune"],
-    "worker/trainer": ["worker/engine/engine.h", "worker/engine/evaluation.h", "common", "attune"],
+    "worker/trainer": ["worker/engine/engine.h", "worker/engine/evaluation.h", "worker/engine/parity.h", "common",
+                       "attune"],
     "tools": ["common", "attune"],
 }
 

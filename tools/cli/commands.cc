@@ -71,11 +71,29 @@ void AddClusterCommands(std::vector<Command>* commands) {
   commands->push_back({.verb = "status",
                        .summary = "show the cluster, its nodes and local processes",
                        .run = RunStatus});
-  commands->push_back({.verb = "doctor",
-                       .summary = "check this machine and the way to the coordinator",
-                       .details = "Each line is ok, warn or fail, and says how to fix it. Fails "
-                                  "(exit 1) when a line does.",
-                       .run = RunDoctor});
+  commands->push_back(
+      {.verb = "doctor",
+       .summary = "check this machine and the way to the coordinator",
+       .details = "Each line is ok, warn or fail, and says how to fix it. Fails "
+                  "(exit 1) when a line does. With --parity instead: trains a small model "
+                  "for one step in every way of a grid (ranks, micro-batches, packing, "
+                  "activation checkpointing, full and LoRA), and fails when two ways make "
+                  "updates that differ by more than 1e-5 (docs/training.md).",
+       .options = {{.name = "--parity",
+                    .doc = "Prove that one update is the same however it is made."},
+                   {.name = "--device",
+                    .value = "DEVICE",
+                    .doc = "With --parity: what to compute on; of GPUs there is one for a "
+                           "rank.",
+                    .words = {"cpu", "cuda"},
+                    .fallback = "cpu"},
+                   {.name = "--model",
+                    .value = "FOLDER",
+                    .doc = "With --parity: a Hugging Face folder to train LoRA on, in place "
+                           "of the small model.",
+                    .completes = Completes::kFolder}},
+       .examples = {"attune doctor", "attune doctor --parity"},
+       .run = RunDoctor});
 }
 
 void AddMetaCommands(std::vector<Command>* commands) {

@@ -8,6 +8,7 @@
 
 #include "common/base/files.h"
 #include "common/base/version.h"
+#include "tools/cli/doctor_parity.h"
 #include "tools/cli/format.h"
 #include "tools/cli/handlers.h"
 #include "tools/cli/local_cluster.h"
@@ -163,7 +164,9 @@ Style StyleFor(Verdict verdict) {
 
 }  // namespace
 
-Result<int> RunDoctor(Session& session, const Arguments&) {
+Result<int> RunDoctor(Session& session, const Arguments& arguments) {
+  if (arguments.Has("--parity")) return RunParity(session, arguments);
+  if (arguments.Has("--model")) return InvalidArgument("--model is for --parity: give both");
   fs::path home = HomeFolder(session.io());
   std::vector<Check> checks = {CheckPrograms(), CheckCores(),        CheckMemory(),
                                CheckDisk(home), CheckWritable(home), CheckGpu()};

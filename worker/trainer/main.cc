@@ -1,5 +1,5 @@
 // attune-trainer: one rank of a run. Started by a launcher, told everything by its environment
-// (settings.h) and the coordinator.
+// (settings.h) and the coordinator. With --parity FOLDER it is no rank, but parity.h.
 //
 // Exit codes: 0 the coordinator said so, 1 failed to start, 2 environment, 3 the coordinator was
 // away for too long, 4 the coordinator refused it (the run is over), 143 SIGTERM.
@@ -12,11 +12,13 @@
 #include <cstdlib>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "common/base/crash.h"
 #include "common/base/signals.h"
 #include "common/log/log.h"
 #include "worker/trainer/control.h"
+#include "worker/trainer/parity.h"
 #include "worker/trainer/remote_store.h"
 #include "worker/trainer/report_buffer.h"
 #include "worker/trainer/settings.h"
@@ -116,7 +118,9 @@ int Main() {
 }  // namespace
 }  // namespace attune::trainer
 
-int main() {
+int main(int argc, char** argv) {
   attune::ReportCrashes("attune-trainer");
+  const std::vector<std::string> arguments(argv + 1, argv + argc);
+  if (!arguments.empty()) return attune::trainer::RunParity(arguments);
   return attune::trainer::Main();
 }
