@@ -250,8 +250,8 @@ Result<LoraConfig> WithModules(LoraConfig config, const std::vector<std::string>
   return config;
 }
 
-Result<LoraConfig> ParseAdapterConfig(const std::string& json, const ModelConfig& model,
-                                      const std::string& where) {
+Result<LoraConfig> ParseLoraConfig(const std::string& json, const ModelConfig& model,
+                                   const std::string& where) {
   const Json root = Json::parse(json, nullptr, /*allow_exceptions=*/false);
   if (!root.is_object()) return InvalidArgument(where + ": not a JSON object");
   if (root.value("peft_type", Json()) != "LORA") {
@@ -282,8 +282,8 @@ Result<LoraConfig> ParseAdapterConfig(const std::string& json, const ModelConfig
   return config;
 }
 
-std::string AdapterConfigJson(const LoraConfig& config, const ModelConfig& model,
-                              const std::string& base) {
+std::string LoraConfigJson(const LoraConfig& config, const ModelConfig& model,
+                           const std::string& base) {
   Json root = {
       {"peft_type", "LORA"},
       {"task_type", TaskType(model.head)},

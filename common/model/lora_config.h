@@ -48,12 +48,12 @@ Result<LoraConfig> WithModules(LoraConfig config, const std::vector<std::string>
 
 // adapter_config.json of peft; `where` is the file, for messages. kInvalidArgument for what is not
 // supported (a start that changes the base's weights, adapted embeddings, other kinds of adapter).
-Result<LoraConfig> ParseAdapterConfig(const std::string& json, const ModelConfig& model,
-                                      const std::string& where);
+Result<LoraConfig> ParseLoraConfig(const std::string& json, const ModelConfig& model,
+                                   const std::string& where);
 
 // base: what peft calls base_model_name_or_path, a folder or a name on the Hub.
-std::string AdapterConfigJson(const LoraConfig& config, const ModelConfig& model,
-                              const std::string& base);
+std::string LoraConfigJson(const LoraConfig& config, const ModelConfig& model,
+                           const std::string& base);
 
 inline constexpr char kMagnitude[] = "lora_magnitude_vector";
 

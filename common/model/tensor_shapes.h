@@ -7,6 +7,7 @@
 
 #include "common/model/lora_config.h"
 #include "common/model/model_config.h"
+#include "common/model/prompt_config.h"
 
 namespace attune {
 
@@ -16,5 +17,7 @@ std::map<std::string, std::vector<int64_t>> TensorShapes(const ModelConfig& conf
 // Those of an adapter on it, by their names in its file.
 std::map<std::string, std::vector<int64_t>> TensorShapes(const ModelConfig& config,
                                                          const LoraConfig& lora);
+std::map<std::string, std::vector<int64_t>> TensorShapes(const ModelConfig& config,
+                                                         const PromptConfig& prompt);
 
 }  // namespace attune

@@ -288,6 +288,11 @@ std::map<std::string, std::vector<int64_t>> TensorShapes(const ModelConfig& conf
   return shapes;
 }
 
+std::map<std::string, std::vector<int64_t>> TensorShapes(const ModelConfig& config,
+                                                         const PromptConfig& prompt) {
+  return {{kPromptTensor, {prompt.virtual_tokens, config.hidden_size}}};
+}
+
 std::map<std::string, std::vector<int64_t>> NewHeadTensors(const ModelConfig& config,
                                                            TensorInfos* found) {
   const ModelNames& names = config.names;
@@ -315,6 +320,11 @@ Status CheckLoraTensors(const ModelConfig& config, const LoraConfig& lora, const
            tensor.first.find(".modules_to_save.") != std::string::npos;
   });
   return CheckTensors(TensorShapes(config, lora), used, where);
+}
+
+Status CheckPromptTensors(const ModelConfig& config, const PromptConfig& prompt,
+                          const TensorInfos& found, const std::string& where) {
+  return CheckTensors(TensorShapes(config, prompt), found, where);
 }
 
 }  // namespace attune

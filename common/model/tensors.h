@@ -1,6 +1,6 @@
 #pragma once
 
-// Which tensors a model, or a LoRA adapter on it, has: names as in Hugging Face checkpoints, and
+// Which tensors a model, or an adapter on it, has: names as in Hugging Face checkpoints, and
 // shapes as torch has them.
 
 #include <cstdint>
@@ -12,6 +12,7 @@
 #include "common/base/status.h"
 #include "common/model/lora_config.h"
 #include "common/model/model_config.h"
+#include "common/model/prompt_config.h"
 
 namespace attune {
 
@@ -82,5 +83,7 @@ std::map<std::string, std::vector<int64_t>> NewHeadTensors(const ModelConfig& co
 // CheckModelTensors for an adapter's tensors, under their peft names.
 Status CheckLoraTensors(const ModelConfig& config, const LoraConfig& lora, const TensorInfos& found,
                         const std::string& where);
+Status CheckPromptTensors(const ModelConfig& config, const PromptConfig& prompt,
+                          const TensorInfos& found, const std::string& where);
 
 }  // namespace attune

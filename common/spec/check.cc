@@ -156,7 +156,7 @@ void CheckModulesToSave(const v1::MethodSpec& method, const Wrong& wrong) {
 }
 
 void CheckTargetModules(const v1::MethodSpec& method, const Wrong& wrong) {
-  if (method.type() == "full") return;
+  if (method.type() == "full" || method.type() == "prompt-tuning") return;
   for (const std::string& module : method.target_modules()) {
     bool group = module == "all-linear" || module == "attention";
     if (group && method.target_modules_size() > 1) {
@@ -169,6 +169,16 @@ void CheckTargetModules(const v1::MethodSpec& method, const Wrong& wrong) {
                 "' is no module's name: use all-linear, attention, mlp, or names such as q_proj");
     }
   }
+}
+
+void CheckTask(const v1::JobSpec& spec, const Wrong& wrong) {
+  if (spec.method().type() != "prompt-tuning") return;
+  const std::string& task = spec.task().type();
+  for (const char* learned : {"", "auto", "causal-lm", "preference"}) {
+    if (task == learned) return;
+  }
+  wrong("method.type", "method.type prompt-tuning learns task.type causal-lm or preference, not '" +
+                           task + "': use lora or full");
 }
 
 void CheckTogether(const v1::JobSpec& spec, const Wrong& wrong) {
@@ -244,6 +254,7 @@ void CheckJobSpec(const v1::JobSpec& spec, const Wrong& wrong) {
   CheckNames(spec, wrong);
   CheckTargetModules(spec.method(), wrong);
   CheckModulesToSave(spec.method(), wrong);
+  CheckTask(spec, wrong);
   CheckTogether(spec, wrong);
 }
 

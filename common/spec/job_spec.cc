@@ -246,7 +246,9 @@ class Parser {
         continue;
       }
       // A default derived from a field that is wrong may be wrong too; that field has its message.
-      std::string wrong = Assign(Default(field), field, Resolve(&spec_, path));
+      const Node value = Default(field);
+      if (value.kind == Node::Kind::kScalar && value.scalar.empty()) continue;
+      std::string wrong = Assign(value, field, Resolve(&spec_, path));
       ATTUNE_CHECK(wrong.empty() || !problems_.empty());
     }
   }

@@ -9,8 +9,12 @@ namespace {
 
 using v1::JobSpec;
 
+bool IsPrompt(const JobSpec& spec) {
+  return spec.method().type() == "prompt-tuning";
+}
+
 bool IsLora(const JobSpec& spec) {
-  return spec.method().type() != "full";
+  return spec.method().type() != "full" && !IsPrompt(spec);
 }
 
 // "smollm2@3" and lora: "smollm2-lora".
@@ -31,6 +35,9 @@ bool HasBetas(const JobSpec& spec) {
 }
 
 std::string DefaultLearningRate(const JobSpec& spec) {
+  if (IsPrompt(spec)) {
+    return IsOptimizer(spec, "sgd") ? "0.3" : IsOptimizer(spec, "lion") ? "3e-3" : "1e-2";
+  }
   if (IsOptimizer(spec, "lion")) return IsLora(spec) ? "5e-5" : "5e-6";
   if (IsOptimizer(spec, "sgd")) return IsLora(spec) ? "1e-2" : "3e-3";
   return IsLora(spec) ? "2e-4" : "2e-5";
@@ -64,6 +71,7 @@ std::string DefaultPacking(const JobSpec& spec) {
 
 constexpr std::string_view kTask = "task.type", kMethod = "method.type",
                            kLora = "with method.type lora or qlora",
+                           kPrompt = "with method.type prompt-tuning",
                            kRegularize = "regularize.type",
                            kPenalty = "with regularize.type l2-sp or ewc",
                            kEwc = "with regularize.type ewc", kOptimizer = "optimizer.name";
@@ -83,11 +91,13 @@ const std::vector<Field>& Table() {
               "every 7 of the data sets without a share. train.seed decides which ones."},
       {.path = "method.type",
        .type = "string",
-       .values = {"lora", "qlora", "full"},
+       .values = {"lora", "qlora", "full", "prompt-tuning"},
        .doc = "How the model is changed: lora trains small low-rank matrices beside frozen "
               "weights; qlora the same beside weights that are kept in 4 bits (NF4 with double "
-              "quantisation), which takes less memory and more time; full trains every weight. "
-              "`method: lora` is short for `method: {type: lora}`."},
+              "quantisation), which takes less memory and more time; full trains every weight; "
+              "prompt-tuning trains rows that stand before each text in place of embedded tokens, "
+              "a few thousand numbers (Lester et al. 2021; peft's PROMPT_TUNING). `method: lora` "
+              "is short for `method: {type: lora}`."},
       {.path = "method.rank",
        .type = "whole number",
        .fallback = "16",
@@ -170,6 +180,26 @@ const std::vector<Field>& Table() {
        .doc = "Modules that train as a whole beside the adapter and are saved with it, by the "
               "endings of their names, as peft has it: [embed_tokens, lm_head] for new tokens, "
               "norm for all norms. Each takes the memory of full fine-tuning."},
+      {.path = "method.virtual_tokens",
+       .type = "whole number",
+       .fallback = "20",
+       .range = {1, 4096},
+       .may_lack = true,
+       .applies = IsPrompt,
+       .applies_key = kMethod,
+       .applies_doc = kPrompt,
+       .doc = "How many rows stand before each text. They take positions of the model: "
+              "train.sequence_length is without them."},
+      {.path = "method.init_text",
+       .type = "string",
+       .derive = [](const JobSpec&) { return std::string(); },
+       .default_doc = "none",
+       .may_lack = true,
+       .applies = IsPrompt,
+       .applies_key = kMethod,
+       .applies_doc = kPrompt,
+       .doc = "What a new prompt starts as: the embedded tokens of this text, cut, or again from "
+              "its beginning; empty: tokens that train.seed draws from the vocabulary."},
       {.path = "task.type",
        .type = "string",
        .fallback = "auto",
@@ -355,7 +385,8 @@ const std::vector<Field>& Table() {
        .type = "number",
        .derive = DefaultLearningRate,
        .default_doc = "2e-4 with lora and qlora, 2e-5 with full; a quarter of it with lion; "
-                      "1e-2 and 3e-3 with sgd",
+                      "1e-2 and 3e-3 with sgd. With prompt-tuning 1e-2; 3e-3 with lion, 0.3 with "
+                      "sgd",
        .range = {1e-12, 10},
        .doc = "The highest learning rate, reached after warm-up."},
       {.path = "optimizer.weight_decay",

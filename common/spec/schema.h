@@ -18,7 +18,7 @@ struct Field {
   std::string_view path;  // "train.epochs"
   std::string_view type;  // for people: "whole number"
   // The default: YAML text, or what derives a scalar, or a list's YAML text, from the fields above
-  // it in the table. Neither: required.
+  // it in the table; an empty text stays unset. Neither: required.
   std::string_view fallback;
   std::string (*derive)(const v1::JobSpec&) = nullptr;
   std::string_view default_doc;     // of a derived default

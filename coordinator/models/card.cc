@@ -60,6 +60,14 @@ std::string Quoted(const std::string& text) {
   return json(text).dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
+// Whether a job tuned a prompt; what was imported does not say.
+bool IsPrompt(const v1::ModelVersion& version) {
+  const json spec = json::parse(version.lineage().spec(), nullptr, false);
+  const json method = spec.is_object() ? spec.value("method", json()) : json();
+  return version.format() == kAdapter && method.is_object() &&
+         method.value("type", json()) == "prompt-tuning";
+}
+
 std::string FrontMatter(const v1::ModelVersion& version) {
   const bool adapter = version.format() == kAdapter;
   const std::string& base = version.base().empty() ? version.lineage().base() : version.base();
@@ -67,7 +75,8 @@ std::string FrontMatter(const v1::ModelVersion& version) {
   if (!base.empty()) text += "base_model: " + Quoted(base) + "\n";
   text += adapter ? "library_name: peft\n" : "library_name: transformers\n";
   text += "pipeline_tag: text-generation\ntags:\n- attune\n";
-  return text + (adapter ? "- lora\n" : "") + "---\n\n";
+  if (adapter) text += IsPrompt(version) ? "- prompt-tuning\n" : "- lora\n";
+  return text + "---\n\n";
 }
 
 std::string WhatItIs(const v1::ModelVersion& version) {
@@ -212,6 +221,7 @@ std::string Use(const v1::ModelVersion& version) {
            "model = AutoModelForCausalLM.from_pretrained(\"FOLDER\")\n"
            "tokenizer = AutoTokenizer.from_pretrained(\"FOLDER\")\n```\n";
   }
+  if (IsPrompt(version)) return text + "           # the prompt, for peft, beside its base\n```\n";
   return text + "           # the adapter, for peft\nattune model export " + name +
          " MERGED --merge   # whole, for transformers\n```\n\n```python\n"
          "from transformers import AutoModelForCausalLM, AutoTokenizer\n\n"

@@ -1,6 +1,6 @@
 // A job of each task through processes, on real text (the pages of docs/), from submit to a model
 // that is registered, measured, used and exported: classifiers and embeddings of a real encoder
-// (all-MiniLM-L6-v2), masked tokens, and preferences.
+// (all-MiniLM-L6-v2), masked tokens, and preferences; and of a method that is no other's: a prompt.
 
 #include <gmock/gmock.h>
 
@@ -335,6 +335,54 @@ TEST_F(TaskKindsTest, ChosenAnswersArePreferred) {
       {"job", "submit", cluster_.Write("in/sft.yaml", spec).string(), "--set", "task=causal-lm"});
   EXPECT_NE(refused.exit_code, 0);
   EXPECT_THAT(refused.err, HasSubstr("only task: preference learns from"));
+}
+
+// From submit to a model that is measured, answers, and goes out and in again.
+TEST_F(TaskKindsTest, APromptIsTuned) {
+  ASSERT_NO_FATAL_FAILURE(cluster_.ImportTiny());
+  ASSERT_NO_FATAL_FAILURE(ImportRows("halves", PairRows()));
+  const std::string spec =
+      "name: prompted\nbase: tiny\ndataset: halves\n"
+      "method: {type: prompt-tuning, virtual_tokens: 8, init_text: Go on with the text}\n"
+      "train: {sequence_length: 480, global_batch: 8, epochs: 20, max_steps: 12}\n"
+      "optimizer: {learning_rate: 5e-2}\n";
+  const Json job = Run(spec);
+  EXPECT_LT(job["metrics"]["validation_loss"], job["metrics"]["first_validation_loss"]);
+  EXPECT_EQ(job["model"], "prompted@1");
+  const auto answer = [&](const std::string& model) {
+    const std::vector<Json> lines = cluster_.AttuneLines(
+        {"model", "generate", model, "--prompt", "Data", "--max-tokens", "8", "-o", "jsonl"});
+    return lines.size() == 1 ? lines[0]["text"].get<std::string>() : "";
+  };
+  const std::string said = answer("prompted");
+  const Finished measured = cluster_.Attune(
+      {"model", "evaluate", "prompted", "--dataset", "halves", "--max-examples", "10"});
+  EXPECT_EQ(measured.exit_code, 0) << measured.err;
+
+  const fs::path folder = cluster_.home() / "exported";
+  const Finished exported = cluster_.Attune({"model", "export", "prompted", folder.string()});
+  ASSERT_EQ(exported.exit_code, 0) << exported.err;
+  const Json config = Json::parse(cluster_.Read("exported/adapter_config.json"));
+  EXPECT_EQ(config["peft_type"], "PROMPT_TUNING");
+  const Finished again =
+      cluster_.Attune({"model", "import", "again", folder.string(), "--base", "tiny"});
+  ASSERT_EQ(again.exit_code, 0) << again.err;
+  EXPECT_EQ(answer("again"), said);
+  const Finished merged = cluster_.Attune(
+      {"model", "export", "prompted", (cluster_.home() / "merged").string(), "--merge"});
+  EXPECT_NE(merged.exit_code, 0);
+  EXPECT_THAT(merged.err, HasSubstr("is a prompt"));
+
+  // Training goes on from it; what it cannot do is said before the first step.
+  const std::string file = cluster_.Write("in/prompt.yaml", spec).string();
+  const Finished refused = cluster_.Attune({"job", "submit", file, "--set", "task=embedding"});
+  EXPECT_THAT(refused.err, HasSubstr("method.type prompt-tuning learns"));
+  std::string too_long = spec;
+  too_long.replace(too_long.find("480"), 3, "505");
+  const Json longer = cluster_.WaitForEnd(cluster_.Submit(too_long));
+  EXPECT_EQ(longer["state"], "FAILED");
+  EXPECT_THAT(longer["reason"].get<std::string>(), HasSubstr("behind its 8 virtual tokens"));
+  Run("name: on\nbase: prompted\ndataset: halves\n" + spec.substr(spec.find("method")));
 }
 
 }  // namespace

@@ -145,7 +145,7 @@ def forward(model, example):
         rotary.inv_freq = rotary.original_inv_freq.clone()
         rotary.max_seq_len_cached = rotary.original_max_seq_len
     tokens = torch.tensor(example["tokens"])
-    logits = model(input_ids=tokens[None], use_cache=False).logits[0].float()
+    logits = model(input_ids=tokens[None], use_cache=False).logits[0, -len(tokens):].float()  # behind a prompt
     targets = torch.tensor(example["targets"], dtype=torch.bool)[1:]
     loss = torch.nn.functional.cross_entropy(
         logits[:-1][targets], tokens[1:][targets], reduction="sum")
@@ -545,8 +545,15 @@ def make_peft(output):
     peft_references.make_peft(output)
 
 
+def make_prompt(output):
+    import prompt_references  # likewise
+
+    prompt_references.make_prompt(output)
+
+
 MAKERS = dict(small=make_small, lora=make_lora, families=make_families, t5=make_t5, bert=make_bert, nf4=make_nf4,
-              training=make_training, regularize=make_regularized, optimizers=make_optimizers, peft=make_peft)
+              training=make_training, regularize=make_regularized, optimizers=make_optimizers, peft=make_peft,
+              prompt=make_prompt)
 
 
 def main():

@@ -40,6 +40,10 @@ std::string RunTime(const v1::Job& job, TimePoint now) {
 std::string MethodText(const v1::JobSpec& spec) {
   const v1::MethodSpec& method = spec.method();
   if (method.type() == "full") return method.type();
+  if (method.type() == "prompt-tuning") {
+    return method.type() + ", " + std::to_string(method.virtual_tokens()) + " virtual tokens" +
+           (method.init_text().empty() ? "" : " from '" + method.init_text() + "'");
+  }
   return method.type() + ", rank " + std::to_string(method.rank()) +
          (method.rank_stabilized() ? " (rank_stabilized)" : "") + (method.dora() ? " (dora)" : "") +
          ", alpha " + FormatNumber(method.alpha()) + ", " + Joined(method.target_modules()) +

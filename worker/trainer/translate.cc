@@ -54,6 +54,8 @@ engine::Method ToMethod(const v1::MethodSpec& spec) {
   out.layers = {spec.layers().begin(), spec.layers().end()};
   out.dora = spec.dora();
   if (!spec.bias().empty()) out.bias = spec.bias();  // absent in jobs of before there was one
+  if (spec.virtual_tokens() > 0) out.virtual_tokens = static_cast<int>(spec.virtual_tokens());
+  out.init_text = spec.init_text();
   out.modules_to_save = {spec.modules_to_save().begin(), spec.modules_to_save().end()};
   return out;
 }

@@ -33,8 +33,8 @@ inline nlohmann::json ReadJson(const std::filesystem::path& path) {
 // The expected tensors: "logits", "loss", "grad.<parameter>".
 class Expected {
  public:
-  explicit Expected(const std::string& name)
-      : source_(OpenWeights(FixtureFolder(name) / "expected.safetensors").value()) {}
+  explicit Expected(const std::string& name, const std::string& file = "expected.safetensors")
+      : source_(OpenWeights(FixtureFolder(name) / file).value()) {}
 
   at::Tensor Get(const std::string& name) const {
     const auto found = source_->tensors().find(name);
@@ -71,7 +71,7 @@ inline ModelFiles FilesOf(const std::string& name) {
   files.reference = name;
   files.path = FixtureFolder(name);
   files.format = "huggingface";
-  if (name.ends_with("lora")) {
+  if (name.ends_with("lora") || name == "trained/prompt") {
     files.format = "peft-adapter";
     const size_t dash = name.rfind("-lora");
     files.base =

@@ -142,7 +142,7 @@ std::vector<std::string> Cases() {
     cases.push_back(std::string(family) + "-lora");
   }
   if (std::getenv("ATTUNE_PARITY_DIR") != nullptr)
-    cases.insert(cases.end(), {"trained/full", "trained/lora", "trained/merged"});
+    cases.insert(cases.end(), {"trained/full", "trained/lora", "trained/merged", "trained/prompt"});
   return cases;
 }
 
@@ -169,7 +169,7 @@ TEST_P(LoraParity, MergedWeightsGiveTheAdaptedLogits) {
   const std::string text = ReadModelConfig(files.base->path).value();
   const ModelConfig config = ParseModelConfig(text, "config.json").value();
   const std::string adapter = ReadFile(files.path / "adapter_config.json").value();
-  const LoraConfig lora = ParseAdapterConfig(adapter, config, "lora").value();
+  const LoraConfig lora = ParseLoraConfig(adapter, config, "lora").value();
   const auto weights = OpenWeights(files.path).value();
   const auto merged = MergeWeights(OpenWeights(files.base->path).value(), lora, config, *weights);
   ASSERT_TRUE(merged.ok()) << merged.status().ToString();

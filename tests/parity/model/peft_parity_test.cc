@@ -105,7 +105,7 @@ TEST_P(PeftParity, MergedWeightsGiveTheAdaptedLogits) {
   const ModelConfig config =
       ParseModelConfig(ReadModelConfig(files.base->path).value(), "config.json").value();
   const LoraConfig lora =
-      ParseAdapterConfig(ReadFile(files.path / "adapter_config.json").value(), config, "adapter")
+      ParseLoraConfig(ReadFile(files.path / "adapter_config.json").value(), config, "adapter")
           .value();
   const auto adapter = OpenWeights(files.path).value();
   const auto merged = MergeWeights(OpenWeights(files.base->path).value(), lora, config, *adapter);
@@ -139,9 +139,9 @@ TEST_P(PeftParity, WrittenAsPeftReadsIt) {
   const ModelConfig config =
       ParseModelConfig(ReadModelConfig(files.base->path).value(), "config.json").value();
   const std::string theirs = ReadFile(files.path / "adapter_config.json").value();
-  const LoraConfig read = ParseAdapterConfig(theirs, config, "theirs").value();
+  const LoraConfig read = ParseLoraConfig(theirs, config, "theirs").value();
   const Result<LoraConfig> again =
-      ParseAdapterConfig(model->AdapterConfigJson("base"), config, "ours");
+      ParseLoraConfig(model->AdapterConfigJson("base"), config, "ours");
   ASSERT_TRUE(again.ok()) << again.status().ToString();
   EXPECT_EQ(again->own, read.own);
   ASSERT_EQ(again->modules.size(), read.modules.size());

@@ -170,6 +170,31 @@ TEST_P(PeftTrainingParity, LossesOfTwentySteps) {
 
 INSTANTIATE_TEST_SUITE_P(Peft, PeftTrainingParity, ::testing::ValuesIn(kPeftCases), PeftCaseName);
 
+class PromptTrainingParity : public ::testing::TestWithParam<std::tuple<std::string, int>> {};
+
+TEST_P(PromptTrainingParity, LossesOfTwentySteps) {
+  const auto& [name, ranks] = GetParam();
+  const std::string adapter = "prompt/" + name;
+  const auto read = [&](const std::string& file) {
+    return json::parse(ReadFile(kFixtures / file).value());
+  };
+  const std::string base = read(adapter + "/expected.json").at("base");
+  for (const bool shards : {false, true}) {
+    if (shards && ranks == 1) continue;
+    testing::StepInput input = Input(read("training.json"), "prompt-tuning", base, adapter);
+    input.task.data.train.shard_optimizer = shards;
+    ExpectTwentySteps(RunSteps(input, ranks, 20), read(adapter + "/training.json"));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Prompts, PromptTrainingParity,
+                         ::testing::Combine(::testing::ValuesIn(kPromptCases),
+                                            ::testing::Values(1, 2)),
+                         [](const auto& info) {
+                           return std::get<0>(info.param) + "_" +
+                                  std::to_string(std::get<1>(info.param));
+                         });
+
 class FamilyTrainingParity : public ::testing::TestWithParam<std::tuple<std::string, std::string>> {
 };
 

@@ -176,8 +176,8 @@ TEST(ModulesToSave, AreTheTensorsOfTheModulesAndOfWhatIsInThem) {
           "model.layers.1.post_attention_layernorm.weight", "model.layers.1.mlp.gate_proj.weight",
           "model.layers.1.mlp.up_proj.weight", "model.layers.1.mlp.down_proj.weight"));
   EXPECT_EQ(config.modules.size(), 11u);  // none where all trains
-  const std::string json = AdapterConfigJson(config, Model(), "base@1");
-  const Result<LoraConfig> again = ParseAdapterConfig(json, Model(), "a");
+  const std::string json = LoraConfigJson(config, Model(), "base@1");
+  const Result<LoraConfig> again = ParseLoraConfig(json, Model(), "a");
   ASSERT_TRUE(again.ok()) << again.status().ToString();
   EXPECT_EQ(again->own, config.own);
   EXPECT_EQ(Names(*again), Names(config));
@@ -202,14 +202,14 @@ TEST(ModulesToSave, KeepTiedEmbeddingsTied) {
     const Result<LoraConfig> config = ResolveLora(method, tied);
     ASSERT_TRUE(config.ok()) << config.status().ToString();
     EXPECT_THAT(config->own, testing::ElementsAre("model.embed_tokens.weight"));
-    const std::string json = AdapterConfigJson(*config, tied, "base@1");
+    const std::string json = LoraConfigJson(*config, tied, "base@1");
     EXPECT_THAT(json, HasSubstr("\"ensure_weight_tying\": true"));
-    EXPECT_TRUE(ParseAdapterConfig(json, tied, "a").ok());
+    EXPECT_TRUE(ParseLoraConfig(json, tied, "a").ok());
   }
   // What peft trains without that is no model with tied embeddings.
-  const Status untied = ParseAdapterConfig(R"({"peft_type": "LORA", "r": 4, "lora_alpha": 8,
+  const Status untied = ParseLoraConfig(R"({"peft_type": "LORA", "r": 4, "lora_alpha": 8,
                              "target_modules": ["q_proj"], "modules_to_save": ["lm_head"]})",
-                                           tied, "adapter_config.json")
+                                        tied, "adapter_config.json")
                             .status();
   EXPECT_THAT(untied.message(), HasSubstr("ensure_weight_tying=True"));
 }
@@ -249,9 +249,9 @@ TEST(AdapterConfig, RoundTrips) {
   method.dropout = 0.1;
   method.target_modules = {"q_proj", "layers.1.mlp.up_proj"};
   const LoraConfig config = ResolveLora(method, Model()).value();
-  const std::string json = AdapterConfigJson(config, Model(), "base@1");
+  const std::string json = LoraConfigJson(config, Model(), "base@1");
   EXPECT_THAT(json, HasSubstr("\"base_model_name_or_path\": \"base@1\""));
-  const Result<LoraConfig> again = ParseAdapterConfig(json, Model(), "a");
+  const Result<LoraConfig> again = ParseLoraConfig(json, Model(), "a");
   ASSERT_TRUE(again.ok()) << again.status().ToString();
   EXPECT_EQ(Names(*again), Names(config));
   EXPECT_EQ(again->rank, 4);
@@ -262,7 +262,7 @@ TEST(AdapterConfig, RoundTrips) {
 TEST(AdapterConfig, RankStabilisedScale) {
   const char* json =
       R"({"peft_type": "LORA", "r": 16, "lora_alpha": 8, "use_rslora": true, "target_modules": "all-linear"})";
-  const LoraConfig config = ParseAdapterConfig(json, Model(), "a").value();
+  const LoraConfig config = ParseLoraConfig(json, Model(), "a").value();
   EXPECT_DOUBLE_EQ(config.scale(config.modules[0]), 2);
 }
 
@@ -272,14 +272,14 @@ TEST(AdapterConfig, TakesEveryStartThatLeavesTheBaseAlone) {
         R"({"peft_type": "LORA", "r": 4, "lora_alpha": 8, "target_modules": ["q_proj"],
             "init_lora_weights": )" +
         std::string(start) + "}";
-    EXPECT_TRUE(ParseAdapterConfig(json, Model(), "a").ok()) << start;
+    EXPECT_TRUE(ParseLoraConfig(json, Model(), "a").ok()) << start;
   }
 }
 
 LoraConfig Parsed(const std::string& more) {
   const Result<LoraConfig> config =
-      ParseAdapterConfig(R"({"peft_type": "LORA", "r": 4, "lora_alpha": 8, )" + more + "}", Model(),
-                         "adapter_config.json");
+      ParseLoraConfig(R"({"peft_type": "LORA", "r": 4, "lora_alpha": 8, )" + more + "}", Model(),
+                      "adapter_config.json");
   EXPECT_TRUE(config.ok()) << config.status().ToString();
   return config.ok() ? *config : LoraConfig();
 }
@@ -311,7 +311,7 @@ TEST(AdapterConfig, RanksAndAlphasOfModules) {
     EXPECT_DOUBLE_EQ(config.scale(config.modules[i]), scales[i]) << config.modules[i].name;
   }
   const LoraConfig again =
-      ParseAdapterConfig(AdapterConfigJson(config, Model(), "b"), Model(), "a").value();
+      ParseLoraConfig(LoraConfigJson(config, Model(), "b"), Model(), "a").value();
   for (size_t i = 0; i < 4; ++i) {
     EXPECT_EQ(again.modules[i].rank, config.modules[i].rank);
     EXPECT_EQ(again.modules[i].alpha, config.modules[i].alpha);
@@ -353,7 +353,7 @@ TEST(AdapterConfig, RefusesWhatItCannotRun) {
     const std::string json =
         R"({"peft_type": "LORA", "r": 4, "lora_alpha": 8, "target_modules": ["q_proj"], )" +
         std::string(more) + "}";
-    const Result<LoraConfig> config = ParseAdapterConfig(json, Model(), "adapter_config.json");
+    const Result<LoraConfig> config = ParseLoraConfig(json, Model(), "adapter_config.json");
     ASSERT_FALSE(config.ok()) << more;
     EXPECT_EQ(config.status().code(), StatusCode::kInvalidArgument) << more;
   }

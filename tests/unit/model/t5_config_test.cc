@@ -71,7 +71,7 @@ TEST(T5Config, AdaptersAreOfSequencesToSequences) {
   const Result<LoraConfig> lora = WithModules({}, {"attention"}, model);
   ASSERT_TRUE(lora.ok()) << lora.status().ToString();
   EXPECT_EQ(lora->modules.size(), 2 * 4 + 2 * 8u);
-  EXPECT_THAT(AdapterConfigJson(*lora, model, "b"), HasSubstr("\"task_type\": \"SEQ_2_SEQ_LM\""));
+  EXPECT_THAT(LoraConfigJson(*lora, model, "b"), HasSubstr("\"task_type\": \"SEQ_2_SEQ_LM\""));
 }
 
 TEST(T5Config, RefusesWhatItCannotRun) {

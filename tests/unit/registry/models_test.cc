@@ -444,6 +444,30 @@ TEST_F(RegistryTest, RefusesAnAdapterThatDoesNotFitItsBase) {
   EXPECT_TRUE(Import("good", adapter).ok());
 }
 
+TEST_F(RegistryTest, ImportsAPromptThatFitsItsBase) {
+  ASSERT_TRUE(Import("tiny", model_).ok());
+  const fs::path adapter = Adapter("tiny");
+  const std::vector<float> zeros(size_t{4} * 32);
+  const auto write = [&](int64_t rows) {
+    const size_t bytes = static_cast<size_t>(rows) * 32 * sizeof(float);
+    const std::vector<TensorBytes> tensors = {
+        {"prompt_embeddings", "F32", {rows, 32}, zeros.data(), bytes}};
+    ASSERT_TRUE(WriteSafetensors(adapter / "adapter_model.safetensors", tensors).ok());
+    const nlohmann::json config = {{"peft_type", "PROMPT_TUNING"},
+                                   {"num_virtual_tokens", 3},
+                                   {"base_model_name_or_path", "tiny"}};
+    storage_.Write("in/adapter/adapter_config.json", config.dump());
+  };
+  write(4);
+  EXPECT_THAT(Import("bad", adapter).status().message(),
+              HasSubstr("has the shape [4, 32], its configuration wants [3, 32]"));
+  write(3);
+  const Result<v1::ModelVersion> version = Import("prompt", adapter);
+  ASSERT_TRUE(version.ok()) << version.status().ToString();
+  EXPECT_EQ(version->base(), "tiny@1");
+  EXPECT_EQ(version->parameters(), 96u);
+}
+
 TEST_F(RegistryTest, SameRequestTwiceIsOneVersion) {
   EXPECT_EQ(Import("tiny", model_, "", "r1")->version(), 1u);
   EXPECT_EQ(Import("tiny", model_, "", "r1")->version(), 1u);

@@ -208,6 +208,38 @@ TEST(ParseJobSpec, MissingKeysAreAllNamed) {
   EXPECT_THAT(status.message(), HasSubstr("missing key 'method.type', which is required"));
 }
 
+TEST(ParseJobSpec, PromptsAreTunedWithKeysOfTheirOwn) {
+  const std::string start = "base: m\ndataset: d\nmethod: ";
+  const v1::JobSpec least = Parsed(start + "prompt-tuning\n");
+  EXPECT_EQ(least.method().virtual_tokens(), 20u);
+  EXPECT_EQ(least.method().init_text(), "");
+  EXPECT_EQ(least.method().rank(), 0u);
+  EXPECT_EQ(least.optimizer().learning_rate(), 1e-2);
+  EXPECT_EQ(least.name(), "m-prompt-tuning");
+  const std::string text = "{type: prompt-tuning, virtual_tokens: 8, init_text: \"Be: brief\"}\n";
+  const v1::JobSpec spec = Parsed(start + text);
+  EXPECT_EQ(spec.method().virtual_tokens(), 8u);
+  EXPECT_EQ(spec.method().init_text(), "Be: brief");
+  EXPECT_TRUE(ValidateJobSpec(spec).ok() && ValidateJobSpec(least).ok());
+  for (const v1::JobSpec& each : {spec, least}) {
+    EXPECT_EQ(ToJsonText(Parsed(ToYaml(each))), ToJsonText(each)) << ToYaml(each);
+  }
+  EXPECT_THAT(ErrorOf(start + "{type: prompt-tuning, rank: 8}\n").message(),
+              HasSubstr("method.rank means something only with method.type lora"));
+  EXPECT_THAT(ErrorOf(start + "{type: lora, virtual_tokens: 8}\n").message(),
+              HasSubstr("method.virtual_tokens means something only with method.type prompt"));
+  EXPECT_THAT(ErrorOf(start + "{type: prompt-tuning, virtual_tokens: 0}\n").message(),
+              HasSubstr("1 to 4096"));
+  for (const std::string task : {"preference", "causal-lm"}) {
+    Parsed(start + "prompt-tuning\ntask: " + task + "\n");
+  }
+  for (const std::string task : {"embedding", "classification", "masked-lm", "seq2seq"}) {
+    const Status status = ErrorOf(start + "prompt-tuning\ntask: " + task + "\n");
+    EXPECT_EQ(status.field(), "method.type") << task;
+    EXPECT_THAT(status.message(), HasSubstr("preference, not '" + task));
+  }
+}
+
 TEST(ParseJobSpec, AdapterKeysWithFullAreRefused) {
   EXPECT_THAT(ErrorOf("base: m\ndataset: d\nmethod: {type: full, rank: 8}\n").message(),
               HasSubstr("job.yaml:3:28: method.rank means something only with method.type lora"));

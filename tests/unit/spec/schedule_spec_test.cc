@@ -114,7 +114,9 @@ TEST(ScheduleSpec, AllErrorsAtOnceWithTheirPlaces) {
   EXPECT_THAT(message, HasSubstr("did you mean 'cron'?"));
   EXPECT_THAT(message, HasSubstr("trigger.jitter must be a duration"));
   EXPECT_THAT(message, HasSubstr("limits.overlap must be skip or queue"));
-  EXPECT_THAT(message, HasSubstr("spec/bad.yaml:3:9: method.type must be lora, qlora or full"));
+  EXPECT_THAT(
+      message,
+      HasSubstr("spec/bad.yaml:3:9: method.type must be lora, qlora, full or prompt-tuning"));
 }
 
 TEST(ScheduleSpec, ErrorsOfAnInlineJobStandInTheSchedule) {

@@ -42,6 +42,13 @@ TEST(ShapeOf, CountsParametersOnceAndThoseOfLora) {
   EXPECT_EQ(lora->parameters, 134515008 + 4884480);
 }
 
+TEST(ShapeOf, CountsAPromptsRows) {
+  const auto prompt = ShapeOf(Config(kSmolLM2), {.type = "prompt-tuning", .virtual_tokens = 20});
+  ASSERT_TRUE(prompt.ok()) << prompt.status().ToString();
+  EXPECT_EQ(prompt->trainable_parameters, 20 * 576);
+  EXPECT_FALSE(prompt->head_trains);
+}
+
 // Every way to name modules that training knows.
 TEST(ShapeOf, CountsTheModulesThatTrainingWouldAdapt) {
   const int64_t q = 576 + 576, k = 192 + 576, up = 1536 + 576;

@@ -85,7 +85,8 @@ TrainTask TaskTest::Task(const std::string& method, const std::string& run) cons
     task.method.dora = true;
     task.method.modules_to_save = {"embed_tokens", "lm_head", "norm", "layers.1.mlp.up_proj"};
   }
-  task.optimizer = {.learning_rate = 5e-3, .weight_decay = 0.01, .warmup_steps = 1};
+  const double learning_rate = method == "prompt-tuning" ? 5e-2 : 5e-3;
+  task.optimizer = {.learning_rate = learning_rate, .weight_decay = 0.01, .warmup_steps = 1};
   task.evaluate = {.every_steps = 4};
   task.run_directory = folder_.path() / run;
   task.lineage = {{"job", "job-1"}};

@@ -219,7 +219,7 @@ TEST_F(TrainTest, GoesOnFromTheNewestCheckpointThatIsThere) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Methods, TrainMethodTest,
-                         ::testing::Values("full", "lora", "lora-whole", "qlora"));
+                         ::testing::Values("full", "lora", "lora-whole", "qlora", "prompt-tuning"));
 
 TEST_F(TrainTest, ADamagedCheckpointIsPassedOverWithAWarning) {
   TrainTask task = Task("full", "run");

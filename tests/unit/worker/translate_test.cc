@@ -24,7 +24,7 @@ constexpr char kTrainTask[] = R"(
   task_id: "t" job_id: "job-1" generation: 2 rank: 1 world_size: 2
   spec {
     method { type: "lora" rank: 8 alpha: 16 dropout: 0.1 target_modules: "q_proj" target_modules: "v_proj"
-             layers: 0 layers: 5 modules_to_save: "lm_head" dora: true bias: "lora_only" }
+             layers: 0 layers: 5 modules_to_save: "lm_head" virtual_tokens: 9 init_text: "Be" dora: true bias: "lora_only" }
     train { epochs: 2 max_steps: 40 sequence_length: 512 packing: true global_batch: 4 micro_batch: 2
             precision: "bfloat16" seed: 9 loss_on: "all" activation_checkpointing: true
             max_tokens: 5000000000 max_seconds: 90 ema_decay: 0.99 shard_optimizer: true }
@@ -81,6 +81,8 @@ TEST(ToTrainTask, CarriesEveryField) {
   EXPECT_EQ(out.method.bias, "lora_only");
   EXPECT_THAT(out.method.layers, ElementsAre(0, 5));
   EXPECT_THAT(out.method.modules_to_save, ElementsAre("lm_head"));
+  EXPECT_EQ(out.method.virtual_tokens, 9);
+  EXPECT_EQ(out.method.init_text, "Be");
   EXPECT_DOUBLE_EQ(out.optimizer.learning_rate, 3e-4);
   EXPECT_DOUBLE_EQ(out.optimizer.weight_decay, 0.1);
   EXPECT_DOUBLE_EQ(out.optimizer.beta1, 0.8);

@@ -1,59 +1,40 @@
 #pragma once
 
-// Adapters of a model: what its projections add, and what its parts have in place of tensors of the
-// base. The base stays as it is, so that a model can be seen with any of its adapters or none.
+// Adapters of a model: what it has beside the base, or in place of some of it. The base stays as it
+// is, so that a model can be seen with any of its adapters or none.
 
-#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
-#include <utility>
-#include <vector>
 
 #include "common/base/status.h"
-#include "common/model/lora_config.h"
+#include "common/model/adapter_config.h"
 #include "worker/engine/adapters/named_tensors.h"
-#include "worker/engine/adapters/projection.h"
-#include "worker/engine/adapters/slot.h"
 
 namespace attune::engine {
 
 class Adapter {
  public:
-  // A and B uninitialised; the tensors of its own as the base has them. Projections and slots are
-  // those of the whole model, seen without an adapter, and outlive it. kInvalidArgument when a
-  // tensor of its own has no slot, or is kept in 4 bits.
-  static Result<std::unique_ptr<Adapter>> Make(LoraConfig config,
-                                               const std::vector<Projection*>& projections,
-                                               const Slots& slots);
+  Adapter() = default;
+  Adapter(const Adapter&) = delete;
+  Adapter& operator=(const Adapter&) = delete;
+  virtual ~Adapter() = default;
 
-  // As new: A by Kaiming uniform, as peft has it, B zero, magnitudes those of the base.
-  void Start(uint64_t seed);
   // Whether the model is seen with it.
-  void See(bool seen);
-  void SetDropout(double dropout);
+  virtual void See(bool seen) = 0;
+  // Training goes on from it. kInvalidArgument with the field method unless it is what a job asks
+  // for.
+  virtual Status Continue(const AdapterConfig& asked) = 0;
   // Its parameters are others than in the forward before.
-  void ParametersChanged();
+  virtual void ParametersChanged() {}
 
   // All of it, under the names in its file.
-  NamedTensors Parameters() const;
+  virtual NamedTensors Parameters() const = 0;
   // In place of its own tensors the base's.
-  void ShowBase(NamedTensors* named) const;
-  const LoraConfig& config() const { return config_; }
-
- private:
-  struct Own {
-    std::string name;  // in checkpoints
-    at::Tensor* place;
-    at::Tensor base, own;  // what is there without and with the adapter
-  };
-
-  explicit Adapter(LoraConfig config) : config_(std::move(config)) {}
-  Status TakeSlot(const Slot& slot);
-
-  LoraConfig config_;
-  std::vector<std::pair<Projection*, std::shared_ptr<LowRank>>> low_ranks_;
-  std::vector<Own> owns_;
+  virtual void ShowBase(NamedTensors*) const {}
+  virtual AdapterConfig config() const = 0;
+  // The share of its inputs that training drops.
+  virtual double dropout() const { return 0; }
 };
 
 // Those of one model, by name; at most one is seen.

@@ -72,11 +72,6 @@ void EncoderDecoder::AddBias(std::span<const Block> stack, const ModelConfig& co
       DistanceBias(stack.front().distance_table(), config.distances, longest, config.causal);
 }
 
-at::Tensor EncoderDecoder::Inputs(const at::Tensor& tokens,
-                                  const std::shared_ptr<TiedGradient>& tied) const {
-  return Embed(tokens, {embedding(), config_.embedding_scale, config_.padding_token}, dtype_, tied);
-}
-
 at::Tensor EncoderDecoder::Encode(const at::Tensor& x, const SharedContext& context) const {
   at::Tensor rows = x;
   for (const Block& layer : encoder()) rows = layer.Forward(rows, context);
@@ -91,7 +86,8 @@ Generation EncoderDecoder::Start(const GeneratePrompt& prompt) {
   const std::vector<int64_t> tokens(prompt.tokens.begin(), prompt.tokens.end());
   const auto answering = std::make_shared<ForwardContext>();
   answering->source = reading;
-  answering->encoded = Encode(Inputs(at::tensor(tokens, at::kLong).to(device_), nullptr), reading);
+  answering->encoded =
+      Encode(Embedded(at::tensor(tokens, at::kLong).to(device_), nullptr), reading);
   Generation answer{.tokens = {config_.start_token}, .caches = MakeCaches(prompt.max_tokens)};
   for (size_t i = 0; i < answer.caches.size(); ++i) {
     answer.caches[i].source = decoder()[i].SourceKeyValue(answering);
@@ -106,7 +102,7 @@ EncoderDecoder::Rows EncoderDecoder::Run(const Parts& parts,
   AddBias(encoder(), *config_.encoder, source->spans.longest, source.get());
   AddBias(decoder(), config_, answer->spans.longest, answer.get());
   // One look-up for both, since it gives the embedding's whole gradient at once.
-  const at::Tensor x = Inputs(at::cat({parts.sources.tokens, parts.answers.tokens}), tied);
+  const at::Tensor x = Embedded(at::cat({parts.sources.tokens, parts.answers.tokens}), tied);
   const int64_t sources = parts.sources.tokens.size(0);
   answer->source = source;
   answer->encoded = Encode(x.narrow(0, 0, sources), source);

@@ -45,7 +45,6 @@ class EncoderDecoder final : public Transformer {
     at::Tensor encoded, decoded;
   };
   Rows Run(const Parts& parts, const std::shared_ptr<TiedGradient>& tied);
-  at::Tensor Inputs(const at::Tensor& tokens, const std::shared_ptr<TiedGradient>& tied) const;
   at::Tensor Encode(const at::Tensor& x, const SharedContext& context) const;
 
   std::span<const Block> encoder() const;

@@ -12,6 +12,7 @@
 #include <random>
 #include <utility>
 
+#include "worker/engine/model/prompt.h"
 #include "worker/engine/model/transformer.h"
 
 namespace attune::engine {
@@ -103,10 +104,11 @@ std::vector<LayerCache> Transformer::MakeCaches(int64_t capacity) const {
 Generation Transformer::Start(const GeneratePrompt& prompt) {
   const auto length = static_cast<int64_t>(prompt.tokens.size());
   return {.tokens = {prompt.tokens.begin(), prompt.tokens.end()},
-          .caches = MakeCaches(length + prompt.max_tokens)};
+          .caches = MakeCaches(prompt_rows() + length + prompt.max_tokens)};
 }
 
 at::Tensor Transformer::NextLogits(std::span<Generation* const> sequences) {
+  const bool begin = sequences[0]->cached == 0;
   std::vector<int64_t> tokens, positions, pasts, last, offsets = {0};
   int64_t longest = 0;
   for (const Generation* sequence : sequences) {
@@ -115,22 +117,29 @@ at::Tensor Transformer::NextLogits(std::span<Generation* const> sequences) {
       tokens.push_back(sequence->tokens[static_cast<size_t>(i)]);
       positions.push_back(i);
     }
-    pasts.push_back(sequence->cached);
+    pasts.push_back(CachedRows(*sequence));
     offsets.push_back(static_cast<int64_t>(tokens.size()));
-    last.push_back(offsets.back() - 1);
     longest = std::max(longest, length);
   }
   const auto on_device = [&](const std::vector<int64_t>& rows) {
     return at::tensor(rows, at::kLong).to(device_);
   };
-  const at::Tensor places = on_device(positions);
+  at::Tensor x = Embedded(on_device(tokens), nullptr), places = on_device(positions);
+  if (begin) {
+    x = Prompted(x, offsets);
+    places = PromptedPositions(places, offsets);
+    offsets = OffsetsBehindPrompt(offsets, prompt_rows());
+  } else {
+    places.add_(prompt_rows());
+  }
+  for (size_t e = 1; e < offsets.size(); ++e) last.push_back(offsets[e] - 1);
   const std::shared_ptr<ForwardContext> context = MakeContext(offsets, places, pasts);
   AddWritersBias(longest, context.get());
-  at::Tensor x = Inputs(on_device(tokens), places, nullptr);
+  x = Inputs(x, places);
   for (size_t layer = 0; layer < writers().size(); ++layer) {
     std::vector<FilledCache> caches;
     for (const Generation* sequence : sequences) {
-      caches.push_back({&sequence->caches[layer], sequence->cached});
+      caches.push_back({&sequence->caches[layer], CachedRows(*sequence)});
     }
     x = writers()[layer].Extend(x, context, caches);
   }
@@ -149,7 +158,7 @@ bool Transformer::Append(const float* logits, const GenerateOptions& options,
   ++answer->made;
   // Then all keys are made again, as transformers does.
   const bool switches = std::ranges::any_of(
-      ropes_, [&](const RopeTable& rope) { return rope.SwitchesAfter(answer->cached); });
+      ropes_, [&](const RopeTable& rope) { return rope.SwitchesAfter(CachedRows(*answer)); });
   if (switches) answer->cached = 0;
   return goes_on && answer->made < answer->max_tokens;
 }

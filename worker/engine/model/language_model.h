@@ -71,9 +71,14 @@ class LanguageModel {
   // Freezes the base and adds LoRA: A by Kaiming uniform from seed (as peft), B zero. Wrong target
   // modules are an error with the nearest names.
   virtual Status AddLora(const Method& method, uint64_t seed) = 0;
-  // Another adapter of the base, under a name; the model is seen with it from now on. What AddLora
-  // or Load added is called "default". They share the base, of which nothing is copied, and know
-  // nothing of each other.
+  // Freezes the base and adds a prompt: rows before each example in place of embedded tokens, which
+  // start as those of these tokens, over again where they are fewer, or where there are none of
+  // tokens that are drawn by the seed. A model with an adapter goes on from it, as by AddLora.
+  virtual Status AddPrompt(const Method& method, const std::vector<uint32_t>& start,
+                           uint64_t seed) = 0;
+  // Another adapter of the base, under a name; the model is seen with it from now on. What AddLora,
+  // AddPrompt or Load added is called "default". They share the base, of which nothing is copied,
+  // and know nothing of each other.
   virtual Status AddAdapter(const std::string& name, const ModelFiles& files) = 0;
   // The model is seen with the adapter of this name from now on, "": with none, as its base.
   // kNotFound names those that there are.
@@ -122,7 +127,7 @@ class LanguageModel {
   // tied to it, the head too, without which peft does not read it.
   virtual NamedTensors AdapterTensors(NamedTensors parameters) const = 0;
   virtual int64_t vocabulary_size() const = 0;
-  virtual int64_t max_positions() const = 0;
+  virtual int64_t max_positions() const = 0;  // for tokens: without those of a prompt
   virtual int64_t hidden_size() const = 0;
 
   struct GenerateOptions {

@@ -164,14 +164,16 @@ Status Transformer::AddAdapter(const std::string& name, const ModelFiles& files)
   const std::string where = (files.path / "adapter_config.json").string();
   ATTUNE_ASSIGN_OR_RETURN(const std::string json, ReadFile(where));
   ATTUNE_ASSIGN_OR_RETURN(const std::unique_ptr<WeightSource> source, OpenWeights(files.path));
-  ATTUNE_ASSIGN_OR_RETURN(LoraConfig config, ParseAdapterConfig(json, config_, where));
-  ATTUNE_RETURN_IF_ERROR(CheckLoraTensors(config_, config, source->tensors(), where));
+  ATTUNE_ASSIGN_OR_RETURN(const AdapterConfig config, ParseAdapterConfig(json, config_, where));
+  ATTUNE_RETURN_IF_ERROR(CheckAdapterTensors(config_, config, source->tensors(), where));
   try {
-    ATTUNE_RETURN_IF_ERROR(AttachLora(name, std::move(config)));
+    Freeze();
+    ATTUNE_ASSIGN_OR_RETURN(std::unique_ptr<Adapter> adapter, MakeAdapter(config));
     at::NoGradGuard no_grad;
-    for (const auto& [tensor, value] : adapters_.chosen()->Parameters()) {
+    for (const auto& [tensor, value] : adapter->Parameters()) {
       ATTUNE_RETURN_IF_ERROR(ReadTensor(*source, tensor, value));
     }
+    adapters_.Add(name, std::move(adapter));
   } catch (const std::exception& error) {
     return Internal("loading the adapter " + files.reference + ": " + error.what());
   }

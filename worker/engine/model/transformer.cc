@@ -1,6 +1,7 @@
 #include "worker/engine/model/transformer.h"
 
 #include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
 
 #include <algorithm>
 #include <utility>
@@ -10,6 +11,7 @@
 #include "worker/engine/kernels/cross_entropy.h"
 #include "worker/engine/kernels/matmul.h"
 #include "worker/engine/kernels/pointwise.h"
+#include "worker/engine/model/prompt.h"
 
 namespace attune::engine {
 
@@ -113,57 +115,78 @@ Slots Transformer::AllSlots() {
   return slots;
 }
 
-Status Transformer::AttachLora(const std::string& name, LoraConfig config) {
+void Transformer::Freeze() {
   adapters_.Enable(false);
   TrainBase(false);
-  std::vector<Projection*> projections;
   for (Block& layer : layers_) {
-    for (Projection* projection : layer.projections()) {
-      projection->StoreFrozenAs(dtype_);
-      projections.push_back(projection);
-    }
+    for (Projection* projection : layer.projections()) projection->StoreFrozenAs(dtype_);
   }
   for (const auto& [tensor, table] : Tables()) {
     if (table->defined() && table != &head_bias_) *table = table->to(dtype_);
   }
-  ATTUNE_ASSIGN_OR_RETURN(std::unique_ptr<Adapter> adapter,
-                          Adapter::Make(std::move(config), projections, AllSlots()));
-  adapters_.Add(name, std::move(adapter));
-  return Status();
 }
 
-Status Transformer::ContinueLora(const LoraConfig& asked) {
-  const LoraConfig& there = adapters_.chosen()->config();
-  const bool same_modules =
-      std::ranges::equal(asked.modules, there.modules, {}, &LoraModule::name, &LoraModule::name);
-  if (asked.rank == there.rank && asked.alpha == there.alpha &&
-      asked.rank_stabilized == there.rank_stabilized && asked.dora == there.dora && same_modules &&
-      asked.own == there.own) {
-    adapters_.chosen()->SetDropout(asked.dropout);
-    return Status();
+Result<std::unique_ptr<LoraAdapter>> Transformer::MakeLora(LoraConfig config) {
+  std::vector<Projection*> projections;
+  for (Block& layer : layers_) {
+    for (Projection* projection : layer.projections()) projections.push_back(projection);
   }
-  return InvalidArgument(
-             "the base model already has a LoRA adapter of rank " + std::to_string(there.rank) +
-             (there.rank_stabilized ? " (rank_stabilized)" : "") + (there.dora ? " (dora)" : "") +
-             " and alpha " + std::to_string(there.alpha) + " on " +
-             std::to_string(there.modules.size()) + " modules" +
-             (there.own.empty() ? ""
-                                : ", with " + std::to_string(there.own.size()) +
-                                      " tensors of its own (modules_to_save, bias)") +
-             "; ask for the same to go on training it, or export the model merged and start from "
-             "that")
-      .WithField("method");
+  return LoraAdapter::Make(std::move(config), projections, AllSlots());
+}
+
+std::unique_ptr<PromptAdapter> Transformer::MakePrompt(const PromptConfig& config) {
+  return std::make_unique<PromptAdapter>(config, config_.hidden_size, device_, &prompt_);
+}
+
+Result<std::unique_ptr<Adapter>> Transformer::MakeAdapter(const AdapterConfig& config) {
+  if (const auto* prompt = std::get_if<PromptConfig>(&config)) {
+    return std::unique_ptr<Adapter>(MakePrompt(*prompt));
+  }
+  ATTUNE_ASSIGN_OR_RETURN(std::unique_ptr<LoraAdapter> lora,
+                          MakeLora(std::get<LoraConfig>(config)));
+  return std::unique_ptr<Adapter>(std::move(lora));
 }
 
 Status Transformer::AddLora(const Method& method, uint64_t seed) {
   ATTUNE_ASSIGN_OR_RETURN(LoraConfig config, ResolveLora(method, config_));
-  if (has_adapter()) return ContinueLora(config);
+  if (has_adapter()) return adapters_.chosen()->Continue(config);
   try {
-    ATTUNE_RETURN_IF_ERROR(AttachLora("default", std::move(config)));
-    adapters_.chosen()->Start(seed);
+    Freeze();
+    ATTUNE_ASSIGN_OR_RETURN(std::unique_ptr<LoraAdapter> lora, MakeLora(std::move(config)));
+    lora->Start(seed);
+    adapters_.Add("default", std::move(lora));
     adapters_.Enable(true);
   } catch (const std::exception& error) {
     return Internal(std::string("adding LoRA: ") + error.what());
+  }
+  return {};
+}
+
+Status Transformer::AddPrompt(const Method& method, const std::vector<uint32_t>& start,
+                              uint64_t seed) {
+  ATTUNE_ASSIGN_OR_RETURN(const PromptConfig config, ResolvePrompt(method, config_));
+  if (has_adapter()) return adapters_.chosen()->Continue(config);
+  for (const uint32_t token : start) {
+    if (token < config_.vocabulary_size) continue;
+    return InvalidArgument("method.init_text has the token " + std::to_string(token) +
+                           ", which is outside the model's vocabulary of " +
+                           std::to_string(config_.vocabulary_size))
+        .WithField("method.init_text");
+  }
+  try {
+    Freeze();
+    at::Generator generator = at::make_generator<at::CPUGeneratorImpl>(seed);
+    at::Tensor tokens =
+        at::randint(config_.vocabulary_size, {config.virtual_tokens}, generator, at::kLong);
+    for (int64_t i = 0; i < config.virtual_tokens && !start.empty(); ++i) {
+      tokens[i] = static_cast<int64_t>(start[static_cast<size_t>(i) % start.size()]);
+    }
+    std::unique_ptr<PromptAdapter> prompt = MakePrompt(config);
+    prompt->Start(Embedded(tokens.to(device_), nullptr));
+    adapters_.Add("default", std::move(prompt));
+    adapters_.Enable(true);
+  } catch (const std::exception& error) {
+    return Internal(std::string("adding a prompt: ") + error.what());
   }
   return {};
 }
@@ -230,9 +253,11 @@ std::shared_ptr<ForwardContext> Transformer::MakeContext(const PackedBatch& batc
   TORCH_CHECK(batch.offsets.size() >= 2 && batch.offsets.front() == 0 &&
                   batch.offsets.back() == batch.tokens.size(0),
               "the offsets of a packed batch must go from 0 to its token count");
-  std::shared_ptr<ForwardContext> context = MakeContext(batch.offsets, batch.positions);
+  std::shared_ptr<ForwardContext> context =
+      MakeContext(OffsetsBehindPrompt(batch.offsets, prompt_rows()),
+                  PromptedPositions(batch.positions, batch.offsets));
   const Adapter* adapter = adapters_.seen();
-  if (training_ && adapter != nullptr && adapter->config().dropout > 0) {
+  if (training_ && adapter != nullptr && adapter->dropout() > 0) {
     context->places.emplace(Places(batch), device_);
   }
   context->seed = dropout_seed_;
@@ -240,20 +265,35 @@ std::shared_ptr<ForwardContext> Transformer::MakeContext(const PackedBatch& batc
   return context;
 }
 
+at::Tensor Transformer::Prompted(const at::Tensor& x, const std::vector<int64_t>& offsets) const {
+  return prompt_.defined() ? BehindPrompt(prompt_, x, offsets) : x;
+}
+
+at::Tensor Transformer::PromptedPositions(const at::Tensor& positions,
+                                          const std::vector<int64_t>& offsets) const {
+  if (!prompt_.defined()) return positions;
+  const int64_t rows = prompt_rows();
+  return BehindPrompt(at::arange(rows, positions.options()), positions + rows, offsets);
+}
+
 at::Tensor Transformer::Hidden(const PackedBatch& batch,
                                const std::shared_ptr<TiedGradient>& tied) {
   const SharedContext context = MakeContext(batch);
-  at::Tensor x = Inputs(batch.tokens, batch.positions, tied);
+  at::Tensor x = Prompted(Embedded(batch.tokens, tied), batch.offsets);
+  x = Inputs(x, PromptedPositions(batch.positions, batch.offsets));
   for (const Block& layer : layers_) x = layer.Forward(x, context);
-  return x;
+  return prompt_.defined() ? WithoutPrompt(x, prompt_rows(), batch.offsets) : x;
 }
 
-at::Tensor Transformer::Inputs(const at::Tensor& tokens, const at::Tensor& positions,
-                               const std::shared_ptr<TiedGradient>& tied) const {
-  at::Tensor x =
-      Embed(tokens, {embed_, config_.embedding_scale, config_.padding_token}, dtype_, tied);
+at::Tensor Transformer::Embedded(const at::Tensor& tokens,
+                                 const std::shared_ptr<TiedGradient>& tied) const {
+  return Embed(tokens, {embed_, config_.embedding_scale, config_.padding_token}, dtype_, tied);
+}
+
+at::Tensor Transformer::Inputs(at::Tensor x, const at::Tensor& positions) const {
   if (token_types_.defined()) {
-    x = x + Embed(at::zeros_like(tokens), {token_types_, 1, std::nullopt}, dtype_, nullptr);
+    const at::Tensor types = at::zeros({x.size(0)}, x.options().dtype(at::kLong));
+    x = x + Embed(types, {token_types_, 1, std::nullopt}, dtype_, nullptr);
   }
   if (positions_.defined()) {
     x = x + Embed(positions, {positions_, 1, std::nullopt}, dtype_, nullptr);

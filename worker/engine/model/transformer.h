@@ -11,9 +11,10 @@
 #include <string>
 #include <vector>
 
-#include "common/model/lora_config.h"
+#include "common/model/adapter_config.h"
 #include "common/model/model_config.h"
-#include "worker/engine/adapters/adapter.h"
+#include "worker/engine/adapters/lora_adapter.h"
+#include "worker/engine/adapters/prompt_adapter.h"
 #include "worker/engine/formats/weights.h"
 #include "worker/engine/model/block.h"
 #include "worker/engine/model/generate.h"
@@ -34,6 +35,8 @@ class Transformer : public LanguageModel {
   Status LoadWeights(const WeightSource& source, const std::string& where,
                      std::optional<uint64_t> new_head = std::nullopt);
   Status AddLora(const Method& method, uint64_t seed) override;
+  Status AddPrompt(const Method& method, const std::vector<uint32_t>& start,
+                   uint64_t seed) override;
   Status AddAdapter(const std::string& name, const ModelFiles& files) override;
   Status UseAdapter(const std::string& name) override { return adapters_.Use(name); }
   void EnableAdapter(bool enabled) override { adapters_.Enable(enabled); }
@@ -55,7 +58,7 @@ class Transformer : public LanguageModel {
   std::string AdapterConfigJson(const std::string& base) const override;
   NamedTensors AdapterTensors(NamedTensors parameters) const override;
   int64_t vocabulary_size() const override { return config_.vocabulary_size; }
-  int64_t max_positions() const override { return config_.max_positions; }
+  int64_t max_positions() const override { return config_.max_positions - prompt_rows(); }
   int64_t hidden_size() const override { return config_.hidden_size; }
   Status GenerateAll(std::span<const GeneratePrompt> prompts, const GenerateOptions& options,
                      const AnswerListener& listener) override;
@@ -77,7 +80,7 @@ class Transformer : public LanguageModel {
   at::Tensor LogitsOf(const at::Tensor& normalized) const;
   // Of the last layer's rows; see Measure.
   Measurement MeasureRows(const at::Tensor& x, const PackedBatch& batch, bool every_row) const;
-  const at::Tensor& embedding() const { return embed_; }
+  at::Tensor Embedded(const at::Tensor& tokens, const std::shared_ptr<TiedGradient>& tied) const;
   // Of generation: the layers that write, what an answer begins with, and what scores of sequences
   // of up to `longest` tokens get beside.
   virtual std::span<const Block> writers() const { return layers_; }
@@ -97,17 +100,27 @@ class Transformer : public LanguageModel {
   // Those of it that are neither norms nor linear layers: by their names, where they are kept.
   std::vector<std::pair<std::string, at::Tensor*>> Tables();
   void TrainBase(bool trains);
-  // Freezes the base, keeps its weights in the type of the computation from now on, and adds an
-  // adapter with A and B uninitialised, which is not yet seen.
-  Status AttachLora(const std::string& name, LoraConfig config);
-  // Takes the place of what is there: goes on training it. kInvalidArgument unless it is the one
-  // that is asked for.
-  Status ContinueLora(const LoraConfig& asked);
+  // Seen without an adapter from now on, nothing of which trains; its weights are kept in the type
+  // of the computation.
+  void Freeze();
+  // Uninitialised adapters of the frozen base.
+  Result<std::unique_ptr<LoraAdapter>> MakeLora(LoraConfig config);
+  std::unique_ptr<PromptAdapter> MakePrompt(const PromptConfig& config);
+  Result<std::unique_ptr<Adapter>> MakeAdapter(const AdapterConfig& config);
   Slots AllSlots();
 
-  // Embeddings of tokens and of learned positions.
-  at::Tensor Inputs(const at::Tensor& tokens, const at::Tensor& positions,
-                    const std::shared_ptr<TiedGradient>& tied) const;
+  // What layers read of embedded rows: with learned positions.
+  at::Tensor Inputs(at::Tensor x, const at::Tensor& positions) const;
+  // Of the prompt that is seen; 0: none is.
+  int64_t prompt_rows() const { return prompt_.defined() ? prompt_.size(0) : 0; }
+  // With that prompt's rows before each example; x embedded, and positions from 0 in each example.
+  at::Tensor Prompted(const at::Tensor& x, const std::vector<int64_t>& offsets) const;
+  at::Tensor PromptedPositions(const at::Tensor& positions,
+                               const std::vector<int64_t>& offsets) const;
+  // The rows that the caches of a sequence have.
+  int64_t CachedRows(const Generation& sequence) const {
+    return sequence.cached == 0 ? 0 : prompt_rows() + sequence.cached;
+  }
   // Of a loss with what is tied; x: Hidden.
   at::Tensor HeadLoss(const PackedBatch& batch, const at::Tensor& x,
                       const std::shared_ptr<TiedGradient>& tied, const at::Tensor& weights);
@@ -139,6 +152,7 @@ class Transformer : public LanguageModel {
   Projection transform_;  // of masked tokens, before norm_
   Projection pooler_;     // of an encoder's first row
   at::Tensor head_bias_;
+  at::Tensor prompt_;  // float32 [P, H]: what stands before each example; may be undefined
   AdapterSet adapters_;
   bool training_ = false;
   uint64_t dropout_seed_ = 0;

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "worker/engine/adapters/resolve.h"
 #include "worker/engine/data/objective_kind.h"
 #include "worker/engine/optim/schedule.h"
 #include "worker/engine/optim/state_bytes.h"
@@ -15,8 +16,12 @@ Status Bad(const char* field, const std::string& message) {
 
 Status CheckMethod(const Method& method) {
   if (method.type == "full") return Status();
+  if (TunesPrompt(method)) {
+    return method.virtual_tokens >= 1 ? Status()
+                                      : Bad("method.virtual_tokens", "must be at least 1");
+  }
   if (method.type != "lora" && method.type != "qlora") {
-    return Bad("method.type", "is '" + method.type + "': use full, lora or qlora");
+    return Bad("method.type", "is '" + method.type + "': use full, lora, qlora or prompt-tuning");
   }
   if (method.rank < 1) return Bad("method.rank", "must be at least 1");
   if (!(method.alpha > 0)) return Bad("method.alpha", "must be above 0");
@@ -26,6 +31,21 @@ Status CheckMethod(const Method& method) {
     return Bad("method.bias", "is '" + method.bias + "': use none, lora_only or all");
   }
   if (method.target_modules.empty()) return Bad("method.target_modules", "names no module");
+  return Status();
+}
+
+// What a method does not do with what is learned.
+Status CheckMethodOf(const Method& method, const std::string& objective) {
+  if (objective == "classification" && TrainsAdapter(method)) {
+    return Bad("method.type",
+               "must be full with task: classification: the head trains with the whole model");
+  }
+  const bool next_tokens = objective == "causal-lm" || objective == "preference";
+  if (TunesPrompt(method) && !next_tokens && objective != "auto") {
+    return Bad("method.type",
+               "is prompt-tuning, which learns task: causal-lm and preference, not " + objective +
+                   ": use lora or full");
+  }
   return Status();
 }
 
@@ -103,6 +123,19 @@ std::string WarmupWarning(const TrainTask& task, int steps) {
               : "");
 }
 
+Status CheckLength(const TrainTask& task, int64_t positions) {
+  const int64_t length = task.data.train.sequence_length;
+  if (length <= positions) return Status();
+  const bool behind = TunesPrompt(task.method);
+  return InvalidArgument(
+             "train.sequence_length of " + std::to_string(length) + " is above the " +
+             std::to_string(positions) + " positions that " + task.data.base.reference + " has" +
+             (behind
+                  ? " behind its " + std::to_string(task.method.virtual_tokens) + " virtual tokens"
+                  : ""))
+      .WithField("train.sequence_length");
+}
+
 Status CheckTrainTask(const TrainTask& task, int world_size) {
   ATTUNE_RETURN_IF_ERROR(CheckMethod(task.method));
   ATTUNE_RETURN_IF_ERROR(CheckTrain(task.data.train, world_size));
@@ -119,10 +152,7 @@ Status CheckTrainTask(const TrainTask& task, int world_size) {
     return Bad("regularize.type",
                "ewc measures one example at a time, which task: embedding has no loss for");
   }
-  if (type == "classification" && TrainsAdapter(task.method)) {
-    return Bad("method.type",
-               "must be full with task: classification: the head trains with the whole model");
-  }
+  ATTUNE_RETURN_IF_ERROR(CheckMethodOf(task.method, type));
   if (task.data.datasets.empty()) return Bad("dataset", "names no dataset");
   if (task.method.type == "full" && task.data.base.format == "peft-adapter") {
     return InvalidArgument(

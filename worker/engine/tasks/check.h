@@ -9,6 +9,9 @@ namespace attune::engine {
 // spec.
 Status CheckTrainTask(const TrainTask& task, int world_size);
 
+// kInvalidArgument unless a sequence fits into as many positions as the base leaves to tokens.
+Status CheckLength(const TrainTask& task, int64_t positions);
+
 // What is wrong with a warm-up in a run of so many steps; empty when nothing is.
 std::string WarmupWarning(const TrainTask& task, int steps);
 

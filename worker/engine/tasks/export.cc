@@ -1,6 +1,7 @@
 #include <nlohmann/json.hpp>
 
 #include "common/base/files.h"
+#include "common/model/adapter_config.h"
 #include "common/model/side_files.h"
 #include "common/model/tensors.h"
 #include "worker/engine/adapters/merged_weights.h"
@@ -27,12 +28,21 @@ Status CheckFolder(const fs::path& folder) {
   return Status();
 }
 
+Status CheckMerge(const ExportTask& task) {
+  if (!task.merge || !IsPrompt(task.model)) return Status();
+  return InvalidArgument("the adapter " + task.model.reference +
+                         " is a prompt, rows before each text, which the weights of " +
+                         RootOf(task.model).reference +
+                         " cannot hold: export it without --merge, for peft")
+      .WithField("merge");
+}
+
 // A model that is read from its files while it is written: never whole in memory.
 struct Opened {
   ModelConfig config;
   std::unique_ptr<WeightSource> weights;  // of the base, or merged
   std::unique_ptr<WeightSource> adapter;  // null for a whole model
-  LoraConfig lora;
+  AdapterConfig adapter_config;
 };
 
 Result<Opened> OpenModel(const ModelFiles& model) {
@@ -45,12 +55,12 @@ Result<Opened> OpenModel(const ModelFiles& model) {
   ATTUNE_RETURN_IF_ERROR(CheckModelTensors(opened.config, opened.weights->tensors(), where));
   if (model.format != "peft-adapter") return opened;
   const fs::path config_path = model.path / "adapter_config.json";
-  ATTUNE_ASSIGN_OR_RETURN(const std::string lora, ReadFile(config_path));
-  ATTUNE_ASSIGN_OR_RETURN(opened.lora,
-                          ParseAdapterConfig(lora, opened.config, config_path.string()));
+  ATTUNE_ASSIGN_OR_RETURN(const std::string json, ReadFile(config_path));
+  ATTUNE_ASSIGN_OR_RETURN(opened.adapter_config,
+                          ParseAdapterConfig(json, opened.config, config_path.string()));
   ATTUNE_ASSIGN_OR_RETURN(opened.adapter, OpenWeights(model.path));
-  ATTUNE_RETURN_IF_ERROR(
-      CheckLoraTensors(opened.config, opened.lora, opened.adapter->tensors(), model.path.string()));
+  ATTUNE_RETURN_IF_ERROR(CheckAdapterTensors(opened.config, opened.adapter_config,
+                                             opened.adapter->tensors(), model.path.string()));
   return opened;
 }
 
@@ -106,14 +116,15 @@ Status WriteExport(const ExportTask& task, Opened& model, const text::TextAssets
                    const std::string& dtype, const fs::path& folder) {
   const bool adapter = model.adapter && !task.merge;
   if (adapter) {
-    ATTUNE_RETURN_IF_ERROR(
-        WriteAdapter(folder, OutputOf(*model.adapter, Names(model.adapter->tensors())), dtype,
-                     AdapterConfigJson(model.lora, model.config, PeftBase(task.model)), text));
+    ATTUNE_RETURN_IF_ERROR(WriteAdapter(
+        folder, OutputOf(*model.adapter, Names(model.adapter->tensors())), dtype,
+        AdapterConfigJson(model.adapter_config, model.config, PeftBase(task.model)), text));
     return WriteOrigin(task, folder, adapter);
   }
   if (model.adapter) {
-    ATTUNE_ASSIGN_OR_RETURN(model.weights, MergeWeights(std::move(model.weights), model.lora,
-                                                        model.config, *model.adapter));
+    const LoraConfig& lora = std::get<LoraConfig>(model.adapter_config);  // else: CheckMerge
+    ATTUNE_ASSIGN_OR_RETURN(
+        model.weights, MergeWeights(std::move(model.weights), lora, model.config, *model.adapter));
   }
   ATTUNE_RETURN_IF_ERROR(WriteModel(folder, OutputOf(*model.weights, TensorNames(model.config)),
                                     dtype, ConfigJson(model.config, dtype), text));
@@ -126,6 +137,7 @@ Status WriteExport(const ExportTask& task, Opened& model, const text::TextAssets
 Status Export(const ExportTask& task, Observer& observer) {
   ATTUNE_RETURN_IF_ERROR(CheckFolder(task.folder));
   if (!task.dtype.empty()) ATTUNE_RETURN_IF_ERROR(CheckDtype(task.dtype));
+  ATTUNE_RETURN_IF_ERROR(CheckMerge(task));
   return Guarded([&]() -> Status {
     observer.OnProgress({.phase = "loading"});
     ATTUNE_ASSIGN_OR_RETURN(const text::TextAssets text, LoadModelText(task.model));

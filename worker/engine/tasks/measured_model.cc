@@ -43,7 +43,9 @@ MeasuredModel::~MeasuredModel() {
 Result<MeasuredModel> MeasuredModel::Make(const EvaluateTask& task, Observer& observer) {
   MeasuredModel measured;
   measured.files_ = task.model;
-  if (!task.merge && task.dtype.empty()) return measured;
+  // A prompt is served beside its base.
+  const bool merge = task.merge && !IsPrompt(task.model);
+  if (!merge && task.dtype.empty()) return measured;
   measured.written_ = task.run_directory / "measured";
   const fs::path folder = measured.written_ / "model";
   std::error_code error;
@@ -51,11 +53,11 @@ Result<MeasuredModel> MeasuredModel::Make(const EvaluateTask& task, Observer& ob
   ATTUNE_RETURN_IF_ERROR(CreateFolders(measured.written_));
   ProgressOnly progress(&observer);
   const ExportTask exported{
-      .model = task.model, .folder = folder, .merge = task.merge, .dtype = task.dtype};
+      .model = task.model, .folder = folder, .merge = merge, .dtype = task.dtype};
   ATTUNE_RETURN_IF_ERROR(Export(exported, progress));
   measured.files_.path = folder;
   measured.files_.source.clear();
-  if (task.merge || task.model.format != "peft-adapter") {
+  if (merge || task.model.format != "peft-adapter") {
     measured.files_.format = "huggingface";
     measured.files_.base = nullptr;
   }

@@ -54,8 +54,8 @@ int64_t MlpWidth(const ModelConfig& config) {
 // output; of LoRA the rank of each linear layer.
 int64_t KeptPerToken(const ModelConfig& model, const Method& method) {
   const int64_t linears = static_cast<int64_t>(LinearsOf(model, 0).size());
-  int64_t lora = TrainsAdapter(method) ? linears * method.rank : 0;
-  if (TrainsAdapter(method) && method.dora) {  // what magnitudes scale
+  int64_t lora = TrainsLora(method) ? linears * method.rank : 0;
+  if (TrainsLora(method) && method.dora) {  // what magnitudes scale
     for (const LinearInfo& linear : LinearsOf(model, 0)) lora += linear.out;
   }
   const int64_t behind = (model.names.attention_after_norm.empty() ? 0 : model.hidden_size) +
@@ -147,17 +147,23 @@ int64_t FrozenBytes(const ModelShape& model, const TrainTask& task) {
   return (frozen - linear + largest) * width + linear * kNf4BitsPerThousand / 8000;
 }
 
+// Whether the head, or the embedding that it is, trains with an adapter.
+bool HasOwnHead(const AdapterConfig& adapter, const ModelConfig& model) {
+  const LoraConfig* lora = std::get_if<LoraConfig>(&adapter);
+  const std::string& head = model.tied_embeddings ? model.names.embedding : model.names.head;
+  return lora != nullptr && std::ranges::find(lora->own, head + ".weight") != lora->own.end();
+}
+
 }  // namespace
 
 Result<ModelShape> ShapeOf(ModelConfig config, const Method& method) {
   ModelShape shape;
   shape.parameters = CountParameters(config);
   if (TrainsAdapter(method)) {
-    ATTUNE_ASSIGN_OR_RETURN(const LoraConfig lora, ResolveLora(method, config));
-    for (auto& [name, own] : TensorShapes(config, lora)) shape.trainable.push_back(own);
+    ATTUNE_ASSIGN_OR_RETURN(const AdapterConfig adapter, ResolveAdapter(method, config));
+    for (auto& [name, own] : AdapterTensorShapes(config, adapter)) shape.trainable.push_back(own);
     shape.parameters += CountElements(shape.trainable);
-    const std::string& head = config.tied_embeddings ? config.names.embedding : config.names.head;
-    shape.head_trains = std::ranges::find(lora.own, head + ".weight") != lora.own.end();
+    shape.head_trains = HasOwnHead(adapter, config);
   } else {
     for (auto& [name, whole] : TensorShapes(config)) shape.trainable.push_back(whole);
   }

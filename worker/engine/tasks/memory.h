@@ -22,8 +22,9 @@ struct ModelShape {
 Result<ModelShape> ShapeOf(ModelConfig config, const Method& method);
 
 struct MicroBatchShape {
-  int64_t tokens = 0, targets = 0;  // of the largest one
-  int64_t micro_batches_max = 0;    // of a rank in a step
+  // Of the largest one; with a prompt's virtual tokens.
+  int64_t tokens = 0, targets = 0;
+  int64_t micro_batches_max = 0;  // of a rank in a step
 };
 
 // Peak bytes of one rank. Within 10 % of what was measured (peak resident size), full and LoRA, on

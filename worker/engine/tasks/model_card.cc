@@ -31,13 +31,19 @@ std::string Row(const char* name, const std::string& value) {
   return value.empty() ? "" : "| " + std::string(name) + " | " + value + " |\n";
 }
 
+bool IsPrompt(const json& settings) {
+  return Text(At(At(settings, "method"), "type")) == "prompt-tuning";
+}
+
 std::string MethodText(const json& settings) {
   const json method = At(settings, "method");
-  std::string text = Text(At(method, "type")) == "full"    ? "full fine-tuning"
-                     : Text(At(method, "type")) == "qlora" ? "QLoRA"
-                                                           : "LoRA";
+  const std::string type = Text(At(method, "type"));
+  std::string text = type == "full"       ? "full fine-tuning"
+                     : type == "qlora"    ? "QLoRA"
+                     : IsPrompt(settings) ? "prompt tuning"
+                                          : "LoRA";
   for (const char* key : {"rank", "alpha", "dropout", "target_modules", "dora", "bias", "layers",
-                          "modules_to_save"}) {
+                          "modules_to_save", "virtual_tokens", "init_text"}) {
     const std::string value = Text(At(method, key));
     if (!value.empty()) text += ", " + std::string(key) + " " + value;
   }
@@ -119,9 +125,10 @@ std::string ModelCard(const json& lineage, const ModelFiles& root, bool adapter)
       "---\nbase_model: " + json(base).dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
   card += adapter ? "library_name: peft\n" : "library_name: transformers\n";
   card += "pipeline_tag: text-generation\ntags:\n- attune\n";
-  if (adapter) card += "- lora\n";
+  const bool prompt = IsPrompt(At(lineage, "settings"));
+  if (adapter) card += prompt ? "- prompt-tuning\n" : "- lora\n";
   card += "---\n\n# ";
-  card += adapter ? "A LoRA adapter for " : "Fine-tuned from ";
+  card += adapter ? (prompt ? "A prompt for " : "A LoRA adapter for ") : "Fine-tuned from ";
   card += base + "\n\n";
   return card + Table(lineage) + "\n" + Usage(root, base, adapter);
 }

@@ -42,6 +42,11 @@ const ModelFiles& RootOf(const ModelFiles& model) {
   return model.format == "peft-adapter" && model.base ? *model.base : model;
 }
 
+bool IsPrompt(const ModelFiles& model) {
+  return model.format == "peft-adapter" &&
+         StringIn(model.path / "adapter_config.json", "peft_type") == "PROMPT_TUNING";
+}
+
 Result<std::string> OriginalDtype(const ModelFiles& root) {
   const std::string remembered = StringIn(root.path / kAttuneFile, "dtype");
   for (const char* dtype : {"float32", "bfloat16", "float16"}) {

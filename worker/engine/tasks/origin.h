@@ -14,6 +14,9 @@ inline constexpr char kAttuneFile[] = "attune.json";  // beside what a job made:
 // The whole model below an adapter, or the model itself.
 const ModelFiles& RootOf(const ModelFiles& model);
 
+// Whether a model is a prompt that was tuned beside a base, which cannot be merged into it.
+bool IsPrompt(const ModelFiles& model);
+
 // The dtype that the original weights of a whole model had. A trained model is kept in float32, so
 // its attune.json remembers it; for others the weights tell (DtypeOf).
 Result<std::string> OriginalDtype(const ModelFiles& root);

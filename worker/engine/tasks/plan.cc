@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "worker/engine/adapters/resolve.h"
 #include "worker/engine/batches/batch.h"
 #include "worker/engine/data/inspect.h"
 #include "worker/engine/data/prepare.h"
@@ -13,11 +14,18 @@
 namespace attune::engine {
 namespace {
 
-MicroBatchShape Measure(const TokenShard& shard, std::span<const Sequence> sequences) {
+// Virtual tokens of an example, which a preference has before both of its answers.
+int64_t PromptRows(const TrainTask& task) {
+  if (!TunesPrompt(task.method)) return 0;
+  return task.method.virtual_tokens * (task.data.objective.type == "preference" ? 2 : 1);
+}
+
+MicroBatchShape Measure(const TrainTask& task, const TokenShard& shard,
+                        std::span<const Sequence> sequences) {
   MicroBatchShape shape;
   for (const Sequence& sequence : sequences) {
     for (const uint32_t index : sequence) {
-      shape.tokens += shard.lengths()[index];
+      shape.tokens += shard.lengths()[index] + PromptRows(task);
       shape.targets += shard.target_counts()[index];
     }
   }
@@ -33,7 +41,7 @@ void MeasureStep(const TrainTask& task, const TokenShard& shard, const PlannedSt
     largest->micro_batches_max =
         std::max(largest->micro_batches_max, static_cast<int64_t>(micro_batches.size()));
     for (const auto micro_batch : micro_batches) {
-      const MicroBatchShape shape = Measure(shard, micro_batch);
+      const MicroBatchShape shape = Measure(task, shard, micro_batch);
       largest->tokens = std::max(largest->tokens, shape.tokens);
       largest->targets = std::max(largest->targets, shape.targets);
     }
@@ -94,6 +102,8 @@ Result<PlanResult> Plan(const TrainTask& task, int world_size, Observer& observe
     ATTUNE_ASSIGN_OR_RETURN(ModelConfig config,
                             ParseModelConfig(json, root.path.string() + ": config.json"));
     ATTUNE_ASSIGN_OR_RETURN(const ModelShape model, ShapeOf(std::move(config), task.method));
+    const int64_t prompt = TunesPrompt(task.method) ? task.method.virtual_tokens : 0;
+    ATTUNE_RETURN_IF_ERROR(CheckLength(task, model.config.max_positions - prompt));
     result.parameters = model.parameters;
     result.trainable_parameters = model.trainable_parameters;
     result.memory = PredictMemory(model, steps.largest, task, world_size);

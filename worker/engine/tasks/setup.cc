@@ -5,6 +5,7 @@
 #include <iterator>
 #include <nlohmann/json.hpp>
 
+#include "worker/engine/adapters/resolve.h"
 #include "worker/engine/data/objective_kind.h"
 #include "worker/engine/optim/owners.h"
 #include "worker/engine/parallel/gather.h"
@@ -22,13 +23,24 @@ using nlohmann::json;
 // Rank 0 reads a whole checkpoint to verify it, the others wait.
 constexpr std::chrono::minutes kVerifySlack{30};
 
-// Of an adapter what is not as it was before there was a choice.
-void AddMore(const Method& method, json& config) {
+json MethodJson(const Method& method) {
+  json config = {{"type", method.type}};
+  if (TunesPrompt(method)) {
+    config["virtual_tokens"] = method.virtual_tokens;
+    if (!method.init_text.empty()) config["init_text"] = method.init_text;
+  }
+  if (!TrainsLora(method)) return config;
+  config.update({{"rank", method.rank},
+                 {"alpha", method.alpha},
+                 {"dropout", method.dropout},
+                 {"target_modules", method.target_modules}});
+  // Only where they say something: earlier checkpoints lack these keys.
   if (method.rank_stabilized) config["rank_stabilized"] = true;
   if (method.dora) config["dora"] = true;
   if (method.bias != "none") config["bias"] = method.bias;
   if (!method.layers.empty()) config["layers"] = method.layers;
   if (!method.modules_to_save.empty()) config["modules_to_save"] = method.modules_to_save;
+  return config;
 }
 
 // What all jobs learned before there were others.
@@ -61,10 +73,9 @@ json ObjectiveJson(const Objective& objective) {
 // What must be equal for a resumed run to be the same run, apart from the plan. Not the ranks, nor
 // how a step is cut into micro-batches.
 std::string ConfigOf(const TrainTask& task, const Objective& objective, const PreparedData& data) {
-  const Method& method = task.method;
   const OptimizerOptions& o = task.optimizer;
   json config = {{"base", task.data.base.reference},
-                 {"method", {{"type", method.type}}},
+                 {"method", MethodJson(task.method)},
                  {"precision", task.data.train.precision},
                  {"seed", task.data.train.seed},
                  {"optimizer",
@@ -76,14 +87,7 @@ std::string ConfigOf(const TrainTask& task, const Objective& objective, const Pr
                    {"schedule", o.schedule},
                    {"warmup_steps", o.warmup_steps},
                    {"clip_norm", o.clip_norm}}}};
-  if (TrainsAdapter(method)) {
-    config["method"].update({{"rank", method.rank},
-                             {"alpha", method.alpha},
-                             {"dropout", method.dropout},
-                             {"target_modules", method.target_modules}});
-  }
   // Only where they say something: earlier checkpoints lack these keys.
-  if (TrainsAdapter(method)) AddMore(method, config["method"]);
   if (!IsPlain(objective)) config["task"] = ObjectiveJson(objective);
   if (o.name == "sgd") config["optimizer"]["momentum"] = o.momentum;
   if (task.data.train.ema_decay > 0) config["ema_decay"] = task.data.train.ema_decay;
@@ -121,6 +125,22 @@ uint64_t Fingerprint(const NamedTensors& tensors) {
   return hash;
 }
 
+// With the special tokens that the tokenizer adds, as peft has it.
+Result<std::vector<uint32_t>> PromptStart(const TrainTask& task) {
+  if (task.method.init_text.empty()) return std::vector<uint32_t>();
+  ATTUNE_ASSIGN_OR_RETURN(const text::TextAssets text, LoadModelText(task.data.base));
+  ATTUNE_ASSIGN_OR_RETURN(text::Encoding start,
+                          text.tokenizer->Encode(task.method.init_text, /*add_special=*/true));
+  return std::move(start.ids);
+}
+
+Status AddAdapter(const TrainTask& task, LanguageModel& model) {
+  const uint64_t seed = task.data.train.seed;
+  if (!TunesPrompt(task.method)) return model.AddLora(task.method, seed);
+  ATTUNE_ASSIGN_OR_RETURN(const std::vector<uint32_t> start, PromptStart(task));
+  return model.AddPrompt(task.method, start, seed);
+}
+
 Status LoadModel(const TrainTask& task, const Objective& objective, TrainingSetup& setup) {
   const TrainOptions& train = task.data.train;
   const LoadOptions options{.precision = train.precision,
@@ -132,10 +152,7 @@ Status LoadModel(const TrainTask& task, const Objective& objective, TrainingSetu
                             .labels = objective.labels,
                             .seed = train.seed};
   ATTUNE_ASSIGN_OR_RETURN(setup.model, LanguageModel::Load(task.data.base, options));
-  if (TrainsAdapter(task.method)) {
-    ATTUNE_RETURN_IF_ERROR(setup.model->AddLora(task.method, train.seed));
-  }
-  return Status();
+  return TrainsAdapter(task.method) ? AddAdapter(task, *setup.model) : Status();
 }
 
 // A model that training starts from, to be held against: its adapter switched off where it has a
@@ -164,17 +181,6 @@ Status MakeObjective(const TrainTask& task, const Objective& objective, Training
     parts.reference = setup.reference.get();
   }
   setup.objective = MakeObjective(parts);
-  return Status();
-}
-
-Status CheckLength(const TrainTask& task, const LanguageModel& model) {
-  const TrainOptions& train = task.data.train;
-  if (train.sequence_length > model.max_positions()) {
-    return InvalidArgument("train.sequence_length of " + std::to_string(train.sequence_length) +
-                           " is above the " + std::to_string(model.max_positions()) +
-                           " positions of " + task.data.base.reference)
-        .WithField("train.sequence_length");
-  }
   return Status();
 }
 
@@ -351,7 +357,7 @@ Result<TrainingSetup> MakeSetup(const TrainTask& task, Group& group, Observer& o
   if (group.rank() == 0 && !warning.empty()) observer.OnWarning(warning);
   setup.config = ConfigOf(task, objective, setup.data);
   ATTUNE_RETURN_IF_ERROR(LoadForTraining(task, objective, group.membership(), setup));
-  ATTUNE_RETURN_IF_ERROR(CheckLength(task, *setup.model));
+  ATTUNE_RETURN_IF_ERROR(CheckLength(task, setup.model->max_positions()));
   ATTUNE_RETURN_IF_ERROR(Agree(task, setup, group));
   ATTUNE_ASSIGN_OR_RETURN(const bool resumed, Resume(task, setup, group, observer));
   if (!resumed && task.regularize.type == "ewc") {
