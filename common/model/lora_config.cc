@@ -167,6 +167,8 @@ Status ReadModules(const Json& root, const ModelConfig& model, LoraConfig* confi
   ATTUNE_RETURN_IF_ERROR(ReadLayers(root, &naming, config));
   ATTUNE_RETURN_IF_ERROR(ReadPatterns(root, "rank_pattern", &naming.ranks));
   ATTUNE_RETURN_IF_ERROR(ReadPatterns(root, "alpha_pattern", &naming.alphas));
+  // Earlier ones of peft do not write that it does.
+  naming.trains_head = root.value("task_type", Json()) == "SEQ_CLS";
   naming.ensure_weight_tying = root.value("ensure_weight_tying", Json(false)) == true;
   return Resolve(naming, model, config);
 }

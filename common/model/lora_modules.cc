@@ -167,7 +167,16 @@ Status CheckTied(const LoraNaming& naming, const ModelConfig& model) {
       .WithField(kSavedField);
 }
 
+// A classifier's head trains as a whole beside A and B, whatever else does, as peft has it.
+void AddHead(const ModelConfig& model, LoraConfig* config) {
+  const std::string head = ShortName(model.names.head);
+  if (model.head == HeadKind::kLabels && !IsSaved(*config, head)) {
+    config->modules_to_save.push_back(head);
+  }
+}
+
 Status FindOwn(const LoraNaming& naming, const ModelConfig& model, LoraConfig* config) {
+  if (naming.all_match || naming.trains_head) AddHead(model, config);
   const std::vector<std::string> tensors = Tensors(model);
   std::set<std::string> own;
   for (const std::string& saved : config->modules_to_save) {
@@ -196,7 +205,8 @@ void AddBiases(const ModelConfig& model, LoraConfig* config) {
   if (config->bias == "none") return;
   std::set<std::string> own(config->own.begin(), config->own.end());
   for (const std::string& tensor : TensorNames(model)) {
-    const bool is_used = model.names.pooler.empty() || ModuleOf(tensor) != model.names.pooler;
+    const bool is_used = model.head == HeadKind::kLabels || model.names.pooler.empty() ||
+                         ModuleOf(tensor) != model.names.pooler;
     if (!tensor.ends_with(".bias") || !is_used) continue;
     const auto module = std::ranges::find(config->modules, ModuleOf(tensor), &LoraModule::name);
     if (config->bias == "all" || module != config->modules.end()) own.insert(tensor);

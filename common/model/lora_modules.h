@@ -36,6 +36,7 @@ struct LoraNaming {
   std::vector<std::pair<NamePattern, double>> alphas;
   // As of a job: every target has to match. An adapter's file may name what this model lacks, as
   // lists are written for many models.
+  bool trains_head = false;  // of a classifier, though nothing names it
   bool all_match = false;
   // Embeddings that are tied and train as a whole stay tied.
   bool ensure_weight_tying = false;

@@ -319,6 +319,14 @@ Status CheckLoraTensors(const ModelConfig& config, const LoraConfig& lora, const
     return tensor.first.find(".original_module.") != std::string::npos ||
            tensor.first.find(".modules_to_save.") != std::string::npos;
   });
+  for (const auto& [name, info] : used) {
+    const bool pooler = !config.names.pooler.empty() &&
+                        name.starts_with(LoraTensorName(config.names.pooler, "lora_"));
+    if (!pooler) continue;
+    return InvalidArgument(where + ": " + name +
+                           " adapts the pooler, which is not supported: leave it out of "
+                           "target_modules, or name it in modules_to_save");
+  }
   return CheckTensors(TensorShapes(config, lora), used, where);
 }
 

@@ -349,6 +349,15 @@ const std::vector<Field>& Table() {
        .fallback = "false",
        .doc =
            "Recompute activations in the backward pass: much less memory, about a third slower."},
+      {.path = "train.checkpointed_layers",
+       .type = "whole number",
+       .fallback = "0",
+       .range = {0, 100'000},
+       .may_lack = true,
+       .applies = [](const JobSpec& spec) { return spec.train().activation_checkpointing(); },
+       .applies_doc = "with train.activation_checkpointing",
+       .doc = "Recompute only the first so many layers (of an encoder-decoder, of each of the two "
+              "stacks): a bit of the memory for a bit of the time; 0: all."},
       {.path = "train.ema_decay",
        .type = "number",
        .fallback = "0",

@@ -79,29 +79,30 @@ struct OutputReader {
   std::string job_id;
   bool follow = false;
   uint64_t offset = 0;
-  uint32_t generation = 0;
+  uint32_t generation = 0;  // whose offset it is
 
   Result<Pulled<v1::OutputChunk>> Next() {
-    bool ended = true;
-    uint64_t committed = 0;
+    jobs::OutputState output;
     ATTUNE_RETURN_IF_ERROR(database->Read([&](Transaction& transaction) -> Status {
-      ATTUNE_ASSIGN_OR_RETURN(const jobs::JobRecord record, jobs::LoadJob(transaction, job_id));
-      committed = record.output_bytes;
-      if (record.job.generation() != generation || committed < offset) offset = 0;
-      generation = record.job.generation();
-      ended = !follow || jobs::IsFinal(record.job.state());
+      ATTUNE_ASSIGN_OR_RETURN(output, jobs::LoadOutputState(transaction, job_id));
       return Status();
     }));
+    if (output.generation != generation) offset = 0;
+    generation = output.generation;
+    const uint64_t rest = output.bytes - std::min(output.bytes, offset);
     Pulled<v1::OutputChunk> pulled;
-    const uint64_t rest = committed - std::min(committed, offset);
+    pulled.end = rest == 0 && (!follow || jobs::IsFinal(output.state));
+    if (rest == 0) return pulled;
     std::string bytes = ReadFrom(path, offset, std::min<uint64_t>(rest, kChunkBytes));
-    if (!bytes.empty()) {
-      v1::OutputChunk& chunk = pulled.messages.emplace_back();
-      chunk.set_offset(offset);
-      offset += bytes.size();
-      chunk.set_data(std::move(bytes));
+    if (bytes.empty()) {
+      return Unavailable("the job's output " + path.string() +
+                         " cannot be read: " + std::to_string(rest) + " bytes of it are missing");
     }
-    pulled.end = ended && pulled.messages.empty();
+    v1::OutputChunk& chunk = pulled.messages.emplace_back();
+    chunk.set_offset(offset);
+    chunk.set_generation(generation);
+    offset += bytes.size();
+    chunk.set_data(std::move(bytes));
     return pulled;
   }
 };
@@ -187,7 +188,7 @@ grpc::ServerWriteReactor<v1::OutputChunk>* JobService::ReadOutput(
   reader->job_id = job->id();
   reader->follow = request->follow();
   reader->offset = request->offset();
-  reader->generation = job->generation();
+  reader->generation = request->generation();
   return Stream::Start(ports_.pump, [reader] { return reader->Next(); });
 }
 

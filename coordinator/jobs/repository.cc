@@ -178,6 +178,19 @@ Result<JobRecord> LoadJob(Transaction& transaction, const std::string& id) {
   return std::move(records[0]);
 }
 
+Result<OutputState> LoadOutputState(Transaction& transaction, const std::string& id) {
+  int state = 0, generation = 0;
+  long long bytes = 0;
+  soci::statement row =
+      (transaction.session().prepare
+           << "SELECT state, output_bytes, (SELECT COALESCE(MAX(generation), 0) FROM attempts "
+              "WHERE job_id = jobs.id) FROM jobs WHERE id = :id",
+       use(id), into(state), into(bytes), into(generation));
+  if (!row.execute(/*withDataExchange=*/true)) return DataLoss("job '" + id + "' is not there");
+  return OutputState{static_cast<v1::Job::State>(state), static_cast<uint32_t>(generation),
+                     static_cast<uint64_t>(bytes)};
+}
+
 std::vector<JobRecord> LoadOpenJobs(Transaction& transaction) {
   const int last = v1::Job::PAUSED;  // the final states come after it
   return LoadJobs(transaction, "WHERE state <= :value ORDER BY number", last);

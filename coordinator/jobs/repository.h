@@ -22,6 +22,14 @@ void SaveJob(Transaction& transaction, const JobRecord& record);
 Result<v1::Job> FindJob(Transaction& transaction, const std::string& id_or_name);
 // One job whatever its state; kDataLoss when it is not there or cannot be read.
 Result<JobRecord> LoadJob(Transaction& transaction, const std::string& id);
+// How much of its output a job has committed, in its current or last attempt.
+struct OutputState {
+  v1::Job::State state;
+  uint32_t generation;
+  uint64_t bytes;
+};
+// kDataLoss when the job is not there.
+Result<OutputState> LoadOutputState(Transaction& transaction, const std::string& id);
 // All jobs without a final state, by number. One that cannot be read is left out and logged: it
 // must not keep the others from going on.
 std::vector<JobRecord> LoadOpenJobs(Transaction& transaction);

@@ -6,6 +6,7 @@
 
 #include "common/gguf/gguf.h"
 #include "common/model/adapter_config.h"
+#include "common/model/adapter_labels.h"
 #include "common/model/gguf_config.h"
 #include "common/model/gguf_names.h"
 #include "common/model/tensors.h"
@@ -248,10 +249,12 @@ Status CheckAdapterFits(const fs::path& adapter, const fs::path& base) {
   const fs::path tensors_path = adapter / "adapter_model.safetensors";
   ATTUNE_ASSIGN_OR_RETURN(ModelConfig model, ConfigOf(base));
   ATTUNE_ASSIGN_OR_RETURN(nlohmann::json config, ReadJsonObject(config_path));
-  ATTUNE_ASSIGN_OR_RETURN(AdapterConfig parsed,
-                          ParseAdapterConfig(config.dump(), model, config_path.string()));
   TensorInfos tensors;
   ATTUNE_RETURN_IF_ERROR(ReadSafetensors(tensors_path, &tensors));
+  ATTUNE_ASSIGN_OR_RETURN(const auto labels, ReadAdapterLabels(adapter, tensors));
+  ATTUNE_ASSIGN_OR_RETURN(model, WithLabels(model, labels));
+  ATTUNE_ASSIGN_OR_RETURN(AdapterConfig parsed,
+                          ParseAdapterConfig(config.dump(), model, config_path.string()));
   return CheckAdapterTensors(model, parsed, tensors, tensors_path.string());
 }
 

@@ -2,6 +2,7 @@
 #include <set>
 #include <system_error>
 
+#include "common/model/adapter_labels.h"
 #include "common/model/model_config.h"
 #include "common/model/side_files.h"
 #include "coordinator/models/inspect.h"
@@ -70,6 +71,7 @@ Result<Source> AdapterFiles(const fs::path& folder, const std::set<std::string>&
   Source source{kAdapter, {}};
   Add(&source, folder, "adapter_config.json");
   Add(&source, folder, "adapter_model.safetensors");
+  if (names.contains(kLabelsFile)) Add(&source, folder, kLabelsFile);
   AddSideFiles(&source, folder, names);
   return source;
 }

@@ -12,7 +12,8 @@ AnswerStream::AnswerStream(Session* session, std::vector<std::string> asked)
 }
 
 void AnswerStream::Take(const v1::OutputChunk& chunk) {
-  if (chunk.offset() < offset_) {  // the job has started again
+  if (chunk.generation() != generation_) {  // the job has started again
+    generation_ = chunk.generation();
     partial_.clear();
     whole_ = 0;
     for (size_t i = current_; i < answers_.size(); ++i) answers_[i] = {};
@@ -25,6 +26,11 @@ void AnswerStream::Take(const v1::OutputChunk& chunk) {
   }
   partial_.erase(0, start);
   session_->printer().out().flush();
+}
+
+void AnswerStream::GoOn(v1::ReadOutputRequest* request) const {
+  request->set_offset(offset_);
+  request->set_generation(generation_);
 }
 
 void AnswerStream::TakeLine(std::string_view line) {

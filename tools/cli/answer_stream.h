@@ -20,7 +20,9 @@ class AnswerStream {
 
   void Take(const v1::OutputChunk& chunk);
   // Where a reader goes on: all before it was taken.
-  uint64_t offset() const { return offset_; }
+  void GoOn(v1::ReadOutputRequest* request) const;
+  // Whether every answer was shown whole.
+  bool complete() const { return current_ == asked_.size(); }
   // Ends a line that was cut off.
   void End();
 
@@ -40,8 +42,9 @@ class AnswerStream {
   size_t current_ = 0;  // the prompt whose answer is being shown
   std::string shown_;   // of it
   bool in_line_ = false;
-  uint64_t offset_ = 0;
-  std::string partial_;  // a line without its end
+  uint64_t offset_ = 0;      // of this attempt's output, behind what was taken
+  uint32_t generation_ = 0;  // the attempt
+  std::string partial_;      // a line without its end
 };
 
 }  // namespace attune::cli

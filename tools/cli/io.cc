@@ -11,6 +11,7 @@ namespace attune::cli {
 namespace {
 
 volatile std::sig_atomic_t g_interrupted = 0;
+int g_catchers = 0;  // in scope, on the one thread that has them
 
 void OnSignal(int) {
   g_interrupted = 1;
@@ -47,6 +48,7 @@ Io RealIo() {
 }
 
 CatchInterrupt::CatchInterrupt() {
+  if (g_catchers++ > 0) return;
   g_interrupted = 0;
   struct sigaction action {};
   action.sa_handler = OnSignal;
@@ -56,6 +58,7 @@ CatchInterrupt::CatchInterrupt() {
 }
 
 CatchInterrupt::~CatchInterrupt() {
+  if (--g_catchers > 0) return;
   std::signal(SIGINT, SIG_DFL);
   std::signal(SIGTERM, SIG_DFL);
 }

@@ -116,13 +116,16 @@ Result<int> StreamAnswers(Session& session, v1::SubmitJobRequest request) {
     asked.push_back(Asked(json));
   }
   AnswerStream answers(&session, std::move(asked));
-  const Status status =
+  const auto job =
       StreamTaskJob(session, std::move(request),
                     {.take = [&](const v1::OutputChunk& chunk) { answers.Take(chunk); },
-                     .offset = [&] { return answers.offset(); }});
+                     .go_on = [&](v1::ReadOutputRequest* read) { answers.GoOn(read); }});
   answers.End();
-  ATTUNE_RETURN_IF_ERROR(status);
-  return kExitOk;
+  ATTUNE_RETURN_IF_ERROR(job.status());
+  if (answers.complete()) return kExitOk;
+  return Internal("the output of " + job->id() +
+                  " ended before all answers were there: leave --stream out, and give -o jsonl, if "
+                  "the coordinator is older than this command");
 }
 
 }  // namespace

@@ -19,6 +19,7 @@ Status ReadAll(Session& session, Client& client, bool follow, const Open& open, 
   using std::chrono::steady_clock;
   constexpr milliseconds kTick{200}, kFollowDeadline{3600 * 1000}, kReadDeadline{120 * 1000};
   constexpr std::chrono::minutes kPatience{15};
+  constexpr int kTicksOpen = 25;
   CatchInterrupt catch_interrupt;
   Backoff backoff(1);
   auto away_since = steady_clock::time_point();
@@ -26,9 +27,11 @@ Status ReadAll(Session& session, Client& client, bool follow, const Open& open, 
     auto reader = open(client.NewContext(follow ? kFollowDeadline : kReadDeadline));
     using Event = typename StreamReader<Item>::Event;
     Item item;
+    int ticks = 0;
     for (Event next; (next = reader->Next(&item, kTick)) != Event::kEnd;) {
       if (session.io().interrupted()) return Cancelled("interrupted");
       if (next == Event::kTimeout) {
+        if (++ticks == kTicksOpen) away_since = {};  // it is back, and has nothing to say yet
         session.io().out->flush();
         if (idle) idle();
         continue;
@@ -41,7 +44,7 @@ Status ReadAll(Session& session, Client& client, bool follow, const Open& open, 
     const grpc::Status& status = reader->status();
     if (status.ok()) return Status();
     bool timed_out = status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED;
-    bool again = follow && (timed_out || status.error_code() == grpc::StatusCode::UNAVAILABLE);
+    bool again = follow && MayComeBack(status.error_code());
     if (!again) return client.Explain(status);
     auto now = steady_clock::now();
     if (away_since == steady_clock::time_point() && !timed_out) {

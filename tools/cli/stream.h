@@ -7,6 +7,13 @@
 
 namespace attune::cli {
 
+// Whether a stream that ended so is worth opening again.
+inline bool MayComeBack(grpc::StatusCode code) {
+  return code == grpc::StatusCode::UNAVAILABLE || code == grpc::StatusCode::DEADLINE_EXCEEDED ||
+         code == grpc::StatusCode::INTERNAL || code == grpc::StatusCode::CANCELLED ||
+         code == grpc::StatusCode::UNKNOWN || code == grpc::StatusCode::ABORTED;
+}
+
 // A server stream that can be waited on for a while, so that one thread redraws, counts down and
 // sees Ctrl-C.
 template <typename Item>

@@ -1,6 +1,7 @@
 #include "tools/cli/task_job.h"
 
 #include <thread>
+#include <utility>
 
 #include "tools/cli/format.h"
 #include "tools/cli/job_view.h"
@@ -74,38 +75,66 @@ Status Await(Session& session, Client& client, const v1::Job& job) {
   return Internal(reason + " (" + job.id() + "; `attune job logs " + job.id() + "` has more)");
 }
 
-// What the job is doing, on a terminal, until its output begins.
-class WaitingLine {
+// What the job is doing while no output comes: on a terminal a line, until output begins; then
+// words, when it does not go on.
+class Waiting {
  public:
-  WaitingLine(Session& session, Client& client, v1::Job job)
+  Waiting(Session& session, Client& client, v1::Job job)
       : session_(session),
         client_(client),
         job_(std::move(job)),
         live_(&session.io(), session.quiet()) {}
 
-  void Draw() {
-    if (!session_.io().err_is_terminal) return;
+  void OnOutput() {
+    live_.Clear();
+    begun_ = true;
+    next_look_ = session_.io().clock->Monotonic() + kStalled;
+  }
+
+  void OnIdle() {
     const auto now = session_.io().clock->Monotonic();
-    if (now >= next_look_) {
-      v1::GetJobRequest request;
-      request.set_id(job_.id());
-      auto job = client_.Call(client_.jobs(), &v1::JobService::Stub::GetJob, request);
-      if (job.ok()) job_ = std::move(*job);
-      next_look_ = now + std::chrono::seconds(1);
+    const bool looks = now >= next_look_;
+    if (looks) {
+      Look();
+      next_look_ = now + (begun_ ? kStalled : std::chrono::seconds(1));
     }
+    if (!begun_ && session_.io().err_is_terminal) return Draw();
+    if (looks) Tell();
+  }
+
+  void Clear() { live_.Clear(); }
+
+ private:
+  static constexpr std::chrono::seconds kStalled{10};
+
+  void Look() {
+    v1::GetJobRequest request;
+    request.set_id(job_.id());
+    auto job = client_.Call(client_.jobs(), &v1::JobService::Stub::GetJob, request);
+    if (job.ok()) job_ = std::move(*job);
+  }
+
+  void Draw() {
     const double seconds = SecondsOf(session_.io().clock->Now());
     view_.Observe(job_, seconds);
     live_.Update(view_.Drawn(job_, seconds, session_.io().width() - 1, session_.err_color()),
                  view_.Plain(job_));
   }
-  void Clear() { live_.Clear(); }
 
- private:
+  void Tell() {
+    if (job_.state() == v1::Job::RUNNING || IsFinal(job_.state())) return;
+    std::string words = StateName(job_) + ": " + job_.reason();
+    if (job_.state() == v1::Job::PAUSED) words += " (`attune job resume " + job_.id() + "`)";
+    if (std::exchange(told_, words) != words) session_.Say(words);
+  }
+
   Session& session_;
   Client& client_;
   v1::Job job_;
   LiveLine live_;
   ProgressView view_;
+  bool begun_ = false;
+  std::string told_;
   std::chrono::steady_clock::time_point next_look_{};
 };
 
@@ -119,37 +148,33 @@ Result<std::string> RunTaskJob(Session& session, v1::SubmitJobRequest request) {
   return ReadOutput(*client, job.id());
 }
 
-Status StreamTaskJob(Session& session, v1::SubmitJobRequest request,
-                     const OutputListener& listener) {
+Result<v1::Job> StreamTaskJob(Session& session, v1::SubmitJobRequest request,
+                              const OutputListener& listener) {
   CatchInterrupt catch_interrupt;
   ATTUNE_ASSIGN_OR_RETURN(Client * client, session.client());
-  ATTUNE_ASSIGN_OR_RETURN(const v1::Job job, Submit(*client, std::move(request)));
-  WaitingLine waiting(session, *client, job);
-  bool begun = false;
+  ATTUNE_ASSIGN_OR_RETURN(v1::Job job, Submit(*client, std::move(request)));
+  Waiting waiting(session, *client, job);
   v1::ReadOutputRequest read;
   read.set_id(job.id());
   read.set_follow(true);
-  const Status status = ReadAll<v1::OutputChunk>(
-      session, *client, /*follow=*/true,
-      [&](std::unique_ptr<grpc::ClientContext> context) {
-        read.set_offset(listener.offset());
-        return std::make_unique<StreamReader<v1::OutputChunk>>(
-            std::move(context), [&](auto* c, auto* queue) {
-              return client->jobs().PrepareAsyncReadOutput(c, read, queue);
-            });
-      },
-      [&](const v1::OutputChunk& chunk) {
-        waiting.Clear();
-        begun = true;
-        listener.take(chunk);
-      },
-      [&] {
-        if (!begun) waiting.Draw();
-      });
+  const auto open = [&](std::unique_ptr<grpc::ClientContext> context) {
+    listener.go_on(&read);
+    return std::make_unique<StreamReader<v1::OutputChunk>>(
+        std::move(context), [&](auto* c, auto* queue) {
+          return client->jobs().PrepareAsyncReadOutput(c, read, queue);
+        });
+  };
+  const auto take = [&](const v1::OutputChunk& chunk) {
+    waiting.OnOutput();
+    listener.take(chunk);
+  };
+  const Status status = ReadAll<v1::OutputChunk>(session, *client, /*follow=*/true, open, take,
+                                                 [&] { waiting.OnIdle(); });
   waiting.Clear();
   if (session.io().interrupted()) return CancelInterrupted(*client, job.id());
-  ATTUNE_RETURN_IF_ERROR(status);
-  return Await(session, *client, job);
+  if (!status.ok()) return status.WithContext(job.id() + " goes on, but its output");
+  ATTUNE_RETURN_IF_ERROR(Await(session, *client, job));
+  return job;
 }
 
 Result<nlohmann::ordered_json> PlanJob(Session& session, v1::SubmitJobRequest request) {

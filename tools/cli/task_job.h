@@ -13,13 +13,13 @@ namespace attune::cli {
 // the job. Errors: that of the job, with its id; kCancelled.
 Result<std::string> RunTaskJob(Session& session, v1::SubmitJobRequest request);
 // The same, but hands what it writes over as it comes: its chunks, which begin anew if the job has
-// to start again. offset(): where to go on when the coordinator was away.
+// to start again. go_on(request): where to read on when the coordinator was away.
 struct OutputListener {
   std::function<void(const v1::OutputChunk&)> take;
-  std::function<uint64_t()> offset;
+  std::function<void(v1::ReadOutputRequest*)> go_on;
 };
-Status StreamTaskJob(Session& session, v1::SubmitJobRequest request,
-                     const OutputListener& listener);
+Result<v1::Job> StreamTaskJob(Session& session, v1::SubmitJobRequest request,
+                              const OutputListener& listener);
 // A job that trains, read from a YAML file ("-": standard input) with "key=value" settings over it.
 Result<v1::SubmitJobRequest> ReadJobSpec(Session& session, const std::string& file,
                                          const std::vector<std::string>& settings);

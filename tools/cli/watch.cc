@@ -35,12 +35,6 @@ std::string ClockTime(const google::protobuf::Timestamp& time) {
   return local.size() > 11 ? local.substr(11) : local;
 }
 
-bool MayComeBack(grpc::StatusCode code) {
-  return code == grpc::StatusCode::UNAVAILABLE || code == grpc::StatusCode::DEADLINE_EXCEEDED ||
-         code == grpc::StatusCode::INTERNAL || code == grpc::StatusCode::CANCELLED ||
-         code == grpc::StatusCode::UNKNOWN || code == grpc::StatusCode::ABORTED;
-}
-
 // Events that the progress line tells, or that only say how the work is cut.
 bool IsDetail(const std::string& type) {
   return type == "step" || type == "progress" || type == "task-done";

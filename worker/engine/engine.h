@@ -108,6 +108,7 @@ struct TrainOptions {
   std::string loss_on = "targets";  // or "all"
   int threads = 0;                  // 0: torch's default
   bool activation_checkpointing = false;
+  int checkpointed_layers = 0;  // of them the first so many of each stack; 0: all
   bool require_end = false;      // see CheckTeaches
   int64_t max_tokens = 0;        // ends after the step that reaches as many; 0: no limit
   int max_seconds = 0;           // the same, of training in all attempts; 0: no limit

@@ -54,7 +54,7 @@ struct EvaluateTask {
 // training; what is longer than the model's positions, or 8192 tokens, is cut. Those that the chat
 // template cannot take, preference pairs, and those that have nothing to predict are left out with
 // a warning. Of an encoder the loss is that of its task (masked tokens, which follow from an
-// example's id; embeddings against those of 31 other rows). Computes in float32; on a GPU in
+// example's id; embeddings against those of up to 31 other rows). Computes in float32; on a GPU in
 // bfloat16 where the measured weights are of 16 bits.
 Status Evaluate(const EvaluateTask& task, Observer& observer);
 

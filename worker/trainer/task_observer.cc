@@ -79,7 +79,7 @@ void TaskObserver::OnOutput(const std::string& line) {
 }
 
 void TaskObserver::OnText(size_t prompt, const std::string& piece) {
-  constexpr std::chrono::milliseconds kEvery{100};
+  constexpr std::chrono::milliseconds kEvery{300};
   pieces_[prompt] += piece;
   if (std::chrono::steady_clock::now() - pieces_told_ >= kEvery) TellPieces();
 }

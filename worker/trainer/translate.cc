@@ -33,6 +33,8 @@ engine::TrainOptions ToTrainOptions(const v1::TrainSpec& spec, const Place& plac
   out.loss_on = spec.loss_on();
   out.threads = spec.threads() > 0 ? static_cast<int>(spec.threads()) : place.threads;
   out.activation_checkpointing = spec.activation_checkpointing();
+  out.checkpointed_layers =
+      static_cast<int>(std::min<uint32_t>(spec.checkpointed_layers(), INT_MAX));
   out.require_end = spec.require_end();
   out.max_tokens = static_cast<int64_t>(std::min<uint64_t>(spec.max_tokens(), INT64_MAX));
   out.max_seconds = static_cast<int>(std::min<uint32_t>(spec.max_seconds(), INT_MAX));

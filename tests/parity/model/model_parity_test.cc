@@ -103,11 +103,14 @@ TEST_P(ModelParity, AnswersAtATimeAreThoseOfEachAlone) {
 }
 
 TEST_P(ModelParity, ActivationCheckpointingChangesNothing) {
-  LoadOptions options;
-  options.activation_checkpointing = true;
-  const auto model = LoadFixture(GetParam(), options);
-  model->LossSum(Pack(Examples(GetParam()))).backward();
-  ExpectGradients(*model, Expected(GetParam()));
+  for (const int layers : {0, 1}) {
+    LoadOptions options;
+    options.activation_checkpointing = true;
+    options.checkpointed_layers = layers;
+    const auto model = LoadFixture(GetParam(), options);
+    model->LossSum(Pack(Examples(GetParam()))).backward();
+    ExpectGradients(*model, Expected(GetParam()));
+  }
 }
 
 TEST_P(ModelParity, SeparateExamplesSumToThePackedBatch) {

@@ -15,6 +15,7 @@ import pathlib
 import sys
 import tempfile
 
+import peft
 import torch
 import transformers
 from safetensors.torch import save_file
@@ -105,6 +106,22 @@ def classifier(kind, config):
     return references.make_model(config, kind)
 
 
+def labels_lora(model):
+    """As a user of peft does it: the head is new, and trains as a whole beside A and B."""
+    torch.manual_seed(11)
+    targets = ["query", "value"] if model.config.model_type == "bert" else ["q_proj", "v_proj", "down_proj"]
+    return references.attach_lora(model, task_type="SEQ_CLS", r=4, lora_alpha=8, target_modules=targets)
+
+
+def without_head(classifier):
+    """What such a user starts from: the model that knows no labels."""
+    if classifier.config.model_type == "bert":
+        return classifier.bert
+    base = transformers.LlamaForCausalLM(transformers.LlamaConfig(**LLAMA))
+    base.model.load_state_dict(classifier.model.state_dict())
+    return base
+
+
 CASES = {
     "bert-labels": (Classification(), lambda: classifier(
         transformers.BertForSequenceClassification, transformers.BertConfig(**BERT))),
@@ -112,6 +129,8 @@ CASES = {
         transformers.LlamaForSequenceClassification, transformers.LlamaConfig(**LLAMA))),
     "gpt2-labels": (Classification(), lambda: classifier(
         transformers.GPT2ForSequenceClassification, transformers.GPT2Config(**references.FAMILIES["gpt2"][1]))),
+    "bert-labels-lora": (Classification(), lambda: labels_lora(CASES["bert-labels"][1]())),
+    "llama-labels-lora": (Classification(), lambda: labels_lora(CASES["llama-labels"][1]())),
     "llama-preference": (Preference(), lambda: references.make_model(
         transformers.LlamaConfig(**LLAMA), transformers.LlamaForCausalLM)),
     "llama-preference-lora": (Preference(), lambda: references.attach_lora(references.make_model(
@@ -122,7 +141,7 @@ CASES = {
 
 
 def gradients(model):
-    return {"grad." + name.replace(".default.", "."): parameter.grad.clone()
+    return {"grad." + name.replace(".modules_to_save.", ".").replace(".default.", "."): parameter.grad.clone()
             for name, parameter in model.named_parameters() if parameter.requires_grad and parameter.grad is not None}
 
 
@@ -152,6 +171,7 @@ def make_case(folder, name, objective, make):
     folder.mkdir(parents=True)
     if name.endswith("-lora"):
         base = CASES[name.removesuffix("-lora")][1]()
+        base = without_head(base) if "labels" in name else base
         base.save_pretrained(folder / "model")
         model.save_pretrained(folder / "adapter")
         (folder / "adapter/README.md").unlink(missing_ok=True)

@@ -78,6 +78,10 @@ testing::StepInput Input(const std::string& name, const json& document) {
                    .format = "peft-adapter",
                    .base = base};
     input.task.method = {.type = "lora", .rank = 4, .alpha = 8};
+    if (name == "bert-labels-lora") input.task.method.target_modules = {"query", "value"};
+    if (name == "llama-labels-lora") {
+      input.task.method.target_modules = {"q_proj", "v_proj", "down_proj"};
+    }
   }
   auto shard = std::make_shared<testing::MemoryShard>();
   std::vector<PlannedStep> steps;
@@ -212,6 +216,7 @@ TEST(EmbeddingObjective, AStepWithARankThatHasNothing) {
 
 INSTANTIATE_TEST_SUITE_P(Cases, ObjectivesParity,
                          ::testing::Values("bert-labels", "llama-labels", "gpt2-labels",
+                                           "bert-labels-lora", "llama-labels-lora",
                                            "llama-preference", "llama-preference-lora",
                                            "bert-embedding"),
                          [](const auto& info) {

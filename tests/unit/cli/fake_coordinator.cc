@@ -124,11 +124,13 @@ class FakeCoordinator::Jobs final : public v1::JobService::Service {
     for (const auto& chunk : fake_->logs) writer->Write(chunk);
     return grpc::Status::OK;
   }
-  grpc::Status ReadOutput(grpc::ServerContext*, const v1::ReadOutputRequest* request,
+  grpc::Status ReadOutput(grpc::ServerContext*, const v1::ReadOutputRequest*,
                           grpc::ServerWriter<v1::OutputChunk>* writer) override {
     for (const v1::OutputChunk& chunk : fake_->output_chunks) writer->Write(chunk);
-    for (size_t i = request->offset(); i < fake_->output.size(); i += 7) {
+    const uint32_t generation = fake_->output_chunks.empty() ? 1 : 2;
+    for (size_t i = 0; i < fake_->output.size(); i += 7) {
       v1::OutputChunk chunk;
+      chunk.set_generation(generation);
       chunk.set_offset(i);
       chunk.set_data(fake_->output.substr(i, 7));
       writer->Write(chunk);

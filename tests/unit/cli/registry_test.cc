@@ -202,11 +202,22 @@ TEST_F(RegistryTest, GenerateShowsAnswersInOrderWhileTheyAreMade) {
             kExitUsage);
 }
 
+TEST_F(RegistryTest, AnswersThatAreMissingAreAnError) {
+  fake_.jobs["job-submitted000"] = MakeJob("job-submitted000", v1::Job::SUCCEEDED);
+  fake_.events = {MakeEvent(1, "ended", "", fake_.jobs["job-submitted000"])};
+  fake_.output = R"({"prompt_index":0,"piece":"one"})"
+                 "\n";
+  EXPECT_EQ(cli_.Run({"model", "generate", "m", "--prompt", "a", "--stream"}), kExitFailed);
+  EXPECT_EQ(cli_.out(), "one\n");
+  EXPECT_THAT(cli_.err(), HasSubstr("job-submitted000 ended before all answers were there"));
+}
+
 // What was shown already comes again, in other pieces, and is not shown twice.
 TEST_F(RegistryTest, AnswersThatAreMadeAgainAreShownOnce) {
   fake_.jobs["job-submitted000"] = MakeJob("job-submitted000", v1::Job::SUCCEEDED);
   fake_.events = {MakeEvent(1, "ended", "", fake_.jobs["job-submitted000"])};
   v1::OutputChunk& lost = fake_.output_chunks.emplace_back();
+  lost.set_generation(1);
   lost.set_data(R"({"prompt_index":0,"piece":"one two"})"
                 "\n"
                 R"({"prompt_ind)");

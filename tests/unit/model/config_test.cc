@@ -4,7 +4,9 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "common/model/adapter_labels.h"
 #include "common/model/model_config.h"
+#include "tests/support/temporary_folder.h"
 #include "worker/engine/adapters/resolve.h"
 #include "worker/engine/model/rope.h"
 
@@ -332,6 +334,55 @@ TEST(Classifier, IsMadeOfADecoder) {
   EXPECT_EQ(json["label2id"]["hot"], 1);
   // Its files are read as such again.
   EXPECT_EQ(ParseModelConfig(json.dump(), "m")->labels, config.labels);
+}
+
+TEST(Classifier, AnAdapterOfOneTrainsItsHead) {
+  const ModelConfig config = AsClassifier(Model(), {"cold", "hot"}).value();
+  const LoraConfig lora = WithModules({.rank = 4, .alpha = 8}, {"q_proj"}, config).value();
+  EXPECT_EQ(lora.own, std::vector<std::string>{"score.weight"});
+  EXPECT_EQ(lora.modules_to_save, std::vector<std::string>{"score"});
+  EXPECT_TRUE(WithModules({.rank = 4, .alpha = 8}, {"q_proj"}, Model())->own.empty());
+  // As it was asked for once, and not twice.
+  EXPECT_EQ(WithModules({.rank = 4, .alpha = 8, .modules_to_save = {"score"}}, {"q_proj"}, config)
+                ->modules_to_save,
+            lora.modules_to_save);
+  auto json = nlohmann::json::parse(LoraConfigJson(lora, config, "base"));
+  EXPECT_EQ(json["task_type"], "SEQ_CLS");
+  EXPECT_EQ(json["modules_to_save"][0], "score");
+  // Earlier ones of peft save the head and do not say so.
+  json["modules_to_save"] = nullptr;
+  EXPECT_EQ(ParseLoraConfig(json.dump(), config, "old")->own, lora.own);
+}
+
+TEST(AdapterLabels, AreThoseOfItsFileOrCountedByItsHead) {
+  const TemporaryFolder folder;
+  folder.Write("adapter_config.json", R"({"peft_type": "LORA", "task_type": "SEQ_CLS"})");
+  const TensorInfos tensors = {{"base_model.model.score.weight", {"F32", {2, 8}}}};
+  EXPECT_EQ(*ReadAdapterLabels(folder.path(), tensors),
+            (std::vector<std::string>{"LABEL_0", "LABEL_1"}));
+  EXPECT_TRUE(ReadAdapterLabels(folder.path(), {})->empty());
+  const std::vector<std::string> labels = {"cold", "hot"};
+  folder.Write("labels.json", LabelsJson(labels));
+  EXPECT_EQ(*ReadAdapterLabels(folder.path(), tensors), labels);
+  EXPECT_THAT(ReadAdapterLabels(folder.path(), {{"base_model.model.score.weight", {"F32", {1, 8}}}})
+                  .status()
+                  .message(),
+              testing::HasSubstr("reward models"));
+  for (const char* bad :
+       {R"(["cold"])", R"(["cold", "cold"])", R"(["cold", 1])", R"({"0": "cold"})", "["}) {
+    folder.Write("labels.json", bad);
+    EXPECT_THAT(ReadAdapterLabels(folder.path(), tensors).status().message(),
+                testing::HasSubstr("must be an array of 2 labels"))
+        << bad;
+  }
+  folder.Write("adapter_config.json", R"({"peft_type": "LORA", "task_type": "CAUSAL_LM"})");
+  EXPECT_TRUE(ReadAdapterLabels(folder.path(), tensors)->empty());
+  EXPECT_EQ(WithLabels(Model(), labels)->labels, labels);
+  EXPECT_EQ(WithLabels(Model(), {})->head, HeadKind::kNextToken);
+  // A classifier's own names are better than none.
+  const ModelConfig named = AsClassifier(Model(), labels).value();
+  EXPECT_EQ(WithLabels(named, {"LABEL_0", "LABEL_1"})->labels, labels);
+  EXPECT_EQ(WithLabels(named, {"LABEL_0", "LABEL_1", "LABEL_2"})->labels.size(), 3u);
 }
 
 TEST(Classifier, RefusesOtherProblems) {

@@ -218,7 +218,18 @@ TEST(PredictMemory, ShrinksWithCheckpointingOneMicroBatchAndLora) {
   const int64_t plain = PredictMemory(model, two, task).total();
   EXPECT_LT(PredictMemory(model, one, task).total(), plain);
   task.data.train.activation_checkpointing = true;
-  EXPECT_LT(PredictMemory(model, two, task).total(), plain);
+  const int64_t all = PredictMemory(model, two, task).total();
+  EXPECT_LT(all, plain);
+  // Between the two, the more the fewer layers.
+  task.data.train.checkpointed_layers = 10;
+  const int64_t some = PredictMemory(model, two, task).total();
+  task.data.train.checkpointed_layers = 20;
+  const int64_t more = PredictMemory(model, two, task).total();
+  EXPECT_LT(some, plain);
+  EXPECT_LT(more, some);
+  EXPECT_LT(all, more);
+  task.data.train.checkpointed_layers = 1000;
+  EXPECT_EQ(PredictMemory(model, two, task).total(), all);
 }
 
 }  // namespace

@@ -27,8 +27,10 @@ Result<TrainingSetup> MakeSetup(const StepInput& input, const Membership& member
     return setup;
   }
   // With its adapter as it is, whatever the task says of one.
-  const LoadOptions options{
-      .precision = task.data.train.precision, .frozen = true, .nf4 = task.method.type == "qlora"};
+  const LoadOptions options{.precision = task.data.train.precision,
+                            .frozen = true,
+                            .nf4 = task.method.type == "qlora",
+                            .encoders = true};
   ATTUNE_ASSIGN_OR_RETURN(setup.model, LanguageModel::Load(input.model, options));
   ATTUNE_RETURN_IF_ERROR(MakeTrainable(task, objective, membership, setup));
   return setup;

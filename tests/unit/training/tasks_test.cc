@@ -180,6 +180,11 @@ TEST_F(TasksTest, PiecesOfAnswersMakeTheirTexts) {
     texts.at(prompt) += piece;
   }
   EXPECT_GT(observer.pieces.size(), 4u);
+  GenerateTask unseen = task;
+  unseen.stream = false;
+  Recorder whole;
+  ASSERT_TRUE(Generate(unseen, whole).ok());
+  EXPECT_EQ(observer.lines, whole.lines);
   for (size_t i = 0; i < 2; ++i)
     EXPECT_EQ(json(texts[i]), json::parse(observer.lines[i]).at("text"));
 }

@@ -5,6 +5,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
 #include <thread>
 
 #include "tests/unit/worker/fake_engine.h"
@@ -370,6 +373,37 @@ TEST_F(ControlTest, OutputComesInPieces) {
   std::string output;
   for (const auto& message : coordinator_.peer.received()) output += message.output().data();
   EXPECT_EQ(output, line + "\n");
+}
+
+// Not each by itself, but all before the answer that they make.
+TEST_F(ControlTest, PiecesOfAnswersAreToldTogether) {
+  TheFakeEngine().generate = [&](const auto&, engine::Observer& observer) {
+    for (int i = 0; i < 1000; ++i) observer.OnText(i % 2, "x");
+    observer.OnText(0, "\xff");
+    observer.OnOutput("{}");
+    return Status();
+  };
+  StartTrainer();
+  auto task = TrainTask();
+  task.mutable_generate();
+  Give(task);
+  ASSERT_TRUE(AwaitReport(v1::TrainerMessage::kDone));
+  std::string output;
+  for (const auto& message : coordinator_.peer.received()) output += message.output().data();
+  std::istringstream lines(output);
+  std::vector<std::string> texts(2);
+  int pieces = 0;
+  std::string line;
+  while (std::getline(lines, line) && line != "{}") {
+    const auto json = nlohmann::json::parse(line);
+    texts.at(json.at("prompt_index")) += json.at("piece").get<std::string>();
+    ++pieces;
+  }
+  EXPECT_EQ(line, "{}");
+  EXPECT_FALSE(std::getline(lines, line));
+  EXPECT_EQ(texts[0], std::string(500, 'x') + "\xef\xbf\xbd");
+  EXPECT_EQ(texts[1], std::string(500, 'x'));
+  EXPECT_LT(pieces, 500);
 }
 
 TEST_F(ControlTest, ExitIsTold) {

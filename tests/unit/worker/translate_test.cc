@@ -26,7 +26,7 @@ constexpr char kTrainTask[] = R"(
     method { type: "lora" rank: 8 alpha: 16 dropout: 0.1 target_modules: "q_proj" target_modules: "v_proj"
              layers: 0 layers: 5 modules_to_save: "lm_head" virtual_tokens: 9 init_text: "Be" dora: true bias: "lora_only" }
     train { epochs: 2 max_steps: 40 sequence_length: 512 packing: true global_batch: 4 micro_batch: 2
-            precision: "bfloat16" seed: 9 loss_on: "all" activation_checkpointing: true
+            precision: "bfloat16" seed: 9 loss_on: "all" activation_checkpointing: true checkpointed_layers: 3
             max_tokens: 5000000000 max_seconds: 90 ema_decay: 0.99 shard_optimizer: true }
     optimizer { name: "adamw" learning_rate: 3e-4 weight_decay: 0.1 betas: 0.8 betas: 0.95 epsilon: 1e-6
                 schedule: "linear" warmup_steps: 3 clip_norm: 0.5 momentum: 0.7 }
@@ -73,6 +73,7 @@ TEST(ToTrainTask, CarriesEveryField) {
   EXPECT_EQ(train.loss_on, "all");
   EXPECT_EQ(train.threads, 3);
   EXPECT_TRUE(train.activation_checkpointing);
+  EXPECT_EQ(train.checkpointed_layers, 3);
   EXPECT_EQ(out.method.rank, 8);
   EXPECT_DOUBLE_EQ(out.method.alpha, 16);
   EXPECT_DOUBLE_EQ(out.method.dropout, 0.1);

@@ -19,13 +19,16 @@ struct Pair {
 class MergedWeights : public WeightSource {
  public:
   MergedWeights(std::unique_ptr<WeightSource> base, const WeightSource& adapter)
-      : base_(std::move(base)), adapter_(adapter) {}
+      : base_(std::move(base)), adapter_(adapter), tensors_(base_->tensors()) {}
 
   void Add(const std::string& module, Pair pair) {
     pairs_.emplace(module + ".weight", std::move(pair));
   }
-  // The adapter's tensor in place of the base's.
-  void Replace(const std::string& name, const std::string& by) { owns_.emplace(name, by); }
+  // The adapter's tensor in place of the base's, which need not have one.
+  void Replace(const std::string& name, const std::string& by) {
+    owns_.emplace(name, by);
+    tensors_[name] = adapter_.tensors().at(by);
+  }
 
   // DoRA: the sum's outputs get these magnitudes [out].
   Status SetMagnitude(const std::string& module, const at::Tensor& magnitude, bool transposed);
@@ -33,7 +36,7 @@ class MergedWeights : public WeightSource {
     biases_.emplace(name, std::move(more));
   }
 
-  const TensorInfos& tensors() const override { return base_->tensors(); }
+  const TensorInfos& tensors() const override { return tensors_; }
 
   Status ReadRows(const std::string& name, int64_t first, int64_t count,
                   std::span<float> out) const override {
@@ -56,6 +59,7 @@ class MergedWeights : public WeightSource {
  private:
   const std::unique_ptr<WeightSource> base_;
   const WeightSource& adapter_;
+  TensorInfos tensors_;
   std::map<std::string, Pair> pairs_;         // by the name of the weight
   std::map<std::string, at::Tensor> biases_;  // to be added, by the bias's name
   std::map<std::string, std::string> owns_;   // of the base's names those in the adapter

@@ -4,8 +4,9 @@
 #include <set>
 #include <utility>
 
-#include "common/base/files.h"
+#include "common/model/adapter_labels.h"
 #include "worker/engine/data/prepare.h"
+#include "worker/engine/formats/weights.h"
 
 namespace attune::engine {
 namespace {
@@ -90,6 +91,19 @@ Status CheckLabels(const Objective& objective, const std::string& base) {
   return Status();
 }
 
+// An adapter goes on with what it was made for.
+Status CheckAdapterLabels(const Objective& objective, const ModelFiles& base,
+                          const std::vector<std::string>& own,
+                          const std::vector<std::string>& of_base) {
+  const bool classifies = objective.type == "classification";
+  if (base.format != "peft-adapter" || !own.empty() || !classifies) return Status();
+  if (objective.labels == of_base) return Status();
+  return InvalidArgument("base: " + base.reference +
+                         " is an adapter that was not made to classify: export it with --merge, "
+                         "import the result, and train a classifier of that")
+      .WithField("base");
+}
+
 }  // namespace
 
 ObjectiveKind KindOf(const Objective& objective) {
@@ -121,13 +135,23 @@ Result<Objective> ResolveObjective(Objective objective, const ModelConfig* confi
 
 Result<Objective> ResolveObjective(Objective objective, const ModelFiles& base) {
   ATTUNE_ASSIGN_OR_RETURN(const ModelFiles* root, RootModel(base));
-  if (root->format == "gguf") {
+  std::vector<std::string> labels;  // of an adapter that classifies
+  if (base.format == "peft-adapter") {
+    ATTUNE_ASSIGN_OR_RETURN(labels, LabelsOfAdapter(base.path));
+  }
+  if (labels.empty() && root->format == "gguf") {
     return ResolveObjective(std::move(objective), nullptr, root->reference);
   }
-  ATTUNE_ASSIGN_OR_RETURN(const std::string json, ReadFile(root->path / "config.json"));
-  const auto config = ParseModelConfig(json, root->path.string() + ": config.json");
+  ATTUNE_ASSIGN_OR_RETURN(const std::string json, ReadModelConfig(root->path));
+  auto config = ParseModelConfig(json, root->path.string() + ": config.json");
+  if (config.ok()) config = WithLabels(*config, labels);
   // What is wrong with its configuration is told when the model is loaded.
-  return ResolveObjective(std::move(objective), config.ok() ? &*config : nullptr, root->reference);
+  ATTUNE_ASSIGN_OR_RETURN(
+      objective,
+      ResolveObjective(std::move(objective), config.ok() ? &*config : nullptr, base.reference));
+  ATTUNE_RETURN_IF_ERROR(
+      CheckAdapterLabels(objective, base, labels, config.ok() ? config->labels : labels));
+  return objective;
 }
 
 int SequenceCapacity(ObjectiveKind kind, int sequence_length) {

@@ -8,6 +8,7 @@
 
 #include "common/base/files.h"
 #include "common/gguf/gguf.h"
+#include "common/model/adapter_labels.h"
 #include "common/model/gguf_config.h"
 #include "common/safetensors/header.h"
 #include "worker/engine/formats/json.h"
@@ -156,6 +157,11 @@ Result<std::string> ReadModelConfig(const fs::path& path) {
   if (!json.ok()) return json.status().WithContext(config.string());
   if (!json->is_object()) return InvalidArgument(config.string() + " is not a JSON object");
   return text;
+}
+
+Result<std::vector<std::string>> LabelsOfAdapter(const fs::path& folder) {
+  ATTUNE_ASSIGN_OR_RETURN(const std::unique_ptr<WeightSource> weights, OpenWeights(folder));
+  return ReadAdapterLabels(folder, weights->tensors());
 }
 
 }  // namespace attune::engine

@@ -9,6 +9,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "common/base/status.h"
 #include "common/model/tensors.h"
@@ -44,5 +45,8 @@ Result<std::unique_ptr<WeightSource>> OpenModelWeights(const std::filesystem::pa
 
 // config.json of the folder, or what transformers makes of the GGUF file's metadata, as JSON text.
 Result<std::string> ReadModelConfig(const std::filesystem::path& path);
+
+// Of the adapter in this folder; see common/model/adapter_labels.h.
+Result<std::vector<std::string>> LabelsOfAdapter(const std::filesystem::path& folder);
 
 }  // namespace attune::engine

@@ -36,7 +36,8 @@ Norm MakeNorm(const ModelConfig& config, int64_t index, const std::string& name,
 }  // namespace
 
 Block::Block(const ModelConfig& config, int64_t index, const at::TensorOptions& weights, bool nf4)
-    : first_module_(FirstModule(config, index)),
+    : index_(index),
+      first_module_(FirstModule(config, index)),
       gated_(config.gated),
       post_norm_(config.post_norm),
       activation_(config.activation),
@@ -163,7 +164,7 @@ at::Tensor Block::Compute(const at::Tensor& x, const SharedContext& context) con
 }
 
 at::Tensor Block::Forward(const at::Tensor& x, const SharedContext& context) const {
-  if (!context->checkpoint) return Compute(x, context);
+  if (index_ >= context->checkpointed_layers) return Compute(x, context);
   std::vector<at::Tensor> beside = Trainable();
   for (const at::Tensor& tensor : {context->distance_bias, context->encoded}) {
     if (tensor.defined() && tensor.requires_grad()) beside.push_back(tensor);

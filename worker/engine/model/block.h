@@ -61,6 +61,7 @@ class Block {
   std::vector<const Norm*> norms() const;
   PlacedProjection Placed(ProjectionKind kind, const SharedContext& context) const;
 
+  int64_t index_;          // in its stack
   uint32_t first_module_;  // see PlacedProjection
   bool gated_, post_norm_;
   Activation activation_;

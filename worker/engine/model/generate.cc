@@ -4,6 +4,7 @@
 #include "worker/engine/model/generate.h"
 
 #include <ATen/ATen.h>
+#include <c10/util/Exception.h>
 
 #include <algorithm>
 #include <cmath>
@@ -17,6 +18,11 @@
 
 namespace attune::engine {
 namespace {
+
+constexpr size_t kTokensAtOnce = 4096;  // of prompts that are read together, unless one has more
+constexpr char kNoMemory[] =
+    "not enough memory to generate: answer fewer prompts at a time (--batch), or make shorter "
+    "answers (--max-tokens)";
 
 uint32_t Greedy(const float* logits, int64_t count) {
   return static_cast<uint32_t>(std::max_element(logits, logits + count) - logits);
@@ -177,6 +183,23 @@ bool Transformer::Advance(std::span<Generation* const> some, const GenerateOptio
   return wanted;
 }
 
+bool Transformer::AdvanceAll(std::list<Generation>* answers, const GenerateOptions& options,
+                             const AnswerListener& listener) {
+  std::vector<Generation*> going, fresh;
+  for (Generation& answer : *answers) (answer.cached == 0 ? fresh : going).push_back(&answer);
+  if (!Advance(going, options, listener)) return false;
+  for (size_t first = 0, next = 0; first < fresh.size(); first = next) {
+    size_t tokens = 0;
+    for (; next < fresh.size(); ++next) {
+      tokens += fresh[next]->tokens.size();
+      if (next > first && tokens > kTokensAtOnce) break;
+    }
+    const std::span<Generation* const> some = std::span(fresh).subspan(first, next - first);
+    if (!Advance(some, options, listener)) return false;
+  }
+  return true;
+}
+
 Status Transformer::GenerateAll(std::span<const GeneratePrompt> prompts,
                                 const GenerateOptions& options, const AnswerListener& listener) {
   if (!predicts_next() && !reads_sources()) {
@@ -197,13 +220,13 @@ Status Transformer::GenerateAll(std::span<const GeneratePrompt> prompts,
         answer.max_tokens = prompts[next].max_tokens;
         answer.random.seed(options.seed);
       }
-      std::vector<Generation*> fresh, going;
-      for (Generation& answer : answers) (answer.cached == 0 ? fresh : going).push_back(&answer);
-      wanted = Advance(fresh, options, listener) && Advance(going, options, listener);
+      wanted = AdvanceAll(&answers, options, listener);
       std::erase_if(answers, [](const Generation& answer) { return answer.ended; });
     }
   } catch (const std::bad_alloc&) {
-    return Internal("not enough memory to generate: give fewer prompts at a time, or fewer tokens");
+    return Internal(kNoMemory);
+  } catch (const c10::OutOfMemoryError&) {
+    return Internal(kNoMemory);
   } catch (const std::exception& error) {
     return Internal(std::string("generating: ") + error.what());
   }

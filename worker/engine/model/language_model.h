@@ -46,6 +46,7 @@ struct LoadOptions {
   std::string precision = "float32";  // or "bfloat16": computation; master weights stay float32
   std::string device = "cpu";
   bool activation_checkpointing = false;
+  int checkpointed_layers = 0;  // only the first so many of each stack; 0: all
   // The base will not train: its weights are kept in the type of the computation, and converted
   // while they are read.
   bool frozen = false;

@@ -10,6 +10,7 @@
 #include <span>
 
 #include "common/base/files.h"
+#include "common/model/adapter_labels.h"
 #include "common/model/tensors.h"
 #include "worker/engine/model/encoder_decoder.h"
 #include "worker/engine/model/transformer.h"
@@ -61,9 +62,7 @@ std::unique_ptr<Transformer> MakeModel(ModelConfig config, const LoadOptions& op
 
 // Whether labels only get names in place of transformers' LABEL_0, LABEL_1, ...
 bool IsRenaming(const std::vector<std::string>& old, const std::vector<std::string>& labels) {
-  const bool nameless = std::ranges::all_of(
-      old, [](const std::string& label) { return label.starts_with("LABEL_"); });
-  return nameless && old.size() == labels.size();
+  return AreNameless(old) && old.size() == labels.size();
 }
 
 // As transformers initialises a linear layer.
@@ -81,15 +80,26 @@ Result<std::unique_ptr<Transformer>> LoadBase(const ModelFiles& files, const Loa
   ATTUNE_ASSIGN_OR_RETURN(ModelConfig config, ParseModelConfig(json, where + ": config.json"));
   if (!options.encoders) ATTUNE_RETURN_IF_ERROR(CheckPredictsNext(config, files.reference));
   std::optional<uint64_t> new_head;
-  if (!options.labels.empty() && config.labels != options.labels) {
-    if (!IsRenaming(config.labels, options.labels)) new_head = options.seed;
-    ATTUNE_ASSIGN_OR_RETURN(config, AsClassifier(config, options.labels));
-  }
+  const std::vector<std::string> old = config.labels;
+  ATTUNE_ASSIGN_OR_RETURN(config, WithLabels(config, options.labels));
+  if (config.labels != old && !IsRenaming(old, config.labels)) new_head = options.seed;
   ATTUNE_ASSIGN_OR_RETURN(const std::unique_ptr<WeightSource> source,
                           OpenModelWeights(files.path, config));
   std::unique_ptr<Transformer> model = MakeModel(std::move(config), options);
   ATTUNE_RETURN_IF_ERROR(model->LoadWeights(*source, where, new_head));
   return model;
+}
+
+// An adapter that classifies has a head of its own, which keeps its labels or names them.
+Result<std::vector<std::string>> LabelsFor(const ModelFiles& adapter, const LoadOptions& options) {
+  ATTUNE_ASSIGN_OR_RETURN(const std::vector<std::string> there, LabelsOfAdapter(adapter.path));
+  if (there.empty() || options.labels.empty()) return there;
+  if (there == options.labels || IsRenaming(there, options.labels)) return options.labels;
+  return InvalidArgument("the adapter " + adapter.reference + " tells " +
+                         std::to_string(there.size()) + " labels apart, beginning with \"" +
+                         there.front() +
+                         "\": leave out task.labels to go on with it, or start from its base")
+      .WithField("task.labels");
 }
 
 Result<std::unique_ptr<LanguageModel>> LoadAny(const ModelFiles& files,
@@ -106,6 +116,7 @@ Result<std::unique_ptr<LanguageModel>> LoadAny(const ModelFiles& files,
   }
   LoadOptions base_options = options;
   base_options.frozen = true;
+  ATTUNE_ASSIGN_OR_RETURN(base_options.labels, LabelsFor(files, options));
   ATTUNE_ASSIGN_OR_RETURN(std::unique_ptr<Transformer> model, LoadBase(*files.base, base_options));
   ATTUNE_RETURN_IF_ERROR(model->AddAdapter("default", files));
   return std::unique_ptr<LanguageModel>(std::move(model));
@@ -130,6 +141,7 @@ Status Transformer::LoadWeights(const WeightSource& source, const std::string& w
   TensorInfos found = source.tensors();
   std::map<std::string, std::vector<int64_t>> missing;
   if (new_head) missing = NewHeadTensors(config_, &found);
+  if (new_head && !embed_.requires_grad()) ATTUNE_RETURN_IF_ERROR(CheckPooler(missing, where));
   for (const auto& [name, shape] : missing) found[name] = {"F32", shape};
   ATTUNE_RETURN_IF_ERROR(CheckModelTensors(config_, found, where));
   at::Generator generator = at::make_generator<at::CPUGeneratorImpl>(new_head.value_or(0));
@@ -157,6 +169,19 @@ Status Transformer::LoadWeights(const WeightSource& source, const std::string& w
     }
   }
   return {};
+}
+
+// What is frozen stays as it was drawn.
+Status Transformer::CheckPooler(const std::map<std::string, std::vector<int64_t>>& missing,
+                                const std::string& where) const {
+  if (config_.names.pooler.empty() || !missing.contains(config_.names.pooler + ".weight")) {
+    return {};
+  }
+  return InvalidArgument(where + " has no " + config_.names.pooler +
+                         ", which a classifier's head reads, and an adapter would leave it "
+                         "random: train the whole model (method.type full), or use a base that "
+                         "has one")
+      .WithField("method.type");
 }
 
 Status Transformer::AddAdapter(const std::string& name, const ModelFiles& files) {

@@ -15,11 +15,20 @@
 
 namespace attune::engine {
 
+namespace {
+
+int64_t CheckpointedLayers(const LoadOptions& options) {
+  if (!options.activation_checkpointing) return 0;
+  return options.checkpointed_layers > 0 ? options.checkpointed_layers : INT64_MAX;
+}
+
+}  // namespace
+
 Transformer::Transformer(ModelConfig config, const LoadOptions& options)
     : config_(std::move(config)),
       device_(options.device),
       dtype_(options.precision == "bfloat16" ? at::kBFloat16 : at::kFloat),
-      activation_checkpointing_(options.activation_checkpointing),
+      checkpointed_layers_(CheckpointedLayers(options)),
       nf4_(options.nf4) {
   const auto weights =
       at::TensorOptions().dtype(options.frozen ? dtype_ : at::kFloat).device(device_);
@@ -111,6 +120,7 @@ Slots Transformer::AllSlots() {
   }
   for (Norm* norm : {&embedding_norm_, &encoder_norm_, &norm_}) norm->AppendTo(&slots);
   transform_.AppendTo(&slots);
+  if (config_.head == HeadKind::kLabels) pooler_.AppendTo(&slots);
   for (Block& layer : layers_) layer.AppendTo(&slots);
   return slots;
 }
@@ -261,7 +271,7 @@ std::shared_ptr<ForwardContext> Transformer::MakeContext(const PackedBatch& batc
     context->places.emplace(Places(batch), device_);
   }
   context->seed = dropout_seed_;
-  context->checkpoint = activation_checkpointing_;
+  context->checkpointed_layers = checkpointed_layers_;
   return context;
 }
 

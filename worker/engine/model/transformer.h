@@ -5,6 +5,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <functional>
+#include <list>
 #include <map>
 #include <memory>
 #include <span>
@@ -100,6 +101,8 @@ class Transformer : public LanguageModel {
   // Those of it that are neither norms nor linear layers: by their names, where they are kept.
   std::vector<std::pair<std::string, at::Tensor*>> Tables();
   void TrainBase(bool trains);
+  Status CheckPooler(const std::map<std::string, std::vector<int64_t>>& missing,
+                     const std::string& where) const;
   // Seen without an adapter from now on, nothing of which trains; its weights are kept in the type
   // of the computation.
   void Freeze();
@@ -139,11 +142,15 @@ class Transformer : public LanguageModel {
   // A token more of an answer; false if it ends.
   bool Append(const float* logits, const GenerateOptions& options, const AnswerListener& listener,
               Generation* answer) const;
-  // A token more of some answers; false when no more is wanted.
+  // A token more of each; false when no more is wanted.
+  bool AdvanceAll(std::list<Generation>* answers, const GenerateOptions& options,
+                  const AnswerListener& listener);
+  // The same of some, which are all new, or none is.
   bool Advance(std::span<Generation* const> some, const GenerateOptions& options,
                const AnswerListener& listener);
 
-  bool activation_checkpointing_, nf4_;
+  int64_t checkpointed_layers_;  // see ForwardContext
+  bool nf4_;
   std::vector<RopeTable> ropes_;
   at::Tensor embed_, head_;             // head_ is undefined when tied
   at::Tensor positions_, token_types_;  // learned ones, where it has them

@@ -28,7 +28,8 @@ struct ForwardContext {
   kernels::ExampleSpans spans;
   std::optional<kernels::RowPlaces> places;  // of the rows, for dropout; unset: none is dropped
   uint64_t seed = 0;                         // of dropout, for this step
-  bool checkpoint = false;  // a layer keeps its input only; backward runs forward again
+  // So many of a stack's first layers keep their input only; backward runs their forward again.
+  int64_t checkpointed_layers = 0;
 };
 using SharedContext = std::shared_ptr<const ForwardContext>;
 

@@ -6,6 +6,8 @@
 namespace attune::engine {
 namespace {
 
+// Of which no whole character comes: a character has 4 bytes, a token one or more.
+constexpr size_t kUndecidedMost = 8;
 constexpr std::string_view kReplacement = "\xEF\xBF\xBD";  // of bytes that are no whole character
 
 }  // namespace
@@ -17,32 +19,38 @@ Result<std::string> AnswerText::Decode(size_t begin, size_t end) const {
       /*skip_special=*/true);
 }
 
-Status AnswerText::Read() {
+Status AnswerText::Read(bool last) {
   ATTUNE_ASSIGN_OR_RETURN(const std::string before, Decode(context_, read_));
   ATTUNE_ASSIGN_OR_RETURN(const std::string with, Decode(context_, tokens_.size()));
-  if (with.size() <= before.size() || with.ends_with(kReplacement)) return Status();
-  text_ += with.substr(before.size());
+  const bool whole = !with.ends_with(kReplacement) || tokens_.size() - read_ >= kUndecidedMost;
+  if (!whole && !last) return Status();
+  if (with.size() > before.size()) text_ += with.substr(before.size());
   context_ = read_;
   read_ = tokens_.size();
   return Status();
 }
 
-Result<bool> AnswerText::Add(uint32_t token) {
-  tokens_.push_back(token);
-  const size_t old = text_.size();
-  ATTUNE_RETURN_IF_ERROR(Read());
+void AnswerText::FindStop(size_t from) {
   size_t end = std::string::npos;
   for (const std::string& stop : *stop_) {
-    end = std::min(end, text_.find(stop, old - std::min(old, stop.size() - 1)));
+    end = std::min(end, text_.find(stop, from - std::min(from, stop.size() - 1)));
   }
-  if (end == std::string::npos) return true;
+  if (end == std::string::npos) return;
   text_.resize(end);
   stopped_ = true;
-  return false;
+}
+
+Result<bool> AnswerText::Add(uint32_t token) {
+  tokens_.push_back(token);
+  if (!reads_) return true;
+  const size_t old = text_.size();
+  ATTUNE_RETURN_IF_ERROR(Read(/*last=*/false));
+  FindStop(old);
+  return !stopped_;
 }
 
 size_t AnswerText::Safe() const {
-  if (stopped_) return text_.size();
+  if (stopped_ || ended_) return text_.size();
   size_t safe = text_.size();
   for (const std::string& stop : *stop_) {
     for (size_t length = std::min(stop.size() - 1, text_.size()); length > 0; --length) {
@@ -62,16 +70,15 @@ std::string AnswerText::TakePiece() {
   return piece;
 }
 
-Result<std::string> AnswerText::Whole() const {
-  if (stopped_) return text_;
-  return Decode(0, tokens_.size());
-}
-
-Result<std::string> AnswerText::TakeRest() {
-  ATTUNE_ASSIGN_OR_RETURN(const std::string whole, Whole());
-  const size_t shown = std::min(shown_, whole.size());
-  shown_ = whole.size();
-  return whole.substr(shown);
+Result<std::string> AnswerText::Finish() {
+  if (!reads_) return Decode(0, tokens_.size());
+  if (!stopped_ && read_ < tokens_.size()) {
+    const size_t old = text_.size();
+    ATTUNE_RETURN_IF_ERROR(Read(/*last=*/true));
+    FindStop(old);
+  }
+  ended_ = true;
+  return text_;
 }
 
 }  // namespace attune::engine

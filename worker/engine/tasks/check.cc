@@ -36,10 +36,6 @@ Status CheckMethod(const Method& method) {
 
 // What a method does not do with what is learned.
 Status CheckMethodOf(const Method& method, const std::string& objective) {
-  if (objective == "classification" && TrainsAdapter(method)) {
-    return Bad("method.type",
-               "must be full with task: classification: the head trains with the whole model");
-  }
   const bool next_tokens = objective == "causal-lm" || objective == "preference";
   if (TunesPrompt(method) && !next_tokens && objective != "auto") {
     return Bad("method.type",

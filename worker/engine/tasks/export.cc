@@ -1,7 +1,9 @@
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "common/base/files.h"
 #include "common/model/adapter_config.h"
+#include "common/model/adapter_labels.h"
 #include "common/model/side_files.h"
 #include "common/model/tensors.h"
 #include "worker/engine/adapters/merged_weights.h"
@@ -45,19 +47,42 @@ struct Opened {
   AdapterConfig adapter_config;
 };
 
+// new_head: the base need not have the one that the configuration speaks of, which is the adapter's
+// own.
+Status CheckBase(const Opened& opened, bool new_head, const std::string& where) {
+  TensorInfos found = opened.weights->tensors();
+  if (!new_head) return CheckModelTensors(opened.config, found, where);
+  for (const auto& [name, shape] : NewHeadTensors(opened.config, &found)) {
+    const auto* lora = std::get_if<LoraConfig>(&opened.adapter_config);
+    const bool own = lora != nullptr && std::ranges::find(lora->own, name) != lora->own.end();
+    if (own) found[name] = {"F32", shape};
+  }
+  return CheckModelTensors(opened.config, found, where);
+}
+
 Result<Opened> OpenModel(const ModelFiles& model) {
   const ModelFiles& root = RootOf(model);
   const std::string where = root.path.string();
   Opened opened;
   ATTUNE_ASSIGN_OR_RETURN(const std::string config, ReadModelConfig(root.path));
   ATTUNE_ASSIGN_OR_RETURN(opened.config, ParseModelConfig(config, where + ": config.json"));
+  bool new_head = false;
+  if (model.format == "peft-adapter") {
+    ATTUNE_ASSIGN_OR_RETURN(const auto labels, LabelsOfAdapter(model.path));
+    const std::vector<std::string> old = opened.config.labels;
+    ATTUNE_ASSIGN_OR_RETURN(opened.config, WithLabels(opened.config, labels));
+    new_head = opened.config.labels != old;
+  }
   ATTUNE_ASSIGN_OR_RETURN(opened.weights, OpenModelWeights(root.path, opened.config));
-  ATTUNE_RETURN_IF_ERROR(CheckModelTensors(opened.config, opened.weights->tensors(), where));
-  if (model.format != "peft-adapter") return opened;
+  if (model.format != "peft-adapter") {
+    ATTUNE_RETURN_IF_ERROR(CheckBase(opened, new_head, where));
+    return opened;
+  }
   const fs::path config_path = model.path / "adapter_config.json";
   ATTUNE_ASSIGN_OR_RETURN(const std::string json, ReadFile(config_path));
   ATTUNE_ASSIGN_OR_RETURN(opened.adapter_config,
                           ParseAdapterConfig(json, opened.config, config_path.string()));
+  ATTUNE_RETURN_IF_ERROR(CheckBase(opened, new_head, where));
   ATTUNE_ASSIGN_OR_RETURN(opened.adapter, OpenWeights(model.path));
   ATTUNE_RETURN_IF_ERROR(CheckAdapterTensors(opened.config, opened.adapter_config,
                                              opened.adapter->tensors(), model.path.string()));
@@ -116,9 +141,10 @@ Status WriteExport(const ExportTask& task, Opened& model, const text::TextAssets
                    const std::string& dtype, const fs::path& folder) {
   const bool adapter = model.adapter && !task.merge;
   if (adapter) {
-    ATTUNE_RETURN_IF_ERROR(WriteAdapter(
-        folder, OutputOf(*model.adapter, Names(model.adapter->tensors())), dtype,
-        AdapterConfigJson(model.adapter_config, model.config, PeftBase(task.model)), text));
+    ATTUNE_RETURN_IF_ERROR(
+        WriteAdapter(folder, OutputOf(*model.adapter, Names(model.adapter->tensors())), dtype,
+                     AdapterConfigJson(model.adapter_config, model.config, PeftBase(task.model)),
+                     model.config.labels, text));
     return WriteOrigin(task, folder, adapter);
   }
   if (model.adapter) {

@@ -109,7 +109,7 @@ class AnswerReports {
   AnswerReports(const GenerateTask& task, const text::TextAssets& text,
                 const std::vector<LanguageModel::GeneratePrompt>& prompts, Observer& observer)
       : task_(task), prompts_(prompts), observer_(observer), lines_(prompts.size()) {
-    answers_.assign(prompts.size(), AnswerText(text.tokenizer.get(), &task.stop));
+    answers_.assign(prompts.size(), AnswerText(text.tokenizer.get(), &task.stop, task.stream));
     Progress();
   }
 
@@ -140,11 +140,8 @@ class AnswerReports {
 
   Status Finish(size_t prompt) {
     AnswerText& answer = answers_[prompt];
-    ATTUNE_ASSIGN_OR_RETURN(const std::string whole, answer.Whole());
-    if (task_.stream) {
-      ATTUNE_ASSIGN_OR_RETURN(const std::string rest, answer.TakeRest());
-      Show(prompt, rest);
-    }
+    ATTUNE_ASSIGN_OR_RETURN(const std::string whole, answer.Finish());
+    if (task_.stream) Show(prompt, answer.TakePiece());
     const bool full = static_cast<int>(answer.tokens()) == prompts_[prompt].max_tokens;
     json line = {{"text", whole},
                  {"tokens", answer.tokens()},

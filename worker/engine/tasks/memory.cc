@@ -76,15 +76,22 @@ int64_t PassingWidth(bool half) {
   return half ? kHalf + kFloat : kFloat;
 }
 
+int64_t CheckpointedLayers(const ModelConfig& stack, const TrainOptions& train) {
+  if (!train.activation_checkpointing) return 0;
+  return train.checkpointed_layers == 0
+             ? stack.layers
+             : std::min<int64_t>(train.checkpointed_layers, stack.layers);
+}
+
 int64_t StackActivations(const ModelConfig& model, int64_t tokens, const TrainTask& task) {
   const int64_t kept = KeptPerToken(model, task.method);
   const int64_t passing = PassingPerToken(model);
   const bool half = task.data.train.precision == "bfloat16";
   // With checkpointing a layer keeps its input only, and is run again when backward comes to it;
   // what passed in its forward is a hole in the heap by then.
-  const int64_t all_layers = task.data.train.activation_checkpointing
-                                 ? model.layers * model.hidden_size + kept + passing
-                                 : model.layers * kept;
+  const int64_t again = CheckpointedLayers(model, task.data.train);
+  const int64_t all_layers =
+      again * model.hidden_size + (model.layers - again) * kept + (again > 0 ? kept + passing : 0);
   // What passes leaves holes among what is kept: about a tenth of it.
   const int64_t kept_bytes = (all_layers + all_layers / 10) * (half ? kHalf : kFloat);
   return tokens * (kept_bytes + passing * PassingWidth(half));
@@ -104,7 +111,8 @@ int64_t LayerActivations(const ModelConfig& model, const MicroBatchShape& batch,
                          const TrainTask& task) {
   if (!model.encoder) return StackActivations(model, batch.tokens, task);
   const int64_t sources = batch.tokens - batch.targets;
-  const int64_t layers = task.data.train.activation_checkpointing ? 1 : model.layers;
+  const int64_t again = CheckpointedLayers(model, task.data.train);
+  const int64_t layers = model.layers - again + (again > 0 ? 1 : 0);
   const int64_t width = task.data.train.precision == "bfloat16" ? kHalf : kFloat;
   return StackActivations(*model.encoder, sources, task) +
          StackActivations(model, batch.targets, task) +

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "common/base/files.h"
+#include "common/model/adapter_labels.h"
 #include "common/model/side_files.h"
 #include "worker/engine/tasks/origin.h"
 
@@ -81,7 +82,10 @@ Status WriteModel(const fs::path& folder, const std::vector<OutputTensor>& tenso
 
 Status WriteAdapter(const fs::path& folder, const std::vector<OutputTensor>& tensors,
                     const std::string& dtype, const std::string& config_json,
-                    const text::TextAssets& text) {
+                    const std::vector<std::string>& labels, const text::TextAssets& text) {
+  if (!labels.empty()) {
+    ATTUNE_RETURN_IF_ERROR(WriteFileAtomically(folder / kLabelsFile, LabelsJson(labels)));
+  }
   ATTUNE_RETURN_IF_ERROR(WriteTensors(folder / "adapter_model.safetensors", tensors, dtype));
   ATTUNE_RETURN_IF_ERROR(WriteFileAtomically(folder / "adapter_config.json", config_json));
   return WriteText(folder, text);

@@ -25,10 +25,11 @@ Status WriteModel(const std::filesystem::path& folder, const std::vector<OutputT
                   const std::string& dtype, const std::string& config_json,
                   const text::TextAssets& text);
 
-// adapter_config.json, adapter_model.safetensors and the tokenizer's files.
+// adapter_config.json, adapter_model.safetensors, the tokenizer's files, and a classifier's labels
+// (kLabelsFile).
 Status WriteAdapter(const std::filesystem::path& folder, const std::vector<OutputTensor>& tensors,
                     const std::string& dtype, const std::string& config_json,
-                    const text::TextAssets& text);
+                    const std::vector<std::string>& labels, const text::TextAssets& text);
 
 // What else goes along with a copy of the model or with what was made of it, unless the folder has
 // it already: of an adapter its base's licence too, but never its README.

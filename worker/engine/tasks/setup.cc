@@ -146,6 +146,7 @@ Status LoadModel(const TrainTask& task, const Objective& objective, TrainingSetu
   const LoadOptions options{.precision = train.precision,
                             .device = setup.device.str(),
                             .activation_checkpointing = train.activation_checkpointing,
+                            .checkpointed_layers = train.checkpointed_layers,
                             .frozen = TrainsAdapter(task.method),
                             .nf4 = task.method.type == "qlora",
                             .encoders = true,

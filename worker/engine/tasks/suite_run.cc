@@ -159,8 +159,10 @@ Status SuiteRun::Run(const EvaluationModel& model, Observer& observer,
     }
     const bool last = i + 1 == rows_.size();
     if (!last && tokens < tokens_most && group.size() < together) continue;
-    const Status measured = Measure(model, &group, observer);
-    if (!measured.ok()) return measured.WithContext("suite '" + suite_->name + "'");
+    if (!group.empty()) {
+      const Status measured = Measure(model, &group, observer);
+      if (!measured.ok()) return measured.WithContext("suite '" + suite_->name + "'");
+    }
     group.clear();
     tokens = 0;
     on_rows(i + 1);

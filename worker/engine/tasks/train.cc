@@ -375,7 +375,8 @@ Status Trainer::WriteOutput() {
       ATTUNE_ASSIGN_OR_RETURN(const text::TextAssets text, LoadModelText(base));
       if (model.has_adapter()) {
         ATTUNE_RETURN_IF_ERROR(WriteAdapter(folder, tensors, "float32",
-                                            model.AdapterConfigJson(PeftBase(base)), text));
+                                            model.AdapterConfigJson(PeftBase(base)), model.labels(),
+                                            text));
       } else {
         ATTUNE_RETURN_IF_ERROR(
             WriteModel(folder, tensors, "float32", model.ConfigJson("float32"), text));
