@@ -30,7 +30,7 @@ from pinned import ROOT, check_versions  # noqa: E402
 
 TOKENIZER = ROOT / "tests/fixtures/text/small"
 METHODS = {"full": "full", "lora": "{type: lora, rank: 4, alpha: 8}", "prompt": "{type: prompt-tuning, virtual_tokens: 8}"}
-RATES = {"full": 1e-2, "lora": 1e-2, "prompt": 0.1}
+RATES = {"full": 1e-2, "lora": 1e-2, "prompt": 0.3}
 SPEC = """
 name: {name}
 base: base

@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "common/base/files.h"
@@ -212,6 +213,23 @@ TEST(EmbeddingObjective, AStepWithARankThatHasNothing) {
   input.plan = std::make_shared<FixedPlan>(std::vector<PlannedStep>{step});
   const double alone = RunSteps(input, 1, 1).reports.at(0).loss;
   EXPECT_EQ(RunSteps(input, 2, 1).reports.at(0).loss, alone);
+}
+
+// The reference is the model without its prompt, which a new prompt, unlike a new LoRA, is not.
+TEST(PreferenceObjective, APromptIsHeldAgainstTheModelWithoutIt) {
+  testing::StepInput input = Input("llama-preference", Document("llama-preference"));
+  input.task.method = {.type = "prompt-tuning", .virtual_tokens = 4};
+  input.task.optimizer.learning_rate = 3e-2;
+  const testing::StepRun one = RunSteps(input, 1, 20), two = RunSteps(input, 2, 20);
+  ASSERT_EQ(one.parameters.size(), 1u);
+  EXPECT_EQ(one.parameters[0].first, "prompt_embeddings");
+  EXPECT_GT(std::abs(one.reports[0].loss - std::log(2.0)), 1e-4);
+  double first = 0, last = 0;
+  for (size_t i = 0; i < 20; ++i) {
+    EXPECT_NEAR(one.reports[i].loss, two.reports[i].loss, 1e-4) << "step " << i + 1;
+    (i < 10 ? first : last) += one.reports[i].loss;
+  }
+  EXPECT_LT(last, first);
 }
 
 INSTANTIATE_TEST_SUITE_P(Cases, ObjectivesParity,
