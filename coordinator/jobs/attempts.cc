@@ -21,6 +21,25 @@ std::string OutputName(const v1::Job& job) {
   return name.empty() ? job.name() : name;
 }
 
+v1::DatasetFiles FilesOf(const std::string& reference, const v1::DatasetVersion& dataset) {
+  v1::DatasetFiles files;
+  files.set_reference(reference);
+  files.set_path(dataset.path());
+  files.set_checksum(dataset.checksum());
+  files.set_weight(1);
+  return files;
+}
+
+// What a model has learned from, as far as it is still there: another one may have the name by now.
+void AddLearned(const v1::Lineage& lineage, Artifacts& artifacts, TaskFiles* files) {
+  const int count = std::min(lineage.datasets_size(), lineage.dataset_checksums_size());
+  for (int i = 0; i < count; ++i) {
+    const auto dataset = artifacts.GetDataset(lineage.datasets(i));
+    if (!dataset.ok() || dataset->checksum() != lineage.dataset_checksums(i)) continue;
+    files->datasets.push_back(FilesOf(lineage.datasets(i), *dataset));
+  }
+}
+
 }  // namespace
 
 scheduling::ClusterView Controller::View(Time now) {
@@ -251,16 +270,15 @@ Result<TaskFiles> Controller::ResolveFiles(const v1::Job& job) {
     target->set_path(model.path());
     target->set_format(model.format());
     if (model.lineage().job_id().empty()) target->set_source(model.lineage().source());
+    const bool merges = job.kind() == v1::Job::EXPORT && job.task().export_().merge();
+    if (merges && depth == 0) AddLearned(model.lineage(), *ports_.artifacts, &files);
     reference = model.base();
     if (!reference.empty()) target = target->add_adapter_base();
   }
   for (int i = 0; i < job.datasets_size(); ++i) {
     ATTUNE_ASSIGN_OR_RETURN(v1::DatasetVersion dataset,
                             ports_.artifacts->GetDataset(job.datasets(i)));
-    v1::DatasetFiles file;
-    file.set_reference(job.datasets(i));
-    file.set_path(dataset.path());
-    file.set_checksum(dataset.checksum());
+    v1::DatasetFiles file = FilesOf(job.datasets(i), dataset);
     v1::DatasetRef ref;
     if (i < job.spec().datasets_size()) ref = job.spec().datasets(i);
     file.set_share(ref.share());

@@ -116,8 +116,17 @@ TEST_F(JobTest, LoraBecomesAnAdapterThatMergesAndTrainsOn) {
   Finished plain = cluster_.Attune({"model", "export", "adapt", adapter.string()});
   EXPECT_EQ(plain.exit_code, 0) << plain.err;
   EXPECT_TRUE(fs::exists(adapter / "adapter_model.safetensors"));
-  Finished whole = cluster_.Attune({"model", "export", "adapt", merged.string(), "--merge"});
-  EXPECT_EQ(whole.exit_code, 0) << whole.err;
+  Finished whole =
+      cluster_.Attune({"model", "export", "adapt", merged.string(), "--merge", "-o", "json"});
+  ASSERT_EQ(whole.exit_code, 0) << whole.err;
+  const Json moved = Json::parse(whole.out)["moved"];
+  EXPECT_EQ(moved["source"], "validation of docs@1") << moved;
+  EXPECT_GT(moved["tokens"], 0);
+  EXPECT_LT(moved["kl"], 1e-6);
+  EXPECT_GE(moved["kl"], 0.0);
+  EXPECT_NEAR(moved["loss_before"].get<double>(), moved["loss_after"].get<double>(), 1e-4);
+  EXPECT_GT(moved["same_top_token"], 0.99);
+  EXPECT_THAT(whole.err, HasSubstr("merged outputs: loss "));
   EXPECT_TRUE(fs::exists(merged / "model.safetensors"));
   EXPECT_EQ(cluster_.Attune({"model", "import", "merged", merged.string()}).exit_code, 0);
 }

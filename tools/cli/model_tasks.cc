@@ -5,6 +5,7 @@
 #include "common/spec/json.h"
 #include "tools/cli/answer_stream.h"
 #include "tools/cli/handlers.h"
+#include "tools/cli/moved_view.h"
 #include "tools/cli/task_job.h"
 
 namespace attune::cli {
@@ -187,6 +188,7 @@ Result<int> RunModelExport(Session& session, const Arguments& arguments) {
   if (report.is_object()) json.update(report);
   if (json.contains("dtype")) session.Say("weights written as " + json.value("dtype", ""));
   if (json.contains("note")) session.Say(json.value("note", ""));
+  if (json.contains("moved")) session.Say(MovedLine(json["moved"]));
   session.printer().Object(json, folder, folder.string() + "\n");
   return kExitOk;
 }

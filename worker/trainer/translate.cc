@@ -261,10 +261,13 @@ engine::GenerateTask ToGenerateTask(const v1::TrainerTask& task, const Place& pl
 }
 
 engine::ExportTask ToExportTask(const v1::TrainerTask& task) {
-  return {.model = ToModelFiles(task.base()),
-          .folder = task.export_().folder(),
-          .merge = task.export_().merge(),
-          .dtype = task.export_().dtype()};
+  engine::ExportTask out;
+  out.model = ToModelFiles(task.base());
+  out.folder = task.export_().folder();
+  out.merge = task.export_().merge();
+  out.dtype = task.export_().dtype();
+  for (const auto& dataset : task.datasets()) out.datasets.push_back(ToDatasetFiles(dataset));
+  return out;
 }
 
 engine::EvaluateTask ToEvaluateTask(const v1::TrainerTask& task, const Place& place) {

@@ -424,6 +424,32 @@ TEST_F(RegistryTest, ExportRefusesAFolderThatIsNotEmpty) {
   EXPECT_TRUE(fake_.submits()[0].task().export_().merge());
 }
 
+TEST_F(RegistryTest, ExportSaysHowAMergeMovedTheOutputs) {
+  fake_.events = {MakeEvent(1, "ended", "", MakeJob("job-submitted000", v1::Job::SUCCEEDED))};
+  auto said = [&](const std::string& moved) {
+    fake_.output = R"({"folder":"f","dtype":"float32","moved":)" + moved + "}";
+    EXPECT_EQ(cli_.Run({"model", "export", "m", folder_.path().string() + "/new", "--merge"}),
+              kExitOk)
+        << cli_.err();
+    return cli_.err();
+  };
+  EXPECT_THAT(said(R"({"examples":9,"tokens":512,"source":"validation of docs@3",
+      "loss_before":2.31412,"loss_after":2.31428,"kl":1.2e-5,"same_top_token":0.998,
+      "largest_logit_difference":0.01})"),
+              HasSubstr("merged outputs: loss 2.3141 -> 2.3143, KL 1.2e-05 nats, same top token "
+                        "99.8 % (512 tokens of validation of docs@3)\n"));
+  EXPECT_THAT(said(R"({"examples":64,"tokens":900,"source":"validation of moods@1",
+      "same_label":1.0,"largest_logit_difference":0.002})"),
+              HasSubstr("merged outputs: same label 100.0 %, logits at most 0.002 apart (64 texts "
+                        "of validation of moods@1)\n"));
+  EXPECT_THAT(said(R"({"examples":16,"tokens":300,"source":"built-in sentences",
+      "least_cosine":0.99999,"largest_difference":0.001})"),
+              HasSubstr("cosine at least 0.99999, numbers at most 0.001 apart (16 texts of "
+                        "built-in sentences)\n"));
+  EXPECT_THAT(said(R"({"error":"no room"})"),
+              HasSubstr("the merged model was not compared: no room\n"));
+}
+
 TEST_F(RegistryTest, NodeList) {
   ASSERT_EQ(cli_.Run({"node", "list"}), kExitOk) << cli_.err();
   EXPECT_THAT(cli_.out(), HasSubstr("worker-1  READY"));

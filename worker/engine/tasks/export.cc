@@ -1,5 +1,6 @@
+#include "worker/engine/tasks/export.h"
+
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "common/base/files.h"
 #include "common/model/adapter_config.h"
@@ -10,6 +11,7 @@
 #include "worker/engine/data/prepare.h"
 #include "worker/engine/tasks/failure.h"
 #include "worker/engine/tasks/model_card.h"
+#include "worker/engine/tasks/moved.h"
 #include "worker/engine/tasks/origin.h"
 #include "worker/engine/tasks/output.h"
 
@@ -160,26 +162,34 @@ Status WriteExport(const ExportTask& task, Opened& model, const text::TextAssets
 
 }  // namespace
 
-Status Export(const ExportTask& task, Observer& observer) {
+Result<json> WriteExported(const ExportTask& task, Observer& observer) {
   ATTUNE_RETURN_IF_ERROR(CheckFolder(task.folder));
   if (!task.dtype.empty()) ATTUNE_RETURN_IF_ERROR(CheckDtype(task.dtype));
   ATTUNE_RETURN_IF_ERROR(CheckMerge(task));
+  observer.OnProgress({.phase = "loading"});
+  ATTUNE_ASSIGN_OR_RETURN(const text::TextAssets text, LoadModelText(task.model));
+  ATTUNE_ASSIGN_OR_RETURN(Opened model, OpenModel(task.model));
+  const bool adapter = model.adapter && !task.merge;
+  ATTUNE_ASSIGN_OR_RETURN(const std::string dtype, ChooseDtype(task, model));
+  observer.OnProgress({.phase = "saving"});
+  const fs::path folder = fs::absolute(task.folder).lexically_normal();
+  ATTUNE_RETURN_IF_ERROR(WriteFolder(
+      folder.has_filename() ? folder : folder.parent_path(),
+      [&](const fs::path& path) { return WriteExport(task, model, text, dtype, path); }));
+  json line = {{"folder", folder.string()}, {"dtype", dtype}};
+  if (adapter) {
+    line["base"] = PeftBase(task.model);
+    const std::string note = GgufBaseNote(RootOf(task.model));
+    if (!note.empty()) line["note"] = note;
+  }
+  return line;
+}
+
+Status Export(const ExportTask& task, Observer& observer) {
   return Guarded([&]() -> Status {
-    observer.OnProgress({.phase = "loading"});
-    ATTUNE_ASSIGN_OR_RETURN(const text::TextAssets text, LoadModelText(task.model));
-    ATTUNE_ASSIGN_OR_RETURN(Opened model, OpenModel(task.model));
-    const bool adapter = model.adapter && !task.merge;
-    ATTUNE_ASSIGN_OR_RETURN(const std::string dtype, ChooseDtype(task, model));
-    observer.OnProgress({.phase = "saving"});
-    const fs::path folder = fs::absolute(task.folder).lexically_normal();
-    ATTUNE_RETURN_IF_ERROR(WriteFolder(
-        folder.has_filename() ? folder : folder.parent_path(),
-        [&](const fs::path& path) { return WriteExport(task, model, text, dtype, path); }));
-    json line = {{"folder", folder.string()}, {"dtype", dtype}};
-    if (adapter) {
-      line["base"] = PeftBase(task.model);
-      const std::string note = GgufBaseNote(RootOf(task.model));
-      if (!note.empty()) line["note"] = note;
+    ATTUNE_ASSIGN_OR_RETURN(json line, WriteExported(task, observer));
+    if (task.merge && task.model.format == "peft-adapter") {
+      line["moved"] = HowMoved(task, line["folder"].get<std::string>(), observer);
     }
     observer.OnOutput(line.dump(-1, ' ', false, json::error_handler_t::replace));
     return Status();

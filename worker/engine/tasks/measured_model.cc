@@ -3,24 +3,13 @@
 #include "common/base/files.h"
 #include "common/model/folder_checksum.h"
 #include "worker/engine/formats/weights.h"
+#include "worker/engine/tasks/export.h"
 #include "worker/engine/tasks/origin.h"
 
 namespace attune::engine {
 namespace {
 
 namespace fs = std::filesystem;
-
-// Export's line is not one of an evaluation.
-class ProgressOnly final : public Observer {
- public:
-  explicit ProgressOnly(Observer* observer) : observer_(observer) {}
-  void OnProgress(const Progress& progress) override { observer_->OnProgress(progress); }
-  void OnWarning(const std::string& message) override { observer_->OnWarning(message); }
-  StopRequest ShouldStop() override { return observer_->ShouldStop(); }
-
- private:
-  Observer* const observer_;
-};
 
 Result<FolderChecksum> ChecksumOf(const fs::path& path) {
   std::error_code error;
@@ -51,10 +40,9 @@ Result<MeasuredModel> MeasuredModel::Make(const EvaluateTask& task, Observer& ob
   std::error_code error;
   fs::remove_all(measured.written_, error);  // of an attempt that was killed
   ATTUNE_RETURN_IF_ERROR(CreateFolders(measured.written_));
-  ProgressOnly progress(&observer);
   const ExportTask exported{
       .model = task.model, .folder = folder, .merge = merge, .dtype = task.dtype};
-  ATTUNE_RETURN_IF_ERROR(Export(exported, progress));
+  ATTUNE_RETURN_IF_ERROR(WriteExported(exported, observer).status());
   measured.files_.path = folder;
   measured.files_.source.clear();
   if (merge || task.model.format != "peft-adapter") {

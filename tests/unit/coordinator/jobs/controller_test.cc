@@ -114,6 +114,29 @@ TEST_F(ControllerTest, AnEvaluationIsOneTaskWithADatasetForEachSuite) {
   EXPECT_EQ(cluster_.Job(job->id()).ranks(), 1u);
 }
 
+TEST_F(ControllerTest, AMergeIsComparedOnWhatTheModelHasLearnedFrom) {
+  cluster_.AddWorker("a", 2);
+  cluster_.steps_flow = false;
+  for (const bool merge : {true, false}) {
+    v1::SubmitJobRequest request;
+    request.set_kind(v1::Job::EXPORT);
+    v1::ExportRequest* task = request.mutable_task()->mutable_export_();
+    task->set_model("tiny-learned");
+    task->set_folder("/exported");
+    task->set_merge(merge);
+    auto job = cluster_.controller().Submit(request);
+    ASSERT_TRUE(job.ok()) << job.status().ToString();
+    const std::string trainer = job->id() + "-g1-r0";
+    ASSERT_TRUE(cluster_.RunUntil([&] {
+      return cluster_.Trainer(trainer) != nullptr && cluster_.Trainer(trainer)->task.has_value();
+    }));
+    const auto& datasets = cluster_.Trainer(trainer)->task->datasets();
+    ASSERT_EQ(datasets.size(), merge ? 1 : 0);
+    if (merge) EXPECT_EQ(datasets[0].reference(), "docs@3");
+    EXPECT_EQ(cluster_.Job(job->id()).datasets_size(), 0) << "it may be deleted meanwhile";
+  }
+}
+
 TEST_F(ControllerTest, AnEmbeddingReadsOneDataset) {
   cluster_.AddWorker("a", 1);
   v1::SubmitJobRequest request;

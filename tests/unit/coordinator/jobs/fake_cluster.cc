@@ -315,6 +315,15 @@ Result<v1::ModelVersion> FakeCluster::GetModel(const std::string& reference) {
   model.set_version(1);
   model.set_format("huggingface");
   model.set_path(folder_ / "models/tiny/1");
+  if (reference.rfind("tiny-learned", 0) == 0) {
+    model.set_name("tiny-learned");
+    // One that is there, one that was made anew since, and one that is gone.
+    for (const char* dataset : {"docs@3", "docs@2", "gone@1"}) {
+      model.mutable_lineage()->add_datasets(dataset);
+      model.mutable_lineage()->add_dataset_checksums(dataset == std::string("docs@2") ? "before"
+                                                                                      : "abc");
+    }
+  }
   return model;
 }
 
