@@ -42,6 +42,12 @@ void TakeMetrics(const v1::MetricPoint& point, v1::Job* job) {
     metrics["tokens_per_second"] = point.tokens() / point.seconds();
   }
   if (point.has_accuracy()) metrics["accuracy"] = point.accuracy();
+  if (point.has_predicted_memory()) {
+    metrics["predicted_memory"] = static_cast<double>(point.predicted_memory());
+  }
+  if (point.has_peak_memory()) {
+    metrics["peak_memory"] = static_cast<double>(point.peak_memory());
+  }
   if (point.has_validation_loss()) metrics["validation_loss"] = point.validation_loss();
   if (point.has_validation_accuracy()) metrics["validation_accuracy"] = point.validation_accuracy();
   if (point.has_validation_accuracy() && !metrics.contains("first_validation_accuracy")) {

@@ -7,6 +7,7 @@
 // usage: train_bench run FOLDER [--model FOLDER_OR_GGUF] [--method full|lora] [--dropout 0]
 //                    [--length 512] [--global-batch 2] [--micro-batch 1] [--steps 4] [--threads 2]
 //                    [--precision float32|bfloat16] [--checkpointing] [--checkpoint-every 0]
+//                    [--optimizer adamw] [--momentum 0] [--ema-decay 0]
 //                    [--device cpu|cuda:0] [--discard]
 //   trains on it in this process, and prints the plan's prediction beside the peak of resident
 //   memory; with --discard ends after the last step and writes nothing
@@ -111,9 +112,12 @@ TrainTask Task(const fs::path& folder, const Flags& flags) {
                      .micro_batch = flags.Number("micro-batch", 1),
                      .precision = flags.Text("precision", "float32"),
                      .threads = flags.Number("threads", 2),
-                     .activation_checkpointing = flags.Number("checkpointing", 0) != 0};
+                     .activation_checkpointing = flags.Number("checkpointing", 0) != 0,
+                     .ema_decay = std::atof(flags.Text("ema-decay", "0").c_str())};
   task.method = {.type = flags.Text("method", "full"),
                  .dropout = std::atof(flags.Text("dropout", "0").c_str())};
+  task.optimizer.name = flags.Text("optimizer", "adamw");
+  task.optimizer.momentum = std::atof(flags.Text("momentum", "0").c_str());
   task.evaluate.max_examples = 1;
   task.checkpoint.every_steps = flags.Number("checkpoint-every", 0);
   task.run_directory = folder / "run";

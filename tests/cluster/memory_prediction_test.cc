@@ -52,10 +52,13 @@ class MemoryPredictionTest : public ::testing::TestWithParam<std::string> {
     return plan["memory"]["total"];
   }
 
-  // Peak resident size of the one trainer.
-  double Measured(const fs::path& spec) {
+  // Peak resident size of the one trainer; the job is to say the same.
+  double Measured(const fs::path& spec, double predicted) {
     std::string job = cluster_.AttuneJson({"job", "submit", spec.string()})["id"];
-    EXPECT_EQ(cluster_.WaitForEnd(job)["state"], "SUCCEEDED");
+    Json ended = cluster_.WaitForEnd(job);
+    EXPECT_EQ(ended["state"], "SUCCEEDED");
+    EXPECT_EQ(ended["metrics"]["predicted_memory"], predicted);
+    EXPECT_NEAR(ended["metrics"]["peak_memory"].get<double>() / predicted, 1, kTolerance);
     WaitForExits(2);
     return WorkerMetric("attune_worker_trainer_memory_peak_bytes");
   }
@@ -70,11 +73,48 @@ TEST_P(MemoryPredictionTest, IsWhatTheJobTakes) {
           "\nranks: 1\ntrain: {max_steps: 2, sequence_length: 512, global_batch: 2, loss_on: all, "
           "threads: 2}\nevaluate: {max_examples: 2}\n");
   double predicted = Predicted(spec);
-  double measured = Measured(spec);
+  double measured = Measured(spec, predicted);
   RecordProperty("predicted", std::to_string(predicted));
   RecordProperty("measured", std::to_string(measured));
   EXPECT_NEAR(predicted / measured, 1, kTolerance)
       << predicted << " predicted, " << measured << " measured";
+}
+
+// 8.4 million parameters: 16 bytes each in full, and 0.2 GiB of a process.
+TEST(MemoryAdmission, AJobThatCannotFitSaysWhatWouldAndThatRuns) {
+  Cluster cluster;
+  cluster.Use({{"ATTUNE_MEMORY_LIMIT", "290000000"}});
+  ASSERT_NO_FATAL_FAILURE(cluster.Up(1));
+  ASSERT_NO_FATAL_FAILURE(cluster.ImportTiny());
+  const fs::path folder = cluster.home() / "in/middling";
+  ASSERT_TRUE(testing::WriteTinyLlama(
+                  folder, {.hidden = 256, .layers = 8, .heads = 8, .intermediate = 1024})
+                  .ok());
+  ASSERT_EQ(cluster.Attune({"model", "import", "middling", folder.string()}).exit_code, 0);
+  const std::string spec = cluster
+                               .Write("job.yaml",
+                                      "base: middling\ndataset: docs\nmethod: full\nranks: 1\n"
+                                      "train: {max_steps: 3, sequence_length: 64, global_batch: 2, "
+                                      "activation_checkpointing: true}\n")
+                               .string();
+  const Json refused =
+      cluster.WaitForEnd(cluster.AttuneJson({"job", "submit", spec})["id"].get<std::string>());
+  EXPECT_EQ(refused["state"], "FAILED");
+  const std::string reason = refused["reason"];
+  EXPECT_THAT(reason, ::testing::HasSubstr("rank 0 has 0.27 GiB (its memory limit)"));
+  EXPECT_THAT(reason, ::testing::HasSubstr(". Set method.type: lora (needs 0."));
+  EXPECT_EQ(refused.value("restarts", 0), 0);
+  EXPECT_EQ(refused.value("step", 0), 0);
+  EXPECT_EQ(refused["model"], "");
+
+  const Json ended = cluster.WaitForEnd(
+      cluster.AttuneJson({"job", "submit", spec, "--set", "method.type=lora"})["id"]
+          .get<std::string>());
+  EXPECT_EQ(ended["state"], "SUCCEEDED") << ended["reason"];
+  EXPECT_GT(ended["metrics"]["predicted_memory"], 200 << 20);
+  EXPECT_GT(ended["metrics"]["peak_memory"], 50 << 20);
+  EXPECT_THAT(cluster.Attune({"job", "show", ended["id"]}).out,
+              ::testing::ContainsRegex("Memory +[0-9.]+ MiB measured, [0-9.]+ MiB predicted"));
 }
 
 INSTANTIATE_TEST_SUITE_P(Methods, MemoryPredictionTest, ::testing::Values("lora", "full"));

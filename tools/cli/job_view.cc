@@ -95,6 +95,15 @@ void AddProgress(const v1::Job& job, const ViewOptions& options, Card* card) {
   card->Row("Metrics", metrics);
 }
 
+// What a rank took at most so far, beside what it was to take.
+std::string MemoryText(const v1::Job& job) {
+  const std::string measured = MetricText(job, "peak_memory", FormatBytes);
+  if (measured.empty()) return "";
+  const std::string predicted = MetricText(job, "predicted_memory", FormatBytes);
+  return measured + " measured" + (predicted.empty() ? "" : ", " + predicted + " predicted") +
+         " (a rank)";
+}
+
 void AddIncidents(const v1::Job& job, const ViewOptions& options, Card* card) {
   for (const v1::Incident& incident : job.incidents()) {
     std::string where = incident.rank() < 0 ? "worker" : "rank " + std::to_string(incident.rank());
@@ -248,6 +257,7 @@ std::string JobCard(const v1::Job& job, const ViewOptions& options) {
   }
   for (const std::string& warning : job.warnings()) card.Row("Warning", warning, Style::kYellow);
   if (job.ranks() > 0) card.Row("Ranks", std::to_string(job.ranks()));
+  card.Row("Memory", MemoryText(job));
   card.Row("Placed", PlacementText(job));
   if (job.generation() > 1) {
     card.Row("Attempts", std::to_string(job.generation()) + " (" + std::to_string(job.restarts()) +

@@ -5,6 +5,11 @@
 #include <string_view>
 
 namespace attune::worker {
+namespace {
+
+constexpr std::string_view kMemoryLimit = "ATTUNE_MEMORY_LIMIT";
+
+}  // namespace
 
 std::vector<std::string> TrainerEnvironment(const WorkerConfig& config,
                                             const TrainerIdentity& identity,
@@ -15,7 +20,8 @@ std::vector<std::string> TrainerEnvironment(const WorkerConfig& config,
   for (; inherited != nullptr && *inherited != nullptr; ++inherited) {
     const std::string_view entry = *inherited;
     const size_t equals = entry.find('=');
-    if (equals == 0 || equals == std::string_view::npos || entry.starts_with("ATTUNE_")) continue;
+    if (equals == 0 || equals == std::string_view::npos) continue;
+    if (entry.starts_with("ATTUNE_") && entry.substr(0, equals) != kMemoryLimit) continue;
     variables[std::string(entry.substr(0, equals))] = entry.substr(equals + 1);
   }
   const std::string threads = std::to_string(std::max<uint32_t>(1, config.cores / config.slots));

@@ -10,8 +10,8 @@
 namespace attune::worker {
 
 // A trainer's whole environment, sorted: ours without ATTUNE_* variables (a worker's token is not
-// for its trainers), then what the worker tells it, then what the coordinator asked for, which
-// wins.
+// for its trainers) but ATTUNE_MEMORY_LIMIT, then what the worker tells it, then what the
+// coordinator asked for, which wins.
 std::vector<std::string> TrainerEnvironment(const WorkerConfig& config,
                                             const TrainerIdentity& identity,
                                             const std::string& run_token,

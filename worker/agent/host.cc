@@ -8,22 +8,14 @@
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <sstream>
+
+#include "common/base/kernel_file.h"
 
 namespace attune::worker {
 namespace {
 
 namespace fs = std::filesystem;
-
-// Files of /proc and /sys have no size, so they are read to their end, with a limit.
-std::string ReadKernelFile(const fs::path& path) {
-  std::ifstream in(path);
-  std::string text(1 << 16, '\0');
-  in.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<size_t>(std::max<std::streamsize>(0, in.gcount())));
-  return text;
-}
 
 uint64_t LimitOr(const std::string& text, uint64_t otherwise) {
   if (text.empty() || !std::isdigit(static_cast<unsigned char>(text[0]))) return otherwise;
@@ -31,18 +23,6 @@ uint64_t LimitOr(const std::string& text, uint64_t otherwise) {
 }
 
 }  // namespace
-
-uint64_t ParseMemInfo(std::string_view text, std::string_view field) {
-  std::istringstream in{std::string(text)};
-  std::string name;
-  uint64_t kibibytes;
-  std::string line;
-  while (std::getline(in, line)) {
-    std::istringstream words(line);
-    if (words >> name >> kibibytes && name == std::string(field) + ":") return kibibytes * 1024;
-  }
-  return 0;
-}
 
 double ParseLoad(std::string_view text) {
   double load = 0;
@@ -82,13 +62,13 @@ HostFacts ReadHostFacts() {
     facts.cores = std::min(facts.cores, limit);
   }
   facts.memory_bytes = LimitOr(ReadKernelFile("/sys/fs/cgroup/memory.max"),
-                               ParseMemInfo(ReadKernelFile("/proc/meminfo"), "MemTotal"));
+                               KernelBytes(ReadKernelFile("/proc/meminfo"), "MemTotal"));
   return facts;
 }
 
 HostLoad ReadHostLoad() {
   HostLoad load;
-  load.memory_free_bytes = ParseMemInfo(ReadKernelFile("/proc/meminfo"), "MemAvailable");
+  load.memory_free_bytes = KernelBytes(ReadKernelFile("/proc/meminfo"), "MemAvailable");
   load.load = ParseLoad(ReadKernelFile("/proc/loadavg"));
   load.cpu_busy_seconds = ParseBusySeconds(ReadKernelFile("/proc/stat"), sysconf(_SC_CLK_TCK));
   return load;

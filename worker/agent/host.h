@@ -29,7 +29,6 @@ std::string HostName();
 std::vector<std::string> GpuNames();
 
 // The parsers, apart for tests. A field that is missing or not a number is 0.
-uint64_t ParseMemInfo(std::string_view text, std::string_view field);   // "MemAvailable", in bytes
 double ParseLoad(std::string_view text);                                // of /proc/loadavg
 double ParseBusySeconds(std::string_view text, long ticks_per_second);  // of /proc/stat
 // Cores of a cgroup v2 cpu.max ("200000 100000": 2), rounded up; 0: no limit.

@@ -207,6 +207,7 @@ struct Membership {
   int world_size = 1;
   std::string device = "cpu";                // or "cuda:N"
   std::chrono::milliseconds timeout{60000};  // of a collective
+  int64_t memory_limit = 0;  // bytes that this rank may use; 0: what its device or host has
 };
 
 struct PrepareTask {
@@ -268,7 +269,9 @@ struct TrainResult {
   std::filesystem::path output;  // run_directory/output: a folder that transformers or peft loads
 };
 // Goes on from the newest whole checkpoint in resume_from. Evaluates, trains, evaluates, writes the
-// output (rank 0). With world_size 1 the store may be null.
+// output (rank 0). With world_size 1 the store may be null. A run that starts anew and cannot fit
+// into memory (tasks/admission.h) is kInvalidArgument before the model is loaded, with the change
+// that fits; one that resumes is warned about.
 Result<TrainResult> Train(const TrainTask& task, const Membership& membership, KeyValueStore* store,
                           Observer& observer);
 

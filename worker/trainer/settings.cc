@@ -6,9 +6,10 @@
 namespace attune::trainer {
 namespace {
 
-Status ReadNumber(const char* name, const char* text, int max, int* out) {
+template <typename Number>
+Status ReadNumber(const char* name, const char* text, Number max, Number* out) {
   if (text == nullptr || *text == '\0') return Status();
-  int value = 0;
+  Number value = 0;
   const char* end = text + std::strlen(text);
   auto [stop, error] = std::from_chars(text, end, value);
   if (error != std::errc() || stop != end || value < 0 || value > max) {
@@ -52,6 +53,8 @@ Result<Settings> ReadSettings(const std::function<const char*(const char*)>& get
   settings.place.judges = std::move(*judges);
   ATTUNE_RETURN_IF_ERROR(
       ReadNumber("ATTUNE_THREADS", get("ATTUNE_THREADS"), 65536, &settings.place.threads));
+  ATTUNE_RETURN_IF_ERROR(ReadNumber<int64_t>("ATTUNE_MEMORY_LIMIT", get("ATTUNE_MEMORY_LIMIT"),
+                                             int64_t{1} << 60, &settings.place.memory_limit));
   int away = static_cast<int>(settings.away_max.count());
   ATTUNE_RETURN_IF_ERROR(
       ReadNumber("ATTUNE_AWAY_SECONDS", get("ATTUNE_AWAY_SECONDS"), 1'000'000, &away));

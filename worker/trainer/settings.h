@@ -16,6 +16,7 @@ namespace attune::trainer {
 //   ATTUNE_RUN_TOKEN        good for its run only
 //   ATTUNE_DEVICE           "cpu" (default) or "cuda:N"
 //   ATTUNE_THREADS          where a job leaves it open; 0 (default): torch's choice
+//   ATTUNE_MEMORY_LIMIT     bytes that a rank may use; 0 (default): what its device or host has
 //   ATTUNE_JUDGES           {"NAME": ["program", "argument", ...], ...}; default: none
 //   ATTUNE_AWAY_SECONDS     how long it goes on without the coordinator; default 600
 //   ATTUNE_LOG_LEVEL        debug, info (default), warn or error

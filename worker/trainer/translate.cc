@@ -309,6 +309,7 @@ engine::Membership ToMembership(const v1::TrainerTask& task, const Place& place)
   out.rank = static_cast<int>(task.rank());
   out.world_size = std::max(1, static_cast<int>(task.world_size()));
   out.device = place.device;
+  out.memory_limit = place.memory_limit;
   return out;
 }
 
@@ -323,6 +324,10 @@ v1::MetricPoint ToMetricPoint(const engine::StepReport& step, const v1::TrainerT
   if (step.penalty) out.set_penalty(*step.penalty);
   if (step.accuracy) out.set_accuracy(*step.accuracy);
   out.set_seconds(step.seconds);
+  if (step.predicted_memory > 0) {
+    out.set_predicted_memory(static_cast<uint64_t>(step.predicted_memory));
+  }
+  if (step.peak_memory > 0) out.set_peak_memory(static_cast<uint64_t>(step.peak_memory));
   out.set_examples(step.examples);
   out.set_examples_digest(ledger::DigestText(step.examples_digest));
   out.set_ranks(task.world_size());

@@ -13,7 +13,8 @@ namespace attune::trainer {
 // What a trainer knows that its tasks do not say.
 struct Place {
   std::string device = "cpu";
-  int threads = 0;  // where a job leaves it open
+  int threads = 0;           // where a job leaves it open
+  int64_t memory_limit = 0;  // bytes that a rank may use; 0: what its device or host has
   JudgeCommands judges = {};
 };
 

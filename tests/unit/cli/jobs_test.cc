@@ -219,6 +219,18 @@ TEST_F(JobsTest, ShowTellsWarnings) {
   EXPECT_THAT(cli_.out(), testing::ContainsRegex("Warning +2 are cut\n"));
 }
 
+TEST_F(JobsTest, ShowTellsTheMemoryOfARank) {
+  fake_.jobs["job-a"] = MakeJob("job-a", v1::Job::RUNNING);
+  ASSERT_EQ(cli_.Run({"job", "show", "job-a"}), kExitOk) << cli_.err();
+  EXPECT_THAT(cli_.out(), Not(HasSubstr("Memory")));
+  auto& metrics = *fake_.jobs["job-a"].mutable_metrics();
+  metrics["peak_memory"] = 1.25 * (1 << 30);
+  metrics["predicted_memory"] = 1.5 * (1 << 30);
+  ASSERT_EQ(cli_.Run({"job", "show", "job-a"}), kExitOk) << cli_.err();
+  EXPECT_THAT(cli_.out(), testing::ContainsRegex(
+                              "Memory +1.25 GiB measured, 1.5 GiB predicted \\(a rank\\)\n"));
+}
+
 TEST_F(JobsTest, ShowTellsWhatIsMixedAndWhatHoldsTheWeights) {
   v1::Job job = MakeJob("job-a", v1::Job::RUNNING);
   job.clear_datasets();

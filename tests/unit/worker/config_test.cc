@@ -126,13 +126,15 @@ TEST(TrainerEnvironment, GivesTheRunTokenAndNotTheWorkers) {
   config.slots = 2;
   config.cores = 8;
   config.coordinator.token = "worker-secret";
-  const char* inherited[] = {"PATH=/bin", "ATTUNE_TOKEN=user-secret", "=odd", nullptr};
+  const char* inherited[] = {"PATH=/bin", "ATTUNE_TOKEN=user-secret", "=odd",
+                             "ATTUNE_MEMORY_LIMIT=5000", nullptr};
   auto environment = TrainerEnvironment(config, {"job-g1-r0", "job", 1, 0, 1}, "run-secret",
                                         {{"EXTRA", "1"}, {"PATH", "/opt"}}, inherited);
-  EXPECT_THAT(environment,
-              IsSupersetOf({"ATTUNE_TRAINER_ID=job-g1-r0", "ATTUNE_RUN_TOKEN=run-secret",
-                            "ATTUNE_SLOT=1", "ATTUNE_DEVICE=cpu", "ATTUNE_THREADS=4",
-                            "OMP_NUM_THREADS=4", "GOMP_SPINCOUNT=1000", "EXTRA=1", "PATH=/opt"}));
+  EXPECT_THAT(
+      environment,
+      IsSupersetOf({"ATTUNE_TRAINER_ID=job-g1-r0", "ATTUNE_RUN_TOKEN=run-secret", "ATTUNE_SLOT=1",
+                    "ATTUNE_DEVICE=cpu", "ATTUNE_THREADS=4", "ATTUNE_MEMORY_LIMIT=5000",
+                    "OMP_NUM_THREADS=4", "GOMP_SPINCOUNT=1000", "EXTRA=1", "PATH=/opt"}));
   EXPECT_THAT(environment, Not(Contains(HasSubstr("worker-secret"))));
   EXPECT_THAT(environment, Not(Contains(HasSubstr("user-secret"))));
 }

@@ -7,14 +7,6 @@
 namespace attune::worker {
 namespace {
 
-TEST(ParseMemInfo, FindsTheFieldInBytes) {
-  const char* text = "MemTotal:       16303428 kB\nMemFree:  1 kB\nMemAvailable:   12000000 kB\n";
-  EXPECT_EQ(ParseMemInfo(text, "MemTotal"), 16303428ull * 1024);
-  EXPECT_EQ(ParseMemInfo(text, "MemAvailable"), 12000000ull * 1024);
-  EXPECT_EQ(ParseMemInfo(text, "Mem"), 0u);
-  EXPECT_EQ(ParseMemInfo("MemTotal: many kB\n", "MemTotal"), 0u);
-}
-
 TEST(ParseLoad, IsTheFirstNumber) {
   EXPECT_DOUBLE_EQ(ParseLoad("0.52 0.31 0.20 1/123 4567\n"), 0.52);
   EXPECT_DOUBLE_EQ(ParseLoad("broken"), 0);

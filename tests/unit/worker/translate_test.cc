@@ -119,10 +119,11 @@ TEST(ToTrainTask, TheJobsThreadsWin) {
 }
 
 TEST(ToMembership, IsRankAndDevice) {
-  const auto out = ToMembership(Parse(kTrainTask), {"cuda:1", 0});
+  const auto out = ToMembership(Parse(kTrainTask), {"cuda:1", 0, 5000});
   EXPECT_EQ(out.rank, 1);
   EXPECT_EQ(out.world_size, 2);
   EXPECT_EQ(out.device, "cuda:1");
+  EXPECT_EQ(out.memory_limit, 5000);
 }
 
 TEST(ToGenerateTask, CarriesEveryField) {
@@ -224,6 +225,15 @@ TEST(ToMetricPoint, SaysWhichExamplesAStepHad) {
   EXPECT_EQ(point.examples_digest(), "0000000000000abc");
 }
 
+TEST(ToMetricPoint, SaysWhatMemoryWasPredictedAndTaken) {
+  const v1::TrainerTask task = Parse("generation: 2 world_size: 4");
+  const v1::MetricPoint point =
+      ToMetricPoint(engine::StepReport{.predicted_memory = 5, .peak_memory = 7}, task);
+  EXPECT_EQ(point.predicted_memory(), 5u);
+  EXPECT_EQ(point.peak_memory(), 7u);
+  EXPECT_FALSE(ToMetricPoint(engine::StepReport(), task).has_peak_memory());
+}
+
 TEST(ToPlanJson, IsOneObject) {
   engine::PlanResult plan;
   plan.steps = 40;
@@ -263,7 +273,8 @@ TEST(ReadSettings, ComeFromTheEnvironment) {
   std::map<std::string, std::string> environment = {{"ATTUNE_COORDINATOR", "127.0.0.1:7070"},
                                                     {"ATTUNE_TRAINER_ID", "job-g1-r0"},
                                                     {"ATTUNE_RUN_TOKEN", "secret"},
-                                                    {"ATTUNE_THREADS", "2"}};
+                                                    {"ATTUNE_THREADS", "2"},
+                                                    {"ATTUNE_MEMORY_LIMIT", "68719476736"}};
   auto get = [&](const char* name) -> const char* {
     auto it = environment.find(name);
     return it == environment.end() ? nullptr : it->second.c_str();
@@ -273,6 +284,7 @@ TEST(ReadSettings, ComeFromTheEnvironment) {
   EXPECT_EQ(settings->endpoint.token, "secret");
   EXPECT_EQ(settings->place.device, "cpu");
   EXPECT_EQ(settings->place.threads, 2);
+  EXPECT_EQ(settings->place.memory_limit, int64_t{64} << 30);
   EXPECT_TRUE(settings->place.judges.empty());
   environment["ATTUNE_JUDGES"] = R"({"half": ["echo", "0.5"]})";
   settings = ReadSettings(get);
@@ -284,6 +296,9 @@ TEST(ReadSettings, ComeFromTheEnvironment) {
   environment["ATTUNE_THREADS"] = "two";
   EXPECT_THAT(ReadSettings(get).status().message(), HasSubstr("ATTUNE_THREADS"));
   environment["ATTUNE_THREADS"] = "2";
+  environment["ATTUNE_MEMORY_LIMIT"] = "64GiB";
+  EXPECT_THAT(ReadSettings(get).status().message(), HasSubstr("ATTUNE_MEMORY_LIMIT"));
+  environment["ATTUNE_MEMORY_LIMIT"] = "";
   environment["ATTUNE_COORDINATOR"] = "10.0.0.1:7070";
   EXPECT_THAT(ReadSettings(get).status().message(), HasSubstr("ATTUNE_COORDINATOR_CA"));
   environment.erase("ATTUNE_RUN_TOKEN");

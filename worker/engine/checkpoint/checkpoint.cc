@@ -221,6 +221,10 @@ Status LoadCheckpoint(const fs::path& checkpoint, const CheckpointTensors& tenso
   return LoadTensorsInto(checkpoint / kOptimizerFile, tensors.optimizer, tensors.optimizer_is_part);
 }
 
+bool HasCheckpoint(const fs::path& folder) {
+  return !List(folder).empty();
+}
+
 std::optional<FoundCheckpoint> FindCheckpoint(
     const fs::path& folder, const std::function<void(const Status&)>& on_damaged) {
   for (const auto& [step, path] : List(folder)) {

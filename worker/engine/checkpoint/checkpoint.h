@@ -67,6 +67,9 @@ Result<CheckpointState> ReadCheckpointState(const std::filesystem::path& checkpo
 // Fills the tensors from a checkpoint.
 Status LoadCheckpoint(const std::filesystem::path& checkpoint, const CheckpointTensors& tensors);
 
+// Whether a folder of checkpoints has any, whole or not.
+bool HasCheckpoint(const std::filesystem::path& folder);
+
 struct FoundCheckpoint {
   std::filesystem::path path;
   CheckpointState state;

@@ -9,8 +9,10 @@
 #include "common/model/tensor_shapes.h"
 #include "common/model/tensors.h"
 #include "worker/engine/adapters/resolve.h"
+#include "worker/engine/formats/weights.h"
 #include "worker/engine/optim/owners.h"
 #include "worker/engine/optim/state_bytes.h"
+#include "worker/engine/tasks/origin.h"
 
 namespace attune::engine {
 namespace {
@@ -163,6 +165,17 @@ bool HasOwnHead(const AdapterConfig& adapter, const ModelConfig& model) {
 }
 
 }  // namespace
+
+Result<ModelConfig> ReadBaseConfig(const ModelFiles& base) {
+  const std::filesystem::path& path = RootOf(base).path;
+  ATTUNE_ASSIGN_OR_RETURN(const std::string json, ReadModelConfig(path));
+  return ParseModelConfig(json, path.string() + ": config.json");
+}
+
+int64_t VirtualTokens(const TrainTask& task) {
+  if (!TunesPrompt(task.method)) return 0;
+  return task.method.virtual_tokens * (task.data.objective.type == "preference" ? 2 : 1);
+}
 
 Result<ModelShape> ShapeOf(ModelConfig config, const Method& method) {
   ModelShape shape;

@@ -7,6 +7,7 @@
 #include "common/base/status.h"
 #include "common/model/model_config.h"
 #include "worker/engine/engine.h"
+#include "worker/engine/tasks/largest_batch.h"
 
 namespace attune::engine {
 
@@ -18,14 +19,14 @@ struct ModelShape {
   bool head_trains = true;
 };
 
+// The configuration of a model, or of the model that an adapter is for.
+Result<ModelConfig> ReadBaseConfig(const ModelFiles& base);
+
+// Virtual tokens of an example, which a preference has before both of its answers.
+int64_t VirtualTokens(const TrainTask& task);
+
 // kInvalidArgument when the method's target modules match nothing.
 Result<ModelShape> ShapeOf(ModelConfig config, const Method& method);
-
-struct MicroBatchShape {
-  // Of the largest one; with a prompt's virtual tokens.
-  int64_t tokens = 0, targets = 0;
-  int64_t micro_batches_max = 0;  // of a rank in a step
-};
 
 // Peak bytes of one rank. Within 10 % of what was measured (peak resident size), full and LoRA, on
 // SmolLM2-135M and random models of other shapes; docs/benchmarks.md.

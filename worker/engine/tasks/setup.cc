@@ -10,6 +10,7 @@
 #include "worker/engine/optim/owners.h"
 #include "worker/engine/parallel/gather.h"
 #include "worker/engine/parallel/pages.h"
+#include "worker/engine/tasks/admit_run.h"
 #include "worker/engine/tasks/check.h"
 #include "worker/engine/tasks/failure.h"
 #include "worker/engine/tasks/fisher.h"
@@ -357,6 +358,8 @@ Result<TrainingSetup> MakeSetup(const TrainTask& task, Group& group, Observer& o
   const std::string warning = WarmupWarning(task, setup.plan->steps());
   if (group.rank() == 0 && !warning.empty()) observer.OnWarning(warning);
   setup.config = ConfigOf(task, objective, setup.data);
+  ATTUNE_ASSIGN_OR_RETURN(setup.predicted_memory,
+                          AdmitRun(task, setup.data, *setup.plan, group, observer));
   ATTUNE_RETURN_IF_ERROR(LoadForTraining(task, objective, group.membership(), setup));
   ATTUNE_RETURN_IF_ERROR(CheckLength(task, setup.model->max_positions()));
   ATTUNE_RETURN_IF_ERROR(Agree(task, setup, group));

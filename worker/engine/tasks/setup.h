@@ -35,6 +35,7 @@ struct TrainingSetup {
   std::unique_ptr<Penalty> penalty;  // null without regularize; its w0 is never a checkpoint's
   std::string config;                // as in CheckpointState
   CheckpointState start;             // step 0, or of the checkpoint that was resumed
+  int64_t predicted_memory = 0;      // bytes of a rank
 
   // Of this rank.
   CheckpointTensors Tensors() const;
@@ -63,8 +64,8 @@ Status MakeTrainable(const TrainTask& task, const Objective& objective,
 std::unique_ptr<Penalty> MakePenalty(const RegularizeOptions& options,
                                      const NamedTensors& parameters);
 
-// Loads data and model, makes sure that all ranks have the same plan, settings and weights, and
-// resumes, or else measures what the penalty needs; collective.
+// Loads data and, where it fits (admit_run.h), the model; makes sure that all ranks have the same
+// plan, settings and weights, and resumes, or else measures what the penalty needs; collective.
 Result<TrainingSetup> MakeSetup(const TrainTask& task, Group& group, Observer& observer);
 
 }  // namespace attune::engine

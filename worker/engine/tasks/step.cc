@@ -11,6 +11,7 @@
 #include "worker/engine/objectives/objective.h"
 #include "worker/engine/optim/gradient_norm.h"
 #include "worker/engine/optim/schedule.h"
+#include "worker/engine/parallel/device_memory.h"
 #include "worker/engine/tasks/culprits.h"
 
 namespace attune::engine {
@@ -181,9 +182,13 @@ Result<StepRunner::Outcome> StepRunner::Run(int step, StopRequest wish,
   // Halves of the digest, since a double holds 53 bits.
   const auto high = static_cast<double>(fed_.digest >> 32);
   const auto low = static_cast<double>(fed_.digest & UINT32_MAX);
-  ATTUNE_ASSIGN_OR_RETURN(const std::vector<double> sums,
-                          group_.Sum({mine.loss, static_cast<double>(fed_.examples), high, low,
-                                      static_cast<double>(mine.right)}));
+  std::vector<double> values = {mine.loss, static_cast<double>(fed_.examples), high, low,
+                                static_cast<double>(mine.right)};
+  // Of each rank a value of its own, so that the sums hold the largest.
+  const auto peaks = static_cast<std::ptrdiff_t>(values.size());
+  values.resize(values.size() + group_.world_size(), 0);
+  values[peaks + group_.rank()] = static_cast<double>(PeakMemory(setup_.device));
+  ATTUNE_ASSIGN_OR_RETURN(const std::vector<double> sums, group_.Sum(std::move(values)));
   ATTUNE_ASSIGN_OR_RETURN(outcome.stop, group_.AgreeOnStop(wish));
   report.seconds_sync += watch.Lap();
   report.loss = sums[0] / static_cast<double>(units);
@@ -214,6 +219,8 @@ Result<StepRunner::Outcome> StepRunner::Run(int step, StopRequest wish,
   report.step = step + 1;
   report.examples = static_cast<uint64_t>(sums[1]);
   report.examples_digest = (static_cast<uint64_t>(sums[2]) << 32) + static_cast<uint64_t>(sums[3]);
+  report.predicted_memory = setup_.predicted_memory;
+  report.peak_memory = static_cast<int64_t>(*std::max_element(sums.begin() + peaks, sums.end()));
   report.tokens = planned.tokens;
   report.target_tokens = units;
   report.seconds = whole.Lap();

@@ -35,6 +35,8 @@ TEST_F(ControllerTest, TrainsFromSubmitToRegisteredModel) {
   EXPECT_EQ(job.base(), "tiny@1");
   EXPECT_THAT(job.datasets(), ElementsAre("docs@3"));
   EXPECT_NEAR(job.metrics().at("loss"), 10.0 / 12, 1e-9);
+  EXPECT_EQ(job.metrics().at("predicted_memory"), 1000);
+  EXPECT_EQ(job.metrics().at("peak_memory"), 912);
   EXPECT_TRUE(cluster_.registered_jobs.contains(id));
   EXPECT_EQ(cluster_.steps_told, 12);
   EXPECT_THAT(cluster_.ended_told, ElementsAre(v1::Job::SUCCEEDED));

@@ -507,6 +507,8 @@ void FakeCluster::Work(FakeTrainer& trainer) {
     metrics.mutable_metrics()->set_step(trainer.step);
     metrics.mutable_metrics()->set_loss(10.0 / trainer.step);
     metrics.mutable_metrics()->set_seconds(0.25);
+    metrics.mutable_metrics()->set_predicted_memory(1000);
+    metrics.mutable_metrics()->set_peak_memory(900 + trainer.step);
     metrics.mutable_metrics()->set_generation(task.generation());
     Report(trainer, std::move(metrics));
     if (trainer.step % checkpoint_every == 0) checkpoint();

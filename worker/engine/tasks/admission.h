@@ -1,0 +1,38 @@
+#pragma once
+
+// Whether a run fits into the memory of its ranks, and what to change where it does not: a pure
+// decision. No torch here.
+
+#include <string>
+#include <vector>
+
+#include "worker/engine/parallel/host_memory.h"
+#include "worker/engine/tasks/memory.h"
+
+namespace attune::engine {
+
+// How far a prediction may be off. What needs more than there is by as much cannot fit; what would
+// need more if it were off by as much may not.
+inline constexpr double kPredictionError = 0.1;
+
+struct AdmissionFacts {
+  const TrainTask& task;
+  const ModelConfig& config;                   // of the base
+  const LargestBatches& batches;               // of sizes up to train.micro_batch
+  std::vector<std::vector<MemoryPool>> pools;  // by rank: what it draws from
+};
+
+struct Admission {
+  enum class Verdict { kFits, kMayNotFit, kCannotFit };
+  Verdict verdict = Verdict::kFits;
+  MemoryPrediction need;  // of a rank
+  // Where it is not sure to fit: what is needed, what there is, and the smallest change that fits,
+  // in keys of the spec; changes of a step's cut come before those of what is learned.
+  std::string message;
+  std::string field;  // the first key of the change
+};
+
+// kInvalidArgument when the method's target modules match nothing.
+Result<Admission> Admit(const AdmissionFacts& facts);
+
+}  // namespace attune::engine
