@@ -114,7 +114,7 @@ class AdmissionTest : public ::testing::Test {
 
   void ExpectChange(const Admission& admission, const std::string& field, const std::string& change,
                     int64_t need) const {
-    EXPECT_EQ(admission.verdict, Admission::Verdict::kCannotFit) << admission.message;
+    EXPECT_NE(admission.verdict, Admission::Verdict::kFits) << admission.message;
     EXPECT_EQ(admission.field, field);
     char bytes[32];
     std::snprintf(bytes, sizeof bytes, "%.2f", static_cast<double>(need) / (1 << 30));
@@ -145,13 +145,13 @@ TEST_F(AdmissionTest, WhatSurelyFitsIsLeftAlone) {
 
 TEST_F(AdmissionTest, WithinThePredictionsErrorNothingIsRefused) {
   const auto need = static_cast<double>(Need(task_));
-  for (const double share : {0.95, 1.05}) {
+  for (const double share : {0.85, 0.95, 1.05}) {
     const Admission admission =
         AdmitOn({{{.name = "cuda:0", .bytes = static_cast<int64_t>(need * share)}}});
     EXPECT_EQ(admission.verdict, Admission::Verdict::kMayNotFit) << share;
     EXPECT_THAT(admission.message, HasSubstr("Set train.micro_batch: "));
   }
-  EXPECT_EQ(AdmitOn({{{.bytes = static_cast<int64_t>(need * 0.9)}}}).verdict,
+  EXPECT_EQ(AdmitOn({{{.bytes = static_cast<int64_t>(need * 0.82)}}}).verdict,
             Admission::Verdict::kCannotFit);
 }
 

@@ -192,10 +192,16 @@ Remedies::Found Remedies::WithOtherCut(const Variant& variant, double error) con
   if (!model.ok()) return std::nullopt;
   if (Found found = IfFits(*model, variant, error)) return found;
   if (Found found = WithSmallerMicroBatch(*model, variant, error)) return found;
-  if (variant.task.data.train.activation_checkpointing) return std::nullopt;
+  const TrainOptions& train = variant.task.data.train;
+  if (train.activation_checkpointing && train.checkpointed_layers == 0) return std::nullopt;
   Variant again = variant;
   again.task.data.train.activation_checkpointing = true;
-  again.Set("train.activation_checkpointing", "true");
+  again.task.data.train.checkpointed_layers = 0;
+  if (train.activation_checkpointing) {
+    again.Set("train.checkpointed_layers", "0");
+  } else {
+    again.Set("train.activation_checkpointing", "true");
+  }
   if (Found found = IfFits(*model, again, error)) return found;
   return WithSmallerMicroBatch(*model, again, error);
 }
@@ -237,7 +243,7 @@ Result<Admission> Admit(const AdmissionFacts& facts) {
   const auto need = static_cast<double>(admission.need.total());
   const auto room = static_cast<double>(share.bytes());
   if (need * (1 + kPredictionError) <= room) return admission;
-  const bool cannot = need > room * (1 + kPredictionError);
+  const bool cannot = need > room * (1 + kSureError);
   admission.verdict = cannot ? Admission::Verdict::kCannotFit : Admission::Verdict::kMayNotFit;
   admission.message = "the job needs " + NeedText(admission.need) + ", and " + ShareText(share);
   const Remedies remedies(facts);

@@ -11,9 +11,11 @@
 
 namespace attune::engine {
 
-// How far a prediction may be off. What needs more than there is by as much cannot fit; what would
-// need more if it were off by as much may not.
+// What would need more than there is if its prediction were too low by as much may not fit.
 inline constexpr double kPredictionError = 0.1;
+// What needs more than there is by as much cannot fit: predictions for GPUs were seen to be too
+// high by up to 0.15 (docs/gpu.md), and what might run is not refused.
+inline constexpr double kSureError = 0.2;
 
 struct AdmissionFacts {
   const TrainTask& task;

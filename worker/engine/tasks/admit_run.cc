@@ -42,7 +42,7 @@ Result<std::vector<std::vector<MemoryPool>>> GatherPools(Group& group) {
 
 Result<Admission> Decide(const TrainTask& task, const PreparedData& data, const StepPlan& plan,
                          std::vector<std::vector<MemoryPool>> pools, Observer& observer) {
-  ATTUNE_ASSIGN_OR_RETURN(const ModelConfig config, ReadBaseConfig(task.data.base));
+  ATTUNE_ASSIGN_OR_RETURN(const ModelConfig config, ReadTrainedConfig(task));
   LargestBatches batches(*data.train, task.data.train.micro_batch, static_cast<int>(pools.size()),
                          VirtualTokens(task));
   // A stop is acted on after the first step, as any other; until then what was seen has to do.

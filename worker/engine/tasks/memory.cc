@@ -6,9 +6,11 @@
 #include <string>
 #include <utility>
 
+#include "common/model/adapter_labels.h"
 #include "common/model/tensor_shapes.h"
 #include "common/model/tensors.h"
 #include "worker/engine/adapters/resolve.h"
+#include "worker/engine/data/objective_kind.h"
 #include "worker/engine/formats/weights.h"
 #include "worker/engine/optim/owners.h"
 #include "worker/engine/optim/state_bytes.h"
@@ -125,12 +127,13 @@ int64_t LayerActivations(const ModelConfig& model, const MicroBatchShape& batch,
 int64_t Activations(const ModelShape& shape, const MicroBatchShape& batch, const TrainTask& task) {
   const ModelConfig& model = shape.config;
   const bool half = task.data.train.precision == "bfloat16";
-  const int64_t logits = std::min(batch.targets * model.vocabulary_size * kFloat, kLogitBytes) /
-                         kFloat * PassingWidth(half);
+  const int64_t outputs = model.head == HeadKind::kNone ? 0 : model.outputs();
+  const int64_t logits =
+      std::min(batch.targets * outputs * kFloat, kLogitBytes) / kFloat * PassingWidth(half);
   int64_t bytes = LayerActivations(model, batch, task) + logits;
   if (!shape.head_trains) return bytes;
   // The head's gradient, made with the loss.
-  bytes += model.vocabulary_size * model.hidden_size * kFloat;
+  bytes += outputs * model.hidden_size * kFloat;
   if (batch.micro_batches_max > 1) return bytes;
   // With one micro-batch a step, gradients grow while activations go: only what is more than them
   // adds to the peak.
@@ -166,10 +169,14 @@ bool HasOwnHead(const AdapterConfig& adapter, const ModelConfig& model) {
 
 }  // namespace
 
-Result<ModelConfig> ReadBaseConfig(const ModelFiles& base) {
-  const std::filesystem::path& path = RootOf(base).path;
+Result<ModelConfig> ReadTrainedConfig(const TrainTask& task) {
+  const std::filesystem::path& path = RootOf(task.data.base).path;
   ATTUNE_ASSIGN_OR_RETURN(const std::string json, ReadModelConfig(path));
-  return ParseModelConfig(json, path.string() + ": config.json");
+  ATTUNE_ASSIGN_OR_RETURN(const ModelConfig config,
+                          ParseModelConfig(json, path.string() + ": config.json"));
+  ATTUNE_ASSIGN_OR_RETURN(const Objective objective,
+                          ResolveObjective(task.data.objective, task.data.base));
+  return WithLabels(config, objective.labels);
 }
 
 int64_t VirtualTokens(const TrainTask& task) {

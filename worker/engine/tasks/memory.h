@@ -19,8 +19,9 @@ struct ModelShape {
   bool head_trains = true;
 };
 
-// The configuration of a model, or of the model that an adapter is for.
-Result<ModelConfig> ReadBaseConfig(const ModelFiles& base);
+// The configuration of the model that is to train, or that an adapter on it is for: its base's,
+// with the head of the task's labels.
+Result<ModelConfig> ReadTrainedConfig(const TrainTask& task);
 
 // Virtual tokens of an example, which a preference has before both of its answers.
 int64_t VirtualTokens(const TrainTask& task);

@@ -56,7 +56,7 @@ Result<PlanResult> Plan(const TrainTask& task, int world_size, Observer& observe
     result.fill = room > 0 ? static_cast<double>(result.tokens) / room : 0;
     result.fill_limit = FillLimit(*data.train, *plan, task.data.train.sequence_length);
 
-    ATTUNE_ASSIGN_OR_RETURN(ModelConfig config, ReadBaseConfig(task.data.base));
+    ATTUNE_ASSIGN_OR_RETURN(ModelConfig config, ReadTrainedConfig(task));
     ATTUNE_ASSIGN_OR_RETURN(const ModelShape model, ShapeOf(std::move(config), task.method));
     const int64_t prompt = TunesPrompt(task.method) ? task.method.virtual_tokens : 0;
     ATTUNE_RETURN_IF_ERROR(CheckLength(task, model.config.max_positions - prompt));
