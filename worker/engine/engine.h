@@ -75,8 +75,8 @@ struct Objective {
 };
 
 struct Method {
-  // "full", "lora", "qlora" (LoRA on a base in 4 bits), or "prompt-tuning": rows before each example
-  // in place of embedded tokens (Lester et al. 2021).
+  // "full", "lora", "qlora" (LoRA on a base in 4 bits), or "prompt-tuning": rows before each
+  // example in place of embedded tokens (Lester et al. 2021).
   std::string type = "lora";
   int rank = 16;
   double alpha = 32;
@@ -108,7 +108,7 @@ struct TrainOptions {
   std::string loss_on = "targets";  // or "all"
   int threads = 0;                  // 0: torch's default
   bool activation_checkpointing = false;
-  int checkpointed_layers = 0;  // of them the first so many of each stack; 0: all
+  int checkpointed_layers = 0;   // of them the first so many of each stack; 0: all
   bool require_end = false;      // see CheckTeaches
   int64_t max_tokens = 0;        // ends after the step that reaches as many; 0: no limit
   int max_seconds = 0;           // the same, of training in all attempts; 0: no limit
@@ -195,7 +195,7 @@ class Observer {
   virtual void OnStep(const StepReport&) {}
   virtual void OnEvaluation(const EvaluationReport&) {}
   virtual void OnCheckpoint(int step, const std::filesystem::path&) {}
-  virtual void OnOutput(const std::string& line) {}      // one JSON object, no newline
+  virtual void OnOutput(const std::string& line) {}  // one JSON object, no newline
   // More of the answer to a prompt, as it is made (GenerateTask.stream).
   virtual void OnText(size_t prompt, const std::string& piece) {}
   virtual void OnWarning(const std::string& message) {}  // work goes on, but a person should know
@@ -313,11 +313,11 @@ struct GenerateTask {
   int top_k = 0;           // only so many of the likeliest tokens; 0: all
   double top_p = 1;
   uint64_t seed = 1;
-  bool raw = false;       // true: no chat template
+  bool raw = false;               // true: no chat template
   std::vector<std::string> stop;  // texts that end an answer, which has them not
   bool stream = false;            // tell OnText, too
   int batch = 8;                  // prompts that are answered at a time
-  std::string precision;  // "float32" or "bfloat16"; empty: bfloat16 on a GPU, else float32
+  std::string precision;          // "float32" or "bfloat16"; empty: bfloat16 on a GPU, else float32
   int threads = 0;
   std::string device = "cpu";
 };
@@ -331,7 +331,7 @@ struct ExportTask {
   bool merge = false;            // an adapter into its base
   // What a merged model is held against its parts on: their validation splits; else some sentences.
   std::vector<DatasetFiles> datasets;
-  std::string dtype;             // "float32", "bfloat16", "float16"; empty: that of the original
+  std::string dtype;  // "float32", "bfloat16", "float16"; empty: that of the original
 };
 // Writes what transformers (or peft, for an adapter that is not merged) loads as it is. Reports one
 // line through OnOutput: {"folder", "dtype", "base" (of an adapter), "note" (if there is one),
