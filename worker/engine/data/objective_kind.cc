@@ -137,7 +137,7 @@ Result<Objective> ResolveObjective(Objective objective, const ModelFiles& base) 
   ATTUNE_ASSIGN_OR_RETURN(const ModelFiles* root, RootModel(base));
   std::vector<std::string> labels;  // of an adapter that classifies
   if (base.format == "peft-adapter") {
-    ATTUNE_ASSIGN_OR_RETURN(labels, LabelsOfAdapter(base.path));
+    if (auto own = LabelsOfAdapter(base.path); own.ok()) labels = std::move(*own);
   }
   if (labels.empty() && root->format == "gguf") {
     return ResolveObjective(std::move(objective), nullptr, root->reference);
@@ -145,7 +145,7 @@ Result<Objective> ResolveObjective(Objective objective, const ModelFiles& base) 
   ATTUNE_ASSIGN_OR_RETURN(const std::string json, ReadModelConfig(root->path));
   auto config = ParseModelConfig(json, root->path.string() + ": config.json");
   if (config.ok()) config = WithLabels(*config, labels);
-  // What is wrong with its configuration is told when the model is loaded.
+  // What is wrong with its files is told when the model is loaded.
   ATTUNE_ASSIGN_OR_RETURN(
       objective,
       ResolveObjective(std::move(objective), config.ok() ? &*config : nullptr, base.reference));
