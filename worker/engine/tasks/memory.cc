@@ -124,6 +124,14 @@ int64_t LayerActivations(const ModelConfig& model, const MicroBatchShape& batch,
          ScoreBytes(model, std::max(sources, batch.targets), task);
 }
 
+// Adafactor makes the scaled gradient of a weight, its square and the direction.
+int64_t UpdateBytes(const ModelShape& model, const OptimizerOptions& optimizer) {
+  if (optimizer.name != "adafactor") return 0;
+  int64_t largest = 0;
+  for (const auto& shape : model.trainable) largest = std::max(largest, CountElements({shape}));
+  return 3 * largest * kFloat;
+}
+
 int64_t Activations(const ModelShape& shape, const MicroBatchShape& batch, const TrainTask& task) {
   const ModelConfig& model = shape.config;
   const bool half = task.data.train.precision == "bfloat16";
@@ -132,8 +140,10 @@ int64_t Activations(const ModelShape& shape, const MicroBatchShape& batch, const
       std::min(batch.targets * outputs * kFloat, kLogitBytes) / kFloat * PassingWidth(half);
   int64_t bytes = LayerActivations(model, batch, task) + logits;
   if (!shape.head_trains) return bytes;
-  // The head's gradient, made with the loss.
-  bytes += outputs * model.hidden_size * kFloat;
+  // The gradient of the embedding, or of the head that it is, which is made apart; or what is made
+  // to update the largest weight, which comes later.
+  bytes += std::max(model.vocabulary_size * model.hidden_size * kFloat,
+                    UpdateBytes(shape, task.optimizer));
   if (batch.micro_batches_max > 1) return bytes;
   // With one micro-batch a step, gradients grow while activations go: only what is more than them
   // adds to the peak.
