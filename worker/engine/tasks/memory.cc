@@ -142,8 +142,8 @@ int64_t Activations(const ModelShape& shape, const MicroBatchShape& batch, const
   if (!shape.head_trains) return bytes;
   // The gradient of the embedding, or of the head that it is, which is made apart; or what is made
   // to update the largest weight, which comes later.
-  bytes += std::max(model.vocabulary_size * model.hidden_size * kFloat,
-                    UpdateBytes(shape, task.optimizer));
+  const int64_t apart = TrainsAdapter(task.method) ? outputs : model.vocabulary_size;
+  bytes += std::max(apart * model.hidden_size * kFloat, UpdateBytes(shape, task.optimizer));
   if (batch.micro_batches_max > 1) return bytes;
   // With one micro-batch a step, gradients grow while activations go: only what is more than them
   // adds to the peak.
