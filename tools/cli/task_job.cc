@@ -83,7 +83,10 @@ class Waiting {
       : session_(session),
         client_(client),
         job_(std::move(job)),
-        live_(&session.io(), session.quiet()) {}
+        live_(&session.io(), session.quiet()) {
+    // A log need not hold that a short task has been waited for.
+    if (!session.io().err_is_terminal) next_look_ = session.io().clock->Monotonic() + kSilence;
+  }
 
   void OnOutput() {
     live_.Clear();
@@ -105,7 +108,7 @@ class Waiting {
   void Clear() { live_.Clear(); }
 
  private:
-  static constexpr std::chrono::seconds kStalled{10};
+  static constexpr std::chrono::seconds kStalled{10}, kSilence{5};
 
   void Look() {
     v1::GetJobRequest request;
