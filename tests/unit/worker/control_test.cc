@@ -122,6 +122,17 @@ class ControlTest : public ::testing::Test {
     });
     return found;
   }
+  // Runs a GENERATE task to its end; its whole output.
+  std::string Generated() {
+    StartTrainer();
+    auto task = TrainTask();
+    task.mutable_generate();
+    Give(task);
+    EXPECT_TRUE(AwaitReport(v1::TrainerMessage::kDone));
+    std::string output;
+    for (const auto& message : coordinator_.peer.received()) output += message.output().data();
+    return output;
+  }
 
   FakeCoordinator coordinator_;
   attune::testing::TestServer server_{&coordinator_};
@@ -365,14 +376,7 @@ TEST_F(ControlTest, OutputComesInPieces) {
     observer.OnOutput(line);
     return Status();
   };
-  StartTrainer();
-  auto task = TrainTask();
-  task.mutable_generate();
-  Give(task);
-  ASSERT_TRUE(AwaitReport(v1::TrainerMessage::kDone));
-  std::string output;
-  for (const auto& message : coordinator_.peer.received()) output += message.output().data();
-  EXPECT_EQ(output, line + "\n");
+  EXPECT_EQ(Generated(), line + "\n");
 }
 
 // Not each by itself, but all before the answer that they make.
@@ -383,14 +387,7 @@ TEST_F(ControlTest, PiecesOfAnswersAreToldTogether) {
     observer.OnOutput("{}");
     return Status();
   };
-  StartTrainer();
-  auto task = TrainTask();
-  task.mutable_generate();
-  Give(task);
-  ASSERT_TRUE(AwaitReport(v1::TrainerMessage::kDone));
-  std::string output;
-  for (const auto& message : coordinator_.peer.received()) output += message.output().data();
-  std::istringstream lines(output);
+  std::istringstream lines(Generated());
   std::vector<std::string> texts(2);
   int pieces = 0;
   std::string line;

@@ -5,17 +5,19 @@
 #include <sstream>
 #include <string>
 
+#include "common/base/kernel_file.h"
+
 namespace attune::engine {
 namespace {
 
-// The number behind a word that begins a line.
-std::optional<int64_t> NumberOf(const char* file, const std::string& word) {
-  std::ifstream in(file);
+// Bytes of the process's control group that are not of files.
+std::optional<int64_t> GroupHolds() {
+  std::ifstream in("/sys/fs/cgroup/memory.stat");
   for (std::string line; std::getline(in, line);) {
     std::istringstream words(line);
     std::string first;
     int64_t number = 0;
-    if (words >> first >> number && first == word) return number;
+    if (words >> first >> number && first == "anon") return number;
   }
   return std::nullopt;
 }
@@ -30,12 +32,12 @@ std::optional<int64_t> GroupLimit() {
 }  // namespace
 
 std::optional<int64_t> FreeMemory() {
-  const auto kib = NumberOf("/proc/meminfo", "MemAvailable:");
-  if (!kib) return std::nullopt;
-  const int64_t machine = *kib * 1024;
+  const auto machine =
+      static_cast<int64_t>(KernelBytes(ReadKernelFile("/proc/meminfo"), "MemAvailable"));
+  if (machine == 0) return std::nullopt;
   const auto limit = GroupLimit();
   // What the group holds of files is given back when it is needed.
-  const auto held = NumberOf("/sys/fs/cgroup/memory.stat", "anon");
+  const auto held = GroupHolds();
   return limit && held ? std::min(machine, *limit - *held) : machine;
 }
 
