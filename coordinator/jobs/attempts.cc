@@ -259,21 +259,33 @@ std::filesystem::path Controller::CheckpointFolder(const JobRecord& record) cons
   return RunFolder(options_.storage, record.job.id()) / "checkpoints";
 }
 
-Result<TaskFiles> Controller::ResolveFiles(const v1::Job& job) {
-  TaskFiles files;
-  v1::ModelFiles* target = &files.base;
-  std::string reference = job.base();
+Result<v1::ModelFiles> Controller::FilesOfModel(const std::string& name) {
+  v1::ModelFiles files;
+  v1::ModelFiles* target = &files;
+  std::string reference = name;
   for (int depth = 0; !reference.empty(); ++depth) {
-    if (depth > 4) return InvalidArgument("model " + job.base() + " has a chain of bases");
+    if (depth > 4) return InvalidArgument("model " + name + " has a chain of bases");
     ATTUNE_ASSIGN_OR_RETURN(v1::ModelVersion model, ports_.artifacts->GetModel(reference));
     target->set_reference(reference);
     target->set_path(model.path());
     target->set_format(model.format());
     if (model.lineage().job_id().empty()) target->set_source(model.lineage().source());
-    const bool merges = job.kind() == v1::Job::EXPORT && job.task().export_().merge();
-    if (merges && depth == 0) AddLearned(model.lineage(), *ports_.artifacts, &files);
     reference = model.base();
     if (!reference.empty()) target = target->add_adapter_base();
+  }
+  return files;
+}
+
+Result<TaskFiles> Controller::ResolveFiles(const v1::Job& job) {
+  TaskFiles files;
+  ATTUNE_ASSIGN_OR_RETURN(files.base, FilesOfModel(job.base()));
+  if (job.kind() == v1::Job::EXPORT && job.task().export_().merge()) {
+    ATTUNE_ASSIGN_OR_RETURN(const v1::ModelVersion model, ports_.artifacts->GetModel(job.base()));
+    AddLearned(model.lineage(), *ports_.artifacts, &files);
+  }
+  for (const std::string& adapter : job.adapters()) {
+    ATTUNE_ASSIGN_OR_RETURN(v1::ModelFiles of_adapter, FilesOfModel(adapter));
+    files.adapters.push_back(std::move(of_adapter));
   }
   for (int i = 0; i < job.datasets_size(); ++i) {
     ATTUNE_ASSIGN_OR_RETURN(v1::DatasetVersion dataset,

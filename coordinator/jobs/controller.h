@@ -223,6 +223,7 @@ class Controller {
   void RegisteringFailed(OpenJob& job, const Status& status);
   void RegisterLater(OpenJob& job, const Status& status);
   void SendTask(OpenJob& job, Trainer& trainer);
+  Result<v1::ModelFiles> FilesOfModel(const std::string& name);
   Result<TaskFiles> ResolveFiles(const v1::Job& job);
   std::filesystem::path CheckpointFolder(const JobRecord& record) const;
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <set>
 
 #include "common/log/log.h"
 #include "coordinator/jobs/state_machine.h"
@@ -199,8 +200,12 @@ std::vector<JobRecord> LoadOpenJobs(Transaction& transaction) {
 std::map<std::string, std::string> ModelsInUse(Transaction& transaction) {
   std::map<std::string, std::string> models;
   for (const JobRecord& record : LoadOpenJobs(transaction)) {
-    std::string& by = models[record.job.base()];
-    by += (by.empty() ? "" : "; ") + record.job.id() + " is " + StateName(record.job.state());
+    std::set<std::string> used(record.job.adapters().begin(), record.job.adapters().end());
+    used.insert(record.job.base());
+    for (const std::string& model : used) {
+      std::string& by = models[model];
+      by += (by.empty() ? "" : "; ") + record.job.id() + " is " + StateName(record.job.state());
+    }
   }
   return models;
 }

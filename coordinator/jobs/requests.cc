@@ -9,6 +9,7 @@
 #include "common/base/text.h"
 #include "common/log/log.h"
 #include "common/spec/job_spec.h"
+#include "coordinator/jobs/adapters.h"
 #include "coordinator/jobs/controller.h"
 #include "coordinator/jobs/evaluation_checks.h"
 #include "coordinator/jobs/repository.h"
@@ -165,6 +166,9 @@ Status Controller::ResolveInputs(v1::Job* job) {
   auto model = ports_.artifacts->GetModel(ModelOf(*job));
   if (!model.ok()) return Status(model.status()).WithField("base");
   job->set_base(Reference(model->name(), model->version()));
+  if (job->kind() == v1::Job::GENERATE) {
+    ATTUNE_RETURN_IF_ERROR(PinAdapters(*ports_.artifacts, *model, job));
+  }
   const auto add = [&](const std::string& name) -> Result<v1::DatasetVersion> {
     auto dataset = ports_.artifacts->GetDataset(name);
     if (!dataset.ok()) return Status(dataset.status()).WithField("dataset");

@@ -19,6 +19,7 @@ v1::TrainerTask MakeTask(const JobRecord& record, const TaskFiles& files,
   *task.mutable_spec() = job.spec();
   *task.mutable_base() = files.base;
   for (const v1::DatasetFiles& dataset : files.datasets) *task.add_datasets() = dataset;
+  for (const v1::ModelFiles& adapter : files.adapters) *task.add_adapters() = adapter;
   task.set_token_cache(storage + "/cache/tokens");
   task.set_run_directory(storage + "/runs/" + job.id());
   return task;

@@ -12,6 +12,7 @@ namespace attune::jobs {
 // Files resolved from the job's references.
 struct TaskFiles {
   v1::ModelFiles base;
+  std::vector<v1::ModelFiles> adapters;
   std::vector<v1::DatasetFiles> datasets;
 };
 

@@ -129,6 +129,23 @@ TEST_F(JobTest, LoraBecomesAnAdapterThatMergesAndTrainsOn) {
   EXPECT_THAT(whole.err, HasSubstr("merged outputs: loss "));
   EXPECT_TRUE(fs::exists(merged / "model.safetensors"));
   EXPECT_EQ(cluster_.Attune({"model", "import", "merged", merged.string()}).exit_code, 0);
+
+  // Base and adapters answer side by side, each as it does alone.
+  const auto alone = [&](const std::string& name) -> Json {
+    return cluster_.AttuneLines({"model", "generate", name, "--prompt", "What is 1 plus 1?"}).at(0);
+  };
+  const auto both =
+      cluster_.AttuneLines({"model", "generate", "tiny", "--prompt", "What is 1 plus 1?",
+                            "--adapter", "adapt", "--adapter", "tiny"});
+  ASSERT_EQ(both.size(), 2u);
+  EXPECT_EQ(both[0]["model"], "adapt@1");
+  EXPECT_EQ(both[0]["text"], alone("adapt")["text"]);
+  EXPECT_EQ(both[1]["model"], "tiny@1");
+  EXPECT_EQ(both[1]["text"], alone("tiny")["text"]);
+  const Finished other = cluster_.Attune(
+      {"model", "generate", "merged", "--prompt", "What is 1 plus 1?", "--adapter", "adapt"});
+  EXPECT_NE(other.exit_code, 0);
+  EXPECT_THAT(other.err, HasSubstr("adapt@1 is an adapter of tiny@1"));
 }
 
 TEST_F(JobTest, DryRunPlansAndTrainsNothing) {

@@ -402,7 +402,8 @@ void AddModelCommands(std::vector<Command>* commands) {
        .summary = "let a model answer prompts",
        .details = "A prompt is a user's message when the model has a chat template. Prints the "
                   "answers; with -o "
-                  "jsonl a line per prompt: prompt or messages, text, tokens, finish. Only the "
+                  "jsonl a line per prompt: prompt or messages, text, tokens, finish; with "
+                  "adapters, model. Only the "
                   "options decide how tokens are chosen; what the model's generation_config.json "
                   "says of it is not used.",
        .arguments = {kModel},
@@ -411,9 +412,16 @@ void AddModelCommands(std::vector<Command>* commands) {
             {.name = "--prompts",
              .value = "FILE",
              .doc = "Prompts, one a line: {\"prompt\": \"...\"}, a JSON string, or "
-                    "{\"messages\": [...], \"tools\": [...]} (tools may be left out); - is "
-                    "standard input.",
+                    "{\"messages\": [...], \"tools\": [...]} (tools may be left out), each with an "
+                    "\"adapter\", if it likes; - is standard input.",
              .completes = Completes::kFile},
+            {.name = "--adapter",
+             .value = "NAME",
+             .doc = "An adapter that answers in MODEL's place; given several times, each answers "
+                    "every prompt that names none. They must be of MODEL's base, which is loaded "
+                    "once; MODEL itself may be among them.",
+             .repeated = true,
+             .completes = Completes::kModel},
             {.name = "--system",
              .value = "TEXT",
              .doc = "A system message before each conversation that has none."},
@@ -464,7 +472,9 @@ void AddModelCommands(std::vector<Command>* commands) {
              .doc = "No chat template: the model goes on with the prompt's text."}},
        .examples =
            {"attune model generate docstrings --prompt 'Write a docstring for def add(a, b): ...'",
-            "attune model generate docstrings --prompts prompts.jsonl --max-tokens 64 -o jsonl"},
+            "attune model generate docstrings --prompts prompts.jsonl --max-tokens 64 -o jsonl",
+            "attune model generate smollm2 --adapter docstrings@1 --adapter docstrings@2 --prompt "
+            "Hi"},
        .run = RunModelGenerate});
   commands->push_back(
       {.noun = "model",

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <filesystem>
 #include <iterator>
 
@@ -31,6 +32,11 @@ Result<v1::GeneratePrompt> ParsePrompt(std::string_view line) {
         "not a prompt: write {\"prompt\": \"...\"}, {\"messages\": [...]} or a JSON string on each "
         "line");
   }
+  if (at("adapter").is_string()) {
+    prompt.set_adapter(at("adapter").get<std::string>());
+  } else if (!at("adapter").is_null()) {
+    return InvalidArgument("adapter must be the name of a model");
+  }
   return prompt;
 }
 
@@ -50,6 +56,21 @@ Result<Prompts> ParsePrompts(const std::string& text, const std::string& name) {
   return prompts;
 }
 
+// Each prompt that names no adapter, for each of these.
+Prompts ForAdapters(const Prompts& prompts, const std::vector<std::string>& adapters) {
+  Prompts all;
+  for (const v1::GeneratePrompt& prompt : prompts) {
+    if (adapters.empty() || !prompt.adapter().empty()) {
+      all.push_back(prompt);
+      continue;
+    }
+    for (const std::string& adapter : adapters) {
+      all.emplace_back(prompt).set_adapter(adapter);
+    }
+  }
+  return all;
+}
+
 Result<Prompts> CollectPrompts(Session& session, const Arguments& arguments) {
   Prompts prompts;
   for (const std::string& text : arguments.All("--prompt")) prompts.emplace_back().set_text(text);
@@ -65,19 +86,26 @@ Result<Prompts> CollectPrompts(Session& session, const Arguments& arguments) {
     prompts.insert(prompts.end(), more.begin(), more.end());
   }
   if (prompts.empty()) return InvalidArgument("no prompt: give --prompt TEXT or --prompts FILE");
+  prompts = ForAdapters(prompts, arguments.All("--adapter"));
   size_t bytes = 0;
   for (const v1::GeneratePrompt& prompt : prompts) bytes += prompt.ByteSizeLong();
   if (bytes > kPromptsMost) return InvalidArgument("the prompts are larger than 6 MiB: split them");
   return prompts;
 }
 
-// What was asked, for a person: the prompt, or what the conversation said last.
-std::string Asked(const nlohmann::ordered_json& answer) {
+// The prompt, or what the conversation said last.
+std::string Question(const nlohmann::ordered_json& answer) {
   const auto messages = answer.value("messages", nlohmann::ordered_json::array());
   if (!messages.is_array() || messages.empty()) return answer.value("prompt", "");
   const auto& last = messages.back();
   const auto content = last.is_object() && last.contains("content") ? last["content"] : last;
   return content.is_string() ? content.get<std::string>() : content.dump();
+}
+
+// What was asked, for a person, and of whom, where there are several.
+std::string Asked(const nlohmann::ordered_json& answer) {
+  const std::string model = answer.value("model", "");
+  return (model.empty() ? "" : model + ": ") + Question(answer);
 }
 
 void PrintAnswers(Session& session, const std::string& output) {
@@ -108,9 +136,12 @@ void PrintAnswers(Session& session, const std::string& output) {
 Result<int> StreamAnswers(Session& session, v1::SubmitJobRequest request) {
   v1::GenerateRequest* generate = request.mutable_task()->mutable_generate();
   generate->set_stream(true);
+  const bool several = std::ranges::any_of(
+      generate->inputs(), [](const v1::GeneratePrompt& p) { return !p.adapter().empty(); });
   std::vector<std::string> asked;
   for (const v1::GeneratePrompt& prompt : generate->inputs()) {
     nlohmann::ordered_json json = {{"prompt", prompt.text()}};
+    if (several) json["model"] = prompt.adapter().empty() ? generate->model() : prompt.adapter();
     if (!prompt.messages().empty()) {
       json["messages"] = nlohmann::ordered_json::parse(prompt.messages(), nullptr, false);
     }

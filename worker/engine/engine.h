@@ -303,9 +303,12 @@ struct Prompt {
   std::string text;      // a user's message when the model has a chat template
   std::string messages;  // a JSON array of {"role", "content", ...}, in place of text
   std::string tools;     // a JSON array for the chat template; may be empty
+  std::string adapter;   // the reference of that of GenerateTask.adapters which answers; else the
+                         // task's model does
 };
 struct GenerateTask {
   ModelFiles model;
+  std::vector<ModelFiles> adapters;  // over the same base, which is loaded once
   std::vector<Prompt> prompts;
   std::string system;  // a system message before conversations that have none
   int max_tokens = 128;
@@ -322,7 +325,8 @@ struct GenerateTask {
   std::string device = "cpu";
 };
 // Reports a line per prompt through OnOutput: {"prompt" or "messages", "text", "tokens", "finish":
-// "stop"|"length"}; of a classifier {"prompt", "text", "label", "probabilities"}.
+// "stop"|"length"}, with adapters "model", too: who answers; of a classifier {"prompt", "text",
+// "label", "probabilities"}.
 Status Generate(const GenerateTask& task, Observer& observer);
 
 struct ExportTask {

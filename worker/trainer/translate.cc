@@ -239,9 +239,12 @@ engine::GenerateTask ToGenerateTask(const v1::TrainerTask& task, const Place& pl
   const v1::GenerateRequest& request = task.generate();
   engine::GenerateTask out;
   out.model = ToModelFiles(task.base());
+  for (const v1::ModelFiles& adapter : task.adapters()) {
+    out.adapters.push_back(ToModelFiles(adapter));
+  }
   for (const std::string& text : request.prompts()) out.prompts.push_back({.text = text});
   for (const v1::GeneratePrompt& input : request.inputs()) {
-    out.prompts.push_back({input.text(), input.messages(), input.tools()});
+    out.prompts.push_back({input.text(), input.messages(), input.tools(), input.adapter()});
   }
   out.system = request.system();
   out.precision = request.precision();

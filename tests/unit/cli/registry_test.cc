@@ -175,6 +175,28 @@ TEST_F(RegistryTest, GenerateTakesConversations) {
             kExitUsage);
 }
 
+TEST_F(RegistryTest, GenerateAsksSeveralAdapters) {
+  fake_.events = {MakeEvent(1, "ended", "", MakeJob("job-submitted000", v1::Job::SUCCEEDED))};
+  fake_.output = R"({"model":"alice@2","prompt":"a","text":"A"})"
+                 "\n"
+                 R"({"model":"m@1","prompt":"a","text":"B"})"
+                 "\n";
+  const std::string file = folder_.Write("p.jsonl", R"({"prompt": "c", "adapter": "carol"})"
+                                                    "\n");
+  ASSERT_EQ(cli_.Run({"model", "generate", "m", "--prompt", "a", "--prompts", file, "--adapter",
+                      "alice", "--adapter", "m"}),
+            kExitOk)
+      << cli_.err();
+  EXPECT_EQ(cli_.out(), "> alice@2: a\nA\n\n> m@1: a\nB\n");
+  const v1::GenerateRequest generate = fake_.submits()[0].task().generate();
+  std::vector<std::string> asked;
+  for (const auto& input : generate.inputs()) asked.push_back(input.text() + "/" + input.adapter());
+  EXPECT_EQ(asked, (std::vector<std::string>{"a/alice", "a/m", "c/carol"}));
+  folder_.Write("p.jsonl", R"({"prompt": "c", "adapter": 3})");
+  EXPECT_EQ(cli_.Run({"model", "generate", "m", "--prompts", file}), kExitUsage);
+  EXPECT_THAT(cli_.err(), HasSubstr("p.jsonl:1: adapter must be the name of a model"));
+}
+
 TEST_F(RegistryTest, GenerateShowsAnswersInOrderWhileTheyAreMade) {
   fake_.jobs["job-submitted000"] = MakeJob("job-submitted000", v1::Job::SUCCEEDED);
   fake_.events = {MakeEvent(1, "ended", "", fake_.jobs["job-submitted000"])};

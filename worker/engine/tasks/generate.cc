@@ -1,18 +1,21 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
 
 #include "worker/engine/data/objective_kind.h"
 #include "worker/engine/data/prepare.h"
+#include "worker/engine/formats/weights.h"
 #include "worker/engine/model/language_model.h"
 #include "worker/engine/parallel/group.h"
 #include "worker/engine/tasks/answer_text.h"
 #include "worker/engine/tasks/failure.h"
 #include "worker/engine/tasks/label.h"
 #include "worker/engine/tasks/origin.h"
+#include "worker/engine/tasks/prompt_tokens.h"
 
 namespace attune::engine {
 namespace {
@@ -21,49 +24,6 @@ using nlohmann::json;
 
 std::string Dump(const json& document) {
   return document.dump(-1, ' ', false, json::error_handler_t::replace);
-}
-
-// With its keys in the order that the user gave them: templates print it.
-Result<std::string> Conversation(const GenerateTask& task, const Prompt& prompt) {
-  using Json = nlohmann::ordered_json;
-  Json messages = Json::array({Json{{"role", "user"}, {"content", prompt.text}}});
-  if (!prompt.messages.empty()) {
-    messages = Json::parse(prompt.messages, nullptr, /*allow_exceptions=*/false);
-    const bool right = messages.is_array() && !messages.empty() &&
-                       std::ranges::all_of(messages, [](const Json& m) { return m.is_object(); });
-    if (!right) return InvalidArgument("messages must be an array of objects, and not empty");
-  }
-  if (!task.system.empty() && messages[0].value("role", Json()) != "system") {
-    const Json system = {{"role", "system"}, {"content", task.system}};
-    messages.insert(messages.begin(), system);
-  }
-  return messages.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
-// A chat model gets the prompt as the user's turn; its template writes the special tokens itself.
-// Else the tokenizer adds them, unless the text begins with one.
-Result<std::vector<uint32_t>> EncodePrompt(const text::TextAssets& text, const GenerateTask& task,
-                                           const Prompt& prompt) {
-  std::string rendered = prompt.text;
-  const bool chat = !task.raw && text.chat_template;
-  if (!chat && (!prompt.messages.empty() || !task.system.empty())) {
-    return InvalidArgument(task.raw ? "messages and a system message need the chat template, which "
-                                      "raw leaves out"
-                                    : "messages and a system message need a chat template, which "
-                                      "the model has not: give the text of the prompt");
-  }
-  if (chat) {
-    ATTUNE_ASSIGN_OR_RETURN(const std::string messages, Conversation(task, prompt));
-    ATTUNE_ASSIGN_OR_RETURN(
-        rendered, text.chat_template->Render(messages,
-                                             /*add_generation_prompt=*/true, prompt.tools));
-  }
-  const bool begun = !text.bos_token.empty() && rendered.starts_with(text.bos_token);
-  ATTUNE_ASSIGN_OR_RETURN(text::Encoding encoding,
-                          text.tokenizer->Encode(rendered, /*add_special=*/!chat && !begun));
-  if (encoding.ids.empty())
-    return InvalidArgument("the prompt is empty: there is nothing to continue");
-  return std::move(encoding.ids);
 }
 
 Status CheckTask(const GenerateTask& task) {
@@ -82,34 +42,80 @@ Status CheckTask(const GenerateTask& task) {
   return Status();
 }
 
-// The prompts' tokens, each with the room that the model leaves its answer.
-Result<std::vector<LanguageModel::GeneratePrompt>> EncodePrompts(const LanguageModel& model,
-                                                                 const text::TextAssets& text,
-                                                                 const GenerateTask& task) {
-  std::vector<LanguageModel::GeneratePrompt> prompts;
-  for (const Prompt& prompt : task.prompts) {
-    const std::string which = "prompt " + std::to_string(prompts.size() + 1);
-    auto ids = EncodePrompt(text, task, prompt);
-    if (!ids.ok()) return ids.status().WithContext(which);
-    const int64_t room = model.max_positions() - static_cast<int64_t>(ids->size());
-    if (room < 1) {
-      return InvalidArgument(which + ": the prompt has " + std::to_string(ids->size()) +
-                             " tokens, the model takes " + std::to_string(model.max_positions()));
+// Who answers some of the prompts: the task's model, or one of its adapters. Each has a chat
+// template and end tokens of its own.
+struct Answerer {
+  std::string adapter;    // as the model is to use it
+  std::string reference;  // of the registry
+  text::TextAssets text;
+};
+
+// A prompt, and the room that the model leaves its answer.
+struct Asked {
+  const Answerer* by;
+  LanguageModel::GeneratePrompt prompt;
+};
+
+// By what prompts call them. The model has all of them then, and is seen with its own adapter or
+// none.
+Result<std::map<std::string, Answerer>> LoadAnswerers(LanguageModel& model,
+                                                      const GenerateTask& task) {
+  std::map<std::string, Answerer> answerers;
+  ATTUNE_ASSIGN_OR_RETURN(text::TextAssets text, LoadModelText(task.model));
+  const std::string own = model.has_adapter() ? "default" : "";
+  answerers[""] = {own, task.model.reference, std::move(text)};
+  for (const ModelFiles& adapter : task.adapters) {
+    ATTUNE_ASSIGN_OR_RETURN(const std::vector<std::string> labels, LabelsOfAdapter(adapter.path));
+    if (!labels.empty()) {
+      return InvalidArgument("the adapter " + adapter.reference +
+                             " tells labels apart: ask it alone, it has a head of its own")
+          .WithField("adapter");
     }
-    prompts.push_back(
-        {std::move(*ids), static_cast<int>(std::min<int64_t>(task.max_tokens, room))});
+    ATTUNE_RETURN_IF_ERROR(model.AddAdapter(adapter.reference, adapter));
+    ATTUNE_ASSIGN_OR_RETURN(text, LoadModelText(adapter));
+    answerers[adapter.reference] = {adapter.reference, adapter.reference, std::move(text)};
   }
-  return prompts;
+  return answerers;
+}
+
+Result<Asked> AskedOf(LanguageModel& model, const Answerer& by, const GenerateTask& task,
+                      const Prompt& prompt) {
+  ATTUNE_RETURN_IF_ERROR(model.UseAdapter(by.adapter));  // a prompt's rows leave less room
+  ATTUNE_ASSIGN_OR_RETURN(std::vector<uint32_t> ids, EncodePrompt(by.text, task, prompt));
+  const int64_t room = model.max_positions() - static_cast<int64_t>(ids.size());
+  if (room < 1) {
+    return InvalidArgument("the prompt has " + std::to_string(ids.size()) +
+                           " tokens, the model takes " + std::to_string(model.max_positions()));
+  }
+  return Asked{&by, {std::move(ids), static_cast<int>(std::min<int64_t>(task.max_tokens, room))}};
+}
+
+Result<std::vector<Asked>> EncodePrompts(LanguageModel& model,
+                                         const std::map<std::string, Answerer>& answerers,
+                                         const GenerateTask& task) {
+  std::vector<Asked> all;
+  for (const Prompt& prompt : task.prompts) {
+    const std::string which = "prompt " + std::to_string(all.size() + 1);
+    const auto by = answerers.find(prompt.adapter);
+    if (by == answerers.end()) {
+      return InvalidArgument(which + " names " + prompt.adapter + ", which is not loaded");
+    }
+    auto asked = AskedOf(model, by->second, task, prompt);
+    if (!asked.ok()) return asked.status().WithContext(which);
+    all.push_back(std::move(*asked));
+  }
+  return all;
 }
 
 // Answers as they come. Lines are reported in the order of the prompts: one that is answered early
 // waits for those before it.
 class AnswerReports {
  public:
-  AnswerReports(const GenerateTask& task, const text::TextAssets& text,
-                const std::vector<LanguageModel::GeneratePrompt>& prompts, Observer& observer)
-      : task_(task), prompts_(prompts), observer_(observer), lines_(prompts.size()) {
-    answers_.assign(prompts.size(), AnswerText(text.tokenizer.get(), &task.stop, task.stream));
+  AnswerReports(const GenerateTask& task, const std::vector<Asked>& asked, Observer& observer)
+      : task_(task), asked_(asked), observer_(observer), lines_(asked.size()) {
+    for (const Asked& prompt : asked) {
+      answers_.emplace_back(prompt.by->text.tokenizer.get(), &task.stop, task.stream);
+    }
     Progress();
   }
 
@@ -142,16 +148,17 @@ class AnswerReports {
     AnswerText& answer = answers_[prompt];
     ATTUNE_ASSIGN_OR_RETURN(const std::string whole, answer.Finish());
     if (task_.stream) Show(prompt, answer.TakePiece());
-    const bool full = static_cast<int>(answer.tokens()) == prompts_[prompt].max_tokens;
+    const bool full = static_cast<int>(answer.tokens()) == asked_[prompt].prompt.max_tokens;
     json line = {{"text", whole},
                  {"tokens", answer.tokens()},
                  {"finish", full && !answer.stopped() ? "length" : "stop"}};
-    const Prompt& asked = task_.prompts[prompt];
-    if (asked.messages.empty()) {
-      line["prompt"] = asked.text;
+    const Prompt& source = task_.prompts[prompt];
+    if (source.messages.empty()) {
+      line["prompt"] = source.text;
     } else {
-      line["messages"] = json::parse(asked.messages);
+      line["messages"] = json::parse(source.messages);
     }
+    if (!task_.adapters.empty()) line["model"] = asked_[prompt].by->reference;
     lines_[prompt] = Dump(line);
     ++done_;
     for (; told_ < lines_.size() && lines_[told_]; ++told_) {
@@ -164,11 +171,11 @@ class AnswerReports {
   void Progress() {
     observer_.OnProgress({.phase = "generating",
                           .done = static_cast<double>(done_),
-                          .total = static_cast<double>(prompts_.size())});
+                          .total = static_cast<double>(asked_.size())});
   }
 
   const GenerateTask& task_;
-  const std::vector<LanguageModel::GeneratePrompt>& prompts_;
+  const std::vector<Asked>& asked_;
   Observer& observer_;
   std::vector<AnswerText> answers_;
   std::vector<std::optional<std::string>> lines_;  // of what was answered
@@ -176,21 +183,40 @@ class AnswerReports {
   Status status_;
 };
 
-Status AnswerPrompts(LanguageModel& model, const text::TextAssets& text, const GenerateTask& task,
-                     Observer& observer) {
-  ATTUNE_ASSIGN_OR_RETURN(const auto prompts, EncodePrompts(model, text, task));
-  AnswerReports reports(task, text, prompts, observer);
+// The prompts of one answerer.
+Status AnswerSome(LanguageModel& model, const Answerer& by, const std::vector<Asked>& asked,
+                  const GenerateTask& task, AnswerReports* reports) {
+  std::vector<size_t> numbers;  // in the task
+  std::vector<LanguageModel::GeneratePrompt> prompts;
+  for (size_t i = 0; i < asked.size(); ++i) {
+    if (asked[i].by != &by) continue;
+    numbers.push_back(i);
+    prompts.push_back(asked[i].prompt);
+  }
+  if (prompts.empty()) return Status();
   const LanguageModel::GenerateOptions options{.temperature = task.temperature,
                                                .top_k = task.top_k,
                                                .top_p = task.top_p,
                                                .seed = task.seed,
-                                               .end_ids = text.end_ids,
+                                               .end_ids = by.text.end_ids,
                                                .batch = task.batch};
   const LanguageModel::AnswerListener listener{
-      .on_token = [&](size_t prompt, uint32_t token) { return reports.OnToken(prompt, token); },
-      .on_end = [&](size_t prompt) { return reports.OnEnd(prompt); }};
+      .on_token = [&](size_t i, uint32_t token) { return reports->OnToken(numbers[i], token); },
+      .on_end = [&](size_t i) { return reports->OnEnd(numbers[i]); }};
+  ATTUNE_RETURN_IF_ERROR(model.UseAdapter(by.adapter));
   ATTUNE_RETURN_IF_ERROR(model.GenerateAll(prompts, options, listener));
-  return reports.status();
+  return reports->status();
+}
+
+// One answerer after the other, for the model is seen with one adapter at a time.
+Status AnswerPrompts(LanguageModel& model, const GenerateTask& task, Observer& observer) {
+  ATTUNE_ASSIGN_OR_RETURN(const auto answerers, LoadAnswerers(model, task));
+  ATTUNE_ASSIGN_OR_RETURN(const std::vector<Asked> asked, EncodePrompts(model, answerers, task));
+  AnswerReports reports(task, asked, observer);
+  for (const auto& [name, answerer] : answerers) {
+    ATTUNE_RETURN_IF_ERROR(AnswerSome(model, answerer, asked, task, &reports));
+  }
+  return Status();
 }
 
 }  // namespace
@@ -201,9 +227,13 @@ Status Generate(const GenerateTask& task, Observer& observer) {
     if (task.threads > 0) at::set_num_threads(task.threads);
     observer.OnProgress({.phase = "loading"});
     ATTUNE_ASSIGN_OR_RETURN(const at::Device device, OpenDevice(task.device));
-    ATTUNE_ASSIGN_OR_RETURN(const text::TextAssets text, LoadModelText(task.model));
     ATTUNE_ASSIGN_OR_RETURN(const Objective made_for, ResolveObjective({}, task.model));
     const bool labels = KindOf(made_for) == ObjectiveKind::kClassification;
+    if (labels && !task.adapters.empty()) {
+      return InvalidArgument(task.model.reference +
+                             " tells labels apart: adapters beside it cannot answer")
+          .WithField("adapter");
+    }
     std::string precision = task.precision;
     if (precision.empty()) {
       ATTUNE_ASSIGN_OR_RETURN(precision, ServedPrecision(task.model, device.is_cuda()));
@@ -214,8 +244,9 @@ Status Generate(const GenerateTask& task, Observer& observer) {
             task.model,
             {.precision = precision, .device = device.str(), .frozen = true, .encoders = labels}));
     model->SetTraining(false, 0);
-    if (labels) return LabelPrompts(*model, text, task, device, observer);
-    return AnswerPrompts(*model, text, task, observer);
+    if (!labels) return AnswerPrompts(*model, task, observer);
+    ATTUNE_ASSIGN_OR_RETURN(const text::TextAssets text, LoadModelText(task.model));
+    return LabelPrompts(*model, text, task, device, observer);
   });
 }
 

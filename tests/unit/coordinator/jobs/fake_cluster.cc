@@ -309,6 +309,15 @@ void FakeCluster::Run(std::function<void()> work, std::function<void()> done) {
 }
 
 Result<v1::ModelVersion> FakeCluster::GetModel(const std::string& reference) {
+  if (const size_t at = reference.find("adapter-"); at != reference.npos) {
+    v1::ModelVersion adapter;
+    adapter.set_name(reference.substr(0, reference.find('@')));
+    adapter.set_version(1);
+    adapter.set_format("peft-adapter");
+    adapter.set_path(folder_ / "models" / adapter.name() / "1");
+    adapter.set_base(at == 0 ? "tiny@1" : "other@1");
+    return adapter;
+  }
   if (reference.rfind("tiny", 0) != 0) return NotFound("no model '" + reference + "'");
   v1::ModelVersion model;
   model.set_name("tiny");

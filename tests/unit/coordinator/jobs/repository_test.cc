@@ -71,9 +71,11 @@ TEST_F(RepositoryTest, ModelsInUseAreThoseOfOpenJobs) {
                                           std::tuple("job-4", v1::Job::FAILED, "docs@3")}) {
       JobRecord record = Record(id, state);
       record.job.set_base(base);
+      for (const char* adapter : {"a@1", base}) record.job.add_adapters(adapter);
       InsertJob(transaction, &record);
     }
     const std::map<std::string, std::string> expected = {
+        {"a@1", "job-1 is RUNNING; job-2 is PAUSED"},
         {"docs@1", "job-1 is RUNNING; job-2 is PAUSED"}};
     EXPECT_EQ(ModelsInUse(transaction), expected);
   });
