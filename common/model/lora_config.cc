@@ -10,7 +10,7 @@
 namespace attune {
 namespace {
 
-using Json = nlohmann::json;
+using Json = nlohmann::ordered_json;  // the first pattern that fits counts, as in peft
 
 Status CheckScale(int rank, double alpha) {
   if (rank < 1 || rank > 4096) {

@@ -173,10 +173,12 @@ Result<ModelConfig> AsClassifier(const ModelConfig& config,
 Status CheckPredictsNext(const ModelConfig& config, const std::string& model) {
   if (config.head == HeadKind::kNextToken || config.head == HeadKind::kAnswer) return Status();
   const bool labels = config.head == HeadKind::kLabels;
+  const std::string does = labels                                  ? "labels texts"
+                           : config.head == HeadKind::kMaskedToken ? "finds masked tokens"
+                                                                   : "embeds texts";
   return InvalidArgument("the model " + model + " is " + (labels ? "a classifier" : "an encoder") +
-                         " (" + config.architecture + "): it predicts no next token; it " +
-                         (labels ? "labels" : "embeds") +
-                         " texts, and trains with the tasks of docs/tasks.md")
+                         " (" + config.architecture + "): it predicts no next token; it " + does +
+                         ", and trains with the tasks of docs/tasks.md")
       .WithField("base");
 }
 

@@ -201,6 +201,13 @@ void CheckTogether(const v1::JobSpec& spec, const Wrong& wrong) {
   if (spec.evaluate().patience() > 0 && spec.evaluate().every_steps() == 0) {
     wrong("evaluate.patience", "evaluate.patience counts evaluations: set evaluate.every_steps");
   }
+  if (const std::string& task = spec.task().type();
+      spec.evaluate().metric() == "accuracy" &&
+      (task == "causal-lm" || task == "seq2seq" || task == "masked-lm")) {
+    wrong("evaluate.metric", "evaluate.metric: task " + task +
+                                 " has no accuracy, as classification, embedding and preference "
+                                 "have: use loss");
+  }
   if (train.max_steps() > 0 && spec.optimizer().warmup_steps() > train.max_steps()) {
     wrong("optimizer.warmup_steps",
           "optimizer.warmup_steps (" + text(spec.optimizer().warmup_steps()) +

@@ -26,6 +26,10 @@ bool IsOptimizer(const JobSpec& spec, std::string_view name) {
   return spec.optimizer().name() == name;
 }
 
+bool IsTask(const JobSpec& spec, std::string_view type) {
+  return spec.task().type() == type;
+}
+
 bool IsAdamW(const JobSpec& spec) {
   return IsOptimizer(spec, "adamw") || IsOptimizer(spec, "adamw-8bit");
 }
@@ -34,12 +38,24 @@ bool HasBetas(const JobSpec& spec) {
   return IsAdamW(spec) || IsOptimizer(spec, "lion");
 }
 
+// What is to end a run elsewhere is not ended by this.
+constexpr double kEpochsMost = 10000;
+std::string DefaultEpochs(const JobSpec& spec) {
+  const bool ends = spec.train().max_steps() > 0 || spec.train().max_tokens() > 0;
+  return ends ? std::to_string(static_cast<int>(kEpochsMost)) : "1";
+}
+
 std::string DefaultLearningRate(const JobSpec& spec) {
   if (IsPrompt(spec)) {
     return IsOptimizer(spec, "sgd") ? "0.3" : IsOptimizer(spec, "lion") ? "3e-3" : "1e-2";
   }
-  if (IsOptimizer(spec, "lion")) return IsLora(spec) ? "5e-5" : "5e-6";
   if (IsOptimizer(spec, "sgd")) return IsLora(spec) ? "1e-2" : "3e-3";
+  // DPO's loss tells apart what the model already knows: trl's default, and its advice for LoRA.
+  if (IsTask(spec, "preference")) {
+    if (IsOptimizer(spec, "lion")) return IsLora(spec) ? "2.5e-6" : "2.5e-7";
+    return IsLora(spec) ? "1e-5" : "1e-6";
+  }
+  if (IsOptimizer(spec, "lion")) return IsLora(spec) ? "5e-5" : "5e-6";
   return IsLora(spec) ? "2e-4" : "2e-5";
 }
 
@@ -57,10 +73,6 @@ bool HasPenalty(const JobSpec& spec) {
 
 std::string DefaultStrength(const JobSpec& spec) {
   return IsEwc(spec) ? "100" : "0.01";
-}
-
-bool IsTask(const JobSpec& spec, std::string_view type) {
-  return spec.task().type() == type;
 }
 
 // Tasks that count examples are given as many as their batch says.
@@ -178,8 +190,8 @@ const std::vector<Field>& Table() {
        .applies_key = kMethod,
        .applies_doc = kLora,
        .doc = "Modules that train as a whole beside the adapter and are saved with it, by the "
-              "endings of their names, as peft has it: [embed_tokens, lm_head] for new tokens, "
-              "norm for all norms. Each takes the memory of full fine-tuning."},
+              "endings of their names, as peft has it: [embed_tokens, lm_head] for new words or a "
+              "new template, norm for all norms. Each takes the memory of full fine-tuning."},
       {.path = "method.virtual_tokens",
        .type = "whole number",
        .fallback = "20",
@@ -269,17 +281,13 @@ const std::vector<Field>& Table() {
        .default_doc = "ranks.min",
        .range = {1, 1024},
        .doc = "The most trainer processes the job uses when slots are free."},
-      {.path = "train.epochs",
-       .type = "number",
-       .fallback = "1",
-       .range = {0.001, 10000},
-       .doc = "How often every example is seen. Fractions are allowed."},
       {.path = "train.max_steps",
        .type = "whole number",
        .fallback = "0",
        .range = {0, 100000000},
-       .doc =
-           "Stop after this many optimizer steps even when the epochs are not over; 0: no limit."},
+       .doc = "Stop after this many optimizer steps, or when the epochs are over, if train.epochs "
+              "says "
+              "how many; 0: no limit."},
       {.path = "train.max_tokens",
        .type = "whole number",
        .fallback = "0",
@@ -287,6 +295,12 @@ const std::vector<Field>& Table() {
        .may_lack = true,
        .doc = "Stop with the optimizer step that reaches so many tokens, of all ranks and epochs "
               "together; 0: no limit. The learning rate's schedule ends there too."},
+      {.path = "train.epochs",
+       .type = "number",
+       .derive = DefaultEpochs,
+       .range = {0.001, kEpochsMost},
+       .default_doc = "1; with max_steps or max_tokens as many as they take",
+       .doc = "How often every example is seen. Fractions are allowed."},
       {.path = "train.max_seconds",
        .type = "whole number",
        .fallback = "0",
@@ -393,9 +407,9 @@ const std::vector<Field>& Table() {
       {.path = "optimizer.learning_rate",
        .type = "number",
        .derive = DefaultLearningRate,
-       .default_doc = "2e-4 with lora and qlora, 2e-5 with full; a quarter of it with lion; "
-                      "1e-2 and 3e-3 with sgd. With prompt-tuning 1e-2; 3e-3 with lion, 0.3 with "
-                      "sgd",
+       .default_doc = "2e-4 with lora and qlora, 2e-5 with full; 1e-5 and 1e-6 with task.type "
+                      "preference; a quarter of it with lion; 1e-2 and 3e-3 with sgd. With "
+                      "prompt-tuning 1e-2; 3e-3 with lion, 0.3 with sgd",
        .range = {1e-12, 10},
        .doc = "The highest learning rate, reached after warm-up."},
       {.path = "optimizer.weight_decay",
@@ -507,9 +521,9 @@ const std::vector<Field>& Table() {
        .fallback = "0",
        .range = {0, 1000000},
        .may_lack = true,
-       .doc =
-           "Stop after so many evaluations in a row that did not bring the validation loss below "
-           "the least so far; 0: never. The job ends as one that is done."},
+       .doc = "Stop after so many evaluations in a row that brought no better evaluate.metric than "
+              "the "
+              "best so far; 0: never. The job ends as one that is done."},
       {.path = "evaluate.min_delta",
        .type = "number",
        .fallback = "0",
@@ -523,8 +537,15 @@ const std::vector<Field>& Table() {
        .type = "true or false",
        .fallback = "false",
        .may_lack = true,
-       .doc = "Let what comes out be as it was at the evaluation with the least validation loss. "
+       .doc = "Let what comes out be as it was at the evaluation with the best evaluate.metric. "
               "Its weights are kept in the run's folder best."},
+      {.path = "evaluate.metric",
+       .type = "string",
+       .fallback = "loss",
+       .values = {"loss", "accuracy"},
+       .may_lack = true,
+       .doc = "What is better: a lower validation loss, or a higher accuracy, which tasks about "
+              "examples have (classification, embedding, preference)."},
       {.path = "checkpoint.every_steps",
        .type = "whole number",
        .fallback = "50",

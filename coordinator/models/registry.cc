@@ -11,6 +11,7 @@
 #include "common/log/log.h"
 #include "common/model/folder_checksum.h"
 #include "coordinator/models/aliases.h"
+#include "coordinator/models/base_name.h"
 #include "coordinator/models/copy.h"
 #include "coordinator/models/inspect.h"
 #include "coordinator/store/database.h"
@@ -231,6 +232,7 @@ Status Registry::ResolveBase(const std::string& given, const std::string& named,
         .WithField("base");
   }
   ATTUNE_RETURN_IF_ERROR(CheckHasFiles(*base));
+  if (!given.empty() && !LooksLike(named, *base)) version->set_made_for(Shorten(named, 200));
   version->set_base(versions::FormatReference(base->name(), base->version()));
   version->set_architecture(base->architecture());
   *path = base->path();

@@ -71,6 +71,14 @@ Finished Cluster::Attune(std::vector<std::string> arguments, seconds timeout) co
   return Run(arguments, variables_, timeout);
 }
 
+pid_t Cluster::StartAttune(std::vector<std::string> arguments, const std::string& file) const {
+  const std::vector<std::string> shell = {"/bin/bash", "-c", "exec \"$@\" 2> \"$0\"",
+                                          (home_ / (file + ".err")).string(),
+                                          std::string(ATTUNE_BIN_DIR) + "/attune"};
+  arguments.insert(arguments.begin(), shell.begin(), shell.end());
+  return Start(arguments, variables_, home_ / file);
+}
+
 Finished Cluster::Shell(const std::string& folder, const std::string& line, seconds timeout) const {
   const std::string script = "cd \"$0\" && PATH=\"$1:$PATH\"\n" + line + "\n";
   return Run({"/bin/bash", "-ec", script, (home_ / folder).string(), ATTUNE_BIN_DIR}, variables_,

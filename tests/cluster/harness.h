@@ -41,6 +41,8 @@ class Cluster {
   void Use(const std::map<std::string, std::string>& variables);
   // attune ARGUMENTS.
   Finished Attune(std::vector<std::string> arguments, seconds timeout = kPatience) const;
+  // The same, at once: what it prints goes into a file below home, and what it says into FILE.err.
+  pid_t StartAttune(std::vector<std::string> arguments, const std::string& file) const;
   // A line for bash, as a user types it in a folder below home: attune is on the PATH.
   Finished Shell(const std::string& folder, const std::string& line,
                  seconds timeout = kPatience) const;

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 
 #include <fstream>
+#include <numeric>
 
 #include "common/base/files.h"
 #include "common/base/hash.h"
@@ -221,10 +222,20 @@ TEST_F(TaskKindsTest, AClassifierIsTrainedMeasuredUsedAndExported) {
   const Json job =
       Run(std::string("name: pages\nbase: encoder\ndataset: pages\nmethod: full\n"
                       "task: {type: classification, labels: [cli, gates, datasets]}\n") +
-          kShort + "24, micro_batch: 8}\noptimizer: {learning_rate: 3e-4}\n");
+          kShort +
+          "24, micro_batch: 8}\noptimizer: {learning_rate: 3e-4}\n"
+          "evaluate: {every_steps: 6, metric: accuracy, keep_best: true}\n");
   const Json& metrics = job["metrics"];
   EXPECT_LT(metrics["validation_loss"], metrics["first_validation_loss"]);
   EXPECT_GT(metrics["validation_accuracy"].get<double>(), 0.6) << metrics.dump();
+
+  double best = 0;
+  for (const Json& point : cluster_.AttuneLines({"job", "metrics", "pages"})) {
+    if (point.contains("validation_accuracy")) {
+      best = std::max(best, point["validation_accuracy"].get<double>());
+    }
+  }
+  EXPECT_EQ(metrics["validation_accuracy"].get<double>(), best);
 
   const std::vector<Json> labelled = cluster_.AttuneLines(
       {"model", "generate", "pages", "--prompt",
@@ -252,7 +263,8 @@ TEST_F(TaskKindsTest, AClassifierIsTrainedMeasuredUsedAndExported) {
   EXPECT_THAT(wrong.err, HasSubstr("plain texts, without a prompt to answer"));
   const Json refused =
       cluster_.WaitForEnd(cluster_.Submit("base: encoder\ndataset: pages\nmethod: full\ntask: "
-                                          "{type: classification, labels: [a, b]}\n"));
+                                          "{type: classification, labels: [a, b]}\n"
+                                          "train: {sequence_length: 96}\n"));
   EXPECT_EQ(refused["state"], "FAILED");
   EXPECT_THAT(refused["reason"].get<std::string>(), HasSubstr("is not one of task.labels"));
 }
@@ -317,6 +329,19 @@ TEST_F(TaskKindsTest, EmbeddingsComeNearEachOther) {
   EXPECT_LT(job["metrics"]["validation_loss"], job["metrics"]["first_validation_loss"]);
   EXPECT_GE(job["metrics"]["validation_accuracy"], job["metrics"]["first_validation_accuracy"]);
   EXPECT_LT(LossOf("near", "halves"), LossOf("encoder", "halves"));
+  const auto embedded = cluster_.AttuneLines(
+      {"model", "generate", "near", "--prompt", "Where is my parcel?", "--prompt",
+       "When does my package arrive?", "--prompt", "The gate keeps the champion."});
+  ASSERT_EQ(embedded.size(), 3u);
+  const auto cosine = [&](size_t a, size_t b) {
+    const auto x = embedded[a]["embedding"].get<std::vector<double>>();
+    const auto y = embedded[b]["embedding"].get<std::vector<double>>();
+    EXPECT_EQ(x.size(), 384u);
+    return std::inner_product(x.begin(), x.end(), y.begin(), 0.0);
+  };
+  EXPECT_NEAR(cosine(0, 0), 1, 1e-5) << "of unit length";
+  EXPECT_GT(cosine(0, 1), cosine(0, 2) + 0.2);
+
   const Finished refused = cluster_.Attune(
       {"model", "evaluate", "near", "--dataset", "halves", "--metric", "exact_match"});
   EXPECT_NE(refused.exit_code, 0);

@@ -403,7 +403,8 @@ void AddModelCommands(std::vector<Command>* commands) {
        .details = "A prompt is a user's message when the model has a chat template. Prints the "
                   "answers; with -o "
                   "jsonl a line per prompt: prompt or messages, text, tokens, finish; with "
-                  "adapters, model. Only the "
+                  "adapters, model. A classifier says label and probabilities instead, a model of "
+                  "embeddings embedding. Only the "
                   "options decide how tokens are chosen; what the model's generation_config.json "
                   "says of it is not used.",
        .arguments = {kModel},

@@ -32,6 +32,7 @@ std::string ModelCard(const v1::ModelVersion& model, const ViewOptions& options)
     card.Row("Parameters", FormatCount(static_cast<double>(model.parameters())));
   card.Row("Size", FormatBytes(static_cast<double>(model.bytes())));
   card.Row("Base", model.base().empty() ? model.lineage().base() : model.base());
+  card.Row("Made for", model.made_for(), Style::kYellow);
   card.Row("Job", model.lineage().job_id());
   card.Row("Data", Joined(model.lineage().datasets()));
   card.Row("Data checksum", Joined(model.lineage().dataset_checksums()));
@@ -57,6 +58,12 @@ ViewOptions View(Session& session) {
   return {.now = session.io().clock->Now(),
           .width = session.printer().width(),
           .color = session.printer().color()};
+}
+
+std::string MadeForText(const v1::ModelVersion& model) {
+  return "the adapter's files name \"" + model.made_for() + "\" as its base, not " + model.base() +
+         ": its shapes fit, but on other weights than its own it answers otherwise than it was "
+         "trained to";
 }
 
 grpc::Status Import(Session& session, Client& client, grpc::ClientContext* context,
@@ -98,6 +105,7 @@ Result<int> RunModelImport(Session& session, const Arguments& arguments) {
     return Import(session, *client, context, request, &model);
   });
   if (!imported.ok()) return imported;
+  if (!model.made_for().empty()) session.Say("warning: " + MadeForText(model));
   session.printer().Object(spec::ToJson(model), Reference(model), ModelCard(model, View(session)));
   return kExitOk;
 }

@@ -142,9 +142,10 @@ struct EvaluateOptions {
   int every_steps = 0;
   std::string split = "validation";
   int max_examples = 0;
-  int patience = 0;        // ends after so many evaluations without a better loss; 0: never
-  double min_delta = 0;    // better by at least so much
-  bool keep_best = false;  // what comes out is as it was at the best evaluation
+  int patience = 0;             // ends after so many evaluations without a better metric; 0: never
+  double min_delta = 0;         // better by at least so much
+  bool keep_best = false;       // what comes out is as it was at the best evaluation
+  std::string metric = "loss";  // or "accuracy": what patience and keep_best go by
 };
 
 struct CheckpointOptions {
@@ -265,7 +266,9 @@ struct TrainTask {
 struct TrainResult {
   int steps = 0;
   double final_loss = 0;  // of the last step
-  std::optional<double> first_validation_loss, final_validation_loss;
+  std::optional<double> first_validation_loss;
+  // Of what comes out.
+  std::optional<double> final_validation_loss, final_validation_accuracy;
   std::filesystem::path output;  // run_directory/output: a folder that transformers or peft loads
 };
 // Goes on from the newest whole checkpoint in resume_from. Evaluates, trains, evaluates, writes the
@@ -295,8 +298,10 @@ struct PlanResult {
   DataCheck check;
   std::vector<std::string> warnings;  // what a person should know before training so
 };
-// Prepares the data, and says what Train would do with it on so many ranks.
-Result<PlanResult> Plan(const TrainTask& task, int world_size, Observer& observer);
+// Prepares the data, and says what Train would do with it on so many ranks. device: of each; what
+// it needs of memory depends on its kind.
+Result<PlanResult> Plan(const TrainTask& task, int world_size, Observer& observer,
+                        const std::string& device = "cpu");
 
 // A text, or a conversation that the chat template renders.
 struct Prompt {
@@ -326,11 +331,12 @@ struct GenerateTask {
 };
 // Reports a line per prompt through OnOutput: {"prompt" or "messages", "text", "tokens", "finish":
 // "stop"|"length"}, with adapters "model", too: who answers; of a classifier {"prompt", "text",
-// "label", "probabilities"}.
+// "label", "probabilities"}, of one that embeds {"prompt", "text", "embedding"}.
 Status Generate(const GenerateTask& task, Observer& observer);
 
 struct ExportTask {
   ModelFiles model;
+  uint32_t generation = 0;       // as TrainTask's
   std::filesystem::path folder;  // must not exist or be empty
   bool merge = false;            // an adapter into its base
   // What a merged model is held against its parts on: their validation splits; else some sentences.

@@ -41,6 +41,9 @@ v1::TaskDone FromTrainResult(const engine::TrainResult& result) {
   if (result.first_validation_loss)
     metrics["first_validation_loss"] = *result.first_validation_loss;
   if (result.final_validation_loss) metrics["validation_loss"] = *result.final_validation_loss;
+  if (result.final_validation_accuracy) {
+    metrics["validation_accuracy"] = *result.final_validation_accuracy;
+  }
   return done;
 }
 
@@ -218,7 +221,8 @@ Result<v1::TaskDone> TaskRunner::Train(const v1::TrainerTask& task, TaskObserver
 
 Result<v1::TaskDone> TaskRunner::Plan(const v1::TrainerTask& task, TaskObserver& observer) {
   const int ranks = std::max(1, static_cast<int>(task.plan().ranks()));
-  ATTUNE_ASSIGN_OR_RETURN(auto plan, engine::Plan(ToTrainTask(task, place_), ranks, observer));
+  ATTUNE_ASSIGN_OR_RETURN(auto plan,
+                          engine::Plan(ToTrainTask(task, place_), ranks, observer, place_.device));
   observer.OnOutput(ToPlanJson(plan, ranks));
   v1::TaskDone done = FromPrepareResult(plan.data);
   done.set_total_steps(static_cast<uint32_t>(plan.steps));

@@ -226,6 +226,7 @@ engine::TrainTask ToTrainTask(const v1::TrainerTask& task, const Place& place) {
   out.evaluate.patience = static_cast<int>(std::min<uint32_t>(spec.evaluate().patience(), INT_MAX));
   out.evaluate.min_delta = spec.evaluate().min_delta();
   out.evaluate.keep_best = spec.evaluate().keep_best();
+  if (!spec.evaluate().metric().empty()) out.evaluate.metric = spec.evaluate().metric();
   out.checkpoint.every_steps = static_cast<int>(spec.checkpoint().every_steps());
   out.checkpoint.keep = static_cast<int>(spec.checkpoint().keep());
   out.run_directory = task.run_directory();
@@ -265,6 +266,7 @@ engine::GenerateTask ToGenerateTask(const v1::TrainerTask& task, const Place& pl
 
 engine::ExportTask ToExportTask(const v1::TrainerTask& task) {
   engine::ExportTask out;
+  out.generation = task.generation();
   out.model = ToModelFiles(task.base());
   out.folder = task.export_().folder();
   out.merge = task.export_().merge();

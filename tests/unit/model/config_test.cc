@@ -320,6 +320,16 @@ TEST(AdapterConfig, RanksAndAlphasOfModules) {
   }
 }
 
+// peft takes the first that fits, in the file's order.
+TEST(AdapterConfig, TheFirstPatternThatFitsCounts) {
+  const LoraConfig config = Parsed(
+      R"("target_modules": ["q_proj"],
+         "alpha_pattern": {"q_proj": 64, "layers.0.self_attn.q_proj": 16})");
+  ASSERT_EQ(config.modules.size(), 2u);
+  EXPECT_EQ(config.modules[0].alpha, 64);
+  EXPECT_EQ(config.modules[1].alpha, 64);
+}
+
 TEST(Classifier, IsMadeOfADecoder) {
   ModelConfig base = Model();
   const ModelConfig config = AsClassifier(base, {"cold", "hot"}).value();

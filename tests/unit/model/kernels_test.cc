@@ -4,13 +4,16 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <atomic>
 #include <cmath>
+#include <new>
 
 #include "worker/engine/kernels/attention.h"
 #include "worker/engine/kernels/cpu_kernels.h"
 #include "worker/engine/kernels/cross_entropy.h"
 #include "worker/engine/kernels/gemm.h"
 #include "worker/engine/kernels/matmul.h"
+#include "worker/engine/kernels/parallel.h"
 #include "worker/engine/kernels/pointwise.h"
 
 namespace attune::engine::kernels {
@@ -35,6 +38,19 @@ at::Tensor Random(at::IntArrayRef shape, uint64_t seed) {
 double Error(const at::Tensor& got, const at::Tensor& expected) {
   return (got - expected).abs().max().item<double>() /
          std::max(1.0, expected.abs().max().item<double>());
+}
+
+TEST(RunParallel, WhatAMemberThrowsComesOutOnce) {
+  std::atomic<int> ended = 0;
+  const auto run = [&] {
+    RunParallel(2, [&](int, int) {
+      ++ended;
+      throw std::bad_alloc();
+    });
+  };
+  EXPECT_THROW(run(), std::bad_alloc);
+  EXPECT_GE(ended, 1);
+  EXPECT_THROW(run(), std::bad_alloc) << "the threads are still there";
 }
 
 class CpuKernelsTest : public testing::TestWithParam<const CpuKernels*> {};

@@ -351,6 +351,20 @@ TEST_F(LlamaTest, TopKDrawsFromAsMany) {
   EXPECT_EQ(drawn.size(), 2u);
 }
 
+TEST_F(LlamaTest, GenerationEndsWhereLogitsAreNoNumbers) {
+  const auto model = Load();
+  for (const auto& [name, tensor] : model->BaseParameters()) {
+    if (name == "model.norm.weight") tensor.detach().fill_(NAN);
+  }
+  for (const double temperature : {0.0, 1.0}) {
+    LanguageModel::GenerateOptions options;
+    options.temperature = temperature;
+    const Status status = model->Generate({1, 2}, options, [](uint32_t) { return true; });
+    EXPECT_EQ(status.code(), StatusCode::kFailedPrecondition);
+    EXPECT_THAT(status.message(), HasSubstr("logits are no finite numbers"));
+  }
+}
+
 TEST_F(LlamaTest, GenerationStopsAtAnEndOrWhenTold) {
   const auto model = Load();
   LanguageModel::GenerateOptions options;

@@ -384,6 +384,8 @@ TEST_F(RegistryTest, AdapterNeedsItsBase) {
   Result<v1::ModelVersion> version = Import("tuned", adapter, "tiny");
   ASSERT_TRUE(version.ok()) << version.status().ToString();
   EXPECT_EQ(version->format(), "peft-adapter");
+  EXPECT_EQ(version->made_for(), "someone/else") << "shapes do not tell weights apart";
+  EXPECT_EQ(Import("own", Adapter("someone/Tiny"), "tiny")->made_for(), "");
   EXPECT_EQ(version->base(), "tiny@1");
   EXPECT_EQ(version->architecture(), "llama");
   EXPECT_EQ(version->parameters(), 2u * 2 * 2 * 32);

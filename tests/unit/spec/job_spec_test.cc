@@ -46,6 +46,15 @@ TEST(ParseJobSpec, LeastSpecGetsEveryDefault) {
   EXPECT_TRUE(ValidateJobSpec(spec).ok());
 }
 
+// What is said to end a run is not ended by a first epoch that nobody asked for.
+TEST(ParseJobSpec, StepsOrTokensLeaveTheEpochsOpen) {
+  EXPECT_EQ(Parsed(kLeast).train().epochs(), 1);
+  EXPECT_EQ(Parsed(kLeast, {"train.max_steps=40"}).train().epochs(), 10000);
+  EXPECT_EQ(Parsed(kLeast, {"train.max_tokens=1000"}).train().epochs(), 10000);
+  EXPECT_EQ(Parsed(kLeast, {"train.max_steps=40", "train.epochs=2"}).train().epochs(), 2);
+  EXPECT_EQ(Parsed(kLeast, {"train.max_seconds=60"}).train().epochs(), 1);
+}
+
 TEST(ParseJobSpec, FullHasItsOwnLearningRateAndNoAdapterFields) {
   v1::JobSpec spec = Parsed("base: m\ndataset: d\nmethod: {type: full}\n");
   EXPECT_DOUBLE_EQ(spec.optimizer().learning_rate(), 2e-5);
@@ -123,6 +132,8 @@ TEST(ParseJobSpec, OptimizersHaveDefaultsOfTheirOwn) {
   EXPECT_EQ(sgd.betas_size(), 0);
   EXPECT_DOUBLE_EQ(sgd.momentum(), 0.9);
   EXPECT_DOUBLE_EQ(sgd.learning_rate(), 1e-2);
+  const v1::JobSpec preferring = Parsed(kLeast, {"task=preference"});
+  EXPECT_DOUBLE_EQ(preferring.optimizer().learning_rate(), 1e-5);
   EXPECT_DOUBLE_EQ(optimizer("adamw-8bit", "full").learning_rate(), 2e-5);
   EXPECT_EQ(optimizer("adafactor", "full").betas_size(), 0);
 }

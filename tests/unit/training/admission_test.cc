@@ -95,7 +95,8 @@ class AdmissionTest : public ::testing::Test {
 
   int64_t Need(const TrainTask& task, int ranks = 1) const {
     return PredictMemory(*ShapeOf(config_, task.method),
-                         Batches(ranks).Of(task.data.train.micro_batch), task, ranks)
+                         Batches(ranks).Of(task.data.train.micro_batch), task,
+                         {.world_size = ranks})
         .total();
   }
 

@@ -123,8 +123,8 @@ TEST(Checkpoint, ADamagedOneIsPassedOverWithTheReason) {
   std::vector<std::string> reasons;
   const auto found = FindCheckpoint(
       folder.path(), [&](const Status& status) { reasons.push_back(status.message()); });
-  ASSERT_TRUE(found.has_value());
-  EXPECT_EQ(found->state.step, 10);
+  ASSERT_TRUE(found.ok() && found->has_value()) << found.status().ToString();
+  EXPECT_EQ((*found)->state.step, 10);
   EXPECT_THAT(reasons, ::testing::ElementsAre(::testing::HasSubstr("does not match its checksum"),
                                               ::testing::HasSubstr("has not the size it had"),
                                               ::testing::HasSubstr("state.json")));
@@ -135,10 +135,12 @@ TEST(Checkpoint, WhenAllAreDamagedThereIsNone) {
   ASSERT_TRUE(WriteCheckpoint(folder.path(), State(10), Tensors(1), 4).ok());
   std::ofstream(folder.path() / "step-00000010" / "state.json") << "{\"format\": 1";
   int damaged = 0;
-  EXPECT_FALSE(FindCheckpoint(folder.path(), [&](const Status& status) {
-                 EXPECT_EQ(status.code(), StatusCode::kDataLoss);
-                 ++damaged;
-               }).has_value());
+  const auto found = FindCheckpoint(folder.path(), [&](const Status& status) {
+    EXPECT_EQ(status.code(), StatusCode::kDataLoss);
+    ++damaged;
+  });
+  ASSERT_TRUE(found.ok()) << found.status().ToString();
+  EXPECT_FALSE(found->has_value());
   EXPECT_EQ(damaged, 1);
 }
 
@@ -149,6 +151,21 @@ TEST(Checkpoint, OneThatCannotBeReadNowIsNotCalledDamaged) {
   fs::remove(*path / "state.json");
   fs::create_symlink("/proc/self/mem", *path / "state.json");  // its first byte is unreadable: EIO
   EXPECT_EQ(VerifyCheckpoint(*path).status().code(), StatusCode::kInternal);
+
+  // Nor is it passed over: a run would do again what is only out of reach.
+  ASSERT_TRUE(WriteCheckpoint(folder.path(), State(5), Tensors(1), 4).ok());
+  const auto found = FindCheckpoint(folder.path(), [](const Status&) { ADD_FAILURE(); });
+  EXPECT_EQ(found.status().code(), StatusCode::kNotFound);
+  EXPECT_THAT(found.status().message(), ::testing::HasSubstr("checkpoints cannot be read"));
+}
+
+TEST(Checkpoint, AFolderThatCannotBeListedIsNotAnEmptyOne) {
+  TemporaryFolder folder;
+  folder.Write("checkpoints", "no folder");
+  const fs::path path = folder.path() / "checkpoints";
+  EXPECT_EQ(HasCheckpoint(path).status().code(), StatusCode::kNotFound);
+  EXPECT_FALSE(FindCheckpoint(path, [](const Status&) {}).ok());
+  EXPECT_FALSE(*HasCheckpoint(folder.path() / "absent"));
 }
 
 TEST(Checkpoint, TensorsOfAnotherShapeAreRefusedAndNothingIsCopied) {

@@ -29,7 +29,7 @@ TEST(NoteEvaluation, KeepsTheLeastLossAndCountsWhatGainsTooLittle) {
   CheckpointState state;
   auto note = [&](int step, double loss) {
     state.step = step;
-    return NoteEvaluation(options, loss, state);
+    return NoteEvaluation(options, {.loss = loss}, state);
   };
   EXPECT_TRUE(note(0, 3.0));
   EXPECT_EQ(state.evaluations_without_gain, 0);
@@ -42,6 +42,32 @@ TEST(NoteEvaluation, KeepsTheLeastLossAndCountsWhatGainsTooLittle) {
   EXPECT_TRUE(note(8, 2.8));
   EXPECT_EQ(state.evaluations_without_gain, 0);
   EXPECT_EQ(*state.best_validation_loss, 2.8);
+}
+
+TEST(NoteEvaluation, MayGoByAccuracy) {
+  const EvaluateOptions options{.min_delta = 0.05, .metric = "accuracy"};
+  CheckpointState state;
+  auto note = [&](int step, double loss, double accuracy) {
+    state.step = step;
+    return NoteEvaluation(options, {.loss = loss, .accuracy = accuracy}, state);
+  };
+  EXPECT_TRUE(note(0, 1.0, 0.5));
+  EXPECT_FALSE(note(2, 0.5, 0.5)) << "a lower loss is not what counts";
+  EXPECT_TRUE(note(4, 2.0, 0.53)) << "the best so far, but not by enough to count as a gain";
+  EXPECT_EQ(state.evaluations_without_gain, 2);
+  EXPECT_TRUE(note(6, 3.0, 0.9));
+  EXPECT_EQ(state.evaluations_without_gain, 0);
+  EXPECT_FALSE(note(8, 0.1, 0.8));
+  EXPECT_EQ(state.best_step, 6);
+  EXPECT_EQ(*state.best_validation_loss, 3.0);
+  EXPECT_EQ(*state.best_validation_accuracy, 0.9);
+  EXPECT_EQ(*state.last_validation_accuracy, 0.8);
+  TrainTask task;
+  task.evaluate = options;
+  task.evaluate.patience = 1;
+  EXPECT_THAT(EndReason(task, state),
+              HasSubstr("brought a validation accuracy better by more than 0.05 "
+                        "(evaluate.min_delta), the best is 0.9, that of step 6"));
 }
 
 TEST(EndReason, IsOfTimeOrOfPatience) {
@@ -63,6 +89,9 @@ TEST(EndReason, IsOfTimeOrOfPatience) {
 
 class EndingTest : public testing::TaskTest {
  protected:
+  static int BestStep(const TrainResult& result) {
+    return json::parse(ReadAll(result.output / "attune.json")).at("best_step");
+  }
   static double Least(const Recorder& observer) {
     double least = INFINITY;
     for (const EvaluationReport& report : observer.evaluations)
@@ -151,6 +180,17 @@ TEST_F(EndingTest, WhatComesOutIsAsItWasAtTheBestEvaluation) {
   EXPECT_TRUE(ReadAll(resumed[0].result->output / kWeights) ==
               ReadAll(ranks[0].result->output / kWeights));
 
+  // What cannot be read now is not given up: the attempt ends, and the next one may read it.
+  const fs::path state =
+      CheckpointPath(task.run_directory / "best", BestStep(*resumed[0].result)) / "state.json";
+  fs::rename(state, folder_.path() / "state.json");
+  fs::create_symlink("/proc/self/mem", state);  // its first byte is unreadable: EIO
+  const auto unread = TrainOn(1, task);
+  EXPECT_FALSE(unread[0].result.ok());
+  EXPECT_TRUE(unread[0].observer.warnings.empty());
+  fs::rename(folder_.path() / "state.json", state);
+  EXPECT_TRUE(TrainOn(1, task)[0].result.ok());
+
   // Where they are lost, the last ones come out, and a person hears of it.
   fs::remove_all(task.run_directory / "best");
   const auto without = TrainOn(1, task);
@@ -236,6 +276,8 @@ TEST_F(EndingTest, RefusesWhatCannotEndARun) {
   refuse([](TrainTask& task) { task.data.train.max_seconds = -1; }, "train.max_seconds");
   refuse([](TrainTask& task) { task.evaluate = {.patience = 1}; }, "evaluate.patience");
   refuse([](TrainTask& task) { task.evaluate.min_delta = -1; }, "evaluate.min_delta");
+  refuse([](TrainTask& task) { task.evaluate.metric = "bleu"; }, "evaluate.metric");
+  refuse([](TrainTask& task) { task.evaluate.metric = "accuracy"; }, "evaluate.metric");
 }
 
 }  // namespace

@@ -69,6 +69,23 @@ TEST_F(HostMemoryTest, InAContainerTheTopIsItsGroup) {
   }
 }
 
+TEST_F(HostMemoryTest, WhatIsFreeIsBoundByEveryGroup) {
+  EXPECT_EQ(FreeHostBytes(root_.path()), std::nullopt);
+  Write("proc/meminfo", "MemTotal:       8192 kB\nMemAvailable:   4096 kB\n");
+  EXPECT_EQ(FreeHostBytes(root_.path()), 4096 << 10);
+  Write("proc/self/cgroup", "0::/pods/one\n");
+  Write("sys/fs/cgroup/pods/one/memory.max", "3145728\n");
+  Write("sys/fs/cgroup/pods/one/memory.stat", "anon 1048576\nfile 2097152\n");
+  EXPECT_EQ(FreeHostBytes(root_.path()), 2 << 20) << "files are given back";
+  Write("sys/fs/cgroup/pods/memory.max", "4194304\n");
+  Write("sys/fs/cgroup/pods/memory.stat", "anon 3670016\n");
+  EXPECT_EQ(FreeHostBytes(root_.path()), 512 << 10) << "others are in the group around it";
+  Write("proc/self/cgroup", "3:memory:/batch\n");
+  Write("sys/fs/cgroup/memory/batch/memory.limit_in_bytes", "1048576\n");
+  Write("sys/fs/cgroup/memory/batch/memory.stat", "rss 1\ntotal_rss 2097152\n");
+  EXPECT_EQ(FreeHostBytes(root_.path()), 0);
+}
+
 TEST_F(HostMemoryTest, TwoProcessesNameAPoolAlikeAndTwoGroupsDiffer) {
   Write("proc/self/cgroup", "0::/one\n");
   Write("sys/fs/cgroup/one/memory.max", "1048576\n");

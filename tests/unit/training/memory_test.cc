@@ -86,12 +86,12 @@ struct Case {
   const char* precision = "float32";
 };
 
-double Predicted(const Case& c) {
+double Predicted(const Case& c, bool gpu = false) {
   TrainTask task = Task(c.method);
   task.data.train.activation_checkpointing = c.checkpointing;
   task.data.train.precision = c.precision;
   const auto model = ShapeOf(Config(c.shape), task.method);
-  return static_cast<double>(PredictMemory(*model, c.batch, task).total());
+  return static_cast<double>(PredictMemory(*model, c.batch, task, {.gpu = gpu}).total());
 }
 
 // Peak resident sizes of whole runs on the machine of docs/benchmarks.md.
@@ -131,6 +131,41 @@ TEST(PredictMemory, IsWithinATenthOnOtherShapes) {
         << c.shape.hidden << " " << c.method << " " << c.checkpointing << " " << c.precision
         << " predicted " << Predicted(c);
   }
+}
+
+// What docs/gpu.md has of one H200: Llama-3.2-1B's shape, 4 x 2048 tokens a micro-batch.
+TEST(PredictMemory, IsWithinATenthOnAGpu) {
+  const Shape llama{2048, 8192, 16, 32, 8, 128256};
+  const MicroBatchShape batch{8192, 8188, 2};
+  const double gib = 1 << 30;
+  const std::vector<Case> cases = {{llama, "lora", batch, 10.7 * gib, false, "bfloat16"},
+                                   {llama, "full", batch, 27.9 * gib, false, "bfloat16"}};
+  for (const Case& c : cases) {
+    EXPECT_NEAR(Predicted(c, /*gpu=*/true) / c.measured, 1.0, 0.1)
+        << c.method << " predicted " << Predicted(c, true);
+  }
+}
+
+// Where attention is not fused, one example's scores are held.
+TEST(PredictMemory, CountsTheScoresOfAGpu) {
+  const int64_t length = 8192;
+  TrainTask task = Task("lora");
+  task.data.train.sequence_length = length;
+  ModelConfig config = Config(kSmolLM2);
+  const MicroBatchShape batch{length, length, 1};
+  const auto need = [&](bool gpu) {
+    return PredictMemory(*ShapeOf(config, task.method), batch, task, {.gpu = gpu}).activations;
+  };
+  const int64_t fused = need(true), on_cpu = need(false);
+  const int64_t scores = 5 * config.heads * length * length * 4;
+  config.attention_softcap = 50;
+  EXPECT_EQ(need(true) - fused, scores);
+  EXPECT_EQ(need(false), on_cpu);
+  config.attention_softcap = 0;
+  config.windows.assign(static_cast<size_t>(config.layers), length);
+  EXPECT_EQ(need(true), fused);
+  config.windows.back() = 4096;
+  EXPECT_EQ(need(true) - fused, scores);
 }
 
 ModelConfig T5(int64_t encoder_layers) {
@@ -202,10 +237,10 @@ TEST(PredictMemory, CountsTheAverages) {
 TEST(PredictMemory, DividesTheOptimizerAmongRanksWhereItIsInParts) {
   TrainTask task = Task("full");
   const auto model = *ShapeOf(Config(kSmolLM2), task.method);
-  const int64_t whole = PredictMemory(model, {}, task, 4).optimizer;
+  const int64_t whole = PredictMemory(model, {}, task, {.world_size = 4}).optimizer;
   task.data.train.shard_optimizer = true;
-  const int64_t part = PredictMemory(model, {}, task, 4).optimizer;
-  EXPECT_EQ(PredictMemory(model, {}, task, 1).optimizer, whole);
+  const int64_t part = PredictMemory(model, {}, task, {.world_size = 4}).optimizer;
+  EXPECT_EQ(PredictMemory(model, {}, task, {.world_size = 1}).optimizer, whole);
   EXPECT_GE(part, whole / 4);
   EXPECT_LT(part, whole / 4 + whole / 100);
 }

@@ -261,8 +261,13 @@ TEST_F(TrainTest, ACheckpointThatCannotBeWrittenEndsTheRunOnAllRanksBeforeTheNex
   TrainTask task = Task("full", "run");
   task.checkpoint.every_steps = 3;
   fs::create_directories(task.run_directory);
-  std::ofstream(task.run_directory / "checkpoints") << "a file in the way";
-  const auto ranks = TrainOn(3, task);
+  const auto ranks = TrainOn(3, task, [&](int rank, TrainTask&, Recorder& observer) {
+    if (rank != 0) return;
+    observer.on_step = [&](const StepReport& report) {
+      if (report.step > 1) return;
+      std::ofstream(task.run_directory / "checkpoints") << "a file in the way";
+    };
+  });
   for (const auto& [result, observer] : ranks) {
     EXPECT_THAT(result.status().message(), HasSubstr("checkpoints"));
     EXPECT_EQ(result.status().code(), ranks[0].result.status().code());

@@ -21,7 +21,8 @@ Result<TrainResult> Train(const TrainTask& task, const Membership& membership, K
                           Observer& observer) {
   return attune::testing::TheFakeEngine().train(task, membership, store, observer);
 }
-Result<PlanResult> Plan(const TrainTask& task, int world_size, Observer& observer) {
+Result<PlanResult> Plan(const TrainTask& task, int world_size, Observer& observer,
+                        const std::string& device) {
   return attune::testing::TheFakeEngine().plan(task, world_size, observer);
 }
 Status Generate(const GenerateTask& task, Observer& observer) {

@@ -30,7 +30,8 @@ constexpr char kTrainTask[] = R"(
             max_tokens: 5000000000 max_seconds: 90 ema_decay: 0.99 shard_optimizer: true }
     optimizer { name: "adamw" learning_rate: 3e-4 weight_decay: 0.1 betas: 0.8 betas: 0.95 epsilon: 1e-6
                 schedule: "linear" warmup_steps: 3 clip_norm: 0.5 momentum: 0.7 }
-    evaluate { every_steps: 20 split: "validation" max_examples: 200 patience: 3 min_delta: 0.01 keep_best: true }
+    evaluate { every_steps: 20 split: "validation" max_examples: 200 patience: 3 min_delta: 0.01 keep_best: true
+               metric: "accuracy" }
     checkpoint { every_steps: 10 keep: 3 }
     regularize { type: "ewc" strength: 5 fisher_examples: 12 }
   }
@@ -65,6 +66,7 @@ TEST(ToTrainTask, CarriesEveryField) {
   EXPECT_EQ(out.evaluate.patience, 3);
   EXPECT_DOUBLE_EQ(out.evaluate.min_delta, 0.01);
   EXPECT_TRUE(out.evaluate.keep_best);
+  EXPECT_EQ(out.evaluate.metric, "accuracy");
   EXPECT_TRUE(train.packing);
   EXPECT_EQ(train.global_batch, 4);
   EXPECT_EQ(train.micro_batch, 2);

@@ -30,8 +30,13 @@ Status FromErrorCode(const std::error_code& error, const std::string& what) {
   return ErrnoStatus(error.value(), what);
 }
 
-// Steps of the folder's checkpoints, newest first.
-std::vector<std::pair<int, fs::path>> List(const fs::path& folder) {
+// What is there, but cannot be read from here: not to be taken for what was never written.
+Status Unreadable(const Status& status) {
+  return NotFound(status.message()).WithContext("checkpoints cannot be read");
+}
+
+// Steps of the folder's checkpoints, newest first; none where there is no folder.
+Result<std::vector<std::pair<int, fs::path>>> List(const fs::path& folder) {
   std::vector<std::pair<int, fs::path>> found;
   std::error_code error;
   for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
@@ -41,6 +46,9 @@ std::vector<std::pair<int, fs::path>> List(const fs::path& folder) {
         length == static_cast<int>(name.size()) && step >= 0) {
       found.emplace_back(step, it->path());
     }
+  }
+  if (error && error != std::errc::no_such_file_or_directory) {
+    return Unreadable(FromErrorCode(error, "list " + folder.string()));
   }
   std::sort(found.rbegin(), found.rend());
   return found;
@@ -81,21 +89,24 @@ Result<std::string> StateJson(const fs::path& folder, const CheckpointState& sta
     if (error) return FromErrorCode(error, "size of " + file);
     entries.push_back({{"name", file}, {"bytes", bytes}, {"sha256", sha256}});
   }
-  const json document = {{"format", kFormat},
-                         {"step", state.step},
-                         {"seed", state.seed},
-                         {"plan_digest", state.plan_digest},
-                         {"plan_format", state.plan_format},
-                         {"generation", state.generation},
-                         {"config", state.config},
-                         {"loss", state.loss},
-                         {"first_validation_loss", OptionalNumber(state.first_validation_loss)},
-                         {"last_validation_loss", OptionalNumber(state.last_validation_loss)},
-                         {"seconds", state.seconds},
-                         {"best_validation_loss", OptionalNumber(state.best_validation_loss)},
-                         {"best_step", state.best_step},
-                         {"evaluations_without_gain", state.evaluations_without_gain},
-                         {"files", entries}};
+  const json document = {
+      {"format", kFormat},
+      {"step", state.step},
+      {"seed", state.seed},
+      {"plan_digest", state.plan_digest},
+      {"plan_format", state.plan_format},
+      {"generation", state.generation},
+      {"config", state.config},
+      {"loss", state.loss},
+      {"first_validation_loss", OptionalNumber(state.first_validation_loss)},
+      {"last_validation_loss", OptionalNumber(state.last_validation_loss)},
+      {"seconds", state.seconds},
+      {"best_validation_loss", OptionalNumber(state.best_validation_loss)},
+      {"last_validation_accuracy", OptionalNumber(state.last_validation_accuracy)},
+      {"best_validation_accuracy", OptionalNumber(state.best_validation_accuracy)},
+      {"best_step", state.best_step},
+      {"evaluations_without_gain", state.evaluations_without_gain},
+      {"files", entries}};
   return document.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
 }
 
@@ -151,8 +162,10 @@ Result<CheckpointState> ReadState(const fs::path& checkpoint, bool check_files) 
       .loss = document.at("loss").get<double>(),
       .first_validation_loss = ReadOptional(document.at("first_validation_loss")),
       .last_validation_loss = ReadOptional(document.at("last_validation_loss")),
+      .last_validation_accuracy = ReadOptional(document.value("last_validation_accuracy", json())),
       .seconds = document.value("seconds", 0.0),
       .best_validation_loss = ReadOptional(document.value("best_validation_loss", json())),
+      .best_validation_accuracy = ReadOptional(document.value("best_validation_accuracy", json())),
       .best_step = document.value("best_step", 0),
       .evaluations_without_gain = document.value("evaluations_without_gain", 0)};
 }
@@ -199,8 +212,11 @@ Result<fs::path> WriteCheckpoint(const fs::path& folder, const CheckpointState& 
   ATTUNE_RETURN_IF_ERROR(fence.Check());
   // Later ones are damaged: the run went on from before them. They must not crowd this one out.
   auto checkpoints = List(folder);
-  std::erase_if(checkpoints, [&](const auto& entry) { return entry.first > state.step; });
-  for (size_t i = std::max(1, keep); i < checkpoints.size(); ++i) Remove(checkpoints[i].second);
+  if (!checkpoints.ok()) return final_path;  // it is written; the next one removes older ones
+  std::erase_if(*checkpoints, [&](const auto& entry) { return entry.first > state.step; });
+  for (size_t i = std::max(1, keep); i < checkpoints->size(); ++i) {
+    Remove((*checkpoints)[i].second);
+  }
   return final_path;
 }
 
@@ -221,18 +237,21 @@ Status LoadCheckpoint(const fs::path& checkpoint, const CheckpointTensors& tenso
   return LoadTensorsInto(checkpoint / kOptimizerFile, tensors.optimizer, tensors.optimizer_is_part);
 }
 
-bool HasCheckpoint(const fs::path& folder) {
-  return !List(folder).empty();
+Result<bool> HasCheckpoint(const fs::path& folder) {
+  ATTUNE_ASSIGN_OR_RETURN(const auto checkpoints, List(folder));
+  return !checkpoints.empty();
 }
 
-std::optional<FoundCheckpoint> FindCheckpoint(
+Result<std::optional<FoundCheckpoint>> FindCheckpoint(
     const fs::path& folder, const std::function<void(const Status&)>& on_damaged) {
-  for (const auto& [step, path] : List(folder)) {
+  ATTUNE_ASSIGN_OR_RETURN(const auto checkpoints, List(folder));
+  for (const auto& [step, path] : checkpoints) {
     const auto state = VerifyCheckpoint(path);
-    if (state.ok()) return FoundCheckpoint{path, *state};
+    if (state.ok()) return std::optional(FoundCheckpoint{path, *state});
+    if (state.status().code() != StatusCode::kDataLoss) return Unreadable(state.status());
     on_damaged(state.status());
   }
-  return std::nullopt;
+  return std::optional<FoundCheckpoint>();
 }
 
 }  // namespace attune::engine

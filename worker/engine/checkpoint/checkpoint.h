@@ -34,9 +34,11 @@ struct CheckpointState {
   double loss = 0;     // of the last step
   std::optional<double> first_validation_loss;
   std::optional<double> last_validation_loss;  // when one was measured at this very step
-  double seconds = 0;                          // of training, in all attempts up to here
-  std::optional<double> best_validation_loss;
-  int best_step = 0;                 // where it was measured
+  std::optional<double> last_validation_accuracy;
+  double seconds = 0;  // of training, in all attempts up to here
+  // Of the best evaluation by EvaluateOptions.metric.
+  std::optional<double> best_validation_loss, best_validation_accuracy;
+  int best_step = 0;
   int evaluations_without_gain = 0;  // since the last that was better by min_delta
 };
 
@@ -67,16 +69,18 @@ Result<CheckpointState> ReadCheckpointState(const std::filesystem::path& checkpo
 // Fills the tensors from a checkpoint.
 Status LoadCheckpoint(const std::filesystem::path& checkpoint, const CheckpointTensors& tensors);
 
-// Whether a folder of checkpoints has any, whole or not.
-bool HasCheckpoint(const std::filesystem::path& folder);
+// Whether a folder of checkpoints has any, whole or not. kNotFound when that cannot be told: what
+// is there cannot be read.
+Result<bool> HasCheckpoint(const std::filesystem::path& folder);
 
 struct FoundCheckpoint {
   std::filesystem::path path;
   CheckpointState state;
 };
 // The newest whole checkpoint in a folder of them; on_damaged hears of each that was passed over.
-// Empty when there is none.
-std::optional<FoundCheckpoint> FindCheckpoint(const std::filesystem::path& folder,
-                                              const std::function<void(const Status&)>& on_damaged);
+// Empty when there is none. kNotFound where one cannot be read now, or the folder: a run must not
+// begin again for that.
+Result<std::optional<FoundCheckpoint>> FindCheckpoint(
+    const std::filesystem::path& folder, const std::function<void(const Status&)>& on_damaged);
 
 }  // namespace attune::engine

@@ -2,9 +2,11 @@
 
 #include <set>
 
+#include "common/model/model_config.h"
 #include "worker/engine/data/objective_kind.h"
 #include "worker/engine/data/prepare.h"
 #include "worker/engine/data/token_cache.h"
+#include "worker/engine/formats/weights.h"
 
 namespace attune::engine {
 namespace {
@@ -12,6 +14,18 @@ namespace {
 // Added tokens that were never given a row of the embedding are common; a tokenizer that is larger
 // by more than these is another model's.
 constexpr int64_t kAddedTokensMax = 256;
+
+// Before anything is tokenized; what else is wrong with a configuration is told when the model is
+// loaded.
+Status CheckLength(const PrepareTask& task) {
+  ATTUNE_ASSIGN_OR_RETURN(const ModelFiles* root, RootModel(task.base));
+  const Result<std::string> json = ReadModelConfig(root->path);
+  if (!json.ok()) return Status();
+  const Result<ModelConfig> config = ParseModelConfig(*json, root->reference);
+  if (!config.ok()) return Status();
+  return CheckSequenceLength(task.train.sequence_length, config->max_positions,
+                             task.base.reference);
+}
 
 Result<TokenizeOptions> MakeOptions(const PrepareTask& task) {
   if (task.train.sequence_length < 2) {
@@ -22,6 +36,7 @@ Result<TokenizeOptions> MakeOptions(const PrepareTask& task) {
                            "\"")
         .WithField("train.loss_on");
   }
+  ATTUNE_RETURN_IF_ERROR(CheckLength(task));
   TokenizeOptions options;
   ATTUNE_ASSIGN_OR_RETURN(options.objective, ResolveObjective(task.objective, task.base));
   ATTUNE_ASSIGN_OR_RETURN(options.assets, LoadModelText(task.base));

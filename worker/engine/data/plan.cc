@@ -73,6 +73,7 @@ class BalancedPlan : public StepPlan {
   std::shared_ptr<const Epoch> MakeEpoch(int epoch) const;
   Bins MakeSequences(Random* random) const;
   // How many steps it takes to see so many tokens; not more than there are.
+  int64_t TokensAnEpoch() const;
   int StepsOfTokens(int64_t tokens) const;
   PlannedStep StepOf(const Epoch& epoch, int step) const;
   void AddInputs(NumbersHash* hash) const;
@@ -93,6 +94,10 @@ Status BalancedPlan::CountSteps() {
   const uint64_t steps_an_epoch = (sequences_an_epoch() + batch - 1) / batch;
   double steps = std::ceil(options_.epochs * static_cast<double>(steps_an_epoch) - 1e-9);
   if (options_.max_steps > 0) steps = std::min<double>(steps, options_.max_steps);
+  if (options_.max_tokens > 0) {  // so many epochs have them
+    const double epochs = static_cast<double>((options_.max_tokens - 1) / TokensAnEpoch() + 1);
+    steps = std::min(steps, epochs * static_cast<double>(steps_an_epoch));
+  }
   if (steps > kStepsMax || steps_an_epoch > kStepsMax) {
     return InvalidArgument("the run would have more than 1e9 steps");
   }
@@ -102,8 +107,12 @@ Status BalancedPlan::CountSteps() {
   return Status();
 }
 
+int64_t BalancedPlan::TokensAnEpoch() const {
+  return std::accumulate(lengths_.begin(), lengths_.end(), int64_t{0});
+}
+
 int BalancedPlan::StepsOfTokens(int64_t tokens) const {
-  const auto an_epoch = std::accumulate(lengths_.begin(), lengths_.end(), int64_t{0});
+  const int64_t an_epoch = TokensAnEpoch();
   const int64_t epochs = (tokens - 1) / an_epoch;  // that are not enough
   if (epochs >= steps_ / steps_an_epoch_ + 1) return steps_;
   int s = static_cast<int>(epochs) * steps_an_epoch_;

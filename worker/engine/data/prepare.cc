@@ -93,6 +93,18 @@ Result<PrepareResult> Prepare(const PrepareTask& task, Observer& observer) {
   return data.counts;
 }
 
+Status CheckSequenceLength(int64_t length, int64_t positions, const std::string& base,
+                           int virtual_tokens) {
+  if (length <= positions) return Status();
+  return InvalidArgument("train.sequence_length of " + std::to_string(length) + " is above the " +
+                         std::to_string(positions) + " positions that " + base + " has" +
+                         (virtual_tokens > 0
+                              ? " behind its " + std::to_string(virtual_tokens) + " virtual tokens"
+                              : "") +
+                         ": set it to " + std::to_string(positions) + " at most")
+      .WithField("train.sequence_length");
+}
+
 std::vector<std::string> DataWarnings(const PrepareResult& counts, const TrainOptions& train) {
   std::vector<std::string> warnings;
   for (const DatasetCounts& dataset : counts.datasets) {

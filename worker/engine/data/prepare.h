@@ -38,6 +38,10 @@ struct Work;  // dataset_work.h
 // Prepare, and what is there then. work: of the task.
 Result<PreparedData> PrepareWork(const PrepareTask& task, const Work& work, Observer& observer);
 
+// kInvalidArgument unless a sequence fits into as many positions as the base leaves to tokens.
+Status CheckSequenceLength(int64_t length, int64_t positions, const std::string& base,
+                           int virtual_tokens = 0);
+
 // What an earlier Prepare with the same task made; kNotFound when some of it is not there (any
 // more), kDataLoss when it is damaged: another Prepare mends both.
 Result<PreparedData> OpenPrepared(const PrepareTask& task);

@@ -10,7 +10,8 @@
 namespace attune::engine::kernels {
 
 // body(member, members) on up to `threads` threads at once, the caller being one of them; returns
-// when all are done. OpenMP may give fewer: members says how many there are.
+// when all are done. OpenMP may give fewer: members says how many there are. What a body throws
+// comes out of here, once all have ended: those that wait for each other must not throw.
 void RunParallel(int threads, const std::function<void(int, int)>& body);
 
 // Splits [0, rows) in contiguous parts of at least `grain`, one for each of torch's threads. The

@@ -14,6 +14,7 @@ class Workspace {
   float* Get(int64_t elements) {
     if (elements > size_) {
       data_.reset();
+      size_ = 0;
       data_.reset(static_cast<float*>(
           ::operator new[](static_cast<size_t>(elements) * sizeof(float), std::align_val_t{64})));
       size_ = elements;

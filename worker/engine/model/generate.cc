@@ -11,6 +11,7 @@
 #include <list>
 #include <numeric>
 #include <random>
+#include <stdexcept>
 #include <utility>
 
 #include "worker/engine/model/prompt.h"
@@ -24,6 +25,11 @@ constexpr char kNoMemory[] =
     "not enough memory to generate: answer fewer prompts at a time (--batch), or make shorter "
     "answers (--max-tokens)";
 
+// What no choice can be made of.
+struct NotFinite : std::runtime_error {
+  NotFinite() : std::runtime_error("the model's logits are no finite numbers") {}
+};
+
 uint32_t Greedy(const float* logits, int64_t count) {
   return static_cast<uint32_t>(std::max_element(logits, logits + count) - logits);
 }
@@ -35,10 +41,13 @@ uint32_t Sample(const float* logits, int64_t count, const LanguageModel::Generat
                 double uniform) {
   std::vector<uint32_t> order(static_cast<size_t>(count));
   std::iota(order.begin(), order.end(), 0u);
-  std::ranges::stable_sort(order, [&](uint32_t a, uint32_t b) { return logits[a] > logits[b]; });
-  if (options.top_k > 0) {
-    order.resize(std::min(order.size(), static_cast<size_t>(options.top_k)));
-  }
+  const size_t wanted =
+      options.top_k > 0 ? std::min(order.size(), static_cast<size_t>(options.top_k)) : order.size();
+  std::ranges::partial_sort(order, order.begin() + static_cast<std::ptrdiff_t>(wanted),
+                            [&](uint32_t a, uint32_t b) {
+                              return logits[a] > logits[b] || (logits[a] == logits[b] && a < b);
+                            });
+  order.resize(wanted);
   const double largest = logits[order[0]];
   std::vector<double> weights(order.size());
   double total = 0;
@@ -63,6 +72,8 @@ uint32_t Sample(const float* logits, int64_t count, const LanguageModel::Generat
 
 uint32_t ChooseToken(const float* logits, int64_t count,
                      const LanguageModel::GenerateOptions& options, std::mt19937_64& random) {
+  // No NaN and no infinity but the one of what must not come.
+  if (!std::all_of(logits, logits + count, [](float x) { return x < INFINITY; })) throw NotFinite();
   const double uniform = static_cast<double>(random() >> 11) * 0x1.0p-53;
   return options.temperature == 0 ? Greedy(logits, count) : Sample(logits, count, options, uniform);
 }
@@ -223,6 +234,9 @@ Status Transformer::GenerateAll(std::span<const GeneratePrompt> prompts,
       wanted = AdvanceAll(&answers, options, listener);
       std::erase_if(answers, [](const Generation& answer) { return answer.ended; });
     }
+  } catch (const NotFinite& error) {
+    return FailedPrecondition(std::string(error.what()) +
+                              ": its weights are damaged, or too large for the precision");
   } catch (const std::bad_alloc&) {
     return Internal(kNoMemory);
   } catch (const c10::OutOfMemoryError&) {

@@ -184,6 +184,18 @@ Status Transformer::CheckPooler(const std::map<std::string, std::vector<int64_t>
       .WithField("method.type");
 }
 
+Status Transformer::ReadAdapter(const std::string& name, const AdapterConfig& config,
+                                const WeightSource& source) {
+  Freeze();
+  ATTUNE_ASSIGN_OR_RETURN(std::unique_ptr<Adapter> adapter, MakeAdapter(config));
+  at::NoGradGuard no_grad;
+  for (const auto& [tensor, value] : adapter->Parameters()) {
+    ATTUNE_RETURN_IF_ERROR(ReadTensor(source, tensor, value));
+  }
+  adapters_.Add(name, std::move(adapter));
+  return {};
+}
+
 Status Transformer::AddAdapter(const std::string& name, const ModelFiles& files) {
   if (name.empty()) return InvalidArgument("an adapter needs a name");
   const std::string where = (files.path / "adapter_config.json").string();
@@ -191,19 +203,15 @@ Status Transformer::AddAdapter(const std::string& name, const ModelFiles& files)
   ATTUNE_ASSIGN_OR_RETURN(const std::unique_ptr<WeightSource> source, OpenWeights(files.path));
   ATTUNE_ASSIGN_OR_RETURN(const AdapterConfig config, ParseAdapterConfig(json, config_, where));
   ATTUNE_RETURN_IF_ERROR(CheckAdapterTensors(config_, config, source->tensors(), where));
+  const bool seen = adapters_.seen() != nullptr;
+  Status added;
   try {
-    Freeze();
-    ATTUNE_ASSIGN_OR_RETURN(std::unique_ptr<Adapter> adapter, MakeAdapter(config));
-    at::NoGradGuard no_grad;
-    for (const auto& [tensor, value] : adapter->Parameters()) {
-      ATTUNE_RETURN_IF_ERROR(ReadTensor(*source, tensor, value));
-    }
-    adapters_.Add(name, std::move(adapter));
+    added = ReadAdapter(name, config, *source);
   } catch (const std::exception& error) {
-    return Internal("loading the adapter " + files.reference + ": " + error.what());
+    added = Internal("loading the adapter " + files.reference + ": " + error.what());
   }
-  adapters_.Enable(true);
-  return {};
+  adapters_.Enable(added.ok() || seen);
+  return added;
 }
 
 }  // namespace attune::engine

@@ -37,7 +37,7 @@ Measurement Transformer::Measure(const PackedBatch& batch, bool every_row) {
   at::NoGradGuard no_grad;
   CheckTargets(batch, config_.vocabulary_size);
   const at::Tensor x = Hidden(batch, nullptr);
-  if (!predicts_tokens()) return {.hidden = x};
+  if (!predicts_tokens()) return {.hidden = Normalized(x)};
   return MeasureRows(x, batch, every_row);
 }
 

@@ -288,6 +288,7 @@ at::Tensor Transformer::PromptedPositions(const at::Tensor& positions,
 
 at::Tensor Transformer::Hidden(const PackedBatch& batch,
                                const std::shared_ptr<TiedGradient>& tied) {
+  TORCH_CHECK(!config_.encoder, config_.architecture, " has two stacks of layers");
   const SharedContext context = MakeContext(batch);
   at::Tensor x = Prompted(Embedded(batch.tokens, tied), batch.offsets);
   x = Inputs(x, PromptedPositions(batch.positions, batch.offsets));
@@ -385,7 +386,8 @@ at::Tensor Transformer::LabelLogits(const PackedBatch& batch) {
 
 at::Tensor Transformer::MeanHidden(const PackedBatch& batch) {
   at::Tensor x = Hidden(batch, nullptr);
-  if (config_.head == HeadKind::kNextToken && norm_) x = Normalize(x, norm_);
+  // That of a masked token's head is behind its transformation.
+  if (config_.head != HeadKind::kMaskedToken && norm_) x = Normalize(x, norm_);
   std::vector<at::Tensor> means;
   for (size_t e = 0; e + 1 < batch.offsets.size(); ++e) {
     const int64_t begin = batch.offsets[e], length = batch.offsets[e + 1] - begin;

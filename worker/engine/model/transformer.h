@@ -110,6 +110,9 @@ class Transformer : public LanguageModel {
   Result<std::unique_ptr<LoraAdapter>> MakeLora(LoraConfig config);
   std::unique_ptr<PromptAdapter> MakePrompt(const PromptConfig& config);
   Result<std::unique_ptr<Adapter>> MakeAdapter(const AdapterConfig& config);
+  // Adds one under this name, which is not yet seen.
+  Status ReadAdapter(const std::string& name, const AdapterConfig& config,
+                     const WeightSource& source);
   Slots AllSlots();
 
   // What layers read of embedded rows: with learned positions.

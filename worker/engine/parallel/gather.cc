@@ -13,7 +13,8 @@ namespace {
 using nlohmann::json;
 
 constexpr int64_t kPieceBytes = int64_t{16} << 20;
-constexpr std::chrono::minutes kAllocateSlack{5};
+// Where the file system cannot reserve room, every page is written.
+constexpr std::chrono::minutes kAllocateSlack{30};
 
 std::string LayoutOf(const NamedTensors& tensors) {
   json layout = json::array();

@@ -168,14 +168,17 @@ Result<StopRequest> Group::AgreeOnStop(StopRequest mine) {
   return asked[0] > 0 ? StopRequest::kStop : StopRequest::kNone;
 }
 
-Result<std::vector<std::string>> Group::Gather(const std::string& text) {
+Result<std::vector<std::string>> Group::Gather(const std::string& text,
+                                               std::chrono::milliseconds slack) {
   if (!backends_) return std::vector<std::string>{text};
   try {
+    c10d::AllreduceOptions options;
+    options.timeout = membership_.timeout + slack;
     const int ranks = membership_.world_size;
     at::Tensor sizes = at::zeros({ranks}, at::kLong);
     sizes[membership_.rank] = static_cast<int64_t>(text.size());
     std::vector<at::Tensor> in = {sizes};
-    Start([&] { return backends_->control->allreduce(in); })->wait();
+    Start([&] { return backends_->control->allreduce(in, options); })->wait();
     const int64_t width = std::max<int64_t>(1, sizes.max().item<int64_t>());
     // A row per rank, zero elsewhere: the sum of bytes is the bytes.
     at::Tensor rows = at::zeros({ranks, width}, at::kByte);
@@ -183,7 +186,7 @@ Result<std::vector<std::string>> Group::Gather(const std::string& text) {
       rows[membership_.rank].narrow(0, 0, static_cast<int64_t>(text.size())).copy_(Bytes(text));
     }
     in = {rows};
-    Start([&] { return backends_->control->allreduce(in); })->wait();
+    Start([&] { return backends_->control->allreduce(in, options); })->wait();
     std::vector<std::string> texts;
     for (int r = 0; r < ranks; ++r) texts.push_back(Text(rows[r], sizes[r].item<int64_t>()));
     return texts;

@@ -49,8 +49,9 @@ class Group {
                                   std::chrono::milliseconds slack = std::chrono::milliseconds(0));
   // What any rank was asked to do; a stop with a checkpoint, the safer one, wins.
   Result<StopRequest> AgreeOnStop(StopRequest mine);
-  // Every rank's text, by rank.
-  Result<std::vector<std::string>> Gather(const std::string& text);
+  // Every rank's text, by rank. slack: as Sum's.
+  Result<std::vector<std::string>> Gather(
+      const std::string& text, std::chrono::milliseconds slack = std::chrono::milliseconds(0));
   // Rank 0's text, on every rank. Others wait for rank 0 for timeout + slack.
   Result<std::string> FromFirst(const std::string& text,
                                 std::chrono::milliseconds slack = std::chrono::milliseconds(0));

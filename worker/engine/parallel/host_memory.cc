@@ -18,11 +18,13 @@ namespace fs = std::filesystem;
 struct Hierarchy {
   const char* folder;
   const char* limit;
+  const char* held;        // what memory.stat calls bytes that are not of files
   const char* controller;  // as /proc/self/cgroup names it
 };
-constexpr Hierarchy kHierarchies[] = {{"sys/fs/cgroup", "memory.max", ""},
-                                      {"sys/fs/cgroup/unified", "memory.max", ""},  // v2 beside v1
-                                      {"sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory"}};
+constexpr Hierarchy kHierarchies[] = {
+    {"sys/fs/cgroup", "memory.max", "anon", ""},
+    {"sys/fs/cgroup/unified", "memory.max", "anon", ""},  // v2 beside v1
+    {"sys/fs/cgroup/memory", "memory.limit_in_bytes", "total_rss", "memory"}};
 
 // The kernel's name for this boot of the host. Copies of a virtual machine that was running share
 // it, so it needs the host's name, too; containers with names of their own then share no host, and
@@ -64,26 +66,47 @@ int64_t ReadLimit(const fs::path& file) {
   return error == std::errc() && stop != text.data() ? bytes : 0;
 }
 
-// Those of a group and the groups around it with less than `most` bytes. Where a container sees
-// only its own part of the hierarchy, the path of its group may not be there, and the group is the
-// top.
+// A control group around this process that has a limit.
+struct Limited {
+  const Hierarchy* hierarchy;
+  fs::path folder;
+  std::string name;  // of the group; empty: the top
+  int64_t bytes = 0;
+};
+
+// Those of a group and the groups around it. Where a container sees only its own part of the
+// hierarchy, the path of its group may not be there, and the group is the top.
 void AddGroups(const Hierarchy& hierarchy, const fs::path& root, const fs::path& group,
-               const std::string& host, int64_t most, std::vector<MemoryPool>& pools) {
+               std::vector<Limited>& groups) {
   const fs::path top = root / hierarchy.folder;
   for (fs::path path = group.relative_path().lexically_normal();; path = path.parent_path()) {
     // A group outside of what the process sees is "/..".
     const bool outside = !path.empty() && *path.begin() == "..";
     const fs::path folder = outside ? top : top / path;
     const int64_t bytes = ReadLimit(folder / hierarchy.limit);
-    struct stat info {};
-    if (bytes > 0 && bytes < most && stat(folder.c_str(), &info) == 0) {
-      const std::string number = std::to_string(info.st_dev) + "." + std::to_string(info.st_ino);
-      pools.push_back({.id = host + ":" + number,
-                       .name = "control group /" + (outside ? "" : path.string()),
-                       .bytes = bytes});
-    }
+    if (bytes > 0) groups.push_back({&hierarchy, folder, outside ? "" : path.string(), bytes});
     if (path.empty() || outside) return;
   }
+}
+
+std::vector<Limited> LimitedGroups(const fs::path& root) {
+  std::vector<Limited> groups;
+  const std::string lines = ReadKernelFile(root / "proc/self/cgroup");
+  for (const Hierarchy& hierarchy : kHierarchies) {
+    const std::string group = GroupIn(lines, hierarchy);
+    if (!group.empty()) AddGroups(hierarchy, root, group, groups);
+  }
+  return groups;
+}
+
+// Bytes of a group, and those in it, that are not of files; 0 where the kernel does not say.
+int64_t Held(const Limited& group) {
+  std::istringstream in(ReadKernelFile(group.folder / "memory.stat"));
+  std::string name;
+  for (int64_t bytes = 0; in >> name >> bytes;) {
+    if (name == group.hierarchy->held) return bytes;
+  }
+  return 0;
 }
 
 }  // namespace
@@ -94,12 +117,24 @@ std::vector<MemoryPool> HostPools(const fs::path& root) {
   if (all == 0) return {};
   const std::string host = HostId(root);
   std::vector<MemoryPool> pools = {{.id = host, .name = "the host", .bytes = all}};
-  const std::string groups = ReadKernelFile(root / "proc/self/cgroup");
-  for (const Hierarchy& hierarchy : kHierarchies) {
-    const std::string group = GroupIn(groups, hierarchy);
-    if (!group.empty()) AddGroups(hierarchy, root, group, host, all, pools);
+  for (const Limited& group : LimitedGroups(root)) {
+    struct stat info {};
+    if (group.bytes >= all || stat(group.folder.c_str(), &info) != 0) continue;
+    const std::string number = std::to_string(info.st_dev) + "." + std::to_string(info.st_ino);
+    pools.push_back(
+        {.id = host + ":" + number, .name = "control group /" + group.name, .bytes = group.bytes});
   }
   return pools;
+}
+
+std::optional<int64_t> FreeHostBytes(const fs::path& root) {
+  auto free =
+      static_cast<int64_t>(KernelBytes(ReadKernelFile(root / "proc/meminfo"), "MemAvailable"));
+  if (free == 0) return std::nullopt;
+  for (const Limited& group : LimitedGroups(root)) {
+    free = std::min(free, std::max<int64_t>(0, group.bytes - Held(group)));
+  }
+  return free;
 }
 
 int64_t PeakResidentBytes(const fs::path& root) {

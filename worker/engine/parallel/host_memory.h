@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,11 @@ struct MemoryPool {
 // The host's memory, and each control group (v1, v2) around this process that may have less; none
 // where the kernel does not say. root: what /proc and /sys are below.
 std::vector<MemoryPool> HostPools(const std::filesystem::path& root = "/");
+
+// Bytes that this process could take without swapping or dying: of the host's memory, and of the
+// limit of each of those groups. What they hold of files counts as free: it is given back when it
+// is needed. Empty where the kernel does not say.
+std::optional<int64_t> FreeHostBytes(const std::filesystem::path& root = "/");
 
 // The largest resident size of this process so far; 0 where the kernel does not say.
 int64_t PeakResidentBytes(const std::filesystem::path& root = "/");

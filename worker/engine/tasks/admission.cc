@@ -109,8 +109,8 @@ bool TakeSmallerMethod(Variant& variant) {
   TrainTask task = variant.task;
   if (task.method.type == "full") {
     task.method = Method{.type = "lora"};
-  } else if (task.method.type == "lora") {
-    task.method.type = "qlora";
+  } else if (task.method.type == "lora" && task.method.modules_to_save.empty()) {
+    task.method.type = "qlora";  // what trains as a whole may not be in 4 bits
   } else {
     return false;
   }
@@ -166,8 +166,8 @@ std::vector<Variant> Remedies::Bases() const {
 
 Remedies::Found Remedies::IfFits(const ModelShape& model, const Variant& variant,
                                  double error) const {
-  const MemoryPrediction need =
-      PredictMemory(model, BatchOf(facts_, variant), variant.task, variant.ranks);
+  const MemoryPrediction need = PredictMemory(model, BatchOf(facts_, variant), variant.task,
+                                              {.world_size = variant.ranks, .gpu = facts_.gpu});
   const Share share = Scarcest(std::span(facts_.pools).first(variant.ranks));
   if (static_cast<double>(need.total()) * (1 + error) > static_cast<double>(share.bytes())) {
     return std::nullopt;
@@ -237,8 +237,8 @@ Result<Admission> Admit(const AdmissionFacts& facts) {
   Admission admission;
   const auto ranks = static_cast<int>(facts.pools.size());
   ATTUNE_ASSIGN_OR_RETURN(const ModelShape model, ShapeOf(facts.config, facts.task.method));
-  admission.need =
-      PredictMemory(model, facts.batches.Of(facts.task.data.train.micro_batch), facts.task, ranks);
+  admission.need = PredictMemory(model, facts.batches.Of(facts.task.data.train.micro_batch),
+                                 facts.task, {.world_size = ranks, .gpu = facts.gpu});
   const Share share = Scarcest(facts.pools);
   const auto need = static_cast<double>(admission.need.total());
   const auto room = static_cast<double>(share.bytes());

@@ -22,6 +22,7 @@ struct AdmissionFacts {
   const ModelConfig& config;                   // of the base
   const LargestBatches& batches;               // of sizes up to train.micro_batch
   std::vector<std::vector<MemoryPool>> pools;  // by rank: what it draws from
+  bool gpu = false;                            // ranks are GPUs
 };
 
 struct Admission {

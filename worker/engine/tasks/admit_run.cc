@@ -41,14 +41,15 @@ Result<std::vector<std::vector<MemoryPool>>> GatherPools(Group& group) {
 }
 
 Result<Admission> Decide(const TrainTask& task, const PreparedData& data, const StepPlan& plan,
-                         std::vector<std::vector<MemoryPool>> pools, Observer& observer) {
+                         std::vector<std::vector<MemoryPool>> pools, bool gpu, Observer& observer) {
   ATTUNE_ASSIGN_OR_RETURN(const ModelConfig config, ReadTrainedConfig(task));
   LargestBatches batches(*data.train, task.data.train.micro_batch, static_cast<int>(pools.size()),
                          VirtualTokens(task));
   // A stop is acted on after the first step, as any other; until then what was seen has to do.
   AddFirstEpoch(
       plan, [&] { return observer.ShouldStop() != StopRequest::kNone; }, batches);
-  return Admit({.task = task, .config = config, .batches = batches, .pools = std::move(pools)});
+  return Admit(
+      {.task = task, .config = config, .batches = batches, .pools = std::move(pools), .gpu = gpu});
 }
 
 // What rank 0 tells the others: the need, or an error.
@@ -62,7 +63,9 @@ json Tell(const TrainTask& task, const Result<Admission>& decided, Observer& obs
   const json fits = {{"need", decided->need.total()}};
   if (decided->verdict == Admission::Verdict::kFits) return fits;
   // What ran before may run again, whatever is predicted.
-  const bool resumes = !task.resume_from.empty() && HasCheckpoint(task.resume_from);
+  const Result<bool> begun =
+      task.resume_from.empty() ? Result<bool>(false) : HasCheckpoint(task.resume_from);
+  const bool resumes = !begun.ok() || *begun;  // what cannot be read now is told of later
   if (!resumes && decided->verdict == Admission::Verdict::kCannotFit) {
     return {{"code", static_cast<int>(StatusCode::kInvalidArgument)},
             {"message", decided->message},
@@ -79,7 +82,8 @@ Result<int64_t> AdmitRun(const TrainTask& task, const PreparedData& data, const 
   ATTUNE_ASSIGN_OR_RETURN(auto pools, GatherPools(group));
   json told;
   if (group.rank() == 0) {
-    told = Tell(task, Decide(task, data, plan, std::move(pools), observer), observer);
+    const bool gpu = group.device().is_cuda();
+    told = Tell(task, Decide(task, data, plan, std::move(pools), gpu, observer), observer);
   }
   ATTUNE_ASSIGN_OR_RETURN(
       const std::string text,

@@ -4,6 +4,7 @@
 
 #include "worker/engine/adapters/resolve.h"
 #include "worker/engine/data/objective_kind.h"
+#include "worker/engine/data/prepare.h"
 #include "worker/engine/optim/schedule.h"
 #include "worker/engine/optim/state_bytes.h"
 
@@ -72,6 +73,9 @@ Status CheckEnds(const TrainOptions& train, const EvaluateOptions& evaluate) {
   if (evaluate.patience > 0 && evaluate.every_steps < 1) {
     return Bad("evaluate.patience", "counts evaluations: set evaluate.every_steps");
   }
+  if (evaluate.metric != "loss" && evaluate.metric != "accuracy") {
+    return Bad("evaluate.metric", "is '" + evaluate.metric + "': use loss or accuracy");
+  }
   if (!(evaluate.min_delta >= 0)) return Bad("evaluate.min_delta", "must not be negative");
   return Status();
 }
@@ -120,16 +124,8 @@ std::string WarmupWarning(const TrainTask& task, int steps) {
 }
 
 Status CheckLength(const TrainTask& task, int64_t positions) {
-  const int64_t length = task.data.train.sequence_length;
-  if (length <= positions) return Status();
-  const bool behind = TunesPrompt(task.method);
-  return InvalidArgument(
-             "train.sequence_length of " + std::to_string(length) + " is above the " +
-             std::to_string(positions) + " positions that " + task.data.base.reference + " has" +
-             (behind
-                  ? " behind its " + std::to_string(task.method.virtual_tokens) + " virtual tokens"
-                  : ""))
-      .WithField("train.sequence_length");
+  return CheckSequenceLength(task.data.train.sequence_length, positions, task.data.base.reference,
+                             TunesPrompt(task.method) ? task.method.virtual_tokens : 0);
 }
 
 Status CheckTrainTask(const TrainTask& task, int world_size) {

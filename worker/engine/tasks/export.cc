@@ -162,7 +162,7 @@ Status WriteExport(const ExportTask& task, Opened& model, const text::TextAssets
 
 }  // namespace
 
-Result<json> WriteExported(const ExportTask& task, Observer& observer) {
+Result<json> WriteExported(const ExportTask& task, Observer& observer, const LookAtExport& look) {
   ATTUNE_RETURN_IF_ERROR(CheckFolder(task.folder));
   if (!task.dtype.empty()) ATTUNE_RETURN_IF_ERROR(CheckDtype(task.dtype));
   ATTUNE_RETURN_IF_ERROR(CheckMerge(task));
@@ -173,10 +173,14 @@ Result<json> WriteExported(const ExportTask& task, Observer& observer) {
   ATTUNE_ASSIGN_OR_RETURN(const std::string dtype, ChooseDtype(task, model));
   observer.OnProgress({.phase = "saving"});
   const fs::path folder = fs::absolute(task.folder).lexically_normal();
-  ATTUNE_RETURN_IF_ERROR(WriteFolder(
-      folder.has_filename() ? folder : folder.parent_path(),
-      [&](const fs::path& path) { return WriteExport(task, model, text, dtype, path); }));
   json line = {{"folder", folder.string()}, {"dtype", dtype}};
+  const auto write = [&](const fs::path& path) -> Status {
+    ATTUNE_RETURN_IF_ERROR(WriteExport(task, model, text, dtype, path));
+    if (look) look(path, &line);
+    return Status();
+  };
+  ATTUNE_RETURN_IF_ERROR(
+      WriteFolder(folder.has_filename() ? folder : folder.parent_path(), task.generation, write));
   if (adapter) {
     line["base"] = PeftBase(task.model);
     const std::string note = GgufBaseNote(RootOf(task.model));
@@ -187,10 +191,13 @@ Result<json> WriteExported(const ExportTask& task, Observer& observer) {
 
 Status Export(const ExportTask& task, Observer& observer) {
   return Guarded([&]() -> Status {
-    ATTUNE_ASSIGN_OR_RETURN(json line, WriteExported(task, observer));
-    if (task.merge && task.model.format == "peft-adapter") {
-      line["moved"] = HowMoved(task, line["folder"].get<std::string>(), observer);
-    }
+    // An attempt that is lost while it compares leaves no folder for the next one to stumble over.
+    const auto compare = [&](const fs::path& written, json* line) {
+      (*line)["moved"] = HowMoved(task, written, observer);
+    };
+    const bool merges = task.merge && task.model.format == "peft-adapter";
+    ATTUNE_ASSIGN_OR_RETURN(
+        const json line, WriteExported(task, observer, merges ? LookAtExport(compare) : nullptr));
     observer.OnOutput(line.dump(-1, ' ', false, json::error_handler_t::replace));
     return Status();
   });

@@ -12,6 +12,7 @@
 #include "worker/engine/model/language_model.h"
 #include "worker/engine/parallel/group.h"
 #include "worker/engine/tasks/answer_text.h"
+#include "worker/engine/tasks/embed_prompts.h"
 #include "worker/engine/tasks/failure.h"
 #include "worker/engine/tasks/label.h"
 #include "worker/engine/tasks/origin.h"
@@ -219,6 +220,23 @@ Status AnswerPrompts(LanguageModel& model, const GenerateTask& task, Observer& o
   return Status();
 }
 
+// What a model says of a prompt: an answer, a label or an embedding.
+Result<ObjectiveKind> KindOfAnswers(const GenerateTask& task) {
+  ATTUNE_ASSIGN_OR_RETURN(const Objective made_for, ResolveObjective({}, task.model));
+  const ObjectiveKind kind = KindOf(made_for);
+  const bool labels = kind == ObjectiveKind::kClassification;
+  if (!labels && kind != ObjectiveKind::kEmbedding) return kind;
+  const std::string what =
+      "the model " + task.model.reference + (labels ? " labels texts" : " embeds texts");
+  if (!task.adapters.empty()) {
+    return InvalidArgument(what + ": adapters beside it cannot answer").WithField("adapter");
+  }
+  const bool talks =
+      std::ranges::any_of(task.prompts, [](const Prompt& p) { return !p.messages.empty(); });
+  if (talks || !task.system.empty()) return InvalidArgument(what + ", not messages");
+  return kind;
+}
+
 }  // namespace
 
 Status Generate(const GenerateTask& task, Observer& observer) {
@@ -227,26 +245,23 @@ Status Generate(const GenerateTask& task, Observer& observer) {
     if (task.threads > 0) at::set_num_threads(task.threads);
     observer.OnProgress({.phase = "loading"});
     ATTUNE_ASSIGN_OR_RETURN(const at::Device device, OpenDevice(task.device));
-    ATTUNE_ASSIGN_OR_RETURN(const Objective made_for, ResolveObjective({}, task.model));
-    const bool labels = KindOf(made_for) == ObjectiveKind::kClassification;
-    if (labels && !task.adapters.empty()) {
-      return InvalidArgument(task.model.reference +
-                             " tells labels apart: adapters beside it cannot answer")
-          .WithField("adapter");
-    }
+    ATTUNE_ASSIGN_OR_RETURN(const ObjectiveKind kind, KindOfAnswers(task));
+    const bool labels = kind == ObjectiveKind::kClassification;
+    const bool embeds = kind == ObjectiveKind::kEmbedding;
     std::string precision = task.precision;
     if (precision.empty()) {
       ATTUNE_ASSIGN_OR_RETURN(precision, ServedPrecision(task.model, device.is_cuda()));
     }
-    ATTUNE_ASSIGN_OR_RETURN(
-        const std::unique_ptr<LanguageModel> model,
-        LanguageModel::Load(
-            task.model,
-            {.precision = precision, .device = device.str(), .frozen = true, .encoders = labels}));
+    ATTUNE_ASSIGN_OR_RETURN(const std::unique_ptr<LanguageModel> model,
+                            LanguageModel::Load(task.model, {.precision = precision,
+                                                             .device = device.str(),
+                                                             .frozen = true,
+                                                             .encoders = labels || embeds}));
     model->SetTraining(false, 0);
-    if (!labels) return AnswerPrompts(*model, task, observer);
+    if (!labels && !embeds) return AnswerPrompts(*model, task, observer);
     ATTUNE_ASSIGN_OR_RETURN(const text::TextAssets text, LoadModelText(task.model));
-    return LabelPrompts(*model, text, task, device, observer);
+    return labels ? LabelPrompts(*model, text, task, device, observer)
+                  : EmbedPrompts(*model, text, task, device, observer);
   });
 }
 

@@ -16,9 +16,6 @@ Status LabelPrompts(LanguageModel& model, const text::TextAssets& text, const Ge
   for (size_t i = 0; i < task.prompts.size(); ++i) {
     observer.OnProgress({.phase = "labelling", .done = static_cast<double>(i), .total = total});
     const Prompt& prompt = task.prompts[i];
-    if (!prompt.messages.empty() || !task.system.empty()) {
-      return InvalidArgument("the model is a classifier: it labels texts, not messages");
-    }
     ATTUNE_ASSIGN_OR_RETURN(auto ids, text.tokenizer->EncodeBatch({prompt.text}, true, 1));
     std::vector<uint32_t>& tokens = ids[0];
     const auto most = static_cast<size_t>(model.max_positions());

@@ -23,8 +23,8 @@ constexpr int64_t kFloat = 4, kHalf = 2;
 constexpr int64_t kNf4BitsPerThousand = 4127;  // of 1,000 numbers: kernels/nf4.h
 // Resident size of a process before it has a model: libtorch, tokenizer, threads, network buffers.
 constexpr int64_t kProcess = 200 << 20;
-// The loss makes its logits in chunks of at most so many bytes.
-constexpr int64_t kLogitBytes = 56 << 20;
+// The loss makes its logits in chunks of at most so many numbers (kernels/cross_entropy.cc).
+constexpr int64_t kLogits = 14 << 20, kGpuLogits = 128 << 20;
 
 using Shapes = std::vector<std::vector<int64_t>>;
 
@@ -76,8 +76,8 @@ int64_t PassingPerToken(const ModelConfig& model) {
 }
 
 // On the CPU what is bfloat16 passes as a float32 copy, too.
-int64_t PassingWidth(bool half) {
-  return half ? kHalf + kFloat : kFloat;
+int64_t PassingWidth(bool half, bool gpu) {
+  return half ? kHalf + (gpu ? 0 : kFloat) : kFloat;
 }
 
 int64_t CheckpointedLayers(const ModelConfig& stack, const TrainOptions& train) {
@@ -87,7 +87,8 @@ int64_t CheckpointedLayers(const ModelConfig& stack, const TrainOptions& train) 
              : std::min<int64_t>(train.checkpointed_layers, stack.layers);
 }
 
-int64_t StackActivations(const ModelConfig& model, int64_t tokens, const TrainTask& task) {
+int64_t StackActivations(const ModelConfig& model, int64_t tokens, const TrainTask& task,
+                         bool gpu) {
   const int64_t kept = KeptPerToken(model, task.method);
   const int64_t passing = PassingPerToken(model);
   const bool half = task.data.train.precision == "bfloat16";
@@ -98,30 +99,42 @@ int64_t StackActivations(const ModelConfig& model, int64_t tokens, const TrainTa
       again * model.hidden_size + (model.layers - again) * kept + (again > 0 ? kept + passing : 0);
   // What passes leaves holes among what is kept: about a tenth of it.
   const int64_t kept_bytes = (all_layers + all_layers / 10) * (half ? kHalf : kFloat);
-  return tokens * (kept_bytes + passing * PassingWidth(half));
+  return tokens * (kept_bytes + passing * PassingWidth(half, gpu));
+}
+
+// Whether some layer's attention holds one example's scores at a time: where distances have a bias,
+// and on a GPU where it is not fused (kernels/attention_gpu.h).
+bool HoldsScores(const ModelConfig& model, int64_t longest, bool gpu) {
+  if (model.distances.buckets > 0) return true;
+  const bool windowed = std::ranges::any_of(
+      model.windows, [&](int64_t window) { return window > 0 && window < longest; });
+  return gpu && (!model.causal || model.attention_softcap > 0 || windowed);
 }
 
 // Of one example, in the backward of a layer: scores, what becomes of them, and their gradients.
-int64_t ScoreBytes(const ModelConfig& model, int64_t tokens, const TrainTask& task) {
+int64_t ScoreBytes(const ModelConfig& model, int64_t tokens, const TrainTask& task, bool gpu) {
   constexpr int64_t kCopies = 5;
   const int64_t longest = std::min<int64_t>(tokens, task.data.train.sequence_length);
-  return model.distances.buckets == 0 ? 0 : kCopies * model.heads * longest * longest * kFloat;
+  return HoldsScores(model, longest, gpu) ? kCopies * model.heads * longest * longest * kFloat : 0;
 }
 
 // An encoder-decoder's tokens go through one stack each: sources through the encoder, answers, all
 // of which are targets, through the decoder. Each of the decoder's layers has keys and values of
 // the sources.
 int64_t LayerActivations(const ModelConfig& model, const MicroBatchShape& batch,
-                         const TrainTask& task) {
-  if (!model.encoder) return StackActivations(model, batch.tokens, task);
+                         const TrainTask& task, bool gpu) {
+  if (!model.encoder) {
+    return StackActivations(model, batch.tokens, task, gpu) +
+           ScoreBytes(model, batch.tokens, task, gpu);
+  }
   const int64_t sources = batch.tokens - batch.targets;
   const int64_t again = CheckpointedLayers(model, task.data.train);
   const int64_t layers = model.layers - again + (again > 0 ? 1 : 0);
   const int64_t width = task.data.train.precision == "bfloat16" ? kHalf : kFloat;
-  return StackActivations(*model.encoder, sources, task) +
-         StackActivations(model, batch.targets, task) +
+  return StackActivations(*model.encoder, sources, task, gpu) +
+         StackActivations(model, batch.targets, task, gpu) +
          sources * layers * 2 * model.kv_size() * width +
-         ScoreBytes(model, std::max(sources, batch.targets), task);
+         ScoreBytes(model, std::max(sources, batch.targets), task, gpu);
 }
 
 // Adafactor makes the scaled gradient of a weight, its square and the direction.
@@ -132,13 +145,15 @@ int64_t UpdateBytes(const ModelShape& model, const OptimizerOptions& optimizer) 
   return 3 * largest * kFloat;
 }
 
-int64_t Activations(const ModelShape& shape, const MicroBatchShape& batch, const TrainTask& task) {
+int64_t Activations(const ModelShape& shape, const MicroBatchShape& batch, const TrainTask& task,
+                    bool gpu) {
   const ModelConfig& model = shape.config;
   const bool half = task.data.train.precision == "bfloat16";
   const int64_t outputs = model.head == HeadKind::kNone ? 0 : model.outputs();
-  const int64_t logits =
-      std::min(batch.targets * outputs * kFloat, kLogitBytes) / kFloat * PassingWidth(half);
-  int64_t bytes = LayerActivations(model, batch, task) + logits;
+  // A cap has its slope beside it, and both in float32.
+  const int64_t logits = std::min(batch.targets * outputs, gpu ? kGpuLogits : kLogits) *
+                         (PassingWidth(half, gpu) + (model.logit_softcap > 0 ? 2 * kFloat : 0));
+  int64_t bytes = LayerActivations(model, batch, task, gpu) + logits;
   if (!shape.head_trains) return bytes;
   // The gradient of the embedding, or of the head that it is, which is made apart; or what is made
   // to update the largest weight, which comes later.
@@ -211,7 +226,7 @@ Result<ModelShape> ShapeOf(ModelConfig config, const Method& method) {
 }
 
 MemoryPrediction PredictMemory(const ModelShape& model, const MicroBatchShape& batch,
-                               const TrainTask& task, int world_size) {
+                               const TrainTask& task, const RankKind& rank) {
   MemoryPrediction memory;
   memory.weights = model.trainable_parameters * kFloat + FrozenBytes(model, task);
   if (task.data.train.ema_decay > 0) memory.weights += model.trainable_parameters * kFloat;
@@ -222,11 +237,11 @@ MemoryPrediction PredictMemory(const ModelShape& model, const MicroBatchShape& b
     memory.weights += model.parameters * (half ? kHalf : kFloat);
   }
   memory.gradients = model.trainable_parameters * kFloat;
-  memory.optimizer = OptimizerBytes(model, task, world_size);
+  memory.optimizer = OptimizerBytes(model, task, rank.world_size);
   const std::string& regularize = task.regularize.type;  // keeps w0, and for ewc the Fisher too
   const int64_t copies = regularize == "ewc" ? 2 : regularize == "l2-sp" ? 1 : 0;
   memory.regularize = model.trainable_parameters * copies * kFloat;
-  memory.activations = Activations(model, batch, task);
+  memory.activations = Activations(model, batch, task, rank.gpu);
   memory.overhead = kProcess;
   return memory;
 }

@@ -29,9 +29,15 @@ int64_t VirtualTokens(const TrainTask& task);
 // kInvalidArgument when the method's target modules match nothing.
 Result<ModelShape> ShapeOf(ModelConfig config, const Method& method);
 
-// Peak bytes of one rank. Within 10 % of what was measured (peak resident size), full and LoRA, on
-// SmolLM2-135M and random models of other shapes; docs/benchmarks.md.
+struct RankKind {
+  int world_size = 1;  // of which it is one
+  bool gpu = false;
+};
+
+// Peak bytes of one rank. Within 10 % of what was measured (peak resident size; on a GPU what is
+// taken of its memory), full and LoRA, on SmolLM2-135M and models of other shapes;
+// docs/benchmarks.md, docs/gpu.md.
 MemoryPrediction PredictMemory(const ModelShape& model, const MicroBatchShape& batch,
-                               const TrainTask& task, int world_size = 1);
+                               const TrainTask& task, const RankKind& rank = {});
 
 }  // namespace attune::engine

@@ -43,7 +43,7 @@ std::string MethodText(const json& settings) {
                      : IsPrompt(settings) ? "prompt tuning"
                                           : "LoRA";
   for (const char* key : {"rank", "alpha", "dropout", "target_modules", "dora", "bias", "layers",
-                          "modules_to_save", "virtual_tokens", "init_text"}) {
+                          "modules_to_save", "rank_stabilized", "virtual_tokens", "init_text"}) {
     const std::string value = Text(At(method, key));
     if (!value.empty()) text += ", " + std::string(key) + " " + value;
   }
@@ -74,6 +74,7 @@ std::string Table(const json& lineage) {
   table += Row("base", Text(At(lineage, "base")));
   table += Row("data", DataText(At(lineage, "datasets")));
   table += Row("method", MethodText(settings));
+  table += Row("task", Text(At(At(settings, "task"), "type")));
   table += Row("steps", Text(At(lineage, "steps")));
   table += Row("optimizer", Text(At(optimizer, "name")));
   table += Row("learning rate", Text(At(optimizer, "learning_rate")));
@@ -84,28 +85,59 @@ std::string Table(const json& lineage) {
   table += Row("loss of the last step", Text(At(lineage, "final_loss")));
   table += Row("validation loss before", Text(At(lineage, "first_validation_loss")));
   table += Row("validation loss after", Text(At(lineage, "final_validation_loss")));
+  table += Row("validation accuracy after", Text(At(lineage, "final_validation_accuracy")));
   table += Row("job", Text(At(At(lineage, "lineage"), "job")));
   return table + Row("made by", "Attune " + Text(At(lineage, "attune_version")));
 }
 
-std::string Usage(const ModelFiles& root, const std::string& base, bool adapter) {
+// How the Hub and transformers call what a task makes.
+struct Kind {
+  const char* task;
+  const char* pipeline;
+  const char* auto_class;
+};
+constexpr Kind kKinds[] = {
+    {"causal-lm", "text-generation", "AutoModelForCausalLM"},
+    {"preference", "text-generation", "AutoModelForCausalLM"},
+    {"seq2seq", "text2text-generation", "AutoModelForSeq2SeqLM"},
+    {"masked-lm", "fill-mask", "AutoModelForMaskedLM"},
+    {"classification", "text-classification", "AutoModelForSequenceClassification"},
+    {"embedding", "sentence-similarity", "AutoModel"},
+};
+
+// Settings that do not name a task are of one that predicts tokens; those of before there were
+// tasks, too.
+const Kind& KindOfTask(const json& settings) {
+  const std::string task = Text(At(At(settings, "task"), "type"));
+  for (const Kind& kind : kKinds) {
+    if (task == kind.task) return kind;
+  }
+  return kKinds[0];
+}
+
+// What AutoModel...from_pretrained needs beside a base's folder.
+std::string Arguments(const json& settings, bool adapter) {
+  const json labels = At(At(settings, "task"), "labels");
+  if (!adapter || !labels.is_array() || labels.empty()) return "";
+  return ", num_labels=" + std::to_string(labels.size());
+}
+
+std::string Usage(const ModelFiles& root, const std::string& base, const json& settings,
+                  bool adapter) {
+  const std::string auto_class = KindOfTask(settings).auto_class;
+  const std::string import = "from transformers import " + auto_class + ", AutoTokenizer\n\n";
+  const std::string tokenizer = "tokenizer = AutoTokenizer.from_pretrained(folder)\n```\n";
   if (!adapter) {
-    return "```python\nfrom transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
-           "model = AutoModelForCausalLM.from_pretrained(folder)  # of this file\n"
-           "tokenizer = AutoTokenizer.from_pretrained(folder)\n```\n";
+    return "```python\n" + import + "model = " + auto_class +
+           ".from_pretrained(folder)  # of this file\n" + tokenizer;
   }
   const std::string note = GgufBaseNote(root);
   const std::string from = note.empty()
                                ? json(base).dump(-1, ' ', false, json::error_handler_t::replace)
                                : "base_folder";
-  return (note.empty() ? "" : note + "\n\n") +
-         "```python\nfrom peft import PeftModel\n"
-         "from transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
-         "base = AutoModelForCausalLM.from_pretrained(" +
-         from +
-         ")\n"
-         "model = PeftModel.from_pretrained(base, folder)  # of this file\n"
-         "tokenizer = AutoTokenizer.from_pretrained(folder)\n```\n";
+  return (note.empty() ? "" : note + "\n\n") + "```python\nfrom peft import PeftModel\n" + import +
+         "base = " + auto_class + ".from_pretrained(" + from + Arguments(settings, adapter) +
+         ")\nmodel = PeftModel.from_pretrained(base, folder)  # of this file\n" + tokenizer;
 }
 
 }  // namespace
@@ -124,13 +156,14 @@ std::string ModelCard(const json& lineage, const ModelFiles& root, bool adapter)
   std::string card =
       "---\nbase_model: " + json(base).dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
   card += adapter ? "library_name: peft\n" : "library_name: transformers\n";
-  card += "pipeline_tag: text-generation\ntags:\n- attune\n";
-  const bool prompt = IsPrompt(At(lineage, "settings"));
+  const json settings = At(lineage, "settings");
+  card += "pipeline_tag: " + std::string(KindOfTask(settings).pipeline) + "\ntags:\n- attune\n";
+  const bool prompt = IsPrompt(settings);
   if (adapter) card += prompt ? "- prompt-tuning\n" : "- lora\n";
   card += "---\n\n# ";
   card += adapter ? (prompt ? "A prompt for " : "A LoRA adapter for ") : "Fine-tuned from ";
   card += base + "\n\n";
-  return card + Table(lineage) + "\n" + Usage(root, base, adapter);
+  return card + Table(lineage) + "\n" + Usage(root, base, settings, adapter);
 }
 
 }  // namespace attune::engine

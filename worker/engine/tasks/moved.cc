@@ -14,8 +14,8 @@
 #include "worker/engine/data/prepare.h"
 #include "worker/engine/formats/weights.h"
 #include "worker/engine/model/language_model.h"
+#include "worker/engine/parallel/host_memory.h"
 #include "worker/engine/tasks/failure.h"
-#include "worker/engine/tasks/free_memory.h"
 #include "worker/engine/tasks/origin.h"
 #include "worker/engine/tasks/probe.h"
 
@@ -129,7 +129,7 @@ class Comparison {
     int64_t elements = 0;
     for (const auto& [name, info] : weights->tensors()) elements += info.elements();
     const double needed = 4.4 * static_cast<double>(elements) + 2.0 * kRowBytesMax;
-    const auto free = FreeMemory();
+    const auto free = FreeHostBytes();
     if (!free || static_cast<double>(*free) >= needed) return Status();
     return ResourceExhausted("the model needs some " + ShortNumber(needed / kGiB) +
                              " GiB of memory to be run here, and " +

@@ -1,5 +1,6 @@
 #include "worker/engine/tasks/output.h"
 
+#include <charconv>
 #include <nlohmann/json.hpp>
 
 #include "common/base/files.h"
@@ -48,19 +49,36 @@ Status CopyFile(const fs::path& from, const fs::path& to, const char* name) {
   return WriteFileAtomically(to / name, content);
 }
 
+// Hidden folders of this attempt, which was told its task again, and of those before it.
+void RemoveLeftovers(const fs::path& parent, const std::string& prefix, uint32_t generation) {
+  std::error_code error, ignored;
+  std::vector<fs::path> leftovers;
+  for (fs::directory_iterator it(parent, error), end; !error && it != end; it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    if (!name.starts_with(prefix)) continue;
+    const char* const number = name.data() + prefix.size();
+    uint32_t wrote = 0;
+    const auto [stop, failed] = std::from_chars(number, name.data() + name.size(), wrote);
+    const bool whole = failed == std::errc() && stop == name.data() + name.size();
+    if (whole && wrote <= generation) leftovers.push_back(it->path());
+  }
+  for (const fs::path& path : leftovers) fs::remove_all(path, ignored);
+}
+
 }  // namespace
 
-Status WriteFolder(const fs::path& folder, const std::function<Status(const fs::path&)>& write) {
+Status WriteFolder(const fs::path& folder, uint32_t generation,
+                   const std::function<Status(const fs::path&)>& write) {
   const fs::path parent = folder.has_parent_path() ? folder.parent_path() : fs::path(".");
-  const fs::path hidden = parent / ("." + folder.filename().string() + ".tmp");
+  const std::string prefix = "." + folder.filename().string() + ".tmp.";
+  RemoveLeftovers(parent, prefix, generation);
+  const fs::path hidden = parent / (prefix + std::to_string(generation));
   std::error_code error;
-  fs::remove_all(hidden, error);
   fs::create_directories(hidden, error);
   if (error) return ErrnoStatus(error.value(), "create folder " + hidden.string());
   Status status = write(hidden);
   if (status.ok()) status = SyncFolder(hidden);
   if (status.ok()) {
-    fs::remove_all(folder, error);
     fs::rename(hidden, folder, error);
     if (error) status = ErrnoStatus(error.value(), "rename to " + folder.string());
   }

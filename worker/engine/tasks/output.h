@@ -2,6 +2,7 @@
 
 // Model folders that transformers and peft load as they are.
 
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <string>
@@ -14,9 +15,10 @@
 
 namespace attune::engine {
 
-// Lets write fill a hidden folder beside `folder`, then gives it its name; an older folder of that
-// name is replaced. On failure nothing is left.
-Status WriteFolder(const std::filesystem::path& folder,
+// Lets write fill a hidden folder beside `folder`, then gives it its name, which must be free by
+// then or an empty folder's. On failure nothing is left. generation: of the attempt that writes, so
+// that two do not write into one folder; what earlier ones left behind is removed.
+Status WriteFolder(const std::filesystem::path& folder, uint32_t generation,
                    const std::function<Status(const std::filesystem::path&)>& write);
 
 // config.json, generation_config.json, the weights and the tokenizer's files. config_json is of

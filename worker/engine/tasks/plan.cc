@@ -37,7 +37,8 @@ double FillLimit(const TokenShard& shard, const StepPlan& plan, int sequence_len
 
 }  // namespace
 
-Result<PlanResult> Plan(const TrainTask& task, int world_size, Observer& observer) {
+Result<PlanResult> Plan(const TrainTask& task, int world_size, Observer& observer,
+                        const std::string& device) {
   ATTUNE_RETURN_IF_ERROR(CheckTrainTask(task, world_size));
   return Guarded([&]() -> Result<PlanResult> {
     ATTUNE_ASSIGN_OR_RETURN(const Work work, MakeWork(task.data));
@@ -62,7 +63,8 @@ Result<PlanResult> Plan(const TrainTask& task, int world_size, Observer& observe
     ATTUNE_RETURN_IF_ERROR(CheckLength(task, model.config.max_positions - prompt));
     result.parameters = model.parameters;
     result.trainable_parameters = model.trainable_parameters;
-    result.memory = PredictMemory(model, batches.Of(task.data.train.micro_batch), task, world_size);
+    result.memory = PredictMemory(model, batches.Of(task.data.train.micro_batch), task,
+                                  {.world_size = world_size, .gpu = device.starts_with("cuda")});
     return result;
   });
 }

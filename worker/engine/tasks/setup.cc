@@ -23,6 +23,8 @@ using nlohmann::json;
 
 // Rank 0 reads a whole checkpoint to verify it, the others wait.
 constexpr std::chrono::minutes kVerifySlack{30};
+// One host may have the model's files in memory, and another fetch them over the network.
+constexpr std::chrono::minutes kLoadSlack{30};
 
 json MethodJson(const Method& method) {
   json config = {{"type", method.type}};
@@ -195,7 +197,8 @@ Status Agree(const TrainTask& task, const TrainingSetup& setup, Group& group) {
                      {"settings", setup.config},
                      {"world size", group.world_size()},
                      {"starting weights", weights}};
-  ATTUNE_ASSIGN_OR_RETURN(const std::vector<std::string> all, group.Gather(mine.dump()));
+  ATTUNE_ASSIGN_OR_RETURN(const std::vector<std::string> all,
+                          group.Gather(mine.dump(), kLoadSlack));
   const json first = json::parse(all[0], nullptr, false);
   for (size_t rank = 1; rank < all.size(); ++rank) {
     if (all[rank] == all[0]) continue;
@@ -231,28 +234,30 @@ Status CheckResumed(const CheckpointState& state, const TrainingSetup& setup,
 }
 
 // The path of the newest whole checkpoint; empty when there is none.
-std::string ChooseCheckpoint(const TrainTask& task, Observer& observer) {
+Result<std::string> ChooseCheckpoint(const TrainTask& task, Observer& observer) {
   observer.OnProgress({.phase = "looking for a checkpoint"});
   bool damaged = false;
-  const auto found = FindCheckpoint(task.resume_from, [&](const Status& status) {
-    damaged = true;
-    observer.OnWarning(status.message() + "; looking for the one before it");
-  });
+  ATTUNE_ASSIGN_OR_RETURN(const auto found, FindCheckpoint(task.resume_from, [&](const Status& s) {
+                            damaged = true;
+                            observer.OnWarning(s.message() + "; looking for the one before it");
+                          }));
   if (found) return found->path.string();
   if (damaged) observer.OnWarning("no whole checkpoint is left; training starts from step 0");
-  return "";
+  return std::string();
 }
 
 // Rank 0 chooses for all. False when there is nothing to resume from.
 Result<bool> Resume(const TrainTask& task, TrainingSetup& setup, Group& group, Observer& observer) {
   if (task.resume_from.empty()) return false;
-  std::string chosen;
-  if (group.rank() == 0) chosen = ChooseCheckpoint(task, observer);
-  ATTUNE_ASSIGN_OR_RETURN(chosen, group.FromFirst(chosen, kVerifySlack));
+  Result<std::string> mine = std::string();
+  if (group.rank() == 0) mine = ChooseCheckpoint(task, observer);
+  ATTUNE_RETURN_IF_ERROR(group.StatusFromFirst(mine.status(), kVerifySlack));
+  ATTUNE_ASSIGN_OR_RETURN(const std::string chosen, group.FromFirst(*mine));
   if (chosen.empty()) return false;
   ATTUNE_ASSIGN_OR_RETURN(setup.start, ReadCheckpointState(chosen));
   ATTUNE_RETURN_IF_ERROR(CheckResumed(setup.start, setup, chosen));
   ATTUNE_RETURN_IF_ERROR(LoadCheckpoint(chosen, setup.Tensors()));
+  ATTUNE_RETURN_IF_ERROR(group.Sum({0}, kLoadSlack).status());  // until all have read it
   ReturnFreedMemory();
   observer.OnProgress({.phase = "resumes from step " + std::to_string(setup.start.step),
                        .step = setup.start.step,

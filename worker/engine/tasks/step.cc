@@ -131,7 +131,11 @@ Result<std::string> StepRunner::CheckpointNote() {
   std::string note = "there is no checkpoint";
   if (group_.rank() == 0) {
     const auto found = FindCheckpoint(task_.run_directory / "checkpoints", [](const Status&) {});
-    if (found) note = "the newest whole checkpoint is " + found->path.string();
+    if (!found.ok()) {
+      note = found.status().message();
+    } else if (*found) {
+      note = "the newest whole checkpoint is " + (*found)->path.string();
+    }
   }
   return group_.FromFirst(note, kVerifySlack);
 }

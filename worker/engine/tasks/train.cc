@@ -59,7 +59,7 @@ class Trainer {
   }
 
   Result<TrainResult> Run() {
-    Result<TrainResult> result = RunToEnd();
+    Result<TrainResult> result = Guarded([this] { return RunToEnd(); });
     // Where another error ended the run, what was being written is still good to resume from.
     if (writer_.pending()) ReportCheckpoint(writer_.Finish());
     return result;
@@ -93,6 +93,7 @@ class Trainer {
                        .final_loss = state_.loss,
                        .first_validation_loss = state_.first_validation_loss,
                        .final_validation_loss = OutputLoss(),
+                       .final_validation_accuracy = OutputAccuracy(),
                        .output = Output()};
   }
 
@@ -104,6 +105,9 @@ class Trainer {
   bool KeepsBest() const { return task_.evaluate.keep_best; }
   std::optional<double> OutputLoss() const {
     return KeepsBest() ? state_.best_validation_loss : state_.last_validation_loss;
+  }
+  std::optional<double> OutputAccuracy() const {
+    return KeepsBest() ? state_.best_validation_accuracy : state_.last_validation_accuracy;
   }
   const TokenShard& EvaluationShard() const {
     return task_.evaluate.split == "train" ? *setup_.data.train : *setup_.data.validation;
@@ -128,8 +132,9 @@ class Trainer {
   Result<StopRequest> Evaluate();  // unless it was stopped
   Result<EvaluatedLoss> MeasureLoss();
   Status SaveBest();
-  // Puts the weights of the best evaluation in place of the last ones; on rank 0.
-  void LoadBest();
+  // Puts the weights of the best evaluation in place of the last ones; on rank 0. An error is what
+  // cannot be read now; what is lost is warned about.
+  Status LoadBest();
   // It is written while the next step runs up to its update, which waits for it.
   // Collective.
   Status StartCheckpoint();
@@ -168,13 +173,18 @@ bool Trainer::OwesEvaluation() const {
 }
 
 Status Trainer::CheckMeasurable() const {
+  if (task_.evaluate.metric == "accuracy" && !setup_.objective->counts_right()) {
+    return InvalidArgument(
+               "evaluate.metric: this task has no accuracy, as classification, embedding and "
+               "preference have: use loss")
+        .WithField("evaluate.metric");
+  }
   if (!validation_.empty()) return Status();
   for (const auto& [asked, key] : {std::pair(task_.evaluate.patience > 0, "evaluate.patience"),
                                    std::pair(KeepsBest(), "evaluate.keep_best")}) {
     if (!asked) continue;
     return InvalidArgument(std::string(key) +
-                           " goes by the validation loss, and the data has no "
-                           "validation examples")
+                           " goes by evaluations, and the data has no validation examples")
         .WithField(key);
   }
   return Status();
@@ -212,6 +222,7 @@ Result<StopRequest> Trainer::Step() {
   state_.step = report.step;
   state_.loss = report.loss;
   state_.last_validation_loss.reset();
+  state_.last_validation_accuracy.reset();
   state_.seconds = seconds_before_ +
                    std::chrono::duration<double>(std::chrono::steady_clock::now() - began_).count();
   observer_.OnStep(report);
@@ -259,13 +270,12 @@ Result<StopRequest> Trainer::Evaluate() {
   ATTUNE_ASSIGN_OR_RETURN(const EvaluatedLoss loss, measured);
   ReturnFreedMemory();
   if (loss.stop != StopRequest::kNone) return loss.stop;
-  state_.last_validation_loss = loss.mean();
   EvaluationReport report{.step = state_.step, .loss = loss.mean(), .target_tokens = loss.units};
   if (setup_.objective->counts_right()) {
     report.accuracy = static_cast<double>(loss.right) / static_cast<double>(loss.units);
   }
   observer_.OnEvaluation(report);
-  const bool is_best = NoteEvaluation(task_.evaluate, loss.mean(), state_);
+  const bool is_best = NoteEvaluation(task_.evaluate, report, state_);
   if (is_best && KeepsBest()) ATTUNE_RETURN_IF_ERROR(SaveBest());
   return StopRequest::kNone;
 }
@@ -280,26 +290,32 @@ Status Trainer::SaveBest() {
   return group_.StatusFromFirst(status, kWriteSlack);
 }
 
-void Trainer::LoadBest() {
+Status Trainer::LoadBest() {
   fs::path best = CheckpointPath(Best(), state_.best_step);
-  if (!VerifyCheckpoint(best).ok()) {
+  Status whole = VerifyCheckpoint(best).status();
+  if (whole.code() == StatusCode::kDataLoss) {
     // Later ones are of an attempt that was lost after its last checkpoint.
-    const auto found = FindCheckpoint(Best(), [](const Status&) {});
-    best = found ? found->path : fs::path();
-    if (found) state_.best_validation_loss = found->state.best_validation_loss;
-    if (found) state_.best_step = found->state.step;
+    ATTUNE_ASSIGN_OR_RETURN(const auto found, FindCheckpoint(Best(), [](const Status&) {}));
+    if (found) {
+      whole = Status();
+      best = found->path;
+      state_.best_validation_loss = found->state.best_validation_loss;
+      state_.best_validation_accuracy = found->state.best_validation_accuracy;
+      state_.best_step = found->state.step;
+    }
   }
   const CheckpointTensors tensors{.weights_file = setup_.Tensors().weights_file,
                                   .weights = setup_.Outcome()};
-  const Status loaded = best.empty() ? NotFound("no whole copy is left in " + Best().string())
-                                     : LoadCheckpoint(best, tensors);
-  if (loaded.ok()) return;
+  if (whole.ok()) return LoadCheckpoint(best, tensors);
+  if (whole.code() != StatusCode::kDataLoss) return whole;
   state_.best_validation_loss = state_.last_validation_loss;
+  state_.best_validation_accuracy = state_.last_validation_accuracy;
   state_.best_step = state_.step;
   observer_.OnWarning(
       "the weights of the best evaluation could not be read, and what comes out "
-      "is as it was after the last step: " +
-      loaded.message());
+      "is as it was after the last step: no whole copy is left in " +
+      Best().string());
+  return Status();
 }
 
 Status Trainer::StartCheckpoint() {
@@ -353,6 +369,7 @@ Result<json> Trainer::AttuneJson() const {
                    {"final_validation_loss", optional(OutputLoss())}};
   if (!ended_.empty()) document["ended"] = ended_;
   if (KeepsBest()) document["best_step"] = state_.best_step;
+  if (OutputAccuracy()) document["final_validation_accuracy"] = *OutputAccuracy();
   return document;
 }
 
@@ -361,29 +378,33 @@ Status Trainer::WriteOutput() {
   Report("saving", 0, 1);
   Status status;
   if (group_.rank() == 0) {
-    if (KeepsBest() && state_.best_step != state_.step) LoadBest();
-    status = WriteFolder(Output(), [this](const fs::path& folder) -> Status {
-      const ModelFiles& base = task_.data.base;
-      const LanguageModel& model = *setup_.model;
-      NamedTensors outcome = setup_.Outcome();
-      if (model.has_adapter()) outcome = model.AdapterTensors(std::move(outcome));
-      // Of a whole model also what does not train.
-      for (auto& named : model.has_adapter() ? NamedTensors() : model.BaseParameters()) {
-        if (!named.second.requires_grad()) outcome.push_back(std::move(named));
-      }
-      const std::vector<OutputTensor> tensors = OutputOf(outcome);
-      ATTUNE_ASSIGN_OR_RETURN(const text::TextAssets text, LoadModelText(base));
-      if (model.has_adapter()) {
-        ATTUNE_RETURN_IF_ERROR(WriteAdapter(folder, tensors, "float32",
-                                            model.AdapterConfigJson(PeftBase(base)), model.labels(),
-                                            text));
-      } else {
-        ATTUNE_RETURN_IF_ERROR(
-            WriteModel(folder, tensors, "float32", model.ConfigJson("float32"), text));
-      }
-      ATTUNE_RETURN_IF_ERROR(WriteOrigin(folder));
-      return fence_.Check();
-    });
+    if (KeepsBest() && state_.best_step != state_.step) status = LoadBest();
+    if (status.ok())
+      status = WriteFolder(Output(), task_.generation, [this](const fs::path& folder) -> Status {
+        const ModelFiles& base = task_.data.base;
+        const LanguageModel& model = *setup_.model;
+        NamedTensors outcome = setup_.Outcome();
+        if (model.has_adapter()) outcome = model.AdapterTensors(std::move(outcome));
+        // Of a whole model also what does not train.
+        for (auto& named : model.has_adapter() ? NamedTensors() : model.BaseParameters()) {
+          if (!named.second.requires_grad()) outcome.push_back(std::move(named));
+        }
+        const std::vector<OutputTensor> tensors = OutputOf(outcome);
+        ATTUNE_ASSIGN_OR_RETURN(const text::TextAssets text, LoadModelText(base));
+        if (model.has_adapter()) {
+          ATTUNE_RETURN_IF_ERROR(WriteAdapter(folder, tensors, "float32",
+                                              model.AdapterConfigJson(PeftBase(base)),
+                                              model.labels(), text));
+        } else {
+          ATTUNE_RETURN_IF_ERROR(
+              WriteModel(folder, tensors, "float32", model.ConfigJson("float32"), text));
+        }
+        ATTUNE_RETURN_IF_ERROR(WriteOrigin(folder));
+        ATTUNE_RETURN_IF_ERROR(fence_.Check());
+        std::error_code ignored;
+        fs::remove_all(Output(), ignored);  // of an attempt that was lost before it could tell
+        return Status();
+      });
   }
   return group_.StatusFromFirst(status, kWriteSlack);
 }

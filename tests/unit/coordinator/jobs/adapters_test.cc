@@ -30,18 +30,24 @@ class AdaptersTest : public ::testing::Test {
     return request;
   }
 
+  std::vector<v1::GeneratePrompt> Inputs(const std::string& id) {
+    const v1::Job job = cluster_.Job(id);
+    const auto& inputs = job.task().generate().inputs();
+    return {inputs.begin(), inputs.end()};
+  }
+
   FakeCluster cluster_;
 };
 
 TEST_F(AdaptersTest, VersionsAreKeptAndTheTrainerGetsTheirFiles) {
   cluster_.AddWorker("a", 1);
+  cluster_.steps_flow = false;
   const auto job = cluster_.controller().Submit(
       Asking("tiny", {"adapter-b", "", "adapter-a@champion", "tiny@1", "adapter-b@1"}));
   ASSERT_TRUE(job.ok()) << job.status().ToString();
   EXPECT_THAT(job->adapters(), ElementsAre("adapter-a@1", "adapter-b@1"));
-  const auto& inputs = job->task().generate().inputs();
   std::vector<std::string> pinned;
-  for (const v1::GeneratePrompt& input : inputs) pinned.push_back(input.adapter());
+  for (const v1::GeneratePrompt& input : Inputs(job->id())) pinned.push_back(input.adapter());
   EXPECT_THAT(pinned, ElementsAre("adapter-b@1", "", "adapter-a@1", "", "adapter-b@1"));
 
   const std::string trainer = job->id() + "-g1-r0";
@@ -62,7 +68,7 @@ TEST_F(AdaptersTest, TheModelMayBeAnAdapter) {
   ASSERT_TRUE(job.ok()) << job.status().ToString();
   EXPECT_EQ(job->base(), "adapter-a@1");
   EXPECT_THAT(job->adapters(), ElementsAre("adapter-b@1"));
-  EXPECT_EQ(job->task().generate().inputs(1).adapter(), "");
+  EXPECT_EQ(Inputs(job->id())[1].adapter(), "");
 }
 
 TEST_F(AdaptersTest, WhatIsNoAdapterOfTheBaseIsRefused) {
