@@ -7,10 +7,10 @@ usage: make_fixtures.py                the committed ones, in tests/fixtures/tex
 
 There is a folder for each tokenizer: `small` (a byte-level BPE trained here, so that the fixtures need no model), `t5` (a
 SentencePiece Unigram as T5's, which takes `pip install sentencepiece==0.2.3` to train anew; else the committed one is used),
-one for each of GGUFS (small GGUF files made here, as transformers reads them) and `smollm2` (the tokenizer inside the GGUF file that
-tools/setup brings). Each holds
+`wordpiece` (BERT's kind, cased, trained here), one for each of GGUFS (small GGUF files made here, as transformers reads them),
+`smollm2` (the tokenizer inside the GGUF file that tools/setup brings) and `minilm` (BERT's own, uncased, which it brings too). Each holds
   texts.jsonl   {"text", "ids", "special": ids with what the post-processor adds, "decoded": where it is not the text,
-                 "offsets": of `t5`'s shorter texts: the bytes of the text that each id is of}
+                 "offsets": of the shorter texts of those in OFFSETS: the bytes of the text that each id is of}
 and `small` and `smollm2` also
   chats.jsonl   {"messages", "add_generation_prompt", "text", "ids"}
   masks.jsonl   {"example", "ids", "targets"}: what trl's SFTTrainer trains on
@@ -29,17 +29,18 @@ import sysconfig
 import gguf
 import trl
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import AutoTokenizer, PreTrainedTokenizerFast, T5Tokenizer
+from transformers import AutoTokenizer, BertTokenizer, PreTrainedTokenizerFast, T5Tokenizer
 from transformers.utils.chat_template_utils import render_jinja_template
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-from pinned import ROOT, SMOLLM2, check_versions  # noqa: E402
+from pinned import MINILM, ROOT, SMOLLM2, check_versions  # noqa: E402
 
 FIXTURES = ROOT / "tests/fixtures/text"
 TEXTS_COMMITTED = 110
 TEXTS_FULL = 10000
 GGUFS = ("spm", "gpt-4o", "dbrx", "qwen2", "llama-bpe", "tekken")  # SentencePiece, and values of tokenizer.ggml.pre
 WHOLE_WORDS = ("llama-bpe", "tekken")
+OFFSETS = ("t5", "wordpiece", "minilm")  # tokenizers whose tokens do not spell the text
 CHATML = (
     "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}"
     "{{ '<|im_start|>system\nYou are a helpful assistant<|im_end|>\n' }}{% endif %}"
@@ -59,6 +60,16 @@ NORMALISED = [
     "translate English to German: That is good.</s>", "<extra_id_0> walks in <extra_id_1>park<extra_id_9>", "<pad></s><unk> </s >",
     "▁under▁scored ▁", "tabs\tand\nlines\r\n  and   spaces   ", "ß ẞ İ ı ǆ ﷺ", "ก็ ที่ नमस्ते ជំរាបសួរ", "𝒳 𝟘 𝔘𝔫𝔦", "🇩🇪 👍🏽",
     "\u0301 alone, a\u0301\u0323\u0300", "각 \u1100\u1161\u11a8", "a" * 5000, "word " * 1500, "…―‐‑–—〜～", "\ud7ff\ue000\ufffd\U0010ffff",
+]
+# What BERT's tokenizers change, split or do not know: accents and capitals, Chinese characters each alone, pieces, characters of
+# no vocabulary, controls, words of up to 100 characters and longer, and their own special tokens.
+WORDS = [
+    "Crème BRÛLÉE, Ångström, naïveté; Ελλάς Σίσυφος, Ёлка Йод, Việt Nam ệ", "e\u0301te\u0301 A\u030a n\u0303 \u1112\u1161\u11ab 각",
+    "İstanbul ISPARTA ı ß ẞ ﬁn ǅ Ⅷ", "我喜欢NLP和机器学习。", "日本語とカタカナ、ひらがな", "한국어 문장", "\u3400\U00020000x\U0002f800y",
+    "unaffable retokenizations antidisestablishmentarianism", "##ing un##able # #", "[CLS] a [MASK] of [SEP] [UNK] [PAD]", "[mask][MASK]x",
+    "☃ snow☃man 🤗🤗 a🤗", "tab\tnew\nline\r\x00null\ufffdx\u00adsoft\u200dzwj\u2028\u00a0nbsp", "don't (stop) U.S.A. e-mail a_b $5.00 50%",
+    "«quotes» „low“ ‹x› ¿qué? …—–", "a" * 99 + " " + "b" * 100 + " " + "c" * 101, "x" * 5000, "é" * 60 + "e\u0301" * 60, "नमस्ते ก็ שָׁלוֹם",
+    "2024-01-02T03:04:05+00:00 1e-5 0xFF", "`~^|<>=+$ ©®™", "A.B.C.D", "", "   ",
 ]
 
 
@@ -154,6 +165,18 @@ def t5_tokenizer(folder):
     charsmap = next(value for number, value in fields(normalizer) if number == 2)
     T5Tokenizer(vocabulary + [(token, 0.0) for token in extra], _spm_precompiled_charsmap=charsmap, extra_ids=10,
                 additional_special_tokens=extra).save_pretrained(folder)
+    return AutoTokenizer.from_pretrained(folder)
+
+
+def wordpiece_tokenizer(folder):
+    """Cased, as bert-base-cased: it keeps capitals and accents. Of most characters beyond ASCII it has none."""
+    backend = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    backend.normalizer = normalizers.BertNormalizer(lowercase=False)
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    backend.train_from_iterator(stdlib_texts(2000) + WORDS, trainers.WordPieceTrainer(
+        vocab_size=800, limit_alphabet=120, special_tokens=special, show_progress=False))
+    BertTokenizer(backend.get_vocab(), do_lower_case=False).save_pretrained(folder)
     return AutoTokenizer.from_pretrained(folder)
 
 
@@ -402,7 +425,7 @@ def chats_and_examples(texts):
 def make(out, count):
     texts = stdlib_texts(count)
     chats, examples = chats_and_examples(texts)
-    folder = {name: out / name for name in ("small", "t5", "smollm2", *GGUFS)}
+    folder = {name: out / name for name in ("small", "t5", "wordpiece", "minilm", "smollm2", *GGUFS)}
     for path in folder.values():
         path.mkdir(parents=True, exist_ok=True)
     for name in ("small", "smollm2"):
@@ -412,6 +435,10 @@ def make(out, count):
         write(folder[name] / "masks.jsonl", mask_rows(tokenizer, examples))
     tokenizer = t5_tokenizer(folder["t5"])
     write(folder["t5"] / "texts.jsonl", add_offsets(tokenizer, text_rows(tokenizer, CURIOUS + NORMALISED + texts)))
+    tokenizers = {"wordpiece": wordpiece_tokenizer(folder["wordpiece"]), "minilm": AutoTokenizer.from_pretrained(MINILM)}
+    for name, tokenizer in tokenizers.items():
+        some = CURIOUS + WORDS + texts[: max(40, count // 2)]
+        write(folder[name] / "texts.jsonl", add_offsets(tokenizer, text_rows(tokenizer, some)))
     for name in GGUFS:
         tokenizer = small_gguf(name, folder[name], folder["small"])
         write(folder[name] / "texts.jsonl", text_rows(tokenizer, CURIOUS + texts[: max(30, count // 5)]))
@@ -430,15 +457,17 @@ def compare():
         different += bool(rows)
 
     for folder in sorted(path for path in FIXTURES.iterdir() if path.is_dir()):
-        if folder.name in ("small", "t5"):
+        if folder.name in ("small", "t5", "wordpiece"):
             tokenizer = AutoTokenizer.from_pretrained(folder)
+        elif folder.name == "minilm":
+            tokenizer = AutoTokenizer.from_pretrained(MINILM)
         elif folder.name == "smollm2":
             tokenizer = smollm2_tokenizer()
         else:
             tokenizer = gguf_tokenizer(folder)
         rows = read(folder / "texts.jsonl")
         fresh = text_rows(tokenizer, [row["text"] for row in rows])
-        check(folder / "texts.jsonl", rows, add_offsets(tokenizer, fresh) if folder.name == "t5" else fresh)
+        check(folder / "texts.jsonl", rows, add_offsets(tokenizer, fresh) if folder.name in OFFSETS else fresh)
         if (folder / "chats.jsonl").exists():
             rows = read(folder / "chats.jsonl")
             shown = [(row["messages"], row["add_generation_prompt"]) for row in rows]

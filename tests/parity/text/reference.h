@@ -43,7 +43,9 @@ inline std::vector<Subject> ChatSubjects() {
 
 inline std::vector<Subject> Subjects() {
   std::vector<Subject> subjects = ChatSubjects();
-  for (const char* name : {"t5", "spm", "gpt-4o", "dbrx", "qwen2", "llama-bpe", "tekken"}) {
+  subjects.push_back({"minilm", ".deps/models/minilm"});
+  for (const char* name :
+       {"t5", "wordpiece", "spm", "gpt-4o", "dbrx", "qwen2", "llama-bpe", "tekken"}) {
     subjects.push_back({name, ReferenceFolder() / name});
   }
   return subjects;
