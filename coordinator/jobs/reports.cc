@@ -58,7 +58,15 @@ void TakeMetrics(const v1::MetricPoint& point, v1::Job* job) {
   }
 }
 
-Failure ToFailure(const TrainerRecord& trainer) {
+// An export is written to a folder of the user's: room on the storage would not help it.
+void BlameTarget(const v1::ExportRequest& task, Failure* failure) {
+  failure->kind = Failure::Kind::kInvalid;
+  failure->cause = "the disk of " + task.folder() + " on " + failure->node +
+                   " is full: " + failure->cause +
+                   "; free space there, or export to another folder";
+}
+
+Failure ToFailure(const TrainerRecord& trainer, const v1::Job& job) {
   Failure failure;
   failure.rank = static_cast<int>(trainer.rank);
   failure.node = trainer.node;
@@ -69,6 +77,7 @@ Failure ToFailure(const TrainerRecord& trainer) {
       break;
     case v1::TaskFailed::NO_SPACE:
       failure.kind = Failure::Kind::kNoSpace;
+      if (job.kind() == v1::Job::EXPORT) BlameTarget(job.task().export_(), &failure);
       break;
     case v1::TaskFailed::KIND_UNSPECIFIED:  // a stop that we did not ask for
       failure.kind = Failure::Kind::kStopped;
@@ -414,7 +423,7 @@ bool Controller::TakeFailure(OpenJob& job) {
     ending.orderly = true;
     (void)EndAttempt(job, std::move(ending));
   } else if (pausing || kind != v1::TaskFailed::PEER_LOST || !AwaitsCause(job)) {
-    (void)Fail(job, ToFailure(trainer->record));
+    (void)Fail(job, ToFailure(trainer->record, job.record.job));
   }
   return true;
 }
