@@ -4,6 +4,8 @@
 #include <csignal>
 #include <cstring>
 
+#include "common/base/reasons.h"
+
 namespace attune::jobs {
 namespace {
 
@@ -46,8 +48,8 @@ RetryDecision DecideRetry(const Failure& failure, const LostInRow& before,
     case Failure::Kind::kNoSpace:
       decision.event = JobEvent::kPaused;
       decision.counted = false;
-      decision.reason =
-          "no space on the storage: " + failure.cause + "; goes on by itself when there is room";
+      decision.reason = "no space on the storage: " + failure.cause + "; " +
+                        std::string(kGoesOnByItself) + " when there is room";
       return decision;
     case Failure::Kind::kWorker:
     case Failure::Kind::kNotStarted:

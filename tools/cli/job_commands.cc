@@ -17,12 +17,6 @@ ViewOptions View(Session& session) {
           .color = session.printer().color()};
 }
 
-Result<v1::Job> GetJob(Client& client, const std::string& id) {
-  v1::GetJobRequest request;
-  request.set_id(id);
-  return client.Call(client.jobs(), &v1::JobService::Stub::GetJob, request);
-}
-
 // What the update that submitted the job found: what became of the candidate, what it forgot.
 std::string UpdateOfJob(Session& session, Client& client, const v1::Job& job) {
   v1::GetUpdateRequest request;

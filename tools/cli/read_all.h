@@ -10,11 +10,11 @@
 namespace attune::cli {
 
 // Reads a stream to its end. With follow it is opened again when the coordinator went away, until
-// patience ends. open(): a new reader; take(item); idle(): some times a second while nothing comes.
-// kCancelled after Ctrl-C.
+// patience ends. open(): a new reader; take(item); idle(): some times a second while nothing comes;
+// its error ends the reading. kCancelled after Ctrl-C.
 template <typename Item, typename Open, typename Take>
 Status ReadAll(Session& session, Client& client, bool follow, const Open& open, const Take& take,
-               const std::function<void()>& idle = {}) {
+               const std::function<Status()>& idle = {}) {
   using std::chrono::milliseconds;
   using std::chrono::steady_clock;
   constexpr milliseconds kTick{200}, kFollowDeadline{3600 * 1000}, kReadDeadline{120 * 1000};
@@ -33,7 +33,7 @@ Status ReadAll(Session& session, Client& client, bool follow, const Open& open, 
       if (next == Event::kTimeout) {
         if (++ticks == kTicksOpen) away_since = {};  // it is back, and has nothing to say yet
         session.io().out->flush();
-        if (idle) idle();
+        if (idle) ATTUNE_RETURN_IF_ERROR(idle());
         continue;
       }
       away_since = {};

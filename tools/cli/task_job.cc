@@ -65,9 +65,21 @@ Status CancelInterrupted(Client& client, const std::string& id) {
   return Cancelled("interrupted: " + id + " was cancelled");
 }
 
+Status Stands(const v1::Job& job) {
+  return Internal(job.id() + " is paused and waits for you: " + job.reason() +
+                  ". Try again with `attune job resume " + job.id() +
+                  "`, or give it up with `attune job cancel " + job.id() + "`");
+}
+
 // Until it has succeeded.
-Status Await(Session& session, Client& client, const v1::Job& job) {
+Status Await(Session& session, Client& client, v1::Job job) {
   auto ended = WatchJob(session, client, job, {.brief = true});
+  while (ended.ok() && StandsStill(*ended)) {
+    // Events are told from the first on: somebody may have resumed it since.
+    ATTUNE_ASSIGN_OR_RETURN(job, GetJob(client, job.id()));
+    if (StandsStill(job)) return Stands(job);
+    ended = WatchJob(session, client, job, {.brief = true});
+  }
   if (ended.status().code() == StatusCode::kCancelled) return CancelInterrupted(client, job.id());
   ATTUNE_RETURN_IF_ERROR(ended.status());
   if (ended->state() == v1::Job::SUCCEEDED) return Status();
@@ -94,16 +106,24 @@ class Waiting {
     next_look_ = session_.io().clock->Monotonic() + kStalled;
   }
 
-  void OnIdle() {
+  // An error when it waits for a person.
+  Status OnIdle() {
     const auto now = session_.io().clock->Monotonic();
     const bool looks = now >= next_look_;
     if (looks) {
       Look();
       next_look_ = now + (begun_ ? kStalled : std::chrono::seconds(1));
     }
-    if (!begun_ && session_.io().err_is_terminal) return Draw();
-    if (looks) Tell();
+    if (StandsStill(job_)) return Stands(job_);
+    if (!begun_ && session_.io().err_is_terminal) {
+      Draw();
+    } else if (looks) {
+      Tell();
+    }
+    return Status();
   }
+
+  bool stands_still() const { return StandsStill(job_); }
 
   void Clear() { live_.Clear(); }
 
@@ -111,9 +131,7 @@ class Waiting {
   static constexpr std::chrono::seconds kStalled{10}, kSilence{5};
 
   void Look() {
-    v1::GetJobRequest request;
-    request.set_id(job_.id());
-    auto job = client_.Call(client_.jobs(), &v1::JobService::Stub::GetJob, request);
+    auto job = GetJob(client_, job_.id());
     if (job.ok()) job_ = std::move(*job);
   }
 
@@ -126,8 +144,7 @@ class Waiting {
 
   void Tell() {
     if (job_.state() == v1::Job::RUNNING || IsFinal(job_.state())) return;
-    std::string words = StateName(job_) + ": " + job_.reason();
-    if (job_.state() == v1::Job::PAUSED) words += " (`attune job resume " + job_.id() + "`)";
+    const std::string words = StateName(job_) + ": " + job_.reason();
     if (std::exchange(told_, words) != words) session_.Say(words);
   }
 
@@ -172,9 +189,10 @@ Result<v1::Job> StreamTaskJob(Session& session, v1::SubmitJobRequest request,
     listener.take(chunk);
   };
   const Status status = ReadAll<v1::OutputChunk>(session, *client, /*follow=*/true, open, take,
-                                                 [&] { waiting.OnIdle(); });
+                                                 [&] { return waiting.OnIdle(); });
   waiting.Clear();
   if (session.io().interrupted()) return CancelInterrupted(*client, job.id());
+  if (waiting.stands_still()) return status;
   if (!status.ok()) return status.WithContext(job.id() + " goes on, but its output");
   ATTUNE_RETURN_IF_ERROR(Await(session, *client, job));
   return job;

@@ -5,6 +5,7 @@
 #include <optional>
 #include <thread>
 
+#include "common/base/reasons.h"
 #include "common/spec/json.h"
 #include "tools/cli/format.h"
 #include "tools/cli/job_view.h"
@@ -53,7 +54,7 @@ class Watcher {
   }
 
   Result<v1::Job> Run() {
-    while (!IsFinal(job_.state())) {
+    while (!IsOver()) {
       if (away_since_) {
         ATTUNE_RETURN_IF_ERROR(Knock());
       } else {
@@ -65,7 +66,7 @@ class Watcher {
         // A stream that ran into its deadline was fine until then.
         if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) continue;
       }
-      if (IsFinal(job_.state())) break;
+      if (IsOver()) break;
       if (!Pause(backoff_.Next())) return Cancelled("interrupted");
     }
     return job_;
@@ -73,6 +74,7 @@ class Watcher {
 
  private:
   double Now() const { return SecondsOf(session_.io().clock->Now()); }
+  bool IsOver() const { return IsFinal(job_.state()) || (options_.brief && StandsStill(job_)); }
 
   grpc::Status ReadStream() {
     v1::WatchJobRequest request;
@@ -88,6 +90,7 @@ class Watcher {
       Event next = reader.Next(&event, kTick);
       if (next == Event::kEnd) return reader.status();
       if (next == Event::kItem) OnEvent(event);
+      if (options_.brief && StandsStill(job_)) return grpc::Status::OK;  // no end of the stream
       Redraw();
     }
     return grpc::Status::OK;
@@ -104,10 +107,18 @@ class Watcher {
       *session_.io().out << spec::ToJsonText(event) << std::endl;
       return;
     }
-    if (options_.brief || IsDetail(event.type())) return;
+    if (options_.brief) return TellPause(before);
+    if (IsDetail(event.type())) return;
     std::string text = event.message();
     if (text.empty() && before != job_.state()) text = StateName(job_) + ": " + job_.reason();
     if (!text.empty()) live_.Print(ClockTime(event.time()) + "  " + text);
+  }
+
+  // In full, which a terminal's line has no room for; a log gets it as the line.
+  void TellPause(v1::Job::State before) {
+    const bool paused = job_.state() == v1::Job::PAUSED && before != v1::Job::PAUSED;
+    if (!paused || StandsStill(job_) || !session_.io().err_is_terminal) return;
+    live_.Print(StateName(job_) + ": " + job_.reason());
   }
 
   void NoteAway() {
@@ -119,9 +130,7 @@ class Watcher {
   // Asks whether the coordinator is back. Fails when it answers that there is nothing to watch, or
   // when it has been away for too long.
   Status Knock() {
-    v1::GetJobRequest request;
-    request.set_id(job_.id());
-    auto job = client_.Call(client_.jobs(), &v1::JobService::Stub::GetJob, request);
+    auto job = GetJob(client_, job_.id());
     if (job.ok()) {
       away_since_.reset();
       backoff_.Reset();
@@ -249,6 +258,16 @@ std::string ProgressView::Plain(const v1::Job& job) const {
   add("", Metric(job, "tokens_per_second", FormatRate), " tokens/s");
   if (job.ranks() > 0) add("", std::to_string(job.ranks()), job.ranks() == 1 ? " rank" : " ranks");
   return out;
+}
+
+Result<v1::Job> GetJob(Client& client, const std::string& id_or_name) {
+  v1::GetJobRequest request;
+  request.set_id(id_or_name);
+  return client.Call(client.jobs(), &v1::JobService::Stub::GetJob, request);
+}
+
+bool StandsStill(const v1::Job& job) {
+  return job.state() == v1::Job::PAUSED && job.reason().find(kGoesOnByItself) == std::string::npos;
 }
 
 Result<v1::Job> WatchJob(Session& session, Client& client, v1::Job job,

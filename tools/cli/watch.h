@@ -32,9 +32,17 @@ class ProgressView {
   double state_since_ = 0;
 };
 
+// By its id or its name, then the newest of that name.
+Result<v1::Job> GetJob(Client& client, const std::string& id_or_name);
+
+// Paused, and not for something that passes, as a storage that is full.
+bool StandsStill(const v1::Job& job);
+
 struct WatchOptions {
   bool events_as_lines = false;  // -o jsonl: each event on standard output
-  bool brief = false;            // a task the user waits for: no lines for its events
+  // A task the user waits for: no lines for its events, and a pause that nothing but a person ends
+  // (StandsStill) is an end too.
+  bool brief = false;
 };
 
 // Follows a job from job.sequence to a final state, over restarts of the coordinator. Needs a

@@ -102,15 +102,7 @@ class FakeCoordinator::Jobs final : public v1::JobService::Service {
       ++sent;
       final = event.job().state() >= v1::Job::SUCCEEDED;
     }
-    if (final) return grpc::Status::OK;
-    MutexLock lock(&fake_->seen_->mutex);  // as a job that goes on
-    ++fake_->seen_->sleeping;
-    while (!context->IsCancelled() && !fake_->seen_->stopping) {
-      CondVar never;
-      never.WaitUntil(&fake_->seen_->mutex,
-                      std::chrono::steady_clock::now() + std::chrono::milliseconds(5));
-    }
-    return grpc::Status::CANCELLED;
+    return final ? grpc::Status::OK : GoOn(context);
   }
   grpc::Status ReadMetrics(grpc::ServerContext*, const v1::ReadMetricsRequest* request,
                            grpc::ServerWriter<v1::MetricPoint>* writer) override {
@@ -124,7 +116,7 @@ class FakeCoordinator::Jobs final : public v1::JobService::Service {
     for (const auto& chunk : fake_->logs) writer->Write(chunk);
     return grpc::Status::OK;
   }
-  grpc::Status ReadOutput(grpc::ServerContext*, const v1::ReadOutputRequest*,
+  grpc::Status ReadOutput(grpc::ServerContext* context, const v1::ReadOutputRequest*,
                           grpc::ServerWriter<v1::OutputChunk>* writer) override {
     for (const v1::OutputChunk& chunk : fake_->output_chunks) writer->Write(chunk);
     const uint32_t generation = fake_->output_chunks.empty() ? 1 : 2;
@@ -135,10 +127,21 @@ class FakeCoordinator::Jobs final : public v1::JobService::Service {
       chunk.set_data(fake_->output.substr(i, 7));
       writer->Write(chunk);
     }
-    return grpc::Status::OK;
+    return fake_->output_goes_on ? GoOn(context) : grpc::Status::OK;
   }
 
  private:
+  // As a job does that has not ended.
+  grpc::Status GoOn(grpc::ServerContext* context) {
+    MutexLock lock(&fake_->seen_->mutex);
+    ++fake_->seen_->sleeping;
+    while (!context->IsCancelled() && !fake_->seen_->stopping) {
+      CondVar never;
+      never.WaitUntil(&fake_->seen_->mutex,
+                      std::chrono::steady_clock::now() + std::chrono::milliseconds(5));
+    }
+    return grpc::Status::CANCELLED;
+  }
   grpc::Status Find(const std::string& id, v1::Job* job) {
     auto it = fake_->jobs.find(id);
     if (it == fake_->jobs.end()) return rpc::ToGrpc(NotFound("there is no job '" + id + "'"));

@@ -34,6 +34,7 @@ class FakeCoordinator {
   v1::JobLedger ledger;                                // of every job; a list is paged by one
   std::string output;                                  // of task jobs
   std::vector<v1::OutputChunk> output_chunks;          // that come before it
+  bool output_goes_on = false;                         // as of a job that has not ended
   grpc::Status refuse = grpc::Status::OK;              // of SubmitJob
   std::map<std::string, v1::GateReport> gate_reports;  // by candidate
   std::string gate_facts;                              // of every one of them

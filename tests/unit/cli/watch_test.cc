@@ -111,6 +111,61 @@ TEST_F(WatchTest, InterruptOfATaskCancelsIt) {
   EXPECT_THAT(fake_.cancelled(), ElementsAre("job-submitted000"));
 }
 
+class PausedTaskTest : public ::testing::Test {
+ protected:
+  PausedTaskTest() : cli_(fake_.address()) {}
+  v1::Job Task(v1::Job::State state, const std::string& reason) {
+    v1::Job job = MakeJob("job-submitted000", state);
+    job.set_reason(reason);
+    return job;
+  }
+  int Generate(const std::vector<std::string>& more = {}) {
+    std::vector<std::string> command = {"model", "generate", "m", "--prompt", "x"};
+    command.insert(command.end(), more.begin(), more.end());
+    return cli_.Run(command);
+  }
+  const std::string lost_ = "worker lost: a; it was tried again 10 times";
+  const std::string full_ = "no space on the storage: a; goes on by itself when there is room";
+  FakeCoordinator fake_;
+  CliRunner cli_;
+};
+
+TEST_F(PausedTaskTest, OneThatWaitsForAPersonIsToldAndNotWaitedFor) {
+  fake_.events = {MakeEvent(1, "paused", "", Task(v1::Job::PAUSED, lost_))};
+  fake_.jobs["job-submitted000"] = Task(v1::Job::PAUSED, lost_);
+  EXPECT_EQ(Generate(), kExitFailed);
+  EXPECT_THAT(cli_.err(), HasSubstr(lost_));
+  EXPECT_THAT(cli_.err(), HasSubstr("`attune job resume job-submitted000`"));
+  EXPECT_THAT(cli_.err(), HasSubstr("`attune job cancel job-submitted000`"));
+  EXPECT_TRUE(fake_.cancelled().empty());
+}
+
+TEST_F(PausedTaskTest, OneThatStreamsIsToldToo) {
+  fake_.output_goes_on = true;
+  fake_.jobs["job-submitted000"] = Task(v1::Job::PAUSED, lost_);
+  cli_.SetTerminal(80);  // looks at once, not after some seconds
+  EXPECT_EQ(Generate({"--stream"}), kExitFailed);
+  EXPECT_THAT(cli_.err(), HasSubstr(lost_));
+  EXPECT_THAT(cli_.err(), HasSubstr("`attune job resume job-submitted000`"));
+}
+
+TEST_F(PausedTaskTest, AStorageThatIsFullIsWaitedForAndTold) {
+  fake_.events = {MakeEvent(1, "paused", "", Task(v1::Job::PAUSED, full_)),
+                  MakeEvent(2, "ended", "", Task(v1::Job::SUCCEEDED, "done"))};
+  cli_.SetTerminal(80);
+  EXPECT_EQ(Generate({"-o", "jsonl"}), kExitOk) << cli_.err();
+  EXPECT_THAT(cli_.err(), HasSubstr("PAUSED: " + full_));
+}
+
+TEST_F(PausedTaskTest, OneThatWasResumedSinceIsWaitedFor) {
+  v1::Job ended = Task(v1::Job::SUCCEEDED, "done");
+  fake_.events = {MakeEvent(1, "paused", "", Task(v1::Job::PAUSED, lost_)),
+                  MakeEvent(2, "ended", "", ended)};
+  ended.set_sequence(2);
+  fake_.jobs["job-submitted000"] = ended;
+  EXPECT_EQ(Generate(), kExitOk);
+}
+
 TEST_F(WatchTest, TerminalGetsOneLineThatFits) {
   cli_.SetTerminal(80);
   EXPECT_EQ(cli_.Run({"job", "watch", "job-a", "--no-color"}), kExitOk);

@@ -1,0 +1,12 @@
+#pragma once
+
+// Words in the reasons of jobs that other programs than the one that gave the reason act on.
+
+#include <string_view>
+
+namespace attune {
+
+// In the reason of a paused job that needs nobody: who waits for it waits on.
+inline constexpr std::string_view kGoesOnByItself = "goes on by itself";
+
+}  // namespace attune
