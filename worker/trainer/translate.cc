@@ -84,9 +84,10 @@ engine::Objective ToObjective(const v1::TaskSpec& spec) {
   if (spec.type().empty()) return out;  // absent in jobs of before there was one
   out.type = spec.type();
   out.labels = {spec.labels().begin(), spec.labels().end()};
-  out.beta = spec.beta();
-  out.mask_share = spec.mask_share();
-  out.scale = spec.scale();
+  // Those of other tasks are absent; with "auto" all are.
+  if (spec.beta() > 0) out.beta = spec.beta();
+  if (spec.mask_share() > 0) out.mask_share = spec.mask_share();
+  if (spec.scale() > 0) out.scale = spec.scale();
   return out;
 }
 

@@ -114,6 +114,19 @@ TEST(ToTrainTask, AJobOfBeforeThereWasRegularizeHasNone) {
   EXPECT_EQ(ToTrainTask(task, {"cpu", 3}).regularize.type, "none");
 }
 
+// A spec names what belongs to its task alone; with "auto" that is nothing.
+TEST(ToTrainTask, WhatATaskDoesNotNameHasTheDefaultsOfTasks) {
+  auto task = Parse(kTrainTask);
+  task.mutable_spec()->mutable_task()->set_type("auto");
+  const engine::Objective found = ToTrainTask(task, {"cpu", 3}).data.objective, defaults;
+  EXPECT_EQ(found.type, "auto");
+  EXPECT_EQ(found.beta, defaults.beta);
+  EXPECT_EQ(found.mask_share, defaults.mask_share);
+  EXPECT_EQ(found.scale, defaults.scale);
+  task.mutable_spec()->mutable_task()->set_mask_share(0.3);
+  EXPECT_EQ(ToTrainTask(task, {"cpu", 3}).data.objective.mask_share, 0.3);
+}
+
 TEST(ToTrainTask, TheJobsThreadsWin) {
   auto task = Parse(kTrainTask);
   task.mutable_spec()->mutable_train()->set_threads(1);
