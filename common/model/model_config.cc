@@ -162,7 +162,8 @@ Result<ModelConfig> AsClassifier(const ModelConfig& config,
   root["num_labels"] = labels.size();
   root.erase("problem_type");
   // Without one transformers' classifiers of decoders take no batch.
-  const Json end = root.value("eos_token_id", Json());
+  Json end = root.value("eos_token_id", Json());
+  if (end.is_array() && !end.empty()) end = Json(end[0]);
   if (root.value("pad_token_id", Json()).is_null() && end.is_number_integer()) {
     root["pad_token_id"] = end;
   }

@@ -346,6 +346,18 @@ TEST(Classifier, IsMadeOfADecoder) {
   EXPECT_EQ(ParseModelConfig(json.dump(), "m")->labels, config.labels);
 }
 
+// transformers' classifiers of decoders take no batch without a token for padding.
+TEST(Classifier, OfADecoderPadsWithTheFirstTokenThatEnds) {
+  const auto padding = [](const std::string& fields) {
+    const ModelConfig config = AsClassifier(Model(fields), {"cold", "hot"}).value();
+    return nlohmann::json::parse(config.json).value("pad_token_id", nlohmann::json());
+  };
+  EXPECT_EQ(padding(R"(, "eos_token_id": 7)"), 7);
+  EXPECT_EQ(padding(R"(, "eos_token_id": [9, 7])"), 9);
+  EXPECT_EQ(padding(R"(, "eos_token_id": [9, 7], "pad_token_id": 3)"), 3);
+  EXPECT_EQ(padding(R"(, "eos_token_id": [])"), nlohmann::json());
+}
+
 TEST(Classifier, AnAdapterOfOneTrainsItsHead) {
   const ModelConfig config = AsClassifier(Model(), {"cold", "hot"}).value();
   const LoraConfig lora = WithModules({.rank = 4, .alpha = 8}, {"q_proj"}, config).value();
