@@ -1,6 +1,7 @@
 #include "worker/engine/data/objective_tokens.h"
 
 #include <algorithm>
+#include <charconv>
 #include <optional>
 #include <span>
 #include <utility>
@@ -99,6 +100,17 @@ std::string Listed(const std::vector<std::string>& labels) {
   return text + (labels.size() > kNamed ? ", ..." : "");
 }
 
+// Which of the labels it is: its name, or else its index, as many data sets have it.
+std::optional<size_t> FindLabel(const std::vector<std::string>& labels, const std::string& text) {
+  const auto named = std::ranges::find(labels, text);
+  if (named != labels.end()) return static_cast<size_t>(named - labels.begin());
+  size_t index = 0;
+  const char* end = text.data() + text.size();
+  const auto read = std::from_chars(text.data(), end, index);
+  if (read.ec != std::errc() || read.ptr != end || index >= labels.size()) return std::nullopt;
+  return index;
+}
+
 Status Labelled(const RowEncoder& encoder, TokenizedExample* example) {
   const std::vector<std::string>& labels = encoder.options().objective.labels;
   const bool pair = encoder.kind() == "prompt_completion";
@@ -110,15 +122,16 @@ Status Labelled(const RowEncoder& encoder, TokenizedExample* example) {
                         "prompt and a completion, as texts"),
         example);
   }
-  const auto known = std::ranges::find(labels, Trimmed(*label));
-  if (known == labels.end()) {
-    return encoder.Unusable(InvalidArgument("its label \"" + Trimmed(*label) +
-                                            "\" is not one of task.labels" + Listed(labels)),
-                            example);
+  const std::optional<size_t> known = FindLabel(labels, Trimmed(*label));
+  if (!known) {
+    return encoder.Unusable(
+        InvalidArgument("its label \"" + Trimmed(*label) +
+                        "\" is not one of task.labels, nor the index of one" + Listed(labels)),
+        example);
   }
   ATTUNE_RETURN_IF_ERROR(AppendText(encoder, *text, 0, 0, example));
   if (!example->unusable.empty()) return Status();
-  Append({static_cast<uint32_t>(known - labels.begin())}, kTarget | kTextBegins, 0, example);
+  Append({static_cast<uint32_t>(*known)}, kTarget | kTextBegins, 0, example);
   return Status();
 }
 

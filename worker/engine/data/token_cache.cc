@@ -16,7 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kTokensVersion = 2;  // raise it when the same input gives other tokens
+constexpr int kTokensVersion = 3;  // raise it when the same input gives other tokens
 constexpr std::string_view kTokens = ".tokens", kLock = ".lock", kTemporary = ".tmp";
 constexpr size_t kShardDigits = 32;
 
