@@ -7,7 +7,8 @@ usage: make_fixtures.py            writes it
 rows.jsonl, beside this file, has a row a line and the chat templates of trl to try it with. Each is converted and tokenized
 as trl's SFTTrainer does (1.16.0, sft_trainer.py), except that ShareGPT's human and gpt become user and assistant. Targets:
 the assistant's mask where the template has generation tags; the completion of a pair; else each assistant turn, by trl's
-rule for a completion. The tokenizer is the small one of tests/fixtures/text.
+rule for a completion. Qwen3's own template, which prints earlier turns without the <think> of the last one, gets such tags for
+that here. The tokenizer is the small one of tests/fixtures/text.
 """
 
 import argparse
@@ -37,8 +38,21 @@ def convert(row):
     return row
 
 
-def tokenize(tokenizer, template, row):
-    """(text, ids, targets) of one row."""
+def marked(name, template):
+    """The template with generation tags, if it has them or this function knows where they go."""
+    if name != "qwen3":
+        return template
+    role, choice, end = "'<|im_start|>' + message.role + '\\n", "{%- if loop.index0 > ns.last_query_index %}", "{{- '<|im_end|>\\n' }}\n    {%- elif message.role == \"tool\" %}"
+    for part, count in ((role + "<think>", 1), (role + "' + content }}", 2), (choice, 1), (end, 1)):
+        if template.count(part) != count:
+            raise SystemExit("Qwen3's template is not the one this script knows how to mark")
+    return (template.replace(role + "<think>", "'<think>").replace(role + "' + content }}", "content }}")
+            .replace(choice, "{{- " + role + "' }}{%- generation %}" + choice)
+            .replace(end, end.replace(" }}", " }}{%- endgeneration %}", 1)))
+
+
+def tokenize(tokenizer, template, tags, row):
+    """(text, ids, targets) of one row; tags: the template with generation tags, if there is one."""
 
     def ids_of(messages, prompt=False):
         return tokenizer.apply_chat_template(
@@ -50,10 +64,12 @@ def tokenize(tokenizer, template, row):
     if "prompt" in row:
         start = common_prefix_length(ids_of(row["prompt"], prompt=True), ids)
         targets = [0] * start + [1] * (len(ids) - start)
-    elif has_generation_markers(template):
-        targets = list(tokenizer.apply_chat_template(
-            messages, tools=row.get("tools"), chat_template=template, return_dict=True,
-            return_assistant_tokens_mask=True)["assistant_masks"])
+    elif has_generation_markers(tags):
+        masked = tokenizer.apply_chat_template(messages, tools=row.get("tools"), chat_template=tags, return_dict=True,
+                                               return_assistant_tokens_mask=True)
+        if masked["input_ids"] != ids:
+            raise SystemExit(f"the tags change what is printed of {row}")
+        targets = list(masked["assistant_masks"])
     else:
         targets = [0] * len(ids)
         for turn, message in enumerate(messages):
@@ -75,7 +91,7 @@ def make():
         entry = json.loads(line)
         for name in entry["templates"]:
             source = templates.setdefault(name, (folder / f"{name}.jinja").read_text(encoding="utf-8"))
-            text, ids, targets = tokenize(tokenizer, source, convert(json.loads(line)["row"]))
+            text, ids, targets = tokenize(tokenizer, source, marked(name, source), convert(json.loads(line)["row"]))
             cases.append({"template": name, "row": entry["row"], "text": text, "ids": ids, "targets": targets})
     return {"templates": templates, "cases": cases}
 

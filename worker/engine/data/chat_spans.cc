@@ -1,6 +1,7 @@
 #include "worker/engine/data/chat_spans.h"
 
 #include <algorithm>
+#include <string_view>
 
 namespace attune::engine {
 namespace {
@@ -47,6 +48,47 @@ size_t CommonPrefix(const std::string& a, const std::string& b) {
   return length;
 }
 
+// How long the longest end of `a` is that `b` begins with (Knuth, Morris, Pratt 1977).
+size_t Overlap(std::string_view a, std::string_view b) {
+  if (b.empty()) return 0;
+  std::vector<size_t> border(b.size(), 0);  // the same of b[1..i] and b
+  size_t same = 0;
+  const auto next = [&](char c) {
+    while (same > 0 && (same == b.size() || b[same] != c)) same = border[same - 1];
+    if (b[same] == c) ++same;
+  };
+  for (size_t i = 1; i < b.size(); ++i) {
+    next(b[i]);
+    border[i] = same;
+  }
+  same = 0;
+  for (const char c : a) next(c);
+  return same;
+}
+
+std::string_view Trimmed(std::string_view text) {
+  const size_t begin = text.find_first_not_of(" \t\r\n");
+  if (begin == std::string_view::npos) return {};
+  return text.substr(begin, text.find_last_not_of(" \t\r\n") - begin + 1);
+}
+
+constexpr std::string_view kReasoned = "</think>";
+
+// Whether a turn of which the template leaves `left_out` out and prints `kept` still says what the
+// message does, but for its reasoning.
+bool SaysAll(const ExampleJson& message, std::string_view left_out, std::string_view kept) {
+  auto content = message.find("content");
+  std::string_view text;
+  if (content != message.end() && content->is_string())
+    text = content->get_ref<const std::string&>();
+  const size_t reasoned = text.rfind(kReasoned);
+  if (reasoned != std::string_view::npos) text.remove_prefix(reasoned + kReasoned.size());
+  text = Trimmed(text);
+  // A turn without words calls tools.
+  return text.empty() ? Trimmed(left_out).ends_with(kReasoned)
+                      : kept.find(text) != std::string_view::npos;
+}
+
 }  // namespace
 
 ChatRenderer::ChatRenderer(const text::ChatTemplate& chat_template, const ExampleJson* tools)
@@ -90,7 +132,7 @@ Result<RenderedChat> ChatRenderer::Turns(const ExampleJson& messages, bool find_
     span.begin = *begin;
     before.push_back(messages[turn]);
     if (turn + 1 < messages.size()) {
-      auto end = EndOfTurn(chat.text, before);
+      auto end = EndOfTurn(chat.text, span.begin, before);
       if (!end.ok()) return end.status().WithContext("message " + std::to_string(turn));
       span.end = *end;
     }
@@ -114,9 +156,18 @@ Result<size_t> ChatRenderer::BeginOfTurn(const std::string& whole,
       kAdvice);
 }
 
-Result<size_t> ChatRenderer::EndOfTurn(const std::string& whole, const ExampleJson& until) const {
+// Some templates print "<think>...</think>" only while no more follows, as Qwen3's does: then the
+// turn is what of it stands at the same place of the whole.
+Result<size_t> ChatRenderer::EndOfTurn(const std::string& whole, size_t begin,
+                                       const ExampleJson& until) const {
   ATTUNE_ASSIGN_OR_RETURN(const std::string start, Render(until, false));
   if (whole.starts_with(start)) return start.size();
+  if (start.compare(0, begin, whole, 0, begin) == 0) {
+    const std::string_view turn = std::string_view(start).substr(begin);
+    const std::string_view rest = std::string_view(whole).substr(begin, turn.size());
+    const size_t kept = Overlap(turn, rest), left_out = turn.size() - kept;
+    if (SaysAll(until.back(), turn.substr(0, left_out), turn.substr(left_out))) return begin + kept;
+  }
   return InvalidArgument(
       std::string("the chat template renders the conversation up to this turn differently when "
                   "more follows, so that the turn cannot be told apart") +

@@ -36,7 +36,8 @@ class ChatRenderer {
 
   // Said is what {% generation %} blocks of the template print, as in transformers. Else each turn
   // of the assistant, with what ends it: from the rendering of what came before it, with the
-  // generation prompt, to the rendering up to and with it. find_said false: no spans.
+  // generation prompt, to the rendering up to and with it, or where that has reasoning that the
+  // whole leaves out, to where its rest ends there. find_said false: no spans.
   Result<RenderedChat> Chat(const ExampleJson& messages, bool find_said) const;
 
   Result<RenderedPair> Pair(const ExampleJson& prompt, const ExampleJson& completion) const;
@@ -46,7 +47,7 @@ class ChatRenderer {
   bool TakesParts(const ExampleJson& messages) const;
   Result<RenderedChat> Turns(const ExampleJson& messages, bool find_said) const;
   Result<size_t> BeginOfTurn(const std::string& whole, const ExampleJson& before) const;
-  Result<size_t> EndOfTurn(const std::string& whole, const ExampleJson& until) const;
+  Result<size_t> EndOfTurn(const std::string& whole, size_t begin, const ExampleJson& until) const;
 
   const text::ChatTemplate& template_;
   const std::string tools_;
