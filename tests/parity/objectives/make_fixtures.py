@@ -4,10 +4,9 @@
 usage: make_fixtures.py            writes them
        make_fixtures.py --compare  changes nothing; exit 1 when they are not what is made now
 
-Of each: the loss and every gradient of the first batch, and 20 steps of AdamW, with the mean loss of each step. The losses are
-transformers' own for classification, and by their definitions for the others: preference as trl's DPOTrainer has it
-(loss_type sigmoid: -logsigmoid(beta * ((log p(chosen) - log p(rejected)) - the same of the reference))), embedding as
-sentence-transformers' MultipleNegativesRankingLoss (cross entropy of scaled cosines of means over tokens).
+Of each: the loss and every gradient of the first batch, and 20 steps of AdamW, with the mean loss of each step. The losses are the
+libraries' own: transformers' of classifiers and of masked tokens, trl's DPOTrainer's of preferences, and sentence-transformers'
+MultipleNegativesRankingLoss of embeddings.
 """
 
 import argparse
@@ -15,20 +14,26 @@ import pathlib
 import sys
 import tempfile
 
-import peft
+import datasets
 import torch
 import transformers
+import trl
 from safetensors.torch import save_file
+from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+from sentence_transformers.sentence_transformer.modules import Pooling
+from tokenizers import Tokenizer, models, pre_tokenizers
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 import make_references as references  # noqa: E402
-from pinned import check_versions  # noqa: E402
+from masking import Draws, hide  # noqa: E402
+from pinned import ROOT, check_versions  # noqa: E402
 
 FOLDER = pathlib.Path(__file__).resolve().parent / "fixtures"
 VOCABULARY = references.VOCABULARY
 STEPS = 20
 LABELS = ["cold", "warm", "hot"]
 BETA, SCALE = 0.3, 20.0
+MASK, SEED = 3, 1  # the token that hides others; train.seed of the test's job
 BERT = dict(vocab_size=VOCABULARY, hidden_size=32, intermediate_size=56, num_hidden_layers=2, num_attention_heads=4,
             max_position_embeddings=64, pad_token_id=0)
 LLAMA = dict(references.BASE, max_position_embeddings=64)
@@ -38,31 +43,61 @@ def texts(generator, lengths):
     return [torch.randint(3, VOCABULARY, (length,), generator=generator).tolist() for length in lengths]
 
 
-def log_likelihood(model, prompt, answer):
-    tokens = torch.tensor([prompt + answer])
-    logits = model(input_ids=tokens, use_cache=False).logits[0].float()
-    taken = torch.log_softmax(logits[:-1], 1).gather(1, tokens[0, 1:, None])[:, 0]
-    return taken[len(prompt) - 1:].sum()
+def padded(rows):
+    """What models take of some texts together."""
+    longest = max(len(row) for row in rows)
+    return dict(input_ids=torch.tensor([row + [0] * (longest - len(row)) for row in rows]),
+                attention_mask=torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows]))
 
 
-def embedded(model, tokens):
-    mean = model(input_ids=torch.tensor([tokens])).last_hidden_state[0].mean(0)
-    return torch.nn.functional.normalize(mean, dim=0)
+# An objective makes batches, and of a model (and what it is at the start) the loss of a batch: the mean over `units`.
 
 
 class Classification:
-    def batch(self, generator):
+    def batch(self, generator, step):
         lengths = torch.randint(4, 30, (4,), generator=generator).tolist()
         labels = torch.randint(0, len(LABELS), (4,), generator=generator).tolist()
         return [dict(texts=[text], label=label) for text, label in zip(texts(generator, lengths), labels)]
 
-    def loss(self, model, reference, batch):
-        losses = [model(input_ids=torch.tensor([e["texts"][0]]), labels=torch.tensor([e["label"]])).loss for e in batch]
-        return torch.stack(losses).sum()
+    def loss_of(self, model, reference):
+        def loss(batch):
+            wanted = torch.tensor([example["label"] for example in batch])
+            return model(**padded([example["texts"][0] for example in batch]), labels=wanted).loss
+
+        return loss
+
+    units = staticmethod(len)
+
+
+class Masked:
+    """Attune draws what is hidden from the seed, the step and the example's number."""
+
+    def batch(self, generator, step):
+        lengths = torch.randint(4, 40, (4,), generator=generator).tolist()
+        batch = [dict(texts=[text]) for text in texts(generator, lengths)]
+        for i, example in enumerate(batch):
+            draw = Draws(Draws(SEED).next() ^ step).next()
+            seed = Draws(draw).next() ^ (4 * step + i)
+            text = example["texts"][0]
+            example["shown"], example["wanted"], example["hidden"] = hide(text, range(1, len(text)), seed, VOCABULARY, MASK)
+        return batch
+
+    def loss_of(self, model, reference):
+        def loss(batch):
+            shown = padded([example["shown"] for example in batch])
+            width = shown["input_ids"].shape[1]
+            wanted = torch.tensor([example["wanted"] + [-100] * (width - len(example["wanted"])) for example in batch])
+            return model(**shown, labels=wanted).loss
+
+        return loss
+
+    @staticmethod
+    def units(batch):
+        return sum(example["hidden"] for example in batch)
 
 
 class Preference:
-    def batch(self, generator):
+    def batch(self, generator, step):
         batch = []
         for _ in range(3):
             lengths = torch.randint(2, 16, (3,), generator=generator).tolist()
@@ -70,33 +105,53 @@ class Preference:
             batch.append(dict(prompt=len(prompt), texts=[prompt + chosen, prompt + rejected]))
         return batch
 
-    def loss(self, model, reference, batch):
-        total = 0
-        for example in batch:
-            cut = example["prompt"]
-            pair = [(text[:cut], text[cut:]) for text in example["texts"]]
-            with torch.no_grad():
-                start = [log_likelihood(reference, *text) for text in pair]
-            now = [log_likelihood(model, *text) for text in pair]
-            delta = (now[0] - now[1]) - (start[0] - start[1])
-            total = total - torch.nn.functional.logsigmoid(BETA * delta)
-        return total
+    def loss_of(self, model, reference):
+        trainer = dpo_trainer(model, reference)
+
+        def loss(batch):
+            rows = [dict(prompt_ids=chosen[:example["prompt"]], chosen_ids=chosen[example["prompt"]:],
+                         rejected_ids=rejected[example["prompt"]:])
+                    for example in batch for chosen, rejected in [example["texts"]]]
+            return trainer.compute_loss(trainer.model, trainer.data_collator(rows))
+
+        return loss
+
+    units = staticmethod(len)
 
 
 class Embedding:
-    def batch(self, generator):
+    def batch(self, generator, step):
         batch = []
         for i in range(4):
             lengths = torch.randint(3, 20, (3 if i % 2 else 2,), generator=generator).tolist()
             batch.append(dict(texts=texts(generator, lengths)))
         return batch
 
-    def loss(self, model, reference, batch):
-        anchors = torch.stack([embedded(model, e["texts"][0]) for e in batch])
-        candidates = torch.stack([embedded(model, e["texts"][1]) for e in batch] +
-                                 [embedded(model, e["texts"][2]) for e in batch if len(e["texts"]) > 2])
-        scores = anchors @ candidates.T * SCALE
-        return torch.nn.functional.cross_entropy(scores, torch.arange(len(batch)), reduction="sum")
+    def loss_of(self, model, reference):
+        pooling, ranking = Pooling(model.config.hidden_size), MultipleNegativesRankingLoss(None, scale=SCALE)
+
+        def embedded(rows):
+            features = padded(rows)
+            return pooling(dict(features, token_embeddings=model(**features).last_hidden_state))["sentence_embedding"]
+
+        def loss(batch):
+            columns = [[e["texts"][i] for e in batch if len(e["texts"]) > i] for i in range(3)]
+            return ranking.compute_loss_from_embeddings([embedded(column) for column in columns], None)
+
+        return loss
+
+    units = staticmethod(len)
+
+
+def dpo_trainer(model, reference):
+    """trl's, with a data set and a tokenizer that it demands. Of an adapter it has the start itself."""
+    rows = datasets.Dataset.from_list([dict(prompt="a", chosen="b", rejected="c")])
+    tokenizer = transformers.AutoTokenizer.from_pretrained(ROOT / "tests/fixtures/text/small")
+    options = trl.DPOConfig(output_dir=tempfile.gettempdir(), beta=BETA, loss_type="sigmoid", use_cpu=True, bf16=False,
+                            gradient_checkpointing=False, max_length=None, disable_dropout=True, report_to=[])
+    is_adapted = hasattr(model, "peft_config")
+    return trl.DPOTrainer(model=model, ref_model=None if is_adapted else reference, args=options, train_dataset=rows,
+                          processing_class=tokenizer)
 
 
 def classifier(kind, config):
@@ -135,6 +190,8 @@ CASES = {
         transformers.LlamaConfig(**LLAMA), transformers.LlamaForCausalLM)),
     "llama-preference-lora": (Preference(), lambda: references.attach_lora(references.make_model(
         transformers.LlamaConfig(**LLAMA), transformers.LlamaForCausalLM))),
+    "bert-masked": (Masked(), lambda: references.make_model(
+        transformers.BertConfig(**BERT), transformers.BertForMaskedLM)),
     "bert-embedding": (Embedding(), lambda: references.make_model(
         transformers.BertConfig(**BERT), transformers.BertModel)),
 }
@@ -153,10 +210,10 @@ def train(model, reference, objective, batches):
         [dict(params=[p for n, p in trained if n in decayed], weight_decay=options["weight_decay"]),
          dict(params=[p for n, p in trained if n not in decayed], weight_decay=0.0)],
         lr=options["learning_rate"], betas=(options["beta1"], options["beta2"]), eps=options["epsilon"])
-    losses = []
+    losses, loss_of = [], objective.loss_of(model, reference)
     for batch in batches:
         optimizer.zero_grad()
-        loss = objective.loss(model, reference, batch) / len(batch)
+        loss = loss_of(batch)
         loss.backward()
         torch.nn.utils.clip_grad_norm_([p for _, p in trained], options["clip_norm"])
         optimizer.step()
@@ -164,9 +221,17 @@ def train(model, reference, objective, batches):
     return losses
 
 
+def write_tokenizer(folder):
+    """What says which token hides others."""
+    backend = Tokenizer(models.WordLevel({"[PAD]": 0, "[UNK]": 1, "[MASK]": MASK}, unk_token="[UNK]"))
+    backend.pre_tokenizer = pre_tokenizers.Whitespace()
+    transformers.PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="[UNK]", mask_token="[MASK]", pad_token="[PAD]"
+                                         ).save_pretrained(folder)
+
+
 def make_case(folder, name, objective, make):
     generator = torch.Generator().manual_seed(5)
-    batches = [objective.batch(generator) for _ in range(STEPS)]
+    batches = [objective.batch(generator, step) for step in range(STEPS)]
     model, reference = make(), make()  # of an adapter that training goes on with, as it is at the start
     folder.mkdir(parents=True)
     if name.endswith("-lora"):
@@ -178,7 +243,9 @@ def make_case(folder, name, objective, make):
     else:
         model.save_pretrained(folder / "model")
     (folder / "model/generation_config.json").unlink(missing_ok=True)
-    loss = objective.loss(model, reference, batches[0])
+    if name == "bert-masked":
+        write_tokenizer(folder / "model")
+    loss = objective.loss_of(model, reference)(batches[0]) * objective.units(batches[0])
     loss.backward()
     save_file({"loss": loss.detach().view(1), **gradients(model)}, folder / "expected.safetensors")
     references.write_json(folder / "expected.json", dict(

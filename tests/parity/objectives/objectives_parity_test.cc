@@ -1,5 +1,6 @@
-// Classification, preference and embedding against transformers, peft and the published losses:
-// loss and gradients of a batch, and 20 AdamW steps. make_fixtures.py made the references.
+// Classification, masked tokens, preference and embedding against transformers, peft, trl and
+// sentence-transformers: loss and gradients of a batch, and 20 AdamW steps. make_fixtures.py made
+// the references.
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -8,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "common/base/files.h"
+#include "common/base/hash.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/unit/training/step_run.h"
 #include "worker/engine/data/objective_kind.h"
@@ -33,10 +35,11 @@ json Document(const std::string& name) {
 void AddExample(const json& example, testing::MemoryShard& shard) {
   std::vector<uint32_t> tokens;
   std::vector<uint8_t> marks;
+  const bool hides = example.contains("hidden");
   const auto append = [&](const std::vector<uint32_t>& text, uint8_t first) {
     tokens.insert(tokens.end(), text.begin(), text.end());
     marks.push_back(first);
-    marks.insert(marks.end(), text.size() - 1, 0);
+    marks.insert(marks.end(), text.size() - 1, hides ? kTarget : 0);
   };
   const auto texts = example.at("texts").get<std::vector<std::vector<uint32_t>>>();
   for (size_t t = 0; t < texts.size(); ++t) {
@@ -66,6 +69,20 @@ class FixedPlan : public StepPlan {
  private:
   const std::vector<PlannedStep> steps_;
 };
+
+std::string TaskOf(const std::string& name) {
+  const auto has = [&](const char* part) { return name.find(part) != std::string::npos; };
+  if (has("labels")) return "classification";
+  if (has("preference")) return "preference";
+  return has("masked") ? "masked-lm" : "embedding";
+}
+
+// What a loss is divided by: examples, or of hidden tokens their number.
+int64_t UnitsOf(const json& batch) {
+  int64_t units = 0;
+  for (const json& example : batch) units += example.value("hidden", 1);
+  return units;
+}
 
 testing::StepInput Input(const std::string& name, const json& document) {
   testing::StepInput input;
@@ -98,9 +115,8 @@ testing::StepInput Input(const std::string& name, const json& document) {
   input.plan = std::make_shared<FixedPlan>(std::move(steps));
   TrainTask& task = input.task;
   task.data.train.micro_batch = 2;
-  task.data.objective.type = name.find("labels") != std::string::npos       ? "classification"
-                             : name.find("preference") != std::string::npos ? "preference"
-                                                                            : "embedding";
+  task.data.train.seed = 1;  // which the reference draws by
+  task.data.objective.type = TaskOf(name);
   task.data.objective.beta = document.at("beta");
   task.data.objective.scale = document.at("scale");
   const json& o = document.at("options");
@@ -130,10 +146,11 @@ TEST_P(ObjectivesParity, LossAndGradientsOfABatch) {
 
   const PlannedStep step = input.plan->Step(0);
   const std::span<const Sequence> all(step.sequences);
-  ASSERT_TRUE(setup.objective->Begin({*input.shard, step, 0, {&all, 1}, 0}, **group).ok());
-  auto part = setup.objective->Forward(*input.shard, all, 0);
+  const uint64_t draw = Random(Random(1).Next()).Next();  // of the first step by the seed 1
+  ASSERT_TRUE(setup.objective->Begin({*input.shard, step, 0, {&all, 1}, draw}, **group).ok());
+  auto part = setup.objective->Forward(*input.shard, all, draw);
   ASSERT_TRUE(part.ok()) << part.status().ToString();
-  EXPECT_EQ(part->units, std::ssize(all));
+  EXPECT_EQ(part->units, UnitsOf(document.at("batches")[0]));
   part->root.backward();
 
   const auto expected = OpenWeights(FolderOf(GetParam()) / "expected.safetensors").value();
@@ -156,7 +173,8 @@ TEST_P(ObjectivesParity, LossAndGradientsOfABatch) {
     const double largest = wanted.abs().max().item<double>();
     const double error = (parameter.grad() - wanted).abs().max().item<double>();
     // A key's bias moves all scores of a query alike: its gradient is zero but for rounding.
-    EXPECT_LE(error, kTolerance * std::max(largest, 1e-2)) << name;
+    const double least = name.ends_with("key.bias") ? 1e-1 : 1e-2;
+    EXPECT_LE(error, kTolerance * std::max(largest, least)) << name;
   }
 }
 
@@ -169,7 +187,7 @@ TEST_P(ObjectivesParity, LossesOfTwentySteps) {
     ASSERT_EQ(run.reports.size(), losses.size());
     for (size_t i = 0; i < losses.size(); ++i) {
       EXPECT_NEAR(run.reports[i].loss, losses[i], kTolerance) << "step " << i + 1;
-      ASSERT_TRUE(run.reports[i].accuracy);
+      EXPECT_EQ(run.reports[i].accuracy.has_value(), TaskOf(GetParam()) != "masked-lm");
     }
   }
 }
@@ -236,7 +254,7 @@ INSTANTIATE_TEST_SUITE_P(Cases, ObjectivesParity,
                          ::testing::Values("bert-labels", "llama-labels", "gpt2-labels",
                                            "bert-labels-lora", "llama-labels-lora",
                                            "llama-preference", "llama-preference-lora",
-                                           "bert-embedding"),
+                                           "bert-masked", "bert-embedding"),
                          [](const auto& info) {
                            std::string name = info.param;
                            std::ranges::replace(name, '-', '_');
