@@ -34,20 +34,31 @@ uint32_t Greedy(const float* logits, int64_t count) {
   return static_cast<uint32_t>(std::max_element(logits, logits + count) - logits);
 }
 
+// By likelihood, the first of equal ones first: all tokens, or top_k and those as likely as the
+// last of these.
+std::vector<uint32_t> MostLikely(const float* logits, int64_t count, int top_k) {
+  std::vector<uint32_t> order(static_cast<size_t>(count));
+  std::iota(order.begin(), order.end(), 0u);
+  const size_t wanted =
+      top_k > 0 ? std::min(order.size(), static_cast<size_t>(top_k)) : order.size();
+  const auto rest = order.begin() + static_cast<std::ptrdiff_t>(wanted);
+  std::ranges::partial_sort(order, rest, [&](uint32_t a, uint32_t b) {
+    return logits[a] > logits[b] || (logits[a] == logits[b] && a < b);
+  });
+  const float last = logits[order[wanted - 1]];
+  const auto end =
+      std::partition(rest, order.end(), [&](uint32_t token) { return logits[token] == last; });
+  std::sort(rest, end);
+  order.erase(end, order.end());
+  return order;
+}
+
 // Of the top_k most likely tokens the smallest set of most likely ones whose probability among them
 // reaches top_p (transformers' TopKLogitsWarper, then TopPLogitsWarper), then one of it by its
 // probability. uniform in [0, 1).
 uint32_t Sample(const float* logits, int64_t count, const LanguageModel::GenerateOptions& options,
                 double uniform) {
-  std::vector<uint32_t> order(static_cast<size_t>(count));
-  std::iota(order.begin(), order.end(), 0u);
-  const size_t wanted =
-      options.top_k > 0 ? std::min(order.size(), static_cast<size_t>(options.top_k)) : order.size();
-  std::ranges::partial_sort(order, order.begin() + static_cast<std::ptrdiff_t>(wanted),
-                            [&](uint32_t a, uint32_t b) {
-                              return logits[a] > logits[b] || (logits[a] == logits[b] && a < b);
-                            });
-  order.resize(wanted);
+  const std::vector<uint32_t> order = MostLikely(logits, count, options.top_k);
   const double largest = logits[order[0]];
   std::vector<double> weights(order.size());
   double total = 0;
