@@ -179,7 +179,8 @@ class Controller {
     std::string reason;
     std::string event_type;  // of the log
     std::optional<Failure> incident;
-    bool counted = false;  // as a failure of the job's own
+    bool counted = false;              // as a failure of the job's own
+    std::vector<std::string> avoided;  // nodes, from now on
     TimePoint not_before{};
     PauseCause pause_cause = PauseCause::kNone;
     bool orderly = false;  // trainers are asked first, signalled later
@@ -243,6 +244,7 @@ class Controller {
   static Ending PauseEnding(const JobRecord& record, const std::string& reason);
   Status Fail(OpenJob& job, const Failure& failure,
               const std::vector<std::string>& exited_trainers = {});
+  std::vector<std::string> NodesTooSmall(const v1::Job& job);
   void StopTrainer(Trainer& trainer, bool orderly, const std::string& reason);
   Status TrainerEnded(Trainer& trainer, const Failure& failure);
   bool IsOfCurrentAttempt(const TrainerRecord& trainer, const OpenJob& job) const;

@@ -5,6 +5,7 @@
 #include "common/base/utf8.h"
 #include "common/log/log.h"
 #include "coordinator/jobs/controller.h"
+#include "coordinator/jobs/larger_nodes.h"
 #include "coordinator/jobs/repository.h"
 #include "coordinator/jobs/state_machine.h"
 
@@ -36,8 +37,14 @@ void AddIncident(v1::Job* job, const Failure& failure, TimePoint now) {
   }
 }
 
+void Avoid(const std::string& node, v1::Job* job) {
+  auto* avoided = job->mutable_avoided_nodes();
+  if (std::find(avoided->begin(), avoided->end(), node) == avoided->end()) *avoided->Add() = node;
+}
+
 // What a lost attempt, to be followed by another, does to the next tries.
 void CountLost(v1::Job* job, const Failure& failure, bool counted, bool had_stepped) {
+  if (failure.kind == Failure::Kind::kNoMemory) return;  // refused, not lost
   if (counted) {
     job->set_failures_in_row(job->failures_in_row() + 1);
   } else {
@@ -48,10 +55,7 @@ void CountLost(v1::Job* job, const Failure& failure, bool counted, bool had_step
   if (worked) job->set_restarts(job->restarts() + 1);
   // Who says that a peer was lost is not the one to blame.
   if (had_stepped || failure.node.empty() || failure.kind == Failure::Kind::kPeerLost) return;
-  auto* avoided = job->mutable_avoided_nodes();
-  if (std::find(avoided->begin(), avoided->end(), failure.node) == avoided->end()) {
-    *avoided->Add() = failure.node;
-  }
+  Avoid(failure.node, job);
 }
 
 }  // namespace
@@ -77,6 +81,7 @@ Status Controller::EndAttempt(OpenJob& job, Ending ending) {
     CountLost(&record.job, *ending.incident, ending.counted,
               job.record.job.state() == v1::Job::RUNNING);
   }
+  for (const std::string& node : ending.avoided) Avoid(node, &record.job);
   if (ending.incident) {
     AddIncident(&record.job, *ending.incident, ports_.clock->Now());
     change.events.push_back({"incident", Describe(*ending.incident)});
@@ -141,6 +146,13 @@ Status Controller::Fail(OpenJob& job, const Failure& failure,
   ending.incident = failure;
   ending.exited_trainers = exited_trainers;
   if (pausing) return EndAttempt(job, std::move(ending));
+  if (failure.kind == Failure::Kind::kNoMemory) ending.avoided = NodesTooSmall(job.record.job);
+  if (!ending.avoided.empty()) {
+    ending.event = JobEvent::kRequeued;
+    ending.event_type = "requeued";
+    ending.reason = "tried where there is more memory, because " + Describe(failure);
+    return EndAttempt(job, std::move(ending));
+  }
   RetryPolicy policy = options_.retry;
   policy.max_restarts = MaxRestarts(job.record.job.spec());
   const LostInRow before{job.record.job.failures_in_row(), job.record.job.losses_in_row()};
@@ -166,6 +178,19 @@ Status Controller::Fail(OpenJob& job, const Failure& failure,
     return Status();
   };
   return EndAttempt(job, std::move(ending));
+}
+
+// For a job whose attempt was refused for want of memory; see larger_nodes.h.
+std::vector<std::string> Controller::NodesTooSmall(const v1::Job& job) {
+  std::vector<std::string> placed;
+  for (const v1::Placement& placement : job.placements()) placed.push_back(placement.node());
+  std::vector<NodeMemory> nodes;
+  for (const auto& [name, entry] : nodes_.entries()) {
+    nodes.push_back({name, entry.node.device(), entry.node.memory_bytes(), entry.node.slots(),
+                     nodes_.Ready(name, Now())});
+  }
+  return jobs::NodesTooSmall(placed, RanksOf(job).min(),
+                             {job.avoided_nodes().begin(), job.avoided_nodes().end()}, nodes);
 }
 
 void Controller::StopTrainer(Trainer& trainer, bool orderly, const std::string& reason) {

@@ -79,6 +79,9 @@ Failure ToFailure(const TrainerRecord& trainer, const v1::Job& job) {
       failure.kind = Failure::Kind::kNoSpace;
       if (job.kind() == v1::Job::EXPORT) BlameTarget(job.task().export_(), &failure);
       break;
+    case v1::TaskFailed::NO_MEMORY:
+      failure.kind = Failure::Kind::kNoMemory;
+      break;
     case v1::TaskFailed::KIND_UNSPECIFIED:  // a stop that we did not ask for
       failure.kind = Failure::Kind::kStopped;
       break;

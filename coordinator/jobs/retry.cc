@@ -43,6 +43,7 @@ RetryDecision DecideRetry(const Failure& failure, const LostInRow& before,
   RetryDecision decision;
   switch (failure.kind) {
     case Failure::Kind::kInvalid:
+    case Failure::Kind::kNoMemory:
       decision.reason = failure.cause;
       return decision;
     case Failure::Kind::kNoSpace:
@@ -95,6 +96,8 @@ std::string_view Name(Failure::Kind kind) {
       return "invalid";
     case Failure::Kind::kNoSpace:
       return "no_space";
+    case Failure::Kind::kNoMemory:
+      return "no_memory";
     case Failure::Kind::kPeerLost:
       return "peer_lost";
     case Failure::Kind::kTrainer:

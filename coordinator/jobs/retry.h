@@ -18,6 +18,7 @@ struct Failure {
   enum class Kind {
     kInvalid,     // the user's input
     kNoSpace,     // the storage is full
+    kNoMemory,    // refused before it began: the run cannot fit into its ranks' memory
     kPeerLost,    // a collective failed because of another rank
     kTrainer,     // a trainer ended, or failed, by itself
     kWorker,      // a whole worker is gone

@@ -32,8 +32,9 @@ constexpr const char* kTaskKinds[] = {"PLAN", "GENERATE", "EXPORT", "EVALUATE", 
 constexpr const char* kFinalStates[] = {"SUCCEEDED", "FAILED", "CANCELLED"};
 constexpr const char* kUpdateStates[] = {"PROMOTED", "KEPT",    "ROLLED_BACK",
                                          "FAILED",   "SKIPPED", "CANCELLED"};
-constexpr const char* kLostCauses[] = {"invalid",     "no_space", "peer_lost", "trainer", "worker",
-                                       "not_started", "stopped",  "storage",   "other"};
+constexpr const char* kLostCauses[] = {"invalid", "no_space", "no_memory",   "peer_lost",
+                                       "trainer", "worker",   "not_started", "stopped",
+                                       "storage", "other"};
 constexpr const char* kWindowStates[] = {"open", "waiting", "embedding"};
 constexpr const char* kFinalWindowStates[] = {"measured", "failed", "unmeasured"};
 constexpr const char* kNodeStates[] = {"READY", "NOT_READY", "LOST", "DRAINING"};

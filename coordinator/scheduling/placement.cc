@@ -117,7 +117,8 @@ Wait NotEnoughFree(const WaitingJob& job, const ClusterView& view, uint32_t free
       {std::to_string(job.ranks_min - free) + " more free: a running job ends or is cancelled"}};
   for (const std::string& node : job.avoids) {
     wait.reasons.push_back("avoids node " + node +
-                           ", where an attempt ended before its first step");
+                           ", where an attempt ended before its first step or has too little "
+                           "memory");
   }
   return wait;
 }

@@ -7,9 +7,9 @@
 // its minimum and its maximum, or none. A job that could run on this cluster but not now holds back
 // those behind it (so a large one is never starved by small ones); one that cannot run now whatever
 // is freed (the cluster is too small, it backs off after a failure, its last attempt is still
-// stopping) holds back nobody. Nodes that a job avoids (they gave it a bad start) count for it only
-// when it does not fit without them. A gang goes to the single node with the least room that fits
-// it; else it fills the emptiest nodes.
+// stopping) holds back nobody. Nodes that a job avoids (a bad start, too little memory) count for
+// it only when it does not fit without them. A gang goes to the single node with the least room
+// that fits it; else it fills the emptiest nodes.
 
 #include <cstdint>
 #include <map>

@@ -159,7 +159,7 @@ void TaskRunner::RunTask(const v1::TrainerTask& task, TaskObserver& observer) {
   } else {
     v1::TaskFailed* failed = message.mutable_failed();
     failed->set_task_id(task.task_id());
-    failed->set_kind(ToFailureKind(result.status().code()));
+    failed->set_kind(ToFailureKind(result.status()));
     failed->set_message(ToValidUtf8(result.status().message()));
     failed->set_step(static_cast<uint32_t>(observer.step()));
     spdlog::error("task {} failed: {}", task.task_id(), result.status().ToString());

@@ -6,6 +6,7 @@
 #include <climits>
 #include <nlohmann/json.hpp>
 
+#include "common/base/reasons.h"
 #include "common/base/version.h"
 #include "common/ledger/example_sum.h"
 
@@ -389,9 +390,11 @@ std::string ToPlanJson(const engine::PlanResult& plan, int ranks) {
   return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 
-v1::TaskFailed::Kind ToFailureKind(StatusCode code) {
-  switch (code) {
+v1::TaskFailed::Kind ToFailureKind(const Status& status) {
+  switch (status.code()) {
     case StatusCode::kInvalidArgument:
+      return status.message().starts_with(kNeedsMemory) ? v1::TaskFailed::NO_MEMORY
+                                                        : v1::TaskFailed::INVALID;
     case StatusCode::kAlreadyExists:
     case StatusCode::kFailedPrecondition:
       return v1::TaskFailed::INVALID;

@@ -33,8 +33,8 @@ v1::MetricPoint ToMetricPoint(const engine::EvaluationReport& evaluation,
 // One JSON object: the fields of engine::PlanResult, memory per rank, and ranks.
 std::string ToPlanJson(const engine::PlanResult& plan, int ranks);
 
-// INVALID for the user's input and damaged files, PEER_LOST, NO_SPACE, unspecified for a stop that
-// was asked for, else INTERNAL.
-v1::TaskFailed::Kind ToFailureKind(StatusCode code);
+// INVALID for the user's input and damaged files, NO_MEMORY for a run that cannot fit, PEER_LOST,
+// NO_SPACE, unspecified for a stop that was asked for, else INTERNAL.
+v1::TaskFailed::Kind ToFailureKind(const Status& status);
 
 }  // namespace attune::trainer

@@ -5,6 +5,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "common/base/reasons.h"
+
 namespace attune::engine {
 namespace {
 
@@ -117,6 +119,7 @@ class AdmissionTest : public ::testing::Test {
                     int64_t need) const {
     EXPECT_NE(admission.verdict, Admission::Verdict::kFits) << admission.message;
     EXPECT_EQ(admission.field, field);
+    EXPECT_TRUE(admission.message.starts_with(kNeedsMemory)) << admission.message;
     char bytes[32];
     std::snprintf(bytes, sizeof bytes, "%.2f", static_cast<double>(need) / (1 << 30));
     EXPECT_THAT(admission.message, EndsWith(". Set " + change + " (needs " + bytes + " GiB)"));

@@ -274,14 +274,16 @@ TEST(ToPlanJson, IsOneObject) {
 }
 
 TEST(ToFailureKind, IsWhatTheCoordinatorActsOn) {
-  EXPECT_EQ(ToFailureKind(StatusCode::kInvalidArgument), v1::TaskFailed::INVALID);
-  EXPECT_EQ(ToFailureKind(StatusCode::kNotFound), v1::TaskFailed::STORAGE);
-  EXPECT_EQ(ToFailureKind(StatusCode::kDataLoss), v1::TaskFailed::STORAGE);
-  EXPECT_EQ(ToFailureKind(StatusCode::kUnavailable), v1::TaskFailed::PEER_LOST);
-  EXPECT_EQ(ToFailureKind(StatusCode::kDeadlineExceeded), v1::TaskFailed::PEER_LOST);
-  EXPECT_EQ(ToFailureKind(StatusCode::kResourceExhausted), v1::TaskFailed::NO_SPACE);
-  EXPECT_EQ(ToFailureKind(StatusCode::kCancelled), v1::TaskFailed::KIND_UNSPECIFIED);
-  EXPECT_EQ(ToFailureKind(StatusCode::kInternal), v1::TaskFailed::INTERNAL);
+  EXPECT_EQ(ToFailureKind(InvalidArgument("dataset")), v1::TaskFailed::INVALID);
+  EXPECT_EQ(ToFailureKind(InvalidArgument("the job needs 3.02 GiB a rank, and rank 0 has 2")),
+            v1::TaskFailed::NO_MEMORY);
+  EXPECT_EQ(ToFailureKind(NotFound("")), v1::TaskFailed::STORAGE);
+  EXPECT_EQ(ToFailureKind(DataLoss("")), v1::TaskFailed::STORAGE);
+  EXPECT_EQ(ToFailureKind(Unavailable("")), v1::TaskFailed::PEER_LOST);
+  EXPECT_EQ(ToFailureKind(DeadlineExceeded("")), v1::TaskFailed::PEER_LOST);
+  EXPECT_EQ(ToFailureKind(ResourceExhausted("")), v1::TaskFailed::NO_SPACE);
+  EXPECT_EQ(ToFailureKind(Cancelled("")), v1::TaskFailed::KIND_UNSPECIFIED);
+  EXPECT_EQ(ToFailureKind(Internal("")), v1::TaskFailed::INTERNAL);
 }
 
 TEST(ReadSettings, ComeFromTheEnvironment) {

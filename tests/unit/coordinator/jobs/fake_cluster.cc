@@ -180,8 +180,9 @@ v1::Job FakeCluster::SubmitGenerate() {
   return job.ok() ? *job : v1::Job();
 }
 
-void FakeCluster::AddWorker(const std::string& name, uint32_t slots) {
+void FakeCluster::AddWorker(const std::string& name, uint32_t slots, uint64_t memory_bytes) {
   workers_[name].slots = slots;
+  workers_[name].memory_bytes = memory_bytes;
 }
 
 void FakeCluster::KillWorker(const std::string& name) {
@@ -415,6 +416,7 @@ void FakeCluster::StepWorkers() {
       v1::RegisterWorker message;
       message.set_node(node);
       message.set_slots(worker.slots);
+      message.set_memory_bytes(worker.memory_bytes);
       fill(message.mutable_running());
       controller_->OnWorkerRegistered(message, "ipv4:127.0.0.1:1");
       worker.next_heartbeat = clock_.Monotonic();

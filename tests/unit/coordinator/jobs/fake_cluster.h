@@ -63,7 +63,7 @@ class FakeCluster final : public launching::Launcher,
   // The workers' side.
   // Somebody sets the wall clock.
   void StepWallClock(Duration by) { clock_.step += by; }
-  void AddWorker(const std::string& name, uint32_t slots);
+  void AddWorker(const std::string& name, uint32_t slots, uint64_t memory_bytes = 0);
   void KillWorker(const std::string& name);  // with its trainers
   void KillTrainer(const std::string& id, int signal);
   void ExitTrainer(const std::string& id, int code);
@@ -134,6 +134,7 @@ class FakeCluster final : public launching::Launcher,
 
   struct FakeWorker {
     uint32_t slots = 0;
+    uint64_t memory_bytes = 0;
     bool registered = false;
     std::chrono::steady_clock::time_point next_heartbeat{};
     std::vector<v1::TrainerExited> exits;  // not acknowledged
