@@ -73,7 +73,12 @@ void ControlLoop::RunBackground() {
       work_.pop_front();
     }
     next.work();
-    Post([done = std::move(next.done)](Controller&) { done(); });
+    MutexLock lock(&mutex_);
+    if (stopping_) return;
+    // Not by Post: a full queue would lose it, and its job wait for it for ever. There is no more
+    // than one for each piece of work, and those come one by one.
+    queue_.push_back([done = std::move(next.done)](Controller&) { done(); });
+    wake_.NotifyOne();
   }
 }
 

@@ -45,6 +45,8 @@ class ControlLoop final : public Background {
     return answer->Wait(std::chrono::steady_clock::now() + kCallTimeout);
   }
 
+  // done is run however full the queue is, unless the loop is shut down first. The controller asks
+  // for one piece of work of a job at a time, which bounds what waits here.
   void Run(std::function<void()> work, std::function<void()> done) override EXCLUDES(mutex_);
 
  private:
