@@ -50,6 +50,7 @@ Result<CoordinatorConfig> ReadCoordinatorConfig(const std::string& path) {
   reader.Optional("progress_timeout", &config.progress_timeout, up_to_a_month);
   reader.Optional("forget_lost_after", &config.forget_lost_after, up_to_a_month);
   reader.Optional("pause_timeout", &config.pause_timeout, yaml::Range{1, 86400});
+  reader.Optional("pause_limit", &config.pause_limit, yaml::Range{1, 86400});
   reader.Optional("log_level", &config.log_level, yaml::OneOf{{"debug", "info", "warn", "error"}});
   reader.Optional("keep_checkpoints", &config.keep_checkpoints, up_to_a_year);
   if (!HasPort(config.listen)) reader.Fail("listen", "listen must be host:port");

@@ -33,6 +33,7 @@ struct CoordinatorConfig {
   std::chrono::milliseconds forget_lost_after{86'400'000};
   std::chrono::milliseconds keep_checkpoints{7 * 86'400'000};
   std::chrono::milliseconds pause_timeout{120'000};
+  std::chrono::milliseconds pause_limit{1'800'000};
   std::string log_level = "info";
   bool init = false;  // a flag, not in the file: begin a cluster where the storage holds none
 };

@@ -297,6 +297,7 @@ Status CoordinatorServer::Parts::MakeController() {
   options.keep_checkpoints = config.keep_checkpoints;
   options.missing_timeout = config.lost_after;
   options.pause_timeout = config.pause_timeout;
+  options.pause_limit = config.pause_limit;
   options.seed = static_cast<uint64_t>(ToMicros(SystemClock()->Now()));
   jobs::ControllerPorts ports;
   ports.database = database.get();

@@ -158,6 +158,7 @@ void Controller::StartAttempt(OpenJob& job, const scheduling::Placement& placeme
   job.register_tries = 0;
   job.output_failing_since.reset();
   job.shown_phase.clear();
+  job.step_took = {};
   const std::string run = RunName(job_id, generation);
   ports_.tokens->Add(job.record.token_sha256, run);
   ports_.rendezvous->OpenRun(run);

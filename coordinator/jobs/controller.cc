@@ -166,8 +166,7 @@ Status Controller::Recover() {
       active.push_back(id);
     }
     OpenJob job;
-    job.attempt_since = job.task_since = now;
-    job.pause_until = now + options_.pause_timeout;
+    job.attempt_since = job.task_since = job.pause_since = now;
     job.record = std::move(record);
     jobs_.emplace(id, std::move(job));
   }

@@ -49,7 +49,8 @@ struct ControllerOptions {
   std::chrono::milliseconds missing_timeout{10'000};  // a worker does not list a trainer we know
   std::chrono::milliseconds peer_lost_wait{5'000};    // for the cause of a failed collective
   std::chrono::milliseconds resend_wait{2'000};       // an idle trainer's reports come first
-  std::chrono::milliseconds pause_timeout{120'000};   // checkpoint and stop
+  std::chrono::milliseconds pause_timeout{120'000};   // of rank 0's silence, once asked to pause
+  std::chrono::milliseconds pause_limit{1'800'000};   // from being asked to pause to the checkpoint
   std::chrono::milliseconds progress_timeout{3'600'000};  // of all ranks together
   std::chrono::milliseconds output_wait{60'000};          // for a storage that does not take output
   std::chrono::milliseconds exit_grace{10'000};           // between "exit" and a signal
@@ -133,13 +134,14 @@ class Controller {
   };
   struct OpenJob {
     JobRecord record;
-    Time attempt_since{};                 // placed, or recovered
-    Time task_since{};                    // the phase's tasks were given, or recovered
-    std::optional<Time> peer_lost_since;  // a rank said so; its cause is waited for
-    Time pause_until{};
-    bool registering = false;     // in the background
-    uint32_t register_tries = 0;  // that failed
-    Time register_at{};           // not before
+    Time attempt_since{};                   // placed, or recovered
+    Time task_since{};                      // the phase's tasks were given, or recovered
+    std::optional<Time> peer_lost_since;    // a rank said so; its cause is waited for
+    Time pause_since{};                     // asked to, or recovered
+    std::chrono::milliseconds step_took{};  // the last that was reported
+    bool registering = false;               // in the background
+    uint32_t register_tries = 0;            // that failed
+    Time register_at{};                     // not before
     std::optional<Time> output_failing_since;
     std::string shown_phase;               // of rank 0's progress
     std::optional<Time> prepare_since;     // the first progress of preparing that was seen, and
@@ -207,8 +209,11 @@ class Controller {
   Status ResolveInputs(v1::Job* job);
   Status CheckRanks(const v1::Job& job);
   Result<OpenJob*> Reopen(const std::string& id);
+
+  // pausing.cc
   Status PauseActive(OpenJob& job, const RequestKey& key);
   Status ResumePausing(OpenJob& job, const RequestKey& key);
+  std::string PauseOverdue(const OpenJob& job, Time now);
 
   // attempts.cc
   void Schedule();

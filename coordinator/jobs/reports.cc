@@ -291,7 +291,9 @@ Status Controller::ApplyReports(OpenJob& job, const std::vector<const Report*>& 
   };
   ATTUNE_RETURN_IF_ERROR(Commit(std::move(change)));
   for (const v1::MetricPoint& point : batch.points) {
-    if (point.has_loss()) ports_.telemetry->OnStepApplied(point);
+    if (!point.has_loss()) continue;
+    ports_.telemetry->OnStepApplied(point);
+    job.step_took = std::chrono::milliseconds(static_cast<int64_t>(1000 * point.seconds()));
   }
   for (const auto& [trainer_id, record] : changed) {
     if (Trainer* trainer = FindTrainer(trainer_id)) trainer->resend_at.reset();

@@ -357,40 +357,6 @@ Result<v1::Job> Controller::Pause(const v1::PauseJobRequest& request) {
   });
 }
 
-// Trainers checkpoint first; the attempt ends when rank 0 says so, or at the deadline.
-Status Controller::PauseActive(OpenJob& job, const RequestKey& key) {
-  const bool again = job.record.pause_requested;  // after a resume: the trainers stop already
-  Change change;
-  change.record = job.record;
-  change.record.pause_requested = true;
-  change.record.resume_requested = false;
-  change.record.job.set_reason("pausing: writes a checkpoint");
-  change.events.push_back({"pausing", "asked to checkpoint and stop"});
-  change.request = key;
-  ATTUNE_RETURN_IF_ERROR(Commit(std::move(change)));
-  if (again) return Status();
-  job.pause_until = Now() + options_.pause_timeout;
-  for (Trainer* trainer : TrainersOf(job.record)) {
-    v1::TrainerCommand command;
-    command.mutable_stop()->set_task_id(MainTaskId(job.record));
-    command.mutable_stop()->set_checkpoint(true);
-    command.mutable_stop()->set_reason("paused by the user");
-    ports_.trainers->Send(trainer->record.id, command);
-  }
-  return Status();
-}
-
-// The trainers cannot be told to go on: they stop, and the job is queued again at once.
-Status Controller::ResumePausing(OpenJob& job, const RequestKey& key) {
-  Change change;
-  change.record = job.record;
-  change.record.resume_requested = true;
-  change.record.job.set_reason("writes a checkpoint and goes on from there");
-  change.events.push_back({"resuming", "resumed by the user while it pauses"});
-  change.request = key;
-  return Commit(std::move(change));
-}
-
 Result<v1::Job> Controller::Resume(const v1::ResumeJobRequest& request) {
   const RequestKey key{request.request_id(), "ResumeJob", request.SerializeAsString()};
   return Mutate(key, request.id(), JobEvent::kResumed, [&](OpenJob& job) {

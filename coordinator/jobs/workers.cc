@@ -266,14 +266,9 @@ void Controller::CheckJobs(Time now) {
     if (open == nullptr || !IsActive(open->record.job.state())) continue;
     OpenJob& job = *open;
     if (job.record.phase == Phase::kRegistering) continue;
-    if (job.record.pause_requested && now >= job.pause_until) {
-      const auto seconds = static_cast<uint64_t>(options_.pause_timeout.count() / 1000);
-      (void)Fail(job, {Failure::Kind::kTrainer,
-                       -1,
-                       "",
-                       "it was not written within " + CountOf(seconds, "second") +
-                           ", see pause_timeout of the coordinator",
-                       {}});
+    const std::string overdue = job.record.pause_requested ? PauseOverdue(job, now) : "";
+    if (!overdue.empty()) {
+      (void)Fail(job, {Failure::Kind::kTrainer, -1, "", overdue, {}});
       continue;
     }
     if (FailStalled(job, now)) continue;

@@ -82,6 +82,8 @@ TEST(SampleConfig, IsValidAndShowsTheDefaults) {
   EXPECT_EQ(config->lost_after, defaults.lost_after);
   EXPECT_EQ(config->attach_timeout, defaults.attach_timeout);
   EXPECT_EQ(config->reattach_timeout, defaults.reattach_timeout);
+  EXPECT_EQ(config->pause_timeout, defaults.pause_timeout);
+  EXPECT_EQ(config->pause_limit, defaults.pause_limit);
   EXPECT_EQ(config->progress_timeout, defaults.progress_timeout);
   EXPECT_EQ(config->forget_lost_after, defaults.forget_lost_after);
   EXPECT_EQ(config->keep_checkpoints, defaults.keep_checkpoints);

@@ -484,8 +484,9 @@ TEST_F(ControllerFailureTest, APauseWithoutItsCheckpointSaysSo) {
   ASSERT_TRUE(cluster_.controller().Pause(pause).ok());
   ASSERT_TRUE(cluster_.RunUntilState(id, v1::Job::PAUSED, 125));
   EXPECT_EQ(cluster_.Job(id).reason(),
-            "paused by the user, without a new checkpoint (it was not written within 120 seconds, "
-            "see pause_timeout of the coordinator); resumes from step 5");
+            "paused by the user, without a new checkpoint (rank 0 said nothing of its step or its "
+            "checkpoint for 120 seconds, see pause_timeout of the coordinator); resumes from step "
+            "5");
 }
 
 TEST_F(ControllerFailureTest, AWorkerThatComesBackIsToldToKillStrangers) {

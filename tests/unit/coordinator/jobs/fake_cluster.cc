@@ -517,7 +517,7 @@ void FakeCluster::Work(FakeTrainer& trainer) {
     v1::TrainerMessage metrics;
     metrics.mutable_metrics()->set_step(trainer.step);
     metrics.mutable_metrics()->set_loss(10.0 / trainer.step);
-    metrics.mutable_metrics()->set_seconds(0.25);
+    metrics.mutable_metrics()->set_seconds(step_seconds);
     metrics.mutable_metrics()->set_predicted_memory(1000);
     metrics.mutable_metrics()->set_peak_memory(900 + trainer.step);
     metrics.mutable_metrics()->set_generation(task.generation());

@@ -83,6 +83,7 @@ class FakeCluster final : public launching::Launcher,
 
   // Knobs.
   uint32_t checkpoint_every = 5;
+  double step_seconds = 0.25;   // that a step took, by its report
   std::string prepare_warning;  // what preparing warns of
   Status registering_fails;     // what preparing an output for the registry ends with
   int registering_tried = 0;

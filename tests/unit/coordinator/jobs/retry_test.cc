@@ -26,6 +26,7 @@ struct Case {
 TEST(DecideRetry, Table) {
   for (const Case& c : std::initializer_list<Case>{
            {Kind::kInvalid, 0, 3, JobEvent::kFailed, true},
+           {Kind::kNoMemory, 0, 3, JobEvent::kFailed, true},
            {Kind::kNoSpace, 0, 3, JobEvent::kPaused, false},
            {Kind::kNoSpace, 3, 3, JobEvent::kPaused, false},
            {Kind::kTrainer, 0, 3, JobEvent::kRequeued, true},
