@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <cstdio>
 #include <cstring>
 
 #include "common/base/reasons.h"
@@ -18,6 +19,16 @@ Duration Backoff(uint32_t lost_before, const RetryPolicy& policy, double jitter)
 std::string SignalName(int signal) {
   const char* name = sigabbrev_np(signal);
   return name == nullptr ? "" : " (SIG" + std::string(name) + ")";
+}
+
+std::string Amount(uint64_t bytes) {
+  char text[32];
+  if (bytes < 1 << 30) {
+    std::snprintf(text, sizeof text, "%.0f MiB", static_cast<double>(bytes) / (1 << 20));
+  } else {
+    std::snprintf(text, sizeof text, "%.1f GiB", static_cast<double>(bytes) / (1 << 30));
+  }
+  return text;
 }
 
 RetryDecision AfterLoss(const Failure& failure, uint32_t losses, const RetryPolicy& policy,
@@ -123,10 +134,13 @@ bool IsStop(bool signaled, int code) {
   return signaled ? code == SIGTERM : code == 128 + SIGTERM;
 }
 
-std::string DescribeExit(bool signaled, int code) {
+std::string DescribeExit(bool signaled, int code, uint64_t memory_peak_bytes) {
   if (IsStop(signaled, code)) return "stopped from outside (SIGTERM)";
-  if (signaled) return "killed by signal " + std::to_string(code) + SignalName(code);
-  return "exit code " + std::to_string(code);
+  if (!signaled) return "exit code " + std::to_string(code);
+  const std::string killed = "killed by signal " + std::to_string(code) + SignalName(code);
+  if (code != SIGKILL || memory_peak_bytes == 0) return killed;
+  return killed + ", had used up to " + Amount(memory_peak_bytes) +
+         ": the kernel may have run out of memory";
 }
 
 }  // namespace attune::jobs

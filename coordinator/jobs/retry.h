@@ -75,7 +75,8 @@ std::string_view Name(Failure::Kind kind);
 std::string Describe(const Failure& failure);
 // Whether a process was asked to end: SIGTERM, or the exit code that shells and trainers use.
 bool IsStop(bool signaled, int code);
-// "killed by signal 9 (SIGKILL)", "exit code 3"
-std::string DescribeExit(bool signaled, int code);
+// "killed by signal 9 (SIGKILL)", "exit code 3". memory_peak_bytes: what it used at most, 0 where
+// that is not known; named for SIGKILL, as that is how the kernel ends who uses too much.
+std::string DescribeExit(bool signaled, int code, uint64_t memory_peak_bytes = 0);
 
 }  // namespace attune::jobs

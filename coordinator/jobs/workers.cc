@@ -104,7 +104,7 @@ void Controller::OnTrainerExited(const std::string& node, const v1::TrainerExite
     Failure failure;
     failure.rank = static_cast<int>(trainer->record.rank);
     failure.node = trainer->record.node;
-    failure.cause = DescribeExit(exited.signaled(), exited.code());
+    failure.cause = DescribeExit(exited.signaled(), exited.code(), exited.memory_peak_bytes());
     const bool gave_up = !exited.signaled() && exited.code() == kCoordinatorAwayExit;
     if (gave_up || IsStop(exited.signaled(), exited.code())) failure.kind = Failure::Kind::kStopped;
     if (!exited.start_error().empty()) {

@@ -74,5 +74,17 @@ TEST_F(ControllerMemoryTest, ItFailsWhereNoneIsLarger) {
   EXPECT_EQ(cluster_.Job(id).generation(), 2u);
 }
 
+TEST_F(ControllerMemoryTest, AnIncidentTellsWhatAKilledTrainerHadUsed) {
+  cluster_.AddWorker("a", 1);
+  cluster_.memory_peak_bytes = 3 * kGiB;
+  const std::string id = cluster_.Submit(1, 30);
+  ASSERT_TRUE(cluster_.RunUntil([&] { return cluster_.Job(id).step() >= 7; }));
+  cluster_.KillTrainer(id + "-g1-r0", 9);
+  ASSERT_TRUE(cluster_.RunUntil([&] { return cluster_.Job(id).restarts() == 1; }, 5));
+  EXPECT_EQ(cluster_.Job(id).incidents(0).cause(),
+            "killed by signal 9 (SIGKILL), had used up to 3.0 GiB: the kernel may have run out of "
+            "memory");
+}
+
 }  // namespace
 }  // namespace attune::jobs

@@ -227,6 +227,7 @@ void FakeCluster::End(const std::string& id, bool signaled, int code) {
   exited.set_trainer_id(id);
   exited.set_signaled(signaled);
   exited.set_code(code);
+  exited.set_memory_peak_bytes(memory_peak_bytes);
   exited.add_log_tail(last_words + " of " + id);
   auto worker = workers_.find(found->second.node);
   if (worker != workers_.end()) worker->second.exits.push_back(exited);

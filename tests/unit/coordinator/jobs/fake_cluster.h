@@ -94,6 +94,7 @@ class FakeCluster final : public launching::Launcher,
   std::filesystem::path free_bytes_asked_of;
   int commits_left = -1;  // with events; at 0 the coordinator says nothing any more: it has died
   std::string last_words = "last words";  // in the logs of trainers
+  uint64_t memory_peak_bytes = 0;         // of trainers that end
   int stalls_told = 0;
   Duration next_commit_takes{};  // one commit with events, that the coordinator waits for
   std::vector<v1::Job::State> ended_told;

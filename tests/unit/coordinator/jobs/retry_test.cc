@@ -86,6 +86,19 @@ TEST(DescribeExit, NamesSignals) {
   EXPECT_EQ(DescribeExit(false, 143), "stopped from outside (SIGTERM)");
 }
 
+TEST(DescribeExit, TellsWhatAKilledProcessHadUsed) {
+  constexpr uint64_t kPeak = 14'173'392'077;  // 13.2 GiB
+  EXPECT_EQ(DescribeExit(true, 9, kPeak),
+            "killed by signal 9 (SIGKILL), had used up to 13.2 GiB: the kernel may have run out of "
+            "memory");
+  EXPECT_EQ(DescribeExit(true, 9, 300 << 20),
+            "killed by signal 9 (SIGKILL), had used up to 300 MiB: the kernel may have run out of "
+            "memory");
+  EXPECT_EQ(DescribeExit(true, 11, kPeak), "killed by signal 11 (SIGSEGV)");
+  EXPECT_EQ(DescribeExit(true, 15, kPeak), "stopped from outside (SIGTERM)");
+  EXPECT_EQ(DescribeExit(false, 3, kPeak), "exit code 3");
+}
+
 TEST(FreeBytesWanted, GrowsWithPausesInARow) {
   EXPECT_EQ(FreeBytesWanted(100, 0), 100u + (16u << 20));
   EXPECT_EQ(FreeBytesWanted(100, 2), 100u + (64u << 20));
