@@ -242,8 +242,12 @@ Controller::Change Controller::IntoPhase(const JobRecord& record, Phase phase, T
 void Controller::StartWork(OpenJob& job) {
   Change change = IntoPhase(job.record, Phase::kWorking, ports_.clock->Now());
   // Which checkpoint that is, rank 0 finds out: it may have written one that we never heard of.
-  const bool again = job.record.checkpoint_step > 0;
-  const std::string message = again ? "resumes from the newest checkpoint" : "starts";
+  const bool first = job.record.job.generation() == 1 || job.record.job.kind() != v1::Job::TRAIN;
+  const bool again =
+      job.record.checkpoint_step > 0 || (!first && HasCheckpoint(CheckpointFolder(job.record)));
+  const std::string message = again   ? "resumes from the newest checkpoint"
+                              : first ? "starts"
+                                      : "starts from step 0: it has no checkpoint";
   change.record.job.set_reason(message);
   change.record.job.clear_progress();
   change.events.push_back({"started", message});

@@ -25,6 +25,15 @@ fs::path RunFolder(const fs::path& storage, const std::string& job_id) {
   return storage / "runs" / job_id;
 }
 
+bool HasCheckpoint(const fs::path& folder) {
+  std::error_code error;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    // It gets its name when it is whole.
+    if (it->path().filename().string().starts_with("step-")) return true;
+  }
+  return error && error != std::errc::no_such_file_or_directory;
+}
+
 Status RemoveCheckpoints(Database* database, const fs::path& storage, const std::string& job_id,
                          TimePoint now, Duration kept) {
   const fs::path run = RunFolder(storage, job_id);

@@ -27,6 +27,10 @@ bool OutputIsDue(const v1::Job& job, TimePoint now, Duration kept);
 // The folder of a job's runs: STORAGE/runs/JOB.
 std::filesystem::path RunFolder(const std::filesystem::path& storage, const std::string& job_id);
 
+// Whether a folder of checkpoints, or of best weights, has one that is whole; also when that cannot
+// be seen now.
+bool HasCheckpoint(const std::filesystem::path& folder);
+
 // Removes what is due of one job. Thread-safe.
 Status RemoveCheckpoints(Database* database, const std::filesystem::path& storage,
                          const std::string& job_id, TimePoint now, Duration kept);

@@ -210,6 +210,9 @@ class Controller {
   Status CheckRanks(const v1::Job& job);
   Result<OpenJob*> Reopen(const std::string& id);
 
+  // explaining.cc; open: null when it is not
+  void ExplainActive(const JobRecord& record, const OpenJob* open, v1::JobExplanation* answer);
+
   // pausing.cc
   Status PauseActive(OpenJob& job, const RequestKey& key);
   Status ResumePausing(OpenJob& job, const RequestKey& key);

@@ -58,6 +58,15 @@ void CountLost(v1::Job* job, const Failure& failure, bool counted, bool had_step
   Avoid(failure.node, job);
 }
 
+// Why the job would fail again if it were resumed; kNone when that is not known. The folder of an
+// export and the registry are no part of what was submitted: they may be mended.
+PauseCause FailsAgain(const JobRecord& record, const Failure& failure) {
+  if (failure.kind == Failure::Kind::kNoMemory) return PauseCause::kMemory;
+  const bool outside = record.job.kind() == v1::Job::EXPORT || record.phase == Phase::kRegistering;
+  const bool input = failure.kind == Failure::Kind::kInvalid && !outside;
+  return input ? PauseCause::kInput : PauseCause::kNone;
+}
+
 }  // namespace
 
 bool Controller::IsOfCurrentAttempt(const TrainerRecord& trainer, const OpenJob& job) const {
@@ -166,6 +175,7 @@ Status Controller::Fail(OpenJob& job, const Failure& failure,
   ending.not_before = decision.not_before;
   ending.counted = decision.counted;
   if (decision.event == JobEvent::kPaused) ending.pause_cause = PauseCause::kLosses;
+  if (decision.event == JobEvent::kFailed) ending.pause_cause = FailsAgain(job.record, failure);
   if (failure.kind != Failure::Kind::kNoSpace) return EndAttempt(job, std::move(ending));
   ending.pause_cause = PauseCause::kNoSpace;
   auto free = ports_.free_bytes(CheckpointFolder(job.record));

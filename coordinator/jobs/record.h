@@ -22,7 +22,15 @@ enum class Phase {
   kRegistering = 4,  // the trainers are done; the output becomes a model version
 };
 
-enum class PauseCause { kNone = 0, kUser = 1, kNoSpace = 2, kLosses = 3 };
+// Why a job is PAUSED; the last two are why one is FAILED that would fail again if it were resumed.
+enum class PauseCause {
+  kNone = 0,
+  kUser = 1,
+  kNoSpace = 2,
+  kLosses = 3,
+  kInput = 4,   // what it was submitted with, which is fixed
+  kMemory = 5,  // no node has enough for it
+};
 
 struct JobRecord {
   v1::Job job;

@@ -10,6 +10,7 @@
 #include "common/log/log.h"
 #include "common/spec/job_spec.h"
 #include "coordinator/jobs/adapters.h"
+#include "coordinator/jobs/checkpoints.h"
 #include "coordinator/jobs/controller.h"
 #include "coordinator/jobs/evaluation_checks.h"
 #include "coordinator/jobs/repository.h"
@@ -367,68 +368,17 @@ Result<v1::Job> Controller::Resume(const v1::ResumeJobRequest& request) {
     change.record.pause_cause = PauseCause::kNone;
     change.record.not_before = TimePoint();
     ForgetLost(&change.record.job);
-    change.events.push_back({"resumed", "resumed by the user"});
+    std::string message = "resumed by the user";
+    const bool had_one = IsFinal(job.record.job.state()) && job.record.checkpoint_step > 0;
+    if (had_one && !HasCheckpoint(CheckpointFolder(job.record))) {
+      message += "; it starts from step 0, as its checkpoints were removed";
+      change.record.checkpoint_step = 0;
+      change.record.job.set_step(0);
+    }
+    change.events.push_back({"resumed", message});
     change.request = key;
     return Commit(std::move(change));
   });
-}
-
-Result<v1::JobExplanation> Controller::Explain(const std::string& id_or_name) {
-  v1::Job job;
-  ATTUNE_RETURN_IF_ERROR(ports_.database->Read([&](Transaction& transaction) -> Status {
-    ATTUNE_ASSIGN_OR_RETURN(job, FindJob(transaction, id_or_name));
-    return Status();
-  }));
-  v1::JobExplanation answer;
-  answer.set_job_id(job.id());
-  answer.set_state(job.state());
-  answer.set_summary(job.reason());
-  OpenJob* open = FindOpenJob(job.id());
-  if (job.state() == v1::Job::QUEUED && open != nullptr) {
-    scheduling::Plan plan = scheduling::MakePlan(View(Now()));
-    auto wait = plan.waits.find(job.id());
-    if (wait == plan.waits.end()) {
-      answer.set_summary("is being placed now");
-      return answer;
-    }
-    answer.set_summary(wait->second.summary);
-    for (const std::string& reason : wait->second.reasons) answer.add_reasons(reason);
-    for (const std::string& unblock : wait->second.unblocks) answer.add_unblocks(unblock);
-  } else if (IsActive(job.state())) {
-    std::string where;
-    for (const v1::Placement& placement : job.placements()) {
-      where += (where.empty() ? "" : ", ") + ("rank " + std::to_string(placement.rank())) + " on " +
-               placement.node() + " slot " + std::to_string(placement.slot());
-    }
-    answer.add_reasons("attempt " + std::to_string(job.generation()) + ": " + where);
-    const Phase phase = open == nullptr ? Phase::kNone : open->record.phase;
-    if (phase == Phase::kPreparing || phase == Phase::kWorking) {
-      const auto silent = Now() - SilenceOf(*open).since;
-      const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(silent).count();
-      answer.add_reasons("last progress " + CountOf(static_cast<uint64_t>(seconds), "second") +
-                         " ago");
-    }
-    if (job.restarts() > 0) {
-      answer.add_reasons(CountOf(job.restarts(), "restart") + " so far; " +
-                         std::to_string(job.failures_in_row()) + " of " +
-                         std::to_string(MaxRestarts(job.spec())) +
-                         " allowed since the last new checkpoint");
-    }
-  } else if (job.state() == v1::Job::FAILED) {
-    answer.add_unblocks("mend the cause, then `attune job resume " + job.id() +
-                        "`: it goes on from its last checkpoint");
-  } else if (job.state() == v1::Job::PAUSED) {
-    bool space = open != nullptr && open->record.pause_cause == PauseCause::kNoSpace;
-    answer.add_unblocks(space ? "free space on the storage; it then goes on by itself"
-                              : "`attune job resume " + job.id() + "`");
-  }
-  if (job.incidents_size() > 0) {
-    const v1::Incident& last = job.incidents(job.incidents_size() - 1);
-    answer.add_reasons("last incident: attempt " + std::to_string(last.generation()) +
-                       (last.rank() < 0 ? "" : ", rank " + std::to_string(last.rank()) + " on ") +
-                       (last.rank() < 0 ? "" : last.node()) + ": " + last.cause());
-  }
-  return answer;
 }
 
 std::vector<v1::Node> Controller::Nodes() {

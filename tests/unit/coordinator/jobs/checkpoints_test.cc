@@ -50,6 +50,17 @@ TEST(OutputIsDue, WhenAPersonHadItForAWhile) {
   EXPECT_FALSE(OutputIsDue(job, late, kKept)) << "the stream's to remove";
 }
 
+TEST(HasCheckpoint, CountsOnesThatAreWhole) {
+  TemporaryFolder folder;
+  EXPECT_FALSE(HasCheckpoint(folder.path() / "checkpoints"));
+  fs::create_directories(folder.path() / ".step-00000005.tmp.1");
+  EXPECT_FALSE(HasCheckpoint(folder.path()));
+  fs::create_directories(folder.path() / "step-00000005");
+  EXPECT_TRUE(HasCheckpoint(folder.path()));
+  std::ofstream(folder.path() / "file") << "";
+  EXPECT_TRUE(HasCheckpoint(folder.path() / "file")) << "it cannot be seen";
+}
+
 class SweepTest : public testing::Test {
  protected:
   void SetUp() override {
