@@ -34,28 +34,69 @@ bool HasCheckpoint(const fs::path& folder) {
   return error && error != std::errc::no_such_file_or_directory;
 }
 
+namespace {
+
+// What the folder of a job has that may be due.
+struct Leavings {
+  std::vector<fs::path> weights;  // checkpoints, and the best
+  std::vector<fs::path> unfinished;
+  fs::path output, lines;  // empty: there is none
+
+  bool empty() const {
+    return weights.empty() && unfinished.empty() && output.empty() && lines.empty();
+  }
+};
+
+Leavings LeavingsOf(const fs::path& run) {
+  Leavings found;
+  std::error_code error;
+  for (fs::directory_iterator it(run, error), end; !error && it != end; it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    if (name == "checkpoints" || name == "best") found.weights.push_back(it->path());
+    if (name == "output") found.output = it->path();
+    if (name == "output.jsonl") found.lines = it->path();
+    // A file or folder has such a name until it is whole.
+    const bool temporary = name.find(".tmp") != name.npos;
+    if (temporary || name == "measured") found.unfinished.push_back(it->path());
+  }
+  return found;
+}
+
+Status RemoveAll(const std::vector<fs::path>& paths) {
+  for (const fs::path& path : paths) {
+    std::error_code error;
+    fs::remove_all(path, error);
+    if (error) return ErrnoStatus(error.value(), "remove " + path.string());
+  }
+  return Status();
+}
+
+}  // namespace
+
 Status RemoveCheckpoints(Database* database, const fs::path& storage, const std::string& job_id,
                          TimePoint now, Duration kept) {
   const fs::path run = RunFolder(storage, job_id);
-  const fs::path folder = run / "checkpoints", best = run / "best";
-  const fs::path measured = run / "measured", output = run / "output.jsonl";
-  std::error_code error;
-  const auto exists = [&](const fs::path& path) { return fs::exists(path, error); };
-  if (!exists(folder) && !exists(best) && !exists(measured) && !exists(output)) return Status();
+  const Leavings found = LeavingsOf(run);
+  if (found.empty()) return Status();
   v1::Job job;
   ATTUNE_RETURN_IF_ERROR(database->Read([&](Transaction& transaction) -> Status {
     ATTUNE_ASSIGN_OR_RETURN(job, FindJob(transaction, job_id));
     return Status();
   }));
   if (job.id() != job_id || !IsFinal(job.state())) return Status();
-  fs::remove_all(measured, error);
-  if (OutputIsDue(job, now, kept)) fs::remove(output, error);
-  if ((exists(folder) || exists(best)) && CheckpointsAreDue(job, now, kept)) {
-    for (const fs::path& weights : {best, folder}) {
-      fs::remove_all(weights, error);
-      if (error) return ErrnoStatus(error.value(), "remove " + weights.string());
+  // A trainer that is being stopped may still write there: what is left goes next time.
+  (void)RemoveAll(found.unfinished);
+  std::error_code error;
+  if (!found.lines.empty() && OutputIsDue(job, now, kept)) fs::remove(found.lines, error);
+  if (CheckpointsAreDue(job, now, kept)) {
+    // That of a job that succeeded may be the model, and of one that failed be imported.
+    if (job.state() == v1::Job::CANCELLED && !found.output.empty()) {
+      ATTUNE_RETURN_IF_ERROR(RemoveAll({found.output}));
     }
-    spdlog::info("job={} its checkpoints are removed: it has {}", job_id, StateName(job.state()));
+    ATTUNE_RETURN_IF_ERROR(RemoveAll(found.weights));
+    if (!found.weights.empty()) {
+      spdlog::info("job={} its checkpoints are removed: it has {}", job_id, StateName(job.state()));
+    }
   }
   fs::remove(run, error);  // only when it is empty
   return Status();

@@ -4,8 +4,9 @@
 // attempt; once a job's model is registered there is none, and those of a job that failed or was
 // cancelled are of use only to a person, for a while. What was due and not done (a crash, a disk
 // that was away) is done by a later sweep: the folder itself is the record of it. What an
-// evaluation had written to measure it, and was killed before it could remove it, goes with the
-// first sweep after the job's end.
+// evaluation had written to measure it, or a trainer under a temporary name, and was killed before
+// it could remove it, goes with the first sweep after the job's end. The output of a job that was
+// cancelled, while it registered say, goes with its checkpoints.
 
 #include <filesystem>
 #include <string>

@@ -132,5 +132,47 @@ TEST_F(SweepTest, WhatAnEvaluationLeftGoesWithTheJobsEnd) {
   EXPECT_TRUE(fs::exists(measured("job-running") / "model"));
 }
 
+TEST_F(SweepTest, WhatATrainerLeftUnfinishedGoesWithTheJobsEnd) {
+  for (const auto& [id, state] : {std::pair("job-succeeded", v1::Job::SUCCEEDED),
+                                  std::pair("job-cancelled", v1::Job::CANCELLED),
+                                  std::pair("job-running", v1::Job::RUNNING)}) {
+    Add(id, state);
+    const fs::path run = RunFolder(folder_.path(), id);
+    fs::create_directories(run / ".output.tmp/part");
+    fs::create_directories(run / "ledger");
+    std::ofstream(run / "generation.tmp.0123456789abcdef") << "2";
+    std::ofstream(run / "generation") << "1";
+  }
+  SweepCheckpoints(database_.get(), folder_.path(), kEnded, kKept);
+  for (const char* id : {"job-succeeded", "job-cancelled"}) {
+    const fs::path run = RunFolder(folder_.path(), id);
+    EXPECT_FALSE(fs::exists(run / ".output.tmp")) << id;
+    EXPECT_FALSE(fs::exists(run / "generation.tmp.0123456789abcdef")) << id;
+    EXPECT_TRUE(fs::exists(run / "generation")) << id;
+    EXPECT_TRUE(fs::exists(run / "ledger")) << id;
+  }
+  EXPECT_TRUE(fs::exists(RunFolder(folder_.path(), "job-running") / ".output.tmp/part"));
+}
+
+TEST_F(SweepTest, OnlyTheOutputOfACancelledJobGoes) {
+  const auto output = [&](const std::string& id) {
+    return RunFolder(folder_.path(), id) / "output";
+  };
+  for (const auto& [id, state] :
+       {std::pair("job-succeeded", v1::Job::SUCCEEDED), std::pair("job-failed", v1::Job::FAILED),
+        std::pair("job-cancelled", v1::Job::CANCELLED),
+        std::pair("job-running", v1::Job::RUNNING)}) {
+    Add(id, state);
+    fs::create_directories(output(id) / "part");
+  }
+  SweepCheckpoints(database_.get(), folder_.path(), kEnded, kKept);
+  EXPECT_TRUE(fs::exists(output("job-cancelled"))) << "for a while, as its checkpoints";
+  SweepCheckpoints(database_.get(), folder_.path(), kEnded + kKept, kKept);
+  EXPECT_FALSE(fs::exists(output("job-cancelled")));
+  for (const char* kept : {"job-succeeded", "job-failed", "job-running"}) {
+    EXPECT_TRUE(fs::exists(output(kept) / "part")) << kept;
+  }
+}
+
 }  // namespace
 }  // namespace attune::jobs
