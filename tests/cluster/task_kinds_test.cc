@@ -315,7 +315,8 @@ TEST_F(TaskKindsTest, AnAdapterClassifies) {
   const std::string on = "name: on\nbase: pages\ndataset: pages\nmethod: {type: lora, rank: 8}\n";
   Run(on + kShort + "2, micro_batch: 8}\n");
   const Json refused = cluster_.WaitForEnd(
-      cluster_.Submit(on + "task: {type: classification, labels: [cli, gates, datasets, more]}\n"));
+      cluster_.Submit(on + "task: {type: classification, labels: [cli, gates, datasets, more]}\n"
+                           "train: {sequence_length: 96}\n"));
   EXPECT_EQ(refused["state"], "FAILED");
   EXPECT_THAT(refused["reason"].get<std::string>(), HasSubstr("tells 3 labels apart"));
 }
