@@ -50,9 +50,9 @@ class MethodsTest : public ::testing::Test {
 
 TEST_F(MethodsTest, EachBecomesAModel) {
   const Json dora =
-      Trained("dora", "{type: lora, rank: 4, dora: true, modules_to_save: [lm_head]}");
+      Trained("dora", "{type: lora, rank: 4, dora: true, modules_to_save: [model.norm]}");
   EXPECT_EQ(dora["use_dora"], true);
-  EXPECT_EQ(dora["modules_to_save"], Json({"lm_head"}));
+  EXPECT_EQ(dora["modules_to_save"], Json({"model.norm"}));
   EXPECT_LT(Moved("dora")["kl"], 1e-6);
 
   const Json stabilized =

@@ -70,6 +70,7 @@ MicroBatchShape BatchOf(const AdmissionFacts& facts, const Variant& variant) {
                                       : train.sequence_length;
   batch.tokens = std::min(batch.tokens, train.micro_batch * room);
   batch.targets = std::min(batch.targets, batch.tokens);
+  batch.longest = std::min(batch.longest, room);
   return batch;
 }
 

@@ -13,8 +13,8 @@ namespace attune::engine {
 
 // What would need more than there is if its prediction were too low by as much may not fit.
 inline constexpr double kPredictionError = 0.1;
-// What needs more than there is by as much cannot fit: predictions for GPUs were seen to be too
-// high by up to 0.15 (docs/gpu.md), and what might run is not refused.
+// What needs more than there is by as much cannot fit: twice as much as predictions are off, since
+// what might run is not refused.
 inline constexpr double kSureError = 0.2;
 
 struct AdmissionFacts {

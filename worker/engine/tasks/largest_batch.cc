@@ -14,11 +14,14 @@ void LargestBatches::Add(const PlannedStep& step) {
 void LargestBatches::AddPart(std::span<const Sequence> part) {
   // Sums before each sequence, so that a micro-batch is a difference.
   std::vector<int64_t> tokens(part.size() + 1, 0), targets(part.size() + 1, 0);
+  int64_t longest = 0;
   for (size_t i = 0; i < part.size(); ++i) {
     tokens[i + 1] = tokens[i];
     targets[i + 1] = targets[i];
     for (const uint32_t example : part[i]) {
-      tokens[i + 1] += shard_.lengths()[example] + virtual_tokens_;
+      const int64_t length = shard_.lengths()[example] + virtual_tokens_;
+      longest = std::max(longest, length);
+      tokens[i + 1] += length;
       targets[i + 1] += shard_.target_counts()[example];
     }
   }
@@ -31,6 +34,7 @@ void LargestBatches::AddPart(std::span<const Sequence> part) {
       largest.targets = std::max(largest.targets, targets[end] - targets[begin]);
     }
     largest.micro_batches_max = std::max(largest.micro_batches_max, micro_batches);
+    largest.longest = std::max(largest.longest, longest);
   }
 }
 

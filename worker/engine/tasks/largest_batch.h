@@ -15,6 +15,7 @@ struct MicroBatchShape {
   // Of the largest one; with a prompt's virtual tokens.
   int64_t tokens = 0, targets = 0;
   int64_t micro_batches_max = 0;  // of a rank in a step
+  int64_t longest = 0;            // tokens of the longest example; 0: not known, any
 };
 
 // Of the micro-batches of all ranks in the steps that were added, by how many sequences a

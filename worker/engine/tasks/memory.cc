@@ -112,9 +112,14 @@ bool HoldsScores(const ModelConfig& model, int64_t longest, bool gpu) {
 }
 
 // Of one example, in the backward of a layer: scores, what becomes of them, and their gradients.
-int64_t ScoreBytes(const ModelConfig& model, int64_t tokens, const TrainTask& task, bool gpu) {
+int64_t ScoreBytes(const ModelConfig& model, const MicroBatchShape& batch, const TrainTask& task,
+                   bool gpu) {
   constexpr int64_t kCopies = 5;
-  const int64_t longest = std::min<int64_t>(tokens, task.data.train.sequence_length);
+  // An encoder-decoder has a source's tokens, or an answer's.
+  const int64_t tokens =
+      model.encoder ? std::max(batch.tokens - batch.targets, batch.targets) : batch.tokens;
+  int64_t longest = std::min<int64_t>(tokens, task.data.train.sequence_length);
+  if (batch.longest > 0) longest = std::min(longest, batch.longest);
   return HoldsScores(model, longest, gpu) ? kCopies * model.heads * longest * longest * kFloat : 0;
 }
 
@@ -123,18 +128,14 @@ int64_t ScoreBytes(const ModelConfig& model, int64_t tokens, const TrainTask& ta
 // the sources.
 int64_t LayerActivations(const ModelConfig& model, const MicroBatchShape& batch,
                          const TrainTask& task, bool gpu) {
-  if (!model.encoder) {
-    return StackActivations(model, batch.tokens, task, gpu) +
-           ScoreBytes(model, batch.tokens, task, gpu);
-  }
+  if (!model.encoder) return StackActivations(model, batch.tokens, task, gpu);
   const int64_t sources = batch.tokens - batch.targets;
   const int64_t again = CheckpointedLayers(model, task.data.train);
   const int64_t layers = model.layers - again + (again > 0 ? 1 : 0);
   const int64_t width = task.data.train.precision == "bfloat16" ? kHalf : kFloat;
   return StackActivations(*model.encoder, sources, task, gpu) +
          StackActivations(model, batch.targets, task, gpu) +
-         sources * layers * 2 * model.kv_size() * width +
-         ScoreBytes(model, std::max(sources, batch.targets), task, gpu);
+         sources * layers * 2 * model.kv_size() * width;
 }
 
 // Adafactor makes the scaled gradient of a weight, its square and the direction.
@@ -153,7 +154,9 @@ int64_t Activations(const ModelShape& shape, const MicroBatchShape& batch, const
   // A cap has its slope beside it, and both in float32.
   const int64_t logits = std::min(batch.targets * outputs, gpu ? kGpuLogits : kLogits) *
                          (PassingWidth(half, gpu) + (model.logit_softcap > 0 ? 2 * kFloat : 0));
-  int64_t bytes = LayerActivations(model, batch, task, gpu) + logits;
+  // Logits are gone when backward comes to the layers.
+  int64_t bytes = LayerActivations(model, batch, task, gpu) +
+                  std::max(logits, ScoreBytes(model, batch, task, gpu));
   if (!shape.head_trains) return bytes;
   // The gradient of the embedding, or of the head that it is, which is made apart; or what is made
   // to update the largest weight, which comes later.
