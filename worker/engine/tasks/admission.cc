@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "common/base/reasons.h"
 #include "worker/engine/data/objective_kind.h"
 #include "worker/engine/tasks/check.h"
 
@@ -246,7 +247,8 @@ Result<Admission> Admit(const AdmissionFacts& facts) {
   if (need * (1 + kPredictionError) <= room) return admission;
   const bool cannot = need > room * (1 + kSureError);
   admission.verdict = cannot ? Admission::Verdict::kCannotFit : Admission::Verdict::kMayNotFit;
-  admission.message = "the job needs " + NeedText(admission.need) + ", and " + ShareText(share);
+  admission.message =
+      std::string(kNeedsMemory) + NeedText(admission.need) + ", and " + ShareText(share);
   const Remedies remedies(facts);
   auto remedy = remedies.First(kPredictionError);
   if (!remedy && cannot) remedy = remedies.First(0);
