@@ -299,7 +299,7 @@ const std::vector<Field>& Table() {
        .type = "number",
        .derive = DefaultEpochs,
        .range = {0.001, kEpochsMost},
-       .default_doc = "1; with max_steps or max_tokens as many as they take",
+       .default_doc = "1; with max_steps or max_tokens as many as they take, 10000 at most",
        .doc = "How often every example is seen. Fractions are allowed."},
       {.path = "train.max_seconds",
        .type = "whole number",

@@ -61,7 +61,7 @@ std::string Controller::PauseOverdue(const OpenJob& job, Time now) {
   }
   const v1::Job& record = job.record.job;
   const Trainer* writer = FindTrainer(TrainerId(record.id(), record.generation(), 0));
-  if (writer != nullptr && writer->attached && writer->progress.phase == kSaving) return "";
+  if (writer != nullptr && writer->progress.phase == kSaving) return "";
   const Time heard =
       writer == nullptr ? job.pause_since : std::max(job.pause_since, writer->progress.at);
   const auto silence = std::max(options_.pause_timeout, 2 * job.step_took);

@@ -187,7 +187,8 @@ TEST_F(BadInputTest, TokenizerLargerThanTheVocabulary) {
                 .exit_code,
             0);
   ExpectJobFails(
-      "base: mismatched\ndataset: extras\nmethod: full\nranks: 1\ntrain: {max_steps: 3}\n",
+      "base: mismatched\ndataset: extras\nmethod: full\nranks: 1\n"
+      "train: {max_steps: 3, sequence_length: 256}\n",
       "vocabulary");
 }
 
@@ -223,7 +224,7 @@ TEST_F(BadInputTest, ARowThatTheTemplateCannotTakeIsLeftOutAndTold) {
       0);
   const std::string spec =
       "base: tiny\ndataset: calls\nmethod: full\nranks: 1\n"
-      "train: {max_steps: 3, sequence_length: 512}\noptimizer: {warmup_steps: 3}\n";
+      "train: {epochs: 1, max_steps: 3, sequence_length: 512}\noptimizer: {warmup_steps: 3}\n";
   const std::string left_out = "1 is left out because it cannot be used";
   const std::string named = "(\"Call f.\"): cannot apply the chat template";
   const std::string warmup = "optimizer.warmup_steps is 3, but the run has 1 step";

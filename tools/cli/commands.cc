@@ -474,8 +474,7 @@ void AddModelCommands(std::vector<Command>* commands) {
        .examples =
            {"attune model generate docstrings --prompt 'Write a docstring for def add(a, b): ...'",
             "attune model generate docstrings --prompts prompts.jsonl --max-tokens 64 -o jsonl",
-            "attune model generate smollm2 --adapter docstrings@1 --adapter docstrings@2 --prompt "
-            "Hi"},
+            "attune model generate smollm2 --adapter docstrings --adapter smollm2 --prompt Hi"},
        .run = RunModelGenerate});
   commands->push_back(
       {.noun = "model",

@@ -50,22 +50,6 @@ std::string MethodText(const v1::JobSpec& spec) {
          (method.modules_to_save().empty() ? "" : ", whole: " + Joined(method.modules_to_save()));
 }
 
-// What ends it: "1 epoch", "40 steps", "3 epochs, at most 40 steps, at most 3600 s".
-std::string LengthText(const v1::TrainSpec& train) {
-  std::vector<std::string> ends;
-  // Without a number of its own it has as many epochs as are needed.
-  const bool free = train.epochs() >= 10000 && (train.max_steps() > 0 || train.max_tokens() > 0);
-  if (!free) {
-    ends.push_back(FormatNumber(train.epochs()) + (train.epochs() == 1 ? " epoch" : " epochs"));
-  }
-  if (train.max_steps() > 0) ends.push_back(std::to_string(train.max_steps()) + " steps");
-  if (train.max_tokens() > 0) ends.push_back(std::to_string(train.max_tokens()) + " tokens");
-  if (train.max_seconds() > 0) ends.push_back(std::to_string(train.max_seconds()) + " s");
-  std::string text = ends.front();
-  for (size_t i = 1; i < ends.size(); ++i) text += ", at most " + ends[i];
-  return text;
-}
-
 std::string TrainText(const v1::JobSpec& spec) {
   const v1::TrainSpec& train = spec.train();
   return LengthText(train) + ", batch " + std::to_string(train.global_batch()) + " x " +
@@ -251,6 +235,21 @@ std::string RegularizeText(const v1::RegularizeSpec& regularize) {
 }
 
 }  // namespace
+
+std::string LengthText(const v1::TrainSpec& train) {
+  std::vector<std::string> ends;
+  // Without a number of its own it has as many epochs as are needed.
+  const bool free = train.epochs() >= 10000 && (train.max_steps() > 0 || train.max_tokens() > 0);
+  if (!free) {
+    ends.push_back(FormatNumber(train.epochs()) + (train.epochs() == 1 ? " epoch" : " epochs"));
+  }
+  if (train.max_steps() > 0) ends.push_back(std::to_string(train.max_steps()) + " steps");
+  if (train.max_tokens() > 0) ends.push_back(std::to_string(train.max_tokens()) + " tokens");
+  if (train.max_seconds() > 0) ends.push_back(std::to_string(train.max_seconds()) + " s");
+  std::string text = ends.front();
+  for (size_t i = 1; i < ends.size(); ++i) text += ", at most " + ends[i];
+  return text;
+}
 
 std::string JobCard(const v1::Job& job, const ViewOptions& options) {
   Card card(options);

@@ -20,6 +20,9 @@ std::string EtaText(const v1::JobProgress& progress);
 
 Table JobTable(const std::vector<v1::Job>& jobs, TimePoint now);
 
+// What ends a training: "1 epoch", "40 steps", "3 epochs, at most 40 steps, at most 3600 s".
+std::string LengthText(const v1::TrainSpec& train);
+
 struct ViewOptions {
   TimePoint now;
   size_t width = 0;  // 0: no limit

@@ -4,6 +4,7 @@
 #include "common/gates/text.h"
 #include "common/spec/schedule_spec.h"
 #include "tools/cli/format.h"
+#include "tools/cli/job_view.h"
 
 namespace attune::cli {
 namespace {
@@ -39,12 +40,6 @@ std::string DataText(const v1::ScheduleSpec& spec) {
   for (const v1::ReplaySpec& replay : spec.data().replay()) {
     out += ", replay of " + replay.dataset() + " " + FormatNumber(replay.share() * 100) + " %";
   }
-  return out;
-}
-
-std::string TrainText(const v1::TrainSpec& train) {
-  std::string out = FormatNumber(train.epochs()) + (train.epochs() == 1 ? " epoch" : " epochs");
-  if (train.max_steps() > 0) out += ", at most " + std::to_string(train.max_steps()) + " steps";
   return out;
 }
 
@@ -148,7 +143,7 @@ std::string ScheduleCard(const v1::Schedule& schedule, const ViewOptions& option
                               ? spec.job().base()
                               : spec.promote().model() + "@" + spec.promote().alias() + ", else " +
                                     spec.job().base());
-  card.Row("Trains", TrainText(spec.job().train()));
+  card.Row("Trains", LengthText(spec.job().train()));
   card.Row("Gates", GatesText(spec.gates()));
   card.Row("Promotes", spec.promote().model() + "@" + spec.promote().alias() +
                            (spec.promote().manual() ? ", by hand" : ""));

@@ -49,7 +49,7 @@ TEST(ScheduleApply, SaysThatAJobOfSoManyStepsDoesNotGrowWithItsData) {
   CliRunner cli(fake.address());
   ASSERT_EQ(cli.Run({"schedule", "apply", file}), kExitOk) << cli.err();
   EXPECT_THAT(cli.err(), HasSubstr("at most 40 steps, however much data there is"));
-  EXPECT_THAT(cli.out(), HasSubstr("at most 40 steps"));
+  EXPECT_THAT(cli.out(), HasSubstr("Trains       40 steps\n"));
 }
 
 TEST(ScheduleApply, ErrorsAreShownWhereTheyStand) {

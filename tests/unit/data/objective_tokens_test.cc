@@ -46,6 +46,12 @@ TEST_F(LabelsTest, ANumberThatIsANameIsNoIndex) {
   EXPECT_EQ(Found(Labelled({"1", "0", "2"}, {"0", "1", "2"})), (std::vector<uint32_t>{1, 0, 2}));
 }
 
+// From 0 on where labels are counted from 1: another numbering, not an index.
+TEST_F(LabelsTest, ANumberBesideNumbersIsNoIndex) {
+  const Status status = Prepare(Labelled({"1", "2", "3"}, {"0", "1"}), observer_).status();
+  EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
+}
+
 TEST_F(LabelsTest, NeitherIsRefused) {
   for (const char* label : {"2", "-1", "1.0", "neutral", "", "99999999999999999999999"}) {
     const Status status =

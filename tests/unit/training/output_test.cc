@@ -47,6 +47,15 @@ TEST_F(WriteFolderTest, RemovesWhatEarlierAttemptsLeftAndNotWhatALaterOneWrites)
   EXPECT_THAT(Names(), UnorderedElementsAre("out", ".out.tmp.3", ".out.tmp.x", ".other.tmp.1"));
 }
 
+// Generations of two jobs that export to one place are counted apart.
+TEST_F(WriteFolderTest, RemovesAllThatIsUnfinishedWhereAsked) {
+  for (const char* name : {".out.tmp.1", ".out.tmp.3", "out", ".other.tmp.1"}) {
+    fs::create_directories(folder_.path() / name / "inside");
+  }
+  RemoveUnfinished(folder_.path() / "out", UINT32_MAX);
+  EXPECT_THAT(Names(), UnorderedElementsAre("out", ".other.tmp.1"));
+}
+
 TEST_F(WriteFolderTest, LeavesNothingWhereItFails) {
   EXPECT_THAT(Write(1, Internal("no")).message(), HasSubstr("no"));
   EXPECT_THAT(Names(), IsEmpty());

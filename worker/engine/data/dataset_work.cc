@@ -36,7 +36,6 @@ Result<TokenizeOptions> MakeOptions(const PrepareTask& task) {
                            "\"")
         .WithField("train.loss_on");
   }
-  ATTUNE_RETURN_IF_ERROR(CheckLength(task));
   TokenizeOptions options;
   ATTUNE_ASSIGN_OR_RETURN(options.objective, ResolveObjective(task.objective, task.base));
   ATTUNE_ASSIGN_OR_RETURN(options.assets, LoadModelText(task.base));
@@ -50,6 +49,7 @@ Result<TokenizeOptions> MakeOptions(const PrepareTask& task) {
                            std::to_string(options.vocabulary_size) +
                            ": the tokenizer does not belong to the model");
   }
+  ATTUNE_RETURN_IF_ERROR(CheckLength(task));
   return options;
 }
 

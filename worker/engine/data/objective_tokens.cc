@@ -100,15 +100,22 @@ std::string Listed(const std::vector<std::string>& labels) {
   return text + (labels.size() > kNamed ? ", ..." : "");
 }
 
-// Which of the labels it is: its name, or else its index, as many data sets have it.
+std::optional<size_t> WholeNumber(const std::string& text) {
+  size_t number = 0;
+  const char* end = text.data() + text.size();
+  const auto read = std::from_chars(text.data(), end, number);
+  return read.ec == std::errc() && read.ptr == end ? std::optional(number) : std::nullopt;
+}
+
+// Which of the labels it is: its name, or else its index, as many data sets have it. Where labels
+// are numbers themselves, a number that is none of them means nothing.
 std::optional<size_t> FindLabel(const std::vector<std::string>& labels, const std::string& text) {
   const auto named = std::ranges::find(labels, text);
   if (named != labels.end()) return static_cast<size_t>(named - labels.begin());
-  size_t index = 0;
-  const char* end = text.data() + text.size();
-  const auto read = std::from_chars(text.data(), end, index);
-  if (read.ec != std::errc() || read.ptr != end || index >= labels.size()) return std::nullopt;
-  return index;
+  const std::optional<size_t> index = WholeNumber(text);
+  const bool counts = std::ranges::none_of(
+      labels, [](const std::string& label) { return WholeNumber(label).has_value(); });
+  return counts && index && *index < labels.size() ? index : std::nullopt;
 }
 
 Status Labelled(const RowEncoder& encoder, TokenizedExample* example) {

@@ -160,6 +160,14 @@ Status WriteExport(const ExportTask& task, Opened& model, const text::TextAssets
   return WritePooling(model.config, folder);
 }
 
+// Where a link leads, for a folder cannot be renamed to a link.
+fs::path Target(const fs::path& folder) {
+  std::error_code error;
+  fs::path target = fs::weakly_canonical(folder, error);
+  if (error) target = fs::absolute(folder).lexically_normal();
+  return target.has_filename() ? target : target.parent_path();
+}
+
 }  // namespace
 
 Result<json> WriteExported(const ExportTask& task, Observer& observer, const LookAtExport& look) {
@@ -172,15 +180,15 @@ Result<json> WriteExported(const ExportTask& task, Observer& observer, const Loo
   const bool adapter = model.adapter && !task.merge;
   ATTUNE_ASSIGN_OR_RETURN(const std::string dtype, ChooseDtype(task, model));
   observer.OnProgress({.phase = "saving"});
-  const fs::path folder = fs::absolute(task.folder).lexically_normal();
+  const fs::path folder = Target(task.folder);
+  RemoveUnfinished(folder, UINT32_MAX);  // of another job, too, whose attempts are counted apart
   json line = {{"folder", folder.string()}, {"dtype", dtype}};
   const auto write = [&](const fs::path& path) -> Status {
     ATTUNE_RETURN_IF_ERROR(WriteExport(task, model, text, dtype, path));
     if (look) look(path, &line);
     return Status();
   };
-  ATTUNE_RETURN_IF_ERROR(
-      WriteFolder(folder.has_filename() ? folder : folder.parent_path(), task.generation, write));
+  ATTUNE_RETURN_IF_ERROR(WriteFolder(folder, task.generation, write));
   if (adapter) {
     line["base"] = PeftBase(task.model);
     const std::string note = GgufBaseNote(RootOf(task.model));

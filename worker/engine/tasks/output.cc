@@ -49,30 +49,39 @@ Status CopyFile(const fs::path& from, const fs::path& to, const char* name) {
   return WriteFileAtomically(to / name, content);
 }
 
-// Hidden folders of this attempt, which was told its task again, and of those before it.
-void RemoveLeftovers(const fs::path& parent, const std::string& prefix, uint32_t generation) {
-  std::error_code error, ignored;
-  std::vector<fs::path> leftovers;
-  for (fs::directory_iterator it(parent, error), end; !error && it != end; it.increment(error)) {
-    const std::string name = it->path().filename().string();
-    if (!name.starts_with(prefix)) continue;
-    const char* const number = name.data() + prefix.size();
-    uint32_t wrote = 0;
-    const auto [stop, failed] = std::from_chars(number, name.data() + name.size(), wrote);
-    const bool whole = failed == std::errc() && stop == name.data() + name.size();
-    if (whole && wrote <= generation) leftovers.push_back(it->path());
-  }
-  for (const fs::path& path : leftovers) fs::remove_all(path, ignored);
+fs::path ParentOf(const fs::path& folder) {
+  return folder.has_parent_path() ? folder.parent_path() : fs::path(".");
+}
+
+// Of the hidden folder that becomes this one, before the generation.
+std::string HiddenPrefix(const fs::path& folder) {
+  return "." + folder.filename().string() + ".tmp.";
 }
 
 }  // namespace
 
+void RemoveUnfinished(const fs::path& folder, uint32_t generation) {
+  const std::string prefix = HiddenPrefix(folder);
+  std::error_code error, ignored;
+  std::vector<fs::path> unfinished;
+  for (fs::directory_iterator it(ParentOf(folder), error), end; !error && it != end;
+       it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    if (!name.starts_with(prefix)) continue;
+    const char* const end_of_name = name.data() + name.size();
+    uint32_t wrote = 0;
+    const auto [stop, failed] = std::from_chars(name.data() + prefix.size(), end_of_name, wrote);
+    const bool whole = failed == std::errc() && stop == end_of_name;
+    if (whole && wrote <= generation) unfinished.push_back(it->path());
+  }
+  for (const fs::path& path : unfinished) fs::remove_all(path, ignored);
+}
+
 Status WriteFolder(const fs::path& folder, uint32_t generation,
                    const std::function<Status(const fs::path&)>& write) {
-  const fs::path parent = folder.has_parent_path() ? folder.parent_path() : fs::path(".");
-  const std::string prefix = "." + folder.filename().string() + ".tmp.";
-  RemoveLeftovers(parent, prefix, generation);
-  const fs::path hidden = parent / (prefix + std::to_string(generation));
+  RemoveUnfinished(folder, generation);
+  const fs::path parent = ParentOf(folder);
+  const fs::path hidden = parent / (HiddenPrefix(folder) + std::to_string(generation));
   std::error_code error;
   fs::create_directories(hidden, error);
   if (error) return ErrnoStatus(error.value(), "create folder " + hidden.string());

@@ -15,9 +15,12 @@
 
 namespace attune::engine {
 
+// What attempts that were lost left beside `folder` of it, up to that of this generation.
+void RemoveUnfinished(const std::filesystem::path& folder, uint32_t generation);
+
 // Lets write fill a hidden folder beside `folder`, then gives it its name, which must be free by
 // then or an empty folder's. On failure nothing is left. generation: of the attempt that writes, so
-// that two do not write into one folder; what earlier ones left behind is removed.
+// that two do not write into one folder; what earlier ones left unfinished is removed.
 Status WriteFolder(const std::filesystem::path& folder, uint32_t generation,
                    const std::function<Status(const std::filesystem::path&)>& write);
 

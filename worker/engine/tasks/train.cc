@@ -281,6 +281,7 @@ Result<StopRequest> Trainer::Evaluate() {
 }
 
 Status Trainer::SaveBest() {
+  Report("saving", 0, 1);
   Status status;
   if (group_.rank() == 0) {
     const CheckpointTensors tensors{.weights_file = setup_.Tensors().weights_file,

@@ -138,7 +138,7 @@ TEST_F(SweepTest, WhatATrainerLeftUnfinishedGoesWithTheJobsEnd) {
                                   std::pair("job-running", v1::Job::RUNNING)}) {
     Add(id, state);
     const fs::path run = RunFolder(folder_.path(), id);
-    fs::create_directories(run / ".output.tmp/part");
+    fs::create_directories(run / ".output.tmp.2/part");
     fs::create_directories(run / "ledger");
     std::ofstream(run / "generation.tmp.0123456789abcdef") << "2";
     std::ofstream(run / "generation") << "1";
@@ -146,12 +146,12 @@ TEST_F(SweepTest, WhatATrainerLeftUnfinishedGoesWithTheJobsEnd) {
   SweepCheckpoints(database_.get(), folder_.path(), kEnded, kKept);
   for (const char* id : {"job-succeeded", "job-cancelled"}) {
     const fs::path run = RunFolder(folder_.path(), id);
-    EXPECT_FALSE(fs::exists(run / ".output.tmp")) << id;
+    EXPECT_FALSE(fs::exists(run / ".output.tmp.2")) << id;
     EXPECT_FALSE(fs::exists(run / "generation.tmp.0123456789abcdef")) << id;
     EXPECT_TRUE(fs::exists(run / "generation")) << id;
     EXPECT_TRUE(fs::exists(run / "ledger")) << id;
   }
-  EXPECT_TRUE(fs::exists(RunFolder(folder_.path(), "job-running") / ".output.tmp/part"));
+  EXPECT_TRUE(fs::exists(RunFolder(folder_.path(), "job-running") / ".output.tmp.2/part"));
 }
 
 TEST_F(SweepTest, OnlyTheOutputOfACancelledJobGoes) {
