@@ -7,6 +7,7 @@
 #include "worker/engine/kernels/attention_gpu.h"
 #include "worker/engine/kernels/cross_entropy.h"
 #include "worker/engine/kernels/matmul.h"
+#include "worker/engine/kernels/nf4.h"
 #include "worker/engine/kernels/pointwise.h"
 
 namespace attune::engine::kernels {
@@ -155,6 +156,23 @@ TEST_P(GpuKernels, AttentionAndItsGradient) {
     const bool plain = shape.causal && shape.softcap == 0 && shape.window == 0;
     const bool vectors = plain && shape.dim % (GetParam() == at::kFloat ? 4 : 8) == 0;
     EXPECT_EQ(gpu::FusedFor(gpu, spans, shape) != FusedAttention::kNone, vectors) << shape.dim;
+  }
+}
+
+TEST_P(GpuKernels, FourBitsStandForWhatTheyDoOnTheCpu) {
+  // Blocks that are whole and not, and an odd number of numbers.
+  const std::vector<std::vector<int64_t>> shapes = {{64, 48}, {5, 7}, {3, 64}, {1, 1}, {130, 576}};
+  for (const std::vector<int64_t>& shape : shapes) {
+    const Nf4 weight = QuantizeNf4(Random(shape, 21));
+    const at::Tensor expected = at::empty(shape), got = OnGpu(expected);
+    DequantizeNf4(weight, expected);
+    const Nf4 there{.shape = weight.shape,
+                    .codes = weight.codes.to(at::kCUDA),
+                    .magnitudes = weight.magnitudes.to(at::kCUDA),
+                    .scales = weight.scales.to(at::kCUDA),
+                    .mean = weight.mean};
+    DequantizeNf4(there, got);
+    EXPECT_TRUE(at::equal(got.cpu(), expected.to(GetParam()))) << at::IntArrayRef(shape);
   }
 }
 

@@ -268,6 +268,21 @@ __global__ void Dropout(DropoutMask mask, const RowPlace* places, const T* x, T*
   }
 }
 
+// A thread makes the two numbers of a byte, which are of one block.
+template <typename T>
+__global__ void DequantizeNf4(const uint8_t* codes, const float* values, const float* scales,
+                              T* out, int64_t numbers) {
+  __shared__ float value[16];
+  if (threadIdx.x < 16) value[threadIdx.x] = values[threadIdx.x];
+  __syncthreads();
+  const int64_t byte = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+  const int64_t i = 2 * byte;
+  if (i >= numbers) return;
+  const float scale = scales[i / 64];
+  out[i] = static_cast<T>(value[codes[byte] >> 4] * scale);
+  if (i + 1 < numbers) out[i + 1] = static_cast<T>(value[codes[byte] & 15] * scale);
+}
+
 template <typename T, int N>
 struct Width {
   using Type = T;
@@ -385,6 +400,16 @@ void RunDropout(const GpuCall& call, const DropoutMask& mask, const RowPlace* pl
   });
 }
 
+void RunDequantizeNf4(const GpuCall& call, const uint8_t* codes, const float* values,
+                      const float* scales, void* out, int64_t numbers) {
+  if (numbers == 0) return;
+  Dispatch(call, 1, {}, [&](auto width, cudaStream_t stream) {
+    using T = typename decltype(width)::Type;
+    DequantizeNf4<T><<<Blocks((numbers + 1) / 2), kThreads, 0, stream>>>(
+        codes, values, scales, static_cast<T*>(out), numbers);
+  });
+}
+
 int Generation(int device) {
   int major = 0;
   C10_CUDA_CHECK(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device));
@@ -407,6 +432,7 @@ extern "C" __attribute__((visibility("default"))) const GpuKernels attune_gpu_ke
     .swiglu_backward = RunSwigluBackward,
     .cross_entropy = RunCrossEntropy,
     .dropout = RunDropout,
+    .dequantize_nf4 = RunDequantizeNf4,
     .generation = Generation,
     .name = Name,
 };

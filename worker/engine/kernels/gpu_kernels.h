@@ -34,6 +34,10 @@ struct GpuKernels {
                         int64_t rows, int64_t cols, bool gradient);
   void (*dropout)(const GpuCall& call, const DropoutMask& mask, const RowPlace* places,
                   const void* x, void* out, int64_t rows, int64_t cols, bool accumulate);
+  // What codes of 4 bits stand for, the first of two in the high bits: values[code] (16 of them)
+  // times the scale of its block of 64 numbers. codes: [ceil(numbers / 2)].
+  void (*dequantize_nf4)(const GpuCall& call, const uint8_t* codes, const float* values,
+                         const float* scales, void* out, int64_t numbers);
   // The first number of the device's compute capability, and its name ("NVIDIA H100 80GB HBM3").
   int (*generation)(int device);
   std::string (*name)(int device);

@@ -7,6 +7,7 @@
 
 #include "worker/engine/kernels/blockwise.h"
 #include "worker/engine/kernels/parallel.h"
+#include "worker/engine/kernels/pointwise_gpu.h"
 
 namespace attune::engine::kernels {
 namespace {
@@ -94,11 +95,17 @@ void DequantizeNf4(const Nf4& weight, const at::Tensor& out) {
     out.copy_(wide);
     return;
   }
+  const at::Tensor map = TensorOf(kNormalFloat, out.device());
   const int64_t count = out.numel();
+  if (gpu::Takes(out)) {
+    Gpu()->dequantize_nf4(gpu::CallFor(out), weight.codes.const_data_ptr<uint8_t>(),
+                          map.const_data_ptr<float>(), magnitudes.const_data_ptr<float>(),
+                          out.mutable_data_ptr(), count);
+    return;
+  }
   const at::Tensor codes =
       at::stack({weight.codes.bitwise_right_shift(4), weight.codes.bitwise_and(15)}, 1).view({-1});
-  const at::Tensor values =
-      TensorOf(kNormalFloat, out.device()).index_select(0, codes.narrow(0, 0, count).to(at::kLong));
+  const at::Tensor values = map.index_select(0, codes.narrow(0, 0, count).to(at::kLong));
   const at::Tensor scales = magnitudes.repeat_interleave(kBlock).narrow(0, 0, count);
   out.copy_((values * scales).view(weight.shape));
 }
