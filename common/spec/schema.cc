@@ -39,7 +39,6 @@ bool HasBetas(const JobSpec& spec) {
 }
 
 // What is to end a run elsewhere is not ended by this.
-constexpr double kEpochsMost = 10000;
 std::string DefaultEpochs(const JobSpec& spec) {
   const bool ends = spec.train().max_steps() > 0 || spec.train().max_tokens() > 0;
   return ends ? std::to_string(static_cast<int>(kEpochsMost)) : "1";

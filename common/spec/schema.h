@@ -35,6 +35,9 @@ struct Field {
   bool required() const { return fallback.empty() && derive == nullptr; }
 };
 
+// So many epochs are as good as no limit, where a run ends by its steps or tokens.
+inline constexpr double kEpochsMost = 10000;
+
 // In the order in which a person would write them; sections are contiguous.
 std::span<const Field> Schema();
 const Field* FindField(std::string_view path);

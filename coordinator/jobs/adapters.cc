@@ -4,6 +4,8 @@
 #include <set>
 #include <string>
 
+#include "coordinator/jobs/reference.h"
+
 namespace attune::jobs {
 namespace {
 
@@ -14,7 +16,7 @@ Result<std::string> PinAdapter(Artifacts& artifacts, const std::string& asked,
                                const std::string& model, const std::string& base) {
   auto adapter = artifacts.GetModel(asked);
   if (!adapter.ok()) return Status(adapter.status()).WithField("adapter");
-  const std::string pinned = adapter->name() + "@" + std::to_string(adapter->version());
+  const std::string pinned = Reference(adapter->name(), adapter->version());
   if (pinned == model) return std::string();
   if (adapter->base() == base) return pinned;
   return InvalidArgument(

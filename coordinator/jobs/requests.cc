@@ -13,6 +13,7 @@
 #include "coordinator/jobs/checkpoints.h"
 #include "coordinator/jobs/controller.h"
 #include "coordinator/jobs/evaluation_checks.h"
+#include "coordinator/jobs/reference.h"
 #include "coordinator/jobs/repository.h"
 #include "coordinator/jobs/state_machine.h"
 
@@ -27,10 +28,6 @@ constexpr size_t kStopBytesMax = 1000;
 // Documented in docs/datasets.md. Preparing would find it too
 // (worker/engine/data/prepared_counts.h), but only with the job's slots taken.
 constexpr double kUnusableShareMax = 0.05;
-
-std::string Reference(const std::string& name, uint32_t version) {
-  return name + "@" + std::to_string(version);
-}
 
 // Empty is the default.
 Status CheckOneOf(const char* field, const std::string& value,

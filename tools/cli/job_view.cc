@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "common/spec/schema.h"
 #include "tools/cli/format.h"
 
 namespace attune::cli {
@@ -239,7 +240,8 @@ std::string RegularizeText(const v1::RegularizeSpec& regularize) {
 std::string LengthText(const v1::TrainSpec& train) {
   std::vector<std::string> ends;
   // Without a number of its own it has as many epochs as are needed.
-  const bool free = train.epochs() >= 10000 && (train.max_steps() > 0 || train.max_tokens() > 0);
+  const bool free =
+      train.epochs() >= spec::kEpochsMost && (train.max_steps() > 0 || train.max_tokens() > 0);
   if (!free) {
     ends.push_back(FormatNumber(train.epochs()) + (train.epochs() == 1 ? " epoch" : " epochs"));
   }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <string_view>
 
+#include "worker/engine/data/trimmed.h"
+
 namespace attune::engine {
 namespace {
 
@@ -64,12 +66,6 @@ size_t Overlap(std::string_view a, std::string_view b) {
   same = 0;
   for (const char c : a) next(c);
   return same;
-}
-
-std::string_view Trimmed(std::string_view text) {
-  const size_t begin = text.find_first_not_of(" \t\r\n");
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(" \t\r\n") - begin + 1);
 }
 
 constexpr std::string_view kReasoned = "</think>";

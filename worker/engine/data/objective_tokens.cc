@@ -8,6 +8,7 @@
 
 #include "worker/engine/data/objective_kind.h"
 #include "worker/engine/data/token_shard.h"
+#include "worker/engine/data/trimmed.h"
 
 namespace attune::engine {
 namespace {
@@ -75,12 +76,6 @@ Status Masked(const RowEncoder& encoder, TokenizedExample* example) {
   return Status();
 }
 
-std::string Trimmed(const std::string& text) {
-  const size_t begin = text.find_first_not_of(" \t\r\n");
-  if (begin == std::string::npos) return "";
-  return text.substr(begin, text.find_last_not_of(" \t\r\n") - begin + 1);
-}
-
 // The label beside a text, or the completion of a prompt.
 const std::string* LabelOf(const RowEncoder& encoder) {
   if (encoder.kind() == "prompt_completion") return encoder.TextOf("completion");
@@ -113,9 +108,10 @@ std::optional<size_t> FindLabel(const std::vector<std::string>& labels, const st
   const auto named = std::ranges::find(labels, text);
   if (named != labels.end()) return static_cast<size_t>(named - labels.begin());
   const std::optional<size_t> index = WholeNumber(text);
-  const bool counts = std::ranges::none_of(
+  if (!index || *index >= labels.size()) return std::nullopt;
+  const bool numbers = std::ranges::any_of(
       labels, [](const std::string& label) { return WholeNumber(label).has_value(); });
-  return counts && index && *index < labels.size() ? index : std::nullopt;
+  return numbers ? std::nullopt : index;
 }
 
 Status Labelled(const RowEncoder& encoder, TokenizedExample* example) {
@@ -129,10 +125,11 @@ Status Labelled(const RowEncoder& encoder, TokenizedExample* example) {
                         "prompt and a completion, as texts"),
         example);
   }
-  const std::optional<size_t> known = FindLabel(labels, Trimmed(*label));
+  const std::string asked(Trimmed(*label));
+  const std::optional<size_t> known = FindLabel(labels, asked);
   if (!known) {
     return encoder.Unusable(
-        InvalidArgument("its label \"" + Trimmed(*label) +
+        InvalidArgument("its label \"" + asked +
                         "\" is not one of task.labels, nor the index of one" + Listed(labels)),
         example);
   }
